@@ -1,0 +1,97 @@
+package signer
+
+import (
+	"context"
+	"fmt"
+)
+
+// Secret holds a PIN or passphrase. It prints as stars whatever the verb; reading
+// it takes an explicit Unwrap.
+type Secret struct{ b []byte }
+
+// NewSecret wraps a secret.
+func NewSecret(b []byte) Secret { return Secret{b: b} }
+
+// Unwrap gives the bytes. The caller must not keep or print them.
+func (s Secret) Unwrap() []byte { return s.b }
+
+// Empty reports whether there is no secret in it.
+func (s Secret) Empty() bool { return len(s.b) == 0 }
+
+// Forget overwrites the bytes. Copies made by libraries and the runtime stay.
+func (s Secret) Forget() {
+	for i := range s.b {
+		s.b[i] = 0
+	}
+}
+
+// Format implements fmt.Formatter: stars for every verb.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("***")) }
+
+// MarshalJSON implements json.Marshaler.
+func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"***"`), nil }
+
+// SecretKind says what is asked for.
+type SecretKind string
+
+// The kinds of secret.
+const (
+	Passphrase    SecretKind = "passphrase"     // of a key file
+	NewPassphrase SecretKind = "new-passphrase" // asked twice
+	PIN           SecretKind = "pin"            // user PIN of a token or card
+	NewPIN        SecretKind = "new-pin"        // asked twice
+	PUK           SecretKind = "puk"            // PIV
+	NewPUK        SecretKind = "new-puk"        // asked twice
+	SOPIN         SecretKind = "so-pin"         // PKCS#11 security officer
+	NewSOPIN      SecretKind = "new-so-pin"     // asked twice
+)
+
+// SecretRequest says which secret is wanted, and what a person should know first.
+type SecretRequest struct {
+	Kind SecretKind
+	// URI is the key or token, with its query (pin-source).
+	URI URI
+	// Device names the token or card for people: `YubiKey 15835999 (slot 9c)`,
+	// `token "fleet"`, `key file "keys/root.json"`.
+	Device string
+	Roles  []string
+	// TriesLeft is -1 where the device does not tell. With 1 left a person is asked
+	// to confirm first, and a source that is not a person is refused (ErrLastTry).
+	TriesLeft int
+	// CountLow: the token says that a wrong PIN was entered since the last right one,
+	// without a number.
+	CountLow bool
+	// Note is one more sentence for the prompt, such as "This is not the FIDO2 PIN."
+	Note string
+	// Min and Max bound the length in bytes, 0 for no bound; checked before the
+	// device sees the secret.
+	Min, Max int
+}
+
+// TouchRequest says which device waits for a touch.
+type TouchRequest struct {
+	Device string
+	Roles  []string
+}
+
+// InsertRequest says which device is missing.
+type InsertRequest struct {
+	URI    URI
+	Device string // `YubiKey 15835999`
+	Roles  []string
+}
+
+// UI asks people for secrets, touches and cards. It is implemented once, in cmd;
+// tests have their own.
+type UI interface {
+	// Secret returns the secret from the first source that applies, or an error of
+	// the kind *NoSecretError, ErrLastTry or context.Canceled. It never returns an
+	// empty secret.
+	Secret(ctx context.Context, r SecretRequest) (Secret, error)
+	// Touch announces that a device may be waiting for a touch; the UI shows a
+	// reminder after a moment. The returned function ends it and is idempotent.
+	Touch(ctx context.Context, r TouchRequest) (done func())
+	// Insert asks for a device that is absent and returns when the person says that
+	// it is there; ErrNoTerminal where nobody can be asked.
+	Insert(ctx context.Context, r InsertRequest) error
+}
