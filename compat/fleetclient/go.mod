@@ -2,9 +2,9 @@ module github.com/fleet-hsm/fleet-hsm/compat/fleetclient
 
 go 1.26.0
 
-require github.com/theupdateframework/go-tuf v0.5.2
-
 require (
-	github.com/secure-systems-lab/go-securesystemslib v0.4.0 // indirect
-	golang.org/x/crypto v0.58.0 // indirect
+	github.com/secure-systems-lab/go-securesystemslib v0.4.0
+	github.com/theupdateframework/go-tuf v0.5.2
 )
+
+require golang.org/x/crypto v0.58.0 // indirect
