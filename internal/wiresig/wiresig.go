@@ -26,7 +26,6 @@ var ErrBadSignature = errors.New("signature does not verify")
 // Verify checks sig over the whole message. A kind of key that agents refuse is an
 // error too.
 func Verify(pub crypto.PublicKey, message, sig []byte) error {
-	digest := sha256.Sum256(message)
 	ok := false
 	switch k := pub.(type) {
 	case ed25519.PublicKey:
@@ -35,8 +34,10 @@ func Verify(pub crypto.PublicKey, message, sig []byte) error {
 		if k.Curve != elliptic.P256() {
 			return fmt.Errorf("curve %s: agents accept P-256 only", k.Curve.Params().Name)
 		}
+		digest := sha256.Sum256(message)
 		ok = ecdsa.VerifyASN1(k, digest[:], sig)
 	case *rsa.PublicKey:
+		digest := sha256.Sum256(message)
 		ok = rsa.VerifyPSS(k, crypto.SHA256, digest[:], sig, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthAuto}) == nil
 	default:
 		return fmt.Errorf("public key of type %T: agents accept Ed25519, P-256 and RSA", pub)

@@ -1,0 +1,293 @@
+package repo
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+)
+
+// Change is a new root, a new targets, or both, on its way to being signed. Snapshot
+// and timestamp are not in it: their hashes depend on the signatures here, so they
+// are built at commit.
+type Change struct {
+	// BaseRoot and BaseTargets are the published versions it was made from; 0 for a
+	// repository that is only being made.
+	BaseRoot, BaseTargets int64
+	// Intents says in words what it does, one entry for each command that made it.
+	Intents []string
+	Created time.Time
+	// Fresh: made by this process and never saved.
+	Fresh bool
+	// Warnings name signatures that were dropped when it was loaded.
+	Warnings []string
+
+	root       *Root // the root that will be in force; never nil
+	rootDoc    *Doc  // nil: root stays as published
+	targets    *Targets
+	targetsDoc *Doc // nil: targets stays as published
+	// oldRoot is the published root, nil at init.
+	oldRoot *Root
+}
+
+// changeFile is pending/change.json.
+type changeFile struct {
+	Schema      int             `json:"schema"`
+	BaseRoot    int64           `json:"base_root"`
+	BaseTargets int64           `json:"base_targets"`
+	Created     time.Time       `json:"created"`
+	Intents     []string        `json:"intents"`
+	Root        json.RawMessage `json:"root,omitempty"`
+	Targets     json.RawMessage `json:"targets,omitempty"`
+}
+
+// Docs gives what has to be signed, root first.
+func (c *Change) Docs() []*Doc {
+	var docs []*Doc
+	if c.rootDoc != nil {
+		docs = append(docs, c.rootDoc)
+	}
+	if c.targetsDoc != nil {
+		docs = append(docs, c.targetsDoc)
+	}
+	return docs
+}
+
+// Doc gives what the role has to sign, or nil.
+func (c *Change) Doc(role string) *Doc {
+	for _, d := range c.Docs() {
+		if d.role == role {
+			return d
+		}
+	}
+	return nil
+}
+
+// Root is the root that will be in force after the commit.
+func (c *Change) Root() *Root { return c.root }
+
+// Targets is the staged targets, or nil if they stay as published.
+func (c *Change) Targets() *Targets { return c.targets }
+
+// Met reports whether root and targets have all the signatures they need.
+func (c *Change) Met() bool {
+	for _, d := range c.Docs() {
+		if !d.Met() {
+			return false
+		}
+	}
+	return true
+}
+
+// start makes a change on top of what is published, or goes on with a staged one.
+func (r *Repo) start(p *Published, staged *Change) *Change {
+	if staged != nil {
+		return staged
+	}
+	return &Change{
+		BaseRoot: p.Root.Version(), BaseTargets: p.VersionOf(RoleTargets),
+		Created: utcSecond(r.now()), Fresh: true, root: p.Root, oldRoot: p.Root,
+	}
+}
+
+// currentTargets gives the targets that the change would publish.
+func (c *Change) currentTargets(p *Published) *Targets {
+	if c.targets != nil {
+		return c.targets
+	}
+	return p.Targets
+}
+
+// setTargets makes t the staged targets, unsigned, numbered over the published ones.
+func (c *Change) setTargets(t *Targets, version int64, expires time.Time) {
+	t.head.Version, t.head.Expires = version, utcSecond(expires)
+	signed := t.encode()
+	c.targets = t
+	if c.targetsDoc != nil && string(c.targetsDoc.env.signed) == string(signed) {
+		return
+	}
+	c.targetsDoc = &Doc{role: RoleTargets, version: version, expires: t.head.Expires, env: &envelope{signed: signed}}
+	c.refreshSets()
+}
+
+// setRoot makes root the staged root, unsigned.
+func (c *Change) setRoot(root *Root, version int64, expires time.Time) error {
+	root.signed.Version, root.signed.Expires = version, utcSecond(expires)
+	signed, err := root.encode()
+	if err != nil {
+		return err
+	}
+	if len(signed) > MaxRootSize-8192 {
+		return refuse(TooLarge, "root would be %d bytes with no room for signatures; clients refuse more than %d", len(signed), MaxRootSize)
+	}
+	c.root = root
+	if c.rootDoc == nil || string(c.rootDoc.env.signed) != string(signed) {
+		c.rootDoc = &Doc{role: RoleRoot, version: version, expires: root.Expires(), env: &envelope{signed: signed}}
+	}
+	c.refreshSets()
+	return nil
+}
+
+// refreshSets tells each document which keys and thresholds count now.
+func (c *Change) refreshSets() {
+	if c.rootDoc != nil {
+		c.rootDoc.sets = nil
+		if c.oldRoot != nil {
+			c.rootDoc.sets = append(c.rootDoc.sets, keySet{c.oldRoot.Keys(RoleRoot), c.oldRoot.Threshold(RoleRoot)})
+		}
+		c.rootDoc.sets = append(c.rootDoc.sets, keySet{c.root.Keys(RoleRoot), c.root.Threshold(RoleRoot)})
+	}
+	if c.targetsDoc != nil {
+		c.targetsDoc.sets = []keySet{{c.root.Keys(RoleTargets), c.root.Threshold(RoleTargets)}}
+	}
+}
+
+// Save keeps the change in pending/ until it is committed or discarded. Content must
+// be there already. The lock must be held.
+func (r *Repo) Save(c *Change) error {
+	f := changeFile{Schema: 1, BaseRoot: c.BaseRoot, BaseTargets: c.BaseTargets, Created: c.Created, Intents: c.Intents}
+	for _, d := range c.Docs() {
+		b, err := d.env.bytes()
+		if err != nil {
+			return fmt.Errorf("staging %s: %w", d.role, err)
+		}
+		if d.role == RoleRoot {
+			f.Root = b
+		} else {
+			f.Targets = b
+		}
+	}
+	data, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.Write(r.pending("change.json"), data, 0o600); err != nil {
+		return fmt.Errorf("saving the staged change: %w", err)
+	}
+	c.Fresh = false
+	return nil
+}
+
+// Staged loads the staged change and checks it against what is published (p is nil
+// when nothing is, at init). Signatures that do not verify are dropped and named in
+// Warnings. Errors: ErrNothingStaged, *MetadataError, *RefusedError{PublishedMoved}.
+func (r *Repo) Staged(p *Published) (*Change, error) {
+	data, err := readLimited(r.pending("change.json"), "pending/change.json", maxTargetsSize+maxTargetsSize/2)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNothingStaged
+	}
+	if err != nil {
+		return nil, err
+	}
+	var f changeFile
+	if err := json.Unmarshal(data, &f); err != nil {
+		return nil, &MetadataError{File: "pending/change.json", Reason: "not a staged change", Err: err}
+	}
+	if f.Schema != 1 {
+		return nil, &MetadataError{File: "pending/change.json", Reason: fmt.Sprintf("schema %d is not known to this version", f.Schema)}
+	}
+	c := &Change{BaseRoot: f.BaseRoot, BaseTargets: f.BaseTargets, Created: f.Created, Intents: f.Intents}
+	if p != nil {
+		c.oldRoot, c.root = p.Root, p.Root
+		if err := c.checkBase(p); err != nil {
+			return nil, err
+		}
+	} else if f.BaseRoot != 0 {
+		return nil, refuse(PublishedMoved, "the staged change was made on root v%d, and nothing is published here", f.BaseRoot)
+	}
+	if err := c.readRoot(f.Root); err != nil {
+		return nil, err
+	}
+	if err := c.readTargets(f.Targets); err != nil {
+		return nil, err
+	}
+	if c.root == nil {
+		return nil, &MetadataError{File: "pending/change.json", Reason: "holds no root, and nothing is published"}
+	}
+	c.refreshSets()
+	c.dropBad()
+	return c, nil
+}
+
+func (c *Change) checkBase(p *Published) error {
+	if c.BaseRoot != p.Root.Version() {
+		return refuse(PublishedMoved, "the staged change was made on root v%d; root v%d is published now", c.BaseRoot, p.Root.Version())
+	}
+	if p.Targets != nil && c.BaseTargets != p.Targets.Version() {
+		return refuse(PublishedMoved, "the staged change was made on targets v%d; targets v%d is published now", c.BaseTargets, p.Targets.Version())
+	}
+	return nil
+}
+
+func (c *Change) readRoot(data []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
+	env, err := parseEnvelope(data)
+	if err != nil {
+		return &MetadataError{File: "pending/change.json", Reason: "staged root", Err: err}
+	}
+	root, err := parseRoot(env.signed)
+	if err != nil {
+		return &MetadataError{File: "pending/change.json", Reason: "staged root", Err: err}
+	}
+	if root.Version() != c.BaseRoot+1 {
+		return &MetadataError{File: "pending/change.json", Reason: fmt.Sprintf("staged root is v%d, not v%d", root.Version(), c.BaseRoot+1)}
+	}
+	c.root = root
+	c.rootDoc = &Doc{role: RoleRoot, version: root.Version(), expires: root.Expires(), env: env}
+	return nil
+}
+
+func (c *Change) readTargets(data []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
+	env, err := parseEnvelope(data)
+	if err != nil {
+		return &MetadataError{File: "pending/change.json", Reason: "staged targets", Err: err}
+	}
+	t, err := parseTargets(env.signed)
+	if err != nil {
+		return &MetadataError{File: "pending/change.json", Reason: "staged targets", Err: err}
+	}
+	if t.Version() != c.BaseTargets+1 {
+		return &MetadataError{File: "pending/change.json", Reason: fmt.Sprintf("staged targets is v%d, not v%d", t.Version(), c.BaseTargets+1)}
+	}
+	c.targets = t
+	c.targetsDoc = &Doc{role: RoleTargets, version: t.Version(), expires: t.Expires(), env: env}
+	return nil
+}
+
+func (c *Change) dropBad() {
+	for _, d := range c.Docs() {
+		for _, id := range d.env.dropBad(d.Keys()) {
+			c.Warnings = append(c.Warnings, fmt.Sprintf("dropped a signature of key %.16s over %s: it does not verify or is of no key of the role", id, d.role))
+		}
+	}
+}
+
+// intend adds a line to what the change says of itself.
+func (c *Change) intend(format string, args ...any) {
+	s := fmt.Sprintf(format, args...)
+	if !slices.Contains(c.Intents, s) {
+		c.Intents = append(c.Intents, s)
+	}
+}
+
+// HasStaged reports whether a staged change waits in pending/.
+func (r *Repo) HasStaged() (bool, error) { return exists(r.pending("change.json")) }
+
+// dropStaged removes the staged change and its content.
+func (r *Repo) dropStaged() error {
+	err := os.Remove(r.pending("change.json"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.RemoveAll(r.pending("content"))
+}

@@ -1,0 +1,260 @@
+package repo
+
+import (
+	"bytes"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+)
+
+// Commit publishes a release. Everything new is written and synced below
+// pending/commit first, then the journal, then the renames. The lock must be held.
+// Errors: *ShortError, *RefusedError, and what the file system says.
+func (r *Repo) Commit(rel *Release) error {
+	files, err := rel.finish()
+	if err != nil {
+		return err
+	}
+	if err := r.prepareWeb(); err != nil {
+		return err
+	}
+	b := &builder{r: r}
+	if err := b.begin(); err != nil {
+		return err
+	}
+	if rel.c != nil {
+		if err := b.placeTargets(rel); err != nil {
+			return b.abandon(err)
+		}
+	}
+	for _, f := range files {
+		if err := b.write(f); err != nil {
+			return b.abandon(err)
+		}
+	}
+	if err := atomicfile.SyncDir(r.pending("commit")); err != nil {
+		return b.abandon(err)
+	}
+	j := journal{Schema: 1, Change: rel.c != nil, Renames: b.renames}
+	if err := r.writeJournal(j); err != nil {
+		return b.abandon(err)
+	}
+	return r.apply(j)
+}
+
+// prepareWeb makes the web root and sees to it that renames into it are possible.
+func (r *Repo) prepareWeb() error {
+	if err := os.MkdirAll(r.web("targets"), 0o755); err != nil {
+		return err
+	}
+	var web, pending syscall.Stat_t
+	if err := syscall.Stat(r.web("targets"), &web); err != nil {
+		return err
+	}
+	if err := syscall.Stat(r.pending(), &pending); err != nil {
+		return err
+	}
+	if web.Dev != pending.Dev {
+		return refuse(OtherDevice, "%q and %q are on two file systems, so nothing could be published in one step",
+			r.web("targets"), r.pending())
+	}
+	return nil
+}
+
+// builder collects the files of a commit.
+type builder struct {
+	r       *Repo
+	renames []rename
+}
+
+func (b *builder) begin() error {
+	if err := os.RemoveAll(b.r.pending("commit")); err != nil {
+		return err
+	}
+	return os.Mkdir(b.r.pending("commit"), 0o700)
+}
+
+// abandon clears what was prepared; the journal was not written.
+func (b *builder) abandon(err error) error {
+	// The next holder of the lock clears it too, so a failure here costs nothing.
+	_ = os.RemoveAll(b.r.pending("commit"))
+	return err
+}
+
+// next names the next prepared file and notes where it goes.
+func (b *builder) next(to string) string {
+	from := filepath.Join("commit", strconv.Itoa(len(b.renames)))
+	b.renames = append(b.renames, rename{From: filepath.ToSlash(from), To: "repository/" + to})
+	return b.r.pending(from)
+}
+
+func (b *builder) write(f webFile) error {
+	path := b.next(f.name)
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	if _, err := out.Write(f.data); err != nil {
+		_ = out.Close()
+		return fmt.Errorf("writing repository/%s: %w", f.name, err)
+	}
+	return finishContent(out)
+}
+
+// placeTargets prepares the bytes of every target whose entry is new or changed, or
+// of all of them if the layout changes.
+func (b *builder) placeTargets(rel *Release) error {
+	if rel.c.targetsDoc == nil && !rel.layoutFlips() {
+		return nil
+	}
+	t := rel.c.targets
+	if t == nil {
+		t = rel.p.Targets
+	}
+	used := map[string]bool{}
+	for _, p := range t.Paths() {
+		if rel.p != nil && !rel.layoutFlips() && bytes.Equal(rel.p.Targets.entries[p], t.entries[p]) {
+			continue
+		}
+		target, _, err := t.Get(p)
+		if err != nil {
+			return err
+		}
+		if err := checkPath(p); err != nil {
+			return err
+		}
+		if err := b.placeTarget(rel, target, used); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (rel *Release) layoutFlips() bool {
+	return rel.p != nil && rel.p.Root.ConsistentSnapshot() != rel.root.ConsistentSnapshot()
+}
+
+func (b *builder) placeTarget(rel *Release, t Target, used map[string]bool) error {
+	staged := b.r.pending("content", t.SHA512)
+	isStaged, err := exists(staged)
+	if err != nil {
+		return err
+	}
+	consistent := rel.root.ConsistentSnapshot()
+	dest := t.Path
+	if consistent {
+		dest = hashedPath(t.Path, t.SHA512)
+	}
+	if !isStaged {
+		return b.placePublished(rel, t, dest)
+	}
+	from := staged
+	if err := sizeIs(from, t); err != nil {
+		return err
+	}
+	to := b.next("targets/" + dest)
+	// Flat: the first path takes the staged file itself (it is gone from pending/content
+	// after the commit), each further path gets bytes of its own.
+	if consistent || !used[t.SHA512] {
+		used[t.SHA512] = true
+		return placeLink(from, to)
+	}
+	return placeCopy(from, to)
+}
+
+// placePublished takes bytes that are published already under another path.
+func (b *builder) placePublished(rel *Release, t Target, dest string) error {
+	if st, err := os.Stat(b.r.web("targets/" + dest)); err == nil && rel.root.ConsistentSnapshot() &&
+		st.Mode().IsRegular() && st.Size() == t.Length {
+		return nil // named after its hash and there already
+	}
+	from, err := b.r.publishedFile(rel.p, t)
+	if err != nil {
+		return err
+	}
+	to := b.next("targets/" + dest)
+	if rel.root.ConsistentSnapshot() && rel.p.Root.ConsistentSnapshot() {
+		return placeLink(from, to)
+	}
+	if err := placeCopy(from, to); err != nil {
+		return err
+	}
+	return hashIs(to, t)
+}
+
+// publishedFile finds a file in the web root that holds the bytes of t.
+func (r *Repo) publishedFile(p *Published, t Target) (string, error) {
+	if p != nil && p.Targets != nil {
+		for path, raw := range p.Targets.entries {
+			if !bytes.Contains(raw, []byte(t.SHA512)) || checkPath(path) != nil {
+				continue
+			}
+			name := r.publishedPath(p, path, t.SHA512)
+			if sizeIs(name, t) == nil {
+				return name, nil
+			}
+		}
+	}
+	return "", refuse(MissingContent, "the bytes of target %q (sha512 %.16s) are neither staged nor published", t.Path, t.SHA512)
+}
+
+func (r *Repo) publishedPath(p *Published, path, sha512 string) string {
+	if p.Root.ConsistentSnapshot() {
+		path = hashedPath(path, sha512)
+	}
+	return r.web("targets/" + path)
+}
+
+func sizeIs(file string, t Target) error {
+	st, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	if !st.Mode().IsRegular() || st.Size() != t.Length {
+		return &ContentError{Path: file, Reason: fmt.Sprintf("has %d bytes; metadata says %d", st.Size(), t.Length)}
+	}
+	return nil
+}
+
+func hashIs(file string, t Target) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	h := sha512.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(h.Sum(nil)); got != t.SHA512 {
+		return &ContentError{Path: t.Path, Reason: fmt.Sprintf("published file has sha512 %.16s; metadata says %.16s", got, t.SHA512)}
+	}
+	return nil
+}
+
+// Discard drops the staged change and names what it dropped. Errors:
+// ErrNothingStaged.
+func (r *Repo) Discard() error {
+	staged, err := r.HasStaged()
+	if err != nil {
+		return err
+	}
+	if !staged {
+		return ErrNothingStaged
+	}
+	if err := r.dropStaged(); err != nil {
+		return err
+	}
+	return atomicfile.SyncDir(r.pending())
+}
+
+func notExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

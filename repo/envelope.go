@@ -1,0 +1,164 @@
+package repo
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
+)
+
+// Limits of the deployed client (go-tuf v0.5.2, client.go) and, for what it does not
+// limit, of what we are willing to read, in bytes.
+const (
+	MaxRootSize      = 512_000
+	MaxTimestampSize = 16_384
+	maxSnapshotSize  = 2_000_000
+	maxTargetsSize   = 256_000_000
+)
+
+func sizeLimit(role string) int64 {
+	switch role {
+	case RoleRoot:
+		return MaxRootSize
+	case RoleTimestamp:
+		return MaxTimestampSize
+	case RoleSnapshot:
+		return maxSnapshotSize
+	}
+	return maxTargetsSize
+}
+
+// signature is one entry of "signatures".
+type signature struct {
+	KeyID string `json:"keyid"`
+	Sig   string `json:"sig"` // hex
+}
+
+// envelope is a metadata file: the signed part, kept in its canonical bytes, and the
+// signatures over it.
+type envelope struct {
+	signed     []byte
+	signatures []signature
+}
+
+type envelopeJSON struct {
+	Signatures []signature     `json:"signatures"`
+	Signed     json.RawMessage `json:"signed"`
+}
+
+func parseEnvelope(data []byte) (*envelope, error) {
+	var j envelopeJSON
+	if err := json.Unmarshal(data, &j); err != nil {
+		return nil, fmt.Errorf("not metadata: %w", err)
+	}
+	if len(j.Signed) == 0 || j.Signed[0] != '{' {
+		return nil, errors.New(`not metadata: no "signed" object`)
+	}
+	signed, err := canonical(j.Signed)
+	if err != nil {
+		return nil, fmt.Errorf("no canonical form: %w", err)
+	}
+	return &envelope{signed: signed, signatures: j.Signatures}, nil
+}
+
+// bytes gives the file: compact, no trailing newline (orbit's store re-encodes what
+// it saved, and indented metadata would then no longer match its hash).
+func (e *envelope) bytes() ([]byte, error) {
+	sigs := e.signatures
+	if sigs == nil {
+		sigs = []signature{}
+	}
+	s, err := json.Marshal(sigs)
+	if err != nil {
+		return nil, err
+	}
+	if !json.Valid(e.signed) {
+		// Canonical JSON leaves control characters bare, which is no JSON (RFC 8259, 7).
+		return nil, errors.New("a string in the metadata holds a control character")
+	}
+	var b bytes.Buffer
+	b.Grow(len(s) + len(e.signed) + 32)
+	b.WriteString(`{"signatures":`)
+	b.Write(s)
+	b.WriteString(`,"signed":`)
+	b.Write(e.signed)
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// put adds a signature or replaces the one of the same key ID.
+func (e *envelope) put(keyID string, sig []byte) {
+	s := signature{KeyID: keyID, Sig: hex.EncodeToString(sig)}
+	for i := range e.signatures {
+		if e.signatures[i].KeyID == keyID {
+			e.signatures[i] = s
+			return
+		}
+	}
+	e.signatures = append(e.signatures, s)
+}
+
+func (e *envelope) has(keyID string) bool {
+	for _, s := range e.signatures {
+		if s.KeyID == keyID {
+			return true
+		}
+	}
+	return false
+}
+
+// counted gives the keys of the role whose signatures verify, each public key once:
+// go-tuf v0.5.2 counts two key IDs of one key twice, go-tuf v2 once, and we follow
+// the stricter.
+func (e *envelope) counted(keys []Key) []Key {
+	var good []Key
+	seen := map[string]bool{}
+	for _, k := range keys {
+		fp := k.Fingerprint()
+		if seen[fp] || !e.signedBy(k) {
+			continue
+		}
+		seen[fp] = true
+		good = append(good, k)
+	}
+	return good
+}
+
+func (e *envelope) signedBy(k Key) bool {
+	for _, s := range e.signatures {
+		if s.KeyID != k.ID {
+			continue
+		}
+		sig, err := hex.DecodeString(s.Sig)
+		if err == nil && wiresig.Verify(k.Public, e.signed, sig) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// dropBad removes signatures that do not verify with a key of keys, or that are of
+// none of them, and names their key IDs: go-tuf v0.5.2 gives up at the first
+// signature of a known key that is wrong, whatever the others are.
+func (e *envelope) dropBad(keys []Key) (dropped []string) {
+	var kept []signature
+	seen := map[string]bool{}
+	for _, s := range e.signatures {
+		ok := false
+		for _, k := range keys {
+			one := envelope{signed: e.signed, signatures: []signature{s}}
+			ok = ok || k.ID == s.KeyID && one.signedBy(k)
+		}
+		if !ok || seen[s.KeyID] {
+			dropped = append(dropped, s.KeyID)
+			continue
+		}
+		seen[s.KeyID] = true
+		kept = append(kept, s)
+	}
+	e.signatures = kept
+	return dropped
+}

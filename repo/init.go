@@ -1,0 +1,61 @@
+package repo
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// InitOptions say what a new repository is like.
+type InitOptions struct {
+	// Keys gives the keys of each role; Thresholds how many must sign (1 if absent).
+	Keys       map[string][]Key
+	Thresholds map[string]int
+	Consistent bool
+	Expiries   Expiries
+}
+
+// CheckInit refuses a folder that holds a repository, or what is left of one,
+// already. Errors: ErrExists.
+func (r *Repo) CheckInit() error {
+	entries, err := os.ReadDir(r.path("repository"))
+	if err != nil && !notExist(err) {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".json") {
+			return fmt.Errorf("%w: %q", ErrExists, r.web(e.Name()))
+		}
+	}
+	staged, err := r.HasStaged()
+	if err != nil {
+		return err
+	}
+	if staged {
+		return fmt.Errorf("%w: a staged change in %q", ErrExists, r.pending())
+	}
+	return nil
+}
+
+// Init makes the change that publishes root v1 and an empty targets v1. Errors:
+// *RefusedError, ErrKey.
+func (r *Repo) Init(opts InitOptions) (*Change, error) {
+	now := r.now()
+	c := &Change{Created: utcSecond(now), Fresh: true}
+	root := newRoot(opts.Consistent)
+	for _, role := range Roles() {
+		threshold := opts.Thresholds[role]
+		if threshold == 0 {
+			threshold = 1
+		}
+		if err := root.setKeys(role, opts.Keys[role], threshold); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.setRoot(root, 1, now.Add(opts.Expiries.of(RoleRoot))); err != nil {
+		return nil, err
+	}
+	c.setTargets(newTargets(), 1, now.Add(opts.Expiries.of(RoleTargets)))
+	c.intend("init: a new repository")
+	return c, nil
+}

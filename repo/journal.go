@@ -1,0 +1,184 @@
+package repo
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+)
+
+// journal is pending/journal: the renames of a commit that must all happen. It is
+// written when everything it names is on disk, so replaying it needs no key.
+type journal struct {
+	Schema int `json:"schema"`
+	// Change: the staged change is part of the commit and goes with it.
+	Change  bool     `json:"change"`
+	Renames []rename `json:"renames"`
+}
+
+// rename moves From, below pending/, to To, below the repository's folder.
+type rename struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+func (r *Repo) writeJournal(j journal) error {
+	data, err := json.Marshal(j)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(r.pending("journal"), data, 0o600)
+}
+
+// apply makes the renames, in order, and clears up. It may be run again after a
+// crash at any point of it: a source that is gone has been renamed.
+func (r *Repo) apply(j journal) error {
+	dirs := newDirSet()
+	for _, m := range j.Renames {
+		if err := r.move(m, dirs); err != nil {
+			return fmt.Errorf("publishing %q: %w", m.To, err)
+		}
+	}
+	if err := dirs.sync(); err != nil {
+		return err
+	}
+	if j.Change {
+		if err := r.dropStaged(); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(r.pending("journal")); err != nil && !notExist(err) {
+		return err
+	}
+	if err := os.RemoveAll(r.pending("commit")); err != nil {
+		return err
+	}
+	return atomicfile.SyncDir(r.pending())
+}
+
+func (r *Repo) move(m rename, dirs *dirSet) error {
+	from, to := r.pending(filepath.FromSlash(m.From)), r.path(filepath.FromSlash(m.To))
+	if err := dirs.make(filepath.Dir(to)); err != nil {
+		return err
+	}
+	err := os.Rename(from, to)
+	if notExist(err) {
+		if _, serr := os.Lstat(to); serr != nil {
+			return fmt.Errorf("neither the prepared file nor the published one is there: %w", serr)
+		}
+		return nil
+	}
+	// rename(2) of two names of one inode succeeds and leaves both; the prepared name
+	// goes with pending/commit.
+	return err
+}
+
+// recover finishes an interrupted commit and clears what else was left below
+// pending/. The lock must be held.
+func (r *Repo) recover() ([]string, error) {
+	j, found, err := r.readJournal()
+	if err != nil {
+		return nil, err
+	}
+	if found {
+		if err := r.apply(j); err != nil {
+			return nil, err
+		}
+		return []string{fmt.Sprintf("finished an interrupted commit (%d files)", len(j.Renames))}, nil
+	}
+	return r.clearPending()
+}
+
+func (r *Repo) readJournal() (journal, bool, error) {
+	data, err := readLimited(r.pending("journal"), "pending/journal", maxTargetsSize)
+	if notExist(err) {
+		return journal{}, false, nil
+	}
+	if err != nil {
+		return journal{}, false, err
+	}
+	var j journal
+	if err := json.Unmarshal(data, &j); err != nil {
+		return journal{}, false, &MetadataError{File: "pending/journal", Reason: "not a journal", Err: err}
+	}
+	if j.Schema != 1 {
+		return journal{}, false, &MetadataError{File: "pending/journal", Reason: fmt.Sprintf("schema %d is not known to this version", j.Schema)}
+	}
+	for _, m := range j.Renames {
+		if !strings.HasPrefix(m.From, "commit/") || !strings.HasPrefix(m.To, "repository/") ||
+			checkPath(m.From) != nil || checkPath(m.To) != nil {
+			return journal{}, false, &MetadataError{File: "pending/journal", Reason: fmt.Sprintf("names %q, which no commit writes", m.To)}
+		}
+	}
+	return j, true, nil
+}
+
+// InterruptedCommit reports whether a commit was interrupted and waits for the next
+// command that writes; for commands that only read.
+func (r *Repo) InterruptedCommit() (bool, error) {
+	_, found, err := r.readJournal()
+	return found, err
+}
+
+// clearPending removes what an interrupted command left and no staged change uses.
+func (r *Repo) clearPending() ([]string, error) {
+	entries, err := os.ReadDir(r.pending())
+	if err != nil {
+		return nil, err
+	}
+	keep, err := r.HasStaged()
+	if err != nil {
+		return nil, err
+	}
+	cleared := false
+	for _, e := range entries {
+		gone := e.Name() == "commit" || atomicfile.IsTemp(e.Name()) || e.Name() == "content" && !keep
+		if !gone {
+			continue
+		}
+		if err := os.RemoveAll(r.pending(e.Name())); err != nil {
+			return nil, err
+		}
+		cleared = true
+	}
+	if cleared {
+		return []string{"cleared what an interrupted command left in pending/; nothing of it was published"}, nil
+	}
+	return nil, nil
+}
+
+// dirSet makes folders and remembers which to sync.
+type dirSet struct{ seen map[string]bool }
+
+func newDirSet() *dirSet { return &dirSet{seen: map[string]bool{}} }
+
+func (d *dirSet) make(dir string) error {
+	if d.seen[dir] {
+		return nil
+	}
+	if _, err := os.Stat(dir); err == nil {
+		d.seen[dir] = true
+		return nil
+	}
+	// The parent's entry for dir has to be synced as well.
+	if err := d.make(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
+		return err
+	}
+	d.seen[dir] = true
+	return nil
+}
+
+func (d *dirSet) sync() error {
+	for dir := range d.seen {
+		if err := atomicfile.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}

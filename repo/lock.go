@@ -1,0 +1,100 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pollLock is how often a held lock is tried again.
+const pollLock = 25 * time.Millisecond
+
+// Lock keeps other writers out until Unlock. It finishes an interrupted commit and
+// clears what an interrupted command left below pending/, so whoever holds it sees a
+// whole repository.
+type Lock struct {
+	f *os.File
+	// Recovered says in words what an earlier, interrupted command left and what was
+	// done about it; nil if nothing was.
+	Recovered []string
+}
+
+// Lock takes the lock, waiting at most timeout. name is what others are told of the
+// holder. Errors: *LockedError, ctx.Err().
+func (r *Repo) Lock(ctx context.Context, name string, timeout time.Duration) (*Lock, error) {
+	if err := r.makePending(); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(r.pending("lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.flock(ctx, f, timeout); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	// What stands in the lock is only talk for whoever waits; the lock is flock's.
+	if f.Truncate(0) == nil {
+		_, _ = f.WriteAt(fmt.Appendf(nil, "%s (process %d)", name, os.Getpid()), 0)
+	}
+	l := &Lock{f: f}
+	l.Recovered, err = r.recover()
+	if err != nil {
+		l.Unlock()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (r *Repo) makePending() error {
+	if err := os.Mkdir(r.pending(), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+func (r *Repo) flock(ctx context.Context, f *os.File, timeout time.Duration) error {
+	deadline := time.Now().Add(timeout)
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("locking %q: %w", f.Name(), err)
+		}
+		if time.Now().After(deadline) {
+			return &LockedError{Path: f.Name(), Waited: timeout, Holder: holder(f)}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pollLock):
+		}
+	}
+}
+
+func holder(f *os.File) string {
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, 200))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// Unlock lets others in. It is idempotent.
+func (l *Lock) Unlock() {
+	if l == nil || l.f == nil {
+		return
+	}
+	// Closing releases the lock (flock(2)); the file stays, since removing it would
+	// let two processes hold locks on two files of one name.
+	_ = l.f.Close()
+	l.f = nil
+}

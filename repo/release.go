@@ -1,0 +1,370 @@
+package repo
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+)
+
+// ReleaseOptions say how snapshot and timestamp are made.
+type ReleaseOptions struct {
+	Expiries Expiries
+	// AllowShorter permits an expiry before the published one.
+	AllowShorter bool
+	// WithoutTimestamp leaves the timestamp to another machine (consistent snapshots
+	// only: in the flat layout clients would fail until it came).
+	WithoutTimestamp bool
+}
+
+// Release is a change with the snapshot and timestamp that will publish it, or the
+// next timestamp alone. Sign what [Release.Next] gives until it gives nil, then
+// commit.
+type Release struct {
+	p    *Published // nil at init
+	c    *Change    // nil for a timestamp alone
+	root *Root      // in force after the commit
+	opts ReleaseOptions
+	now  time.Time
+
+	needSnapshot, needTimestamp bool
+	snapshot, timestamp         *Doc
+	targetsFile, snapshotFile   metaFile
+}
+
+// Timestamp prepares the next timestamp over the published snapshot. It does not
+// read targets.json unless snapshot.json is not the file that the published
+// timestamp names; then targets.json must be the one that the snapshot names.
+// Errors: *MetadataError, *ExpiredError, *RefusedError{ShorterExpiry}.
+func (r *Repo) Timestamp(opts ReleaseOptions) (*Release, error) {
+	p, err := r.LoadOnline()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Expired(r.now(), RoleRoot, RoleSnapshot); err != nil {
+		return nil, err
+	}
+	if !p.snapshotMatchesOnStamp {
+		if err := r.loadTargets(p); err != nil {
+			return nil, err
+		}
+		if !p.targetsMatch {
+			return nil, &MetadataError{File: "repository/targets.json", Reason: fmt.Sprintf(
+				"is not the file that snapshot v%d names; a timestamp over it would stop every client", p.Snapshot.Version())}
+		}
+	}
+	rel := &Release{p: p, root: p.Root, opts: opts, now: r.now(), needTimestamp: true}
+	rel.snapshotFile = metaFile{p.Snapshot.Version(), p.snapshotData}
+	return rel, nil
+}
+
+// Published is what the release was built on; nil at init.
+func (rel *Release) Published() *Published { return rel.p }
+
+// Release turns a change whose thresholds are met into a release over what is
+// published now (p is nil at init). Errors: *ShortError, *RefusedError.
+func (r *Repo) Release(p *Published, c *Change, opts ReleaseOptions) (*Release, error) {
+	for _, d := range c.Docs() {
+		if short := d.Short(); short != nil {
+			return nil, short
+		}
+	}
+	if opts.WithoutTimestamp && !c.root.ConsistentSnapshot() {
+		return nil, refuse(FlatLayout, "a commit without timestamp needs consistent snapshots; here clients would fail until the timestamp came")
+	}
+	if p != nil {
+		if err := c.checkBase(p); err != nil {
+			return nil, err
+		}
+	}
+	rel := &Release{p: p, c: c, root: c.root, opts: opts, now: r.now()}
+	if err := rel.fixTargets(); err != nil {
+		return nil, err
+	}
+	rel.decide()
+	if !rel.needSnapshot {
+		rel.snapshotFile = metaFile{p.Snapshot.Version(), p.snapshotData}
+	}
+	return rel, nil
+}
+
+func (rel *Release) fixTargets() error {
+	if rel.c.targetsDoc == nil {
+		rel.targetsFile = metaFile{rel.p.Targets.Version(), rel.p.targetsData}
+		return nil
+	}
+	b, err := rel.c.targetsDoc.env.bytes()
+	if err != nil {
+		return err
+	}
+	if len(b) > maxTargetsSize {
+		return refuse(TooLarge, "targets.json would be %d bytes", len(b))
+	}
+	rel.targetsFile = metaFile{rel.c.targets.Version(), b}
+	return nil
+}
+
+// decide says which of snapshot and timestamp have to be signed again: those that
+// changed below, and those whose published signatures the new root does not accept.
+// After keys were taken from a role, or its threshold changed, the timestamp rises in
+// any case: agents drop snapshot and targets then, and with an unchanged timestamp
+// they would never fetch them again (COMPAT 5.4).
+func (rel *Release) decide() {
+	p := rel.p
+	if p == nil {
+		rel.needSnapshot, rel.needTimestamp = true, true
+		return
+	}
+	rel.needSnapshot = rel.c.targetsDoc != nil || !p.targetsMatch || !rel.accepts(RoleSnapshot, p.snapshotEnv)
+	rel.needTimestamp = rel.needSnapshot || !p.snapshotMatchesOnStamp || rel.rolesLostPower() ||
+		!sameKeys(p.Root, rel.root, RoleTimestamp)
+	if rel.opts.WithoutTimestamp {
+		rel.needTimestamp = false
+	}
+}
+
+func (rel *Release) accepts(role string, env *envelope) bool {
+	return verifyRole(rel.root, role, "", env) == nil
+}
+
+func (rel *Release) rolesLostPower() bool {
+	for _, role := range []string{RoleTargets, RoleSnapshot, RoleTimestamp} {
+		if rel.p.Root.Threshold(role) != rel.root.Threshold(role) || keysRemoved(rel.p.Root, rel.root, role) {
+			return true
+		}
+	}
+	return false
+}
+
+func keysRemoved(before, after *Root, role string) bool {
+	kept := map[string]bool{}
+	for _, k := range after.Keys(role) {
+		kept[k.ID] = true
+	}
+	for _, k := range before.Keys(role) {
+		if !kept[k.ID] {
+			return true
+		}
+	}
+	return false
+}
+
+// sameKeys reports whether a timestamp that the old root's keys signed is still good
+// under the new root's; an added key alone changes nothing.
+func sameKeys(before, after *Root, role string) bool {
+	return !keysRemoved(before, after, role) && before.Threshold(role) == after.Threshold(role)
+}
+
+// Next gives what has to be signed now: the snapshot, then, when that is signed, the
+// timestamp over it; nil when all is signed.
+func (rel *Release) Next() (*Doc, error) {
+	if rel.needSnapshot && rel.snapshot == nil {
+		if err := rel.makeSnapshot(); err != nil {
+			return nil, err
+		}
+	}
+	if rel.needSnapshot && !rel.snapshot.Met() {
+		return rel.snapshot, nil
+	}
+	if !rel.needTimestamp {
+		return nil, nil
+	}
+	if rel.timestamp == nil {
+		if err := rel.makeTimestamp(); err != nil {
+			return nil, err
+		}
+	}
+	if !rel.timestamp.Met() {
+		return rel.timestamp, nil
+	}
+	return nil, nil
+}
+
+// Roles lists the roles that the release will sign.
+func (rel *Release) Roles() []string {
+	var roles []string
+	if rel.needSnapshot {
+		roles = append(roles, RoleSnapshot)
+	}
+	if rel.needTimestamp {
+		roles = append(roles, RoleTimestamp)
+	}
+	return roles
+}
+
+// Root is the root that will be in force after the commit.
+func (rel *Release) Root() *Root { return rel.root }
+
+func (rel *Release) makeSnapshot() error {
+	version := int64(1)
+	others := map[string]*metadata.MetaFiles(nil)
+	if rel.p != nil {
+		version = rel.p.Snapshot.Version() + 1
+		others = rel.p.otherMeta
+	}
+	var err error
+	rel.snapshot, err = rel.makeListing(RoleSnapshot, version, rel.targetsFile, others)
+	return err
+}
+
+func (rel *Release) makeTimestamp() error {
+	if rel.needSnapshot {
+		b, err := rel.snapshot.env.bytes()
+		if err != nil {
+			return err
+		}
+		if len(b) > maxSnapshotSize {
+			return refuse(TooLarge, "snapshot.json would be %d bytes; clients refuse more than %d", len(b), maxSnapshotSize)
+		}
+		rel.snapshotFile = metaFile{rel.snapshot.version, b}
+	}
+	version := int64(1)
+	if rel.p != nil {
+		version = rel.p.Timestamp.Version() + 1
+	}
+	var err error
+	rel.timestamp, err = rel.makeListing(RoleTimestamp, version, rel.snapshotFile, nil)
+	return err
+}
+
+func (rel *Release) makeListing(role string, version int64, file metaFile, others map[string]*metadata.MetaFiles) (*Doc, error) {
+	expires := utcSecond(rel.now.Add(rel.opts.Expiries.of(role)))
+	if err := checkExpiry(role, rel.p, expires, rel.opts.AllowShorter); err != nil {
+		return nil, err
+	}
+	signed, err := newListing(role, version, expires, file, others)
+	if err != nil {
+		return nil, err
+	}
+	return &Doc{role: role, version: version, expires: expires, env: &envelope{signed: signed},
+		sets: []keySet{{rel.root.Keys(role), rel.root.Threshold(role)}}}, nil
+}
+
+// checkExpiry refuses an expiry before the published one: most often a clock that
+// went back, and then clients elsewhere would see the repository expire early.
+func checkExpiry(role string, p *Published, expires time.Time, allowShorter bool) error {
+	if p == nil || allowShorter {
+		return nil
+	}
+	if old := p.ExpiresOf(role); expires.Before(utcSecond(old)) {
+		return refuse(ShorterExpiry, "the new %s would expire %s, before the published one (%s)",
+			role, expires.Format(time.RFC3339), old.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// finish checks that everything is signed and within the clients' limits, and gives
+// the files in the order in which they are to appear.
+func (rel *Release) finish() ([]webFile, error) {
+	if next, err := rel.Next(); err != nil || next != nil {
+		if err == nil {
+			err = next.Short()
+		}
+		return nil, err
+	}
+	var files []webFile
+	consistent := rel.root.ConsistentSnapshot()
+	flips := rel.p != nil && rel.p.Root.ConsistentSnapshot() != consistent
+	changedTargets := rel.c != nil && rel.c.targetsDoc != nil
+	if consistent && (changedTargets || flips) {
+		files = append(files, webFile{versioned(rel.targetsFile.version, "targets.json"), rel.targetsFile.data})
+	}
+	if consistent && (rel.needSnapshot || flips) {
+		// Without a timestamp to make, nobody has fixed the snapshot's bytes yet.
+		if err := rel.fixSnapshot(); err != nil {
+			return nil, err
+		}
+		files = append(files, webFile{versioned(rel.snapshotFile.version, "snapshot.json"), rel.snapshotFile.data})
+	}
+	root, err := rel.rootFiles(consistent)
+	if err != nil {
+		return nil, err
+	}
+	if !consistent {
+		files = append(files, root...)
+	}
+	if changedTargets {
+		files = append(files, webFile{"targets.json", rel.targetsFile.data})
+	}
+	if rel.needSnapshot {
+		files = append(files, webFile{"snapshot.json", rel.snapshotFile.data})
+	}
+	if consistent {
+		files = append(files, root...)
+	}
+	return rel.appendTimestamp(files)
+}
+
+func (rel *Release) fixSnapshot() error {
+	if !rel.needSnapshot || rel.snapshotFile.data != nil {
+		return nil
+	}
+	b, err := rel.snapshot.env.bytes()
+	rel.snapshotFile = metaFile{rel.snapshot.version, b}
+	return err
+}
+
+// rootFiles gives root.json and N.root.json: with consistent snapshots the numbered
+// one last, next to the timestamp, since it is the one that clients act on.
+func (rel *Release) rootFiles(consistent bool) ([]webFile, error) {
+	if rel.c == nil || rel.c.rootDoc == nil {
+		return nil, nil
+	}
+	data, err := rel.c.rootDoc.env.bytes()
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > MaxRootSize {
+		return nil, refuse(TooLarge, "root.json would be %d bytes; clients refuse more than %d", len(data), MaxRootSize)
+	}
+	if _, _, err := readRoot("staged root", data); err != nil {
+		return nil, err
+	}
+	plain, numbered := webFile{"root.json", data}, webFile{versioned(rel.root.Version(), "root.json"), data}
+	if consistent {
+		return []webFile{plain, numbered}, nil
+	}
+	return []webFile{numbered, plain}, nil
+}
+
+func (rel *Release) appendTimestamp(files []webFile) ([]webFile, error) {
+	if !rel.needTimestamp {
+		return files, nil
+	}
+	data, err := rel.timestamp.env.bytes()
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > MaxTimestampSize {
+		return nil, refuse(TooLarge, "timestamp.json would be %d bytes; clients refuse more than %d", len(data), MaxTimestampSize)
+	}
+	return append(files, webFile{"timestamp.json", data}), nil
+}
+
+// webFile is a file of the web root as it is to appear.
+type webFile struct {
+	name string
+	data []byte
+}
+
+func versioned(version int64, name string) string { return fmt.Sprintf("%d.%s", version, name) }
+
+// Versions gives the versions that are published once the release is committed.
+func (rel *Release) Versions() map[string]int64 {
+	v := map[string]int64{RoleRoot: rel.root.Version(), RoleSnapshot: rel.snapshotFile.version}
+	switch {
+	case rel.c != nil:
+		v[RoleTargets] = rel.targetsFile.version
+	case rel.p.Targets != nil:
+		v[RoleTargets] = rel.p.Targets.Version()
+	default:
+		v[RoleTargets] = rel.p.Snapshot.Meta().Version
+	}
+	switch {
+	case rel.timestamp != nil:
+		v[RoleTimestamp] = rel.timestamp.version
+	case rel.p != nil:
+		v[RoleTimestamp] = rel.p.Timestamp.Version()
+	}
+	return v
+}

@@ -1,0 +1,85 @@
+package repo
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Repo is a repository's folder. Its methods that write need the lock (see
+// [Repo.Lock]); the others never write.
+type Repo struct {
+	dir string
+	now func() time.Time
+}
+
+// Options change what Open assumes.
+type Options struct {
+	// Now is the clock; nil for the machine's.
+	Now func() time.Time
+}
+
+// Open names the repository in dir. It reads nothing yet.
+func Open(dir string, opts Options) *Repo {
+	now := opts.Now
+	if now == nil {
+		now = time.Now
+	}
+	return &Repo{dir: dir, now: now}
+}
+
+// Dir is the folder that holds repository/, keys/ and pending/.
+func (r *Repo) Dir() string { return r.dir }
+
+// Now is the repository's clock.
+func (r *Repo) Now() time.Time { return r.now() }
+
+func (r *Repo) path(elem ...string) string {
+	return filepath.Join(append([]string{r.dir}, elem...)...)
+}
+
+// web gives a path below the web root.
+func (r *Repo) web(name string) string { return r.path("repository", filepath.FromSlash(name)) }
+
+func (r *Repo) pending(elem ...string) string { return r.path(append([]string{"pending"}, elem...)...) }
+
+// readMetadata reads a file of the web root, at most limit bytes, and only if it is
+// a regular file. A missing file is fs.ErrNotExist.
+func (r *Repo) readMetadata(name string, limit int64) ([]byte, error) {
+	return readLimited(r.web(name), "repository/"+name, limit)
+}
+
+func readLimited(path, shown string, limit int64) ([]byte, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, &MetadataError{File: shown, Reason: "not a regular file"}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, &MetadataError{File: shown, Reason: fmt.Sprintf("larger than %d bytes, which clients refuse", limit)}
+	}
+	return data, nil
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}

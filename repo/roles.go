@@ -1,0 +1,42 @@
+package repo
+
+import (
+	"slices"
+	"time"
+)
+
+// The top-level roles (TUF spec, section 2.1).
+const (
+	RoleRoot      = "root"
+	RoleTargets   = "targets"
+	RoleSnapshot  = "snapshot"
+	RoleTimestamp = "timestamp"
+)
+
+// Roles lists the roles in the order in which they sign.
+func Roles() []string { return []string{RoleRoot, RoleTargets, RoleSnapshot, RoleTimestamp} }
+
+// IsRole reports whether s names a top-level role.
+func IsRole(s string) bool { return slices.Contains(Roles(), s) }
+
+// Expiries says how long new metadata of each role is valid.
+type Expiries map[string]time.Duration
+
+// DefaultExpiries are fleetctl's own: root 10 years, targets and snapshot 3 years,
+// timestamp 14 days.
+func DefaultExpiries() Expiries {
+	return Expiries{
+		RoleRoot: 87600 * time.Hour, RoleTargets: 26280 * time.Hour,
+		RoleSnapshot: 26280 * time.Hour, RoleTimestamp: 336 * time.Hour,
+	}
+}
+
+func (e Expiries) of(role string) time.Duration {
+	if d, ok := e[role]; ok {
+		return d
+	}
+	return DefaultExpiries()[role]
+}
+
+// specVersion is what go-tuf v0.5.2 writes; every client takes it (BASELINE, Formats).
+const specVersion = "1.0"

@@ -1,0 +1,188 @@
+package repo
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/secure-systems-lab/go-securesystemslib/cjson"
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+)
+
+// Root is a parsed root: which keys and thresholds each role has.
+type Root struct {
+	signed metadata.RootType
+	keys   map[string]Key
+}
+
+// Version is the root's number.
+func (r *Root) Version() int64 { return r.signed.Version }
+
+// Expires is when clients begin to refuse the root.
+func (r *Root) Expires() time.Time { return r.signed.Expires }
+
+// ConsistentSnapshot tells the layout of the repository (TUF spec, section 6.2).
+func (r *Root) ConsistentSnapshot() bool { return r.signed.ConsistentSnapshot }
+
+// Threshold is how many keys of the role must sign.
+func (r *Root) Threshold(role string) int {
+	if ro := r.signed.Roles[role]; ro != nil {
+		return ro.Threshold
+	}
+	return 0
+}
+
+// Keys gives the keys of a role in the order in which root lists them.
+func (r *Root) Keys(role string) []Key {
+	ro := r.signed.Roles[role]
+	if ro == nil {
+		return nil
+	}
+	keys := make([]Key, 0, len(ro.KeyIDs))
+	for _, id := range ro.KeyIDs {
+		if k, ok := r.keys[id]; ok {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// Key gives the key of an ID and the roles it has; ok is false for an unknown ID.
+func (r *Root) Key(id string) (k Key, roles []string, ok bool) {
+	k, ok = r.keys[id]
+	for _, role := range Roles() {
+		if ro := r.signed.Roles[role]; ro != nil && slices.Contains(ro.KeyIDs, id) {
+			roles = append(roles, role)
+		}
+	}
+	return k, roles, ok
+}
+
+// parseRoot reads the signed part of a root and refuses what deployed agents would
+// refuse, wherever it stands in it.
+func parseRoot(signed []byte) (*Root, error) {
+	r := &Root{keys: map[string]Key{}}
+	if err := json.Unmarshal(signed, &r.signed); err != nil {
+		return nil, err
+	}
+	s := &r.signed
+	if s.Type != RoleRoot {
+		return nil, fmt.Errorf("_type is %q, not root", s.Type)
+	}
+	if s.Version < 1 || s.Expires.IsZero() {
+		return nil, fmt.Errorf("version %d, expires %s: one of them is missing", s.Version, s.Expires)
+	}
+	for id, o := range s.Keys {
+		k, err := parseKey(id, o)
+		if err != nil {
+			return nil, err
+		}
+		r.keys[id] = k
+	}
+	for _, role := range Roles() {
+		if err := r.checkRole(role); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+func (r *Root) checkRole(role string) error {
+	ro := r.signed.Roles[role]
+	if ro == nil {
+		return fmt.Errorf("role %s is missing", role)
+	}
+	if ro.Threshold < 1 {
+		return fmt.Errorf("role %s has threshold %d", role, ro.Threshold)
+	}
+	distinct := map[string]bool{}
+	for _, id := range ro.KeyIDs {
+		k, ok := r.keys[id]
+		if !ok {
+			return fmt.Errorf("role %s names key %.16s, which is not among the keys", role, id)
+		}
+		distinct[k.Fingerprint()] = true
+	}
+	if len(distinct) < ro.Threshold {
+		return fmt.Errorf("role %s has threshold %d and %d different keys", role, ro.Threshold, len(distinct))
+	}
+	return nil
+}
+
+// clone makes a root that can be changed without changing r.
+func (r *Root) clone() *Root {
+	c := &Root{signed: r.signed, keys: map[string]Key{}}
+	c.signed.Keys = map[string]*metadata.Key{}
+	for id, k := range r.keys {
+		c.keys[id] = k
+		c.signed.Keys[id] = k.object
+	}
+	c.signed.Roles = map[string]*metadata.Role{}
+	for name, ro := range r.signed.Roles {
+		cp := *ro
+		cp.KeyIDs = slices.Clone(ro.KeyIDs)
+		c.signed.Roles[name] = &cp
+	}
+	return c
+}
+
+// newRoot starts a root without keys.
+func newRoot(consistent bool) *Root {
+	r := &Root{keys: map[string]Key{}}
+	r.signed = metadata.RootType{
+		Type: RoleRoot, SpecVersion: specVersion, ConsistentSnapshot: consistent,
+		Keys: map[string]*metadata.Key{}, Roles: map[string]*metadata.Role{},
+	}
+	for _, role := range Roles() {
+		r.signed.Roles[role] = &metadata.Role{KeyIDs: []string{}, Threshold: 1}
+	}
+	return r
+}
+
+// setKeys gives a role exactly these keys and this threshold. A public key twice in
+// a role is refused: old clients would count it twice.
+func (r *Root) setKeys(role string, keys []Key, threshold int) error {
+	seen := map[string]string{}
+	ids := make([]string, 0, len(keys))
+	for _, k := range keys {
+		if other, dup := seen[k.Fingerprint()]; dup {
+			return refuse(DuplicateKey, "role %s would have one public key twice (key IDs %.16s and %.16s)", role, other, k.ID)
+		}
+		seen[k.Fingerprint()] = k.ID
+		ids = append(ids, k.ID)
+		r.keys[k.ID] = k
+		r.signed.Keys[k.ID] = k.object
+	}
+	if len(keys) == 0 {
+		return refuse(LastKey, "role %s would have no key left", role)
+	}
+	if threshold < 1 || threshold > len(keys) {
+		return refuse(ThresholdHigh, "threshold %d for role %s, which has %d key(s)", threshold, role, len(keys))
+	}
+	r.signed.Roles[role].KeyIDs = ids
+	r.signed.Roles[role].Threshold = threshold
+	r.dropUnused()
+	return nil
+}
+
+// dropUnused takes out keys that no role names.
+func (r *Root) dropUnused() {
+	used := map[string]bool{}
+	for _, ro := range r.signed.Roles {
+		for _, id := range ro.KeyIDs {
+			used[id] = true
+		}
+	}
+	for id := range r.keys {
+		if !used[id] {
+			delete(r.keys, id)
+			delete(r.signed.Keys, id)
+		}
+	}
+}
+
+func (r *Root) encode() ([]byte, error) { return cjson.EncodeCanonical(r.signed) }
+
+// utcSecond is how every expiry is written: UTC with Z, whole seconds.
+func utcSecond(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }

@@ -1,0 +1,138 @@
+package repo
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Rotation says how the keys of a role change.
+type Rotation struct {
+	Role string
+	// Set is the complete new set; nil leaves the set, to which Add and Remove apply.
+	Set    []Key
+	Add    []Key
+	Remove []string // key IDs, or unambiguous beginnings of at least 8 digits
+	// Threshold is 0 to leave it.
+	Threshold int
+}
+
+// Rotate stages a new root, on top of what is published or of the staged change, and
+// with it a new targets if the published one is not signed well enough for the new
+// root. Errors: *RefusedError.
+func (r *Repo) Rotate(p *Published, staged *Change, rot Rotation, opts StageOptions) (*Change, error) {
+	c := r.start(p, staged)
+	root := c.root.clone()
+	keys, err := rot.apply(root.Keys(rot.Role))
+	if err != nil {
+		return nil, err
+	}
+	threshold := rot.Threshold
+	if threshold == 0 {
+		threshold = root.Threshold(rot.Role)
+	}
+	before := root.clone()
+	if err := root.setKeys(rot.Role, keys, threshold); err != nil {
+		return nil, err
+	}
+	if unchangedRole(before, root, rot.Role) {
+		return nil, refuse(NoChange, "role %s has these keys and this threshold already", rot.Role)
+	}
+	if err := r.restageRoot(p, c, root, opts); err != nil {
+		return nil, err
+	}
+	c.intend("%s", rot.describe(before, root))
+	return c, r.resignTargets(p, c, opts)
+}
+
+func (r *Repo) restageRoot(p *Published, c *Change, root *Root, opts StageOptions) error {
+	expires := utcSecond(r.now().Add(opts.Expiries.of(RoleRoot)))
+	if err := checkExpiry(RoleRoot, p, expires, opts.AllowShorter); err != nil {
+		return err
+	}
+	return c.setRoot(root, p.Root.Version()+1, expires)
+}
+
+// resignTargets stages the same targets again, at the next version, if the published
+// signatures do not meet the new root.
+func (r *Repo) resignTargets(p *Published, c *Change, opts StageOptions) error {
+	if c.targetsDoc != nil {
+		return nil
+	}
+	if verifyRole(c.root, RoleTargets, "", p.targetsEnv) == nil {
+		return nil
+	}
+	return r.restage(p, c, p.Targets.clone(), opts)
+}
+
+func unchangedRole(before, after *Root, role string) bool {
+	ids := func(r *Root) []string {
+		var out []string
+		for _, k := range r.Keys(role) {
+			out = append(out, k.ID)
+		}
+		slices.Sort(out)
+		return out
+	}
+	return before.Threshold(role) == after.Threshold(role) && slices.Equal(ids(before), ids(after))
+}
+
+func (rot Rotation) apply(current []Key) ([]Key, error) {
+	keys := slices.Clone(current)
+	if rot.Set != nil {
+		keys = slices.Clone(rot.Set)
+	}
+	for _, prefix := range rot.Remove {
+		i, err := findKey(keys, prefix, rot.Role)
+		if err != nil {
+			return nil, err
+		}
+		keys = slices.Delete(keys, i, i+1)
+	}
+	return append(keys, rot.Add...), nil
+}
+
+// minKeyPrefix is how much of a key ID must be typed at least.
+const minKeyPrefix = 8
+
+func findKey(keys []Key, prefix, role string) (int, error) {
+	found := -1
+	for i, k := range keys {
+		if k.ID == prefix {
+			return i, nil
+		}
+		if len(prefix) < minKeyPrefix || !strings.HasPrefix(k.ID, prefix) {
+			continue
+		}
+		if found >= 0 {
+			return 0, refuse(UnknownKey, "%q is the beginning of two key IDs of role %s", prefix, role)
+		}
+		found = i
+	}
+	if found < 0 {
+		return 0, refuse(UnknownKey, "role %s has no key %q", role, prefix)
+	}
+	return found, nil
+}
+
+func (rot Rotation) describe(before, after *Root) string {
+	var parts []string
+	for _, k := range after.Keys(rot.Role) {
+		if !hasKey(before.Keys(rot.Role), k.ID) {
+			parts = append(parts, "add key "+k.ShortID())
+		}
+	}
+	for _, k := range before.Keys(rot.Role) {
+		if !hasKey(after.Keys(rot.Role), k.ID) {
+			parts = append(parts, "remove key "+k.ShortID())
+		}
+	}
+	if a, b := before.Threshold(rot.Role), after.Threshold(rot.Role); a != b {
+		parts = append(parts, fmt.Sprintf("threshold %d to %d", a, b))
+	}
+	return "rotate " + rot.Role + ": " + strings.Join(parts, ", ")
+}
+
+func hasKey(keys []Key, id string) bool {
+	return slices.ContainsFunc(keys, func(k Key) bool { return k.ID == id })
+}

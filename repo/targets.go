@@ -1,0 +1,185 @@
+package repo
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/secure-systems-lab/go-securesystemslib/cjson"
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+)
+
+// Target is what targets.json says of one path.
+type Target struct {
+	Path    string // below targets/, without hash prefix
+	Length  int64
+	SHA512  string // hex, "" if the entry has no sha512
+	Version string // custom.version, "" if there is none
+}
+
+// Targets is a parsed targets.json. Entries are kept in their canonical bytes and
+// only read when somebody asks: of ten thousand, an add touches four.
+type Targets struct {
+	head    targetsHead
+	entries map[string]json.RawMessage
+	rest    map[string]json.RawMessage // delegations and fields we do not know
+}
+
+type targetsHead struct {
+	Type    string    `json:"_type"`
+	Version int64     `json:"version"`
+	Expires time.Time `json:"expires"`
+}
+
+// Version is the number of this targets.json.
+func (t *Targets) Version() int64 { return t.head.Version }
+
+// Expires is when clients begin to refuse it.
+func (t *Targets) Expires() time.Time { return t.head.Expires }
+
+// Len is the number of target paths.
+func (t *Targets) Len() int { return len(t.entries) }
+
+// Paths lists the target paths, sorted.
+func (t *Targets) Paths() []string {
+	paths := make([]string, 0, len(t.entries))
+	for p := range t.entries {
+		paths = append(paths, p)
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+// Get reads one entry; ok is false if the path is not there.
+func (t *Targets) Get(path string) (target Target, ok bool, err error) {
+	raw, ok := t.entries[path]
+	if !ok {
+		return Target{}, false, nil
+	}
+	var f metadata.TargetFiles
+	if err := json.Unmarshal(raw, &f); err != nil {
+		return Target{}, false, fmt.Errorf("target %q: %w", path, err)
+	}
+	target = Target{Path: path, Length: f.Length, SHA512: hex.EncodeToString(f.Hashes["sha512"])}
+	if f.Custom != nil {
+		var c struct {
+			Version string `json:"version"`
+		}
+		// custom is the publisher's; what is no object with a version has none.
+		if json.Unmarshal(*f.Custom, &c) == nil {
+			target.Version = c.Version
+		}
+	}
+	return target, true, nil
+}
+
+func parseTargets(signed []byte) (*Targets, error) {
+	t := &Targets{entries: map[string]json.RawMessage{}, rest: map[string]json.RawMessage{}}
+	if err := json.Unmarshal(signed, &t.rest); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(t.rest["targets"], &t.entries); err != nil {
+		return nil, fmt.Errorf("targets: %w", err)
+	}
+	delete(t.rest, "targets")
+	small, err := json.Marshal(t.rest)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(small, &t.head); err != nil {
+		return nil, err
+	}
+	if t.head.Type != RoleTargets {
+		return nil, fmt.Errorf("_type is %q, not targets", t.head.Type)
+	}
+	if t.head.Version < 1 || t.head.Expires.IsZero() {
+		return nil, fmt.Errorf("version %d, expires %s: one of them is missing", t.head.Version, t.head.Expires)
+	}
+	return t, nil
+}
+
+func newTargets() *Targets {
+	return &Targets{
+		head:    targetsHead{Type: RoleTargets},
+		entries: map[string]json.RawMessage{},
+		rest:    map[string]json.RawMessage{"_type": json.RawMessage(`"targets"`), "spec_version": json.RawMessage(`"` + specVersion + `"`)},
+	}
+}
+
+// set puts an entry in, in the form of fleetctl: length, sha512 and custom.version.
+func (t *Targets) set(target Target) error {
+	sum, err := hex.DecodeString(target.SHA512)
+	if err != nil || len(sum) != 64 {
+		return fmt.Errorf("target %q: no sha512", target.Path)
+	}
+	custom, err := cjson.EncodeCanonical(map[string]string{"version": target.Version})
+	if err != nil {
+		return err
+	}
+	c := json.RawMessage(custom)
+	raw, err := cjson.EncodeCanonical(metadata.TargetFiles{Length: target.Length, Hashes: metadata.Hashes{"sha512": sum}, Custom: &c})
+	if err != nil {
+		return err
+	}
+	t.entries[target.Path] = raw
+	return nil
+}
+
+// encode writes the canonical form. The entries are canonical already, since they
+// come out of canonical bytes; object keys are sorted here (by bytes, as cjson does).
+func (t *Targets) encode() []byte {
+	var list bytes.Buffer
+	list.WriteByte('{')
+	for i, p := range t.Paths() {
+		if i > 0 {
+			list.WriteByte(',')
+		}
+		list.WriteString(canonicalString(p))
+		list.WriteByte(':')
+		list.Write(t.entries[p])
+	}
+	list.WriteByte('}')
+	all := map[string][]byte{"targets": list.Bytes()}
+	for name, raw := range t.rest {
+		all[name] = raw
+	}
+	all["version"] = fmt.Appendf(nil, "%d", t.head.Version)
+	all["expires"] = fmt.Appendf(nil, "%q", t.head.Expires.Format(time.RFC3339))
+	return joinCanonical(all)
+}
+
+// joinCanonical writes an object whose values are canonical already.
+func joinCanonical(fields map[string][]byte) []byte {
+	names := make([]string, 0, len(fields))
+	size := 2
+	for n, v := range fields {
+		names = append(names, n)
+		size += len(n) + len(v) + 4
+	}
+	slices.Sort(names)
+	var b bytes.Buffer
+	b.Grow(size)
+	b.WriteByte('{')
+	for i, n := range names {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(canonicalString(n))
+		b.WriteByte(':')
+		b.Write(fields[n])
+	}
+	b.WriteByte('}')
+	return b.Bytes()
+}
+
+// clone makes a Targets that can be changed without changing t.
+func (t *Targets) clone() *Targets {
+	c := &Targets{head: t.head, entries: make(map[string]json.RawMessage, len(t.entries)+8), rest: t.rest}
+	for p, raw := range t.entries {
+		c.entries[p] = raw
+	}
+	return c
+}
