@@ -29,6 +29,7 @@ var (
 	ErrDevice       = errors.New("device error")
 	ErrDeadline     = errors.New("device did not answer in time")
 	ErrUnsupported  = errors.New("not supported")
+	ErrAttestation  = errors.New("attestation does not verify")
 	ErrBadSignature = wiresig.ErrBadSignature
 	ErrCanceled     = errors.New("canceled")
 	ErrFileMode     = errors.New("file can be read by others")

@@ -1,0 +1,328 @@
+//go:build cgo || windows
+
+package piv
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-piv/piv-go/v2/piv"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// Generate makes a key in the slot that ref names, on the card. What it refuses it
+// refuses before it changes anything, and most of it before the PIN: a slot with a
+// key in it (signer.ErrKeyExists) unless opts.Overwrite repeats that key's ID, a
+// card that still has the factory management key (signer.ErrNotSetUp), an algorithm
+// or policy that the card lacks, and, where opts.AttestationRoots are given, a card
+// whose attestation does not verify (signer.ErrAttestation).
+//
+// The attestation is fetched at once and must be of this key, slot and card. A card
+// that has none, or one that no known root vouches for, is a warning. The attested
+// certificate is put into the slot, so that other programs see the key and no
+// certificate of an older key stays there.
+func (b *Backend) Generate(ctx context.Context, ref signer.Ref, opts signer.GenerateOptions, ui signer.UI) (signer.Generated, error) {
+	g, err := b.generate(ctx, ref, opts, ui)
+	if err != nil {
+		return signer.Generated{}, keyError("generating key", ref.URI, "", err)
+	}
+	return g, nil
+}
+
+// recipe is what to generate, in piv-go's terms.
+type recipe struct {
+	piv.Key
+	algorithm signer.Algorithm
+}
+
+func (b *Backend) generate(ctx context.Context, ref signer.Ref, opts signer.GenerateOptions, ui signer.UI) (signer.Generated, error) {
+	var none signer.Generated
+	slot, err := slotOf(ref.URI)
+	if err != nil {
+		return none, err
+	}
+	r, err := recipeOf(opts)
+	if err != nil {
+		return none, err
+	}
+	ref.Pinned = nil
+	w := want{ref: ref, slot: slot}
+	p, err := b.locate(ctx, w, ui)
+	if err != nil {
+		return none, err
+	}
+	if err := able(p.card, r.algorithm); err != nil {
+		return none, err
+	}
+	if err := free(p, opts); err != nil {
+		return none, err
+	}
+	h, release, err := b.turn(ctx, p.card)
+	if err != nil {
+		return none, err
+	}
+	defer release()
+	job := &generateJob{b: b, recipe: r, opts: opts, work: &work{
+		want: w, place: p, ui: ui, needPIN: true, limit: limitFor(r.algorithm, b.opts),
+		device: fmt.Sprintf("%s (slot %s)", p.card, slot),
+	}}
+	if err := job.prepare(ctx); err != nil {
+		return none, err
+	}
+	if err := b.withPIN(ctx, h, job.work, job.make); err != nil {
+		return none, err
+	}
+	return job.generated()
+}
+
+// limitFor: a card looks for the primes of an RSA key for a minute or more.
+func limitFor(a signer.Algorithm, o Options) time.Duration {
+	if a.RSABits() > 0 {
+		return 20 * o.Deadline
+	}
+	return 2 * o.Deadline
+}
+
+// recipeOf reads the options. Policies default to "always".
+func recipeOf(opts signer.GenerateOptions) (recipe, error) {
+	r := recipe{algorithm: opts.Algorithm, Key: piv.Key{PINPolicy: piv.PINPolicyAlways, TouchPolicy: piv.TouchPolicyAlways}}
+	switch opts.Algorithm {
+	case "", signer.P256:
+		r.algorithm, r.Algorithm = signer.P256, piv.AlgorithmEC256
+	case signer.RSA2048:
+		r.Algorithm = piv.AlgorithmRSA2048
+	case signer.RSA3072:
+		r.Algorithm = piv.AlgorithmRSA3072
+	case signer.RSA4096:
+		r.Algorithm = piv.AlgorithmRSA4096
+	case signer.Ed25519:
+		return r, errEd25519()
+	default:
+		return r, &signer.UnsupportedError{What: fmt.Sprintf("algorithm %q", opts.Algorithm), Why: "a card makes p256, rsa2048, rsa3072 and rsa4096"}
+	}
+	switch opts.PINPolicy {
+	case "", "always":
+	case "once", "never":
+		r.PINPolicy = pinPolicyOf(opts.PINPolicy)
+	default:
+		return r, &signer.UnsupportedError{What: fmt.Sprintf("PIN policy %q", opts.PINPolicy), Why: "it is never, once or always"}
+	}
+	switch opts.TouchPolicy {
+	case "", "always":
+	case "cached", "never":
+		r.TouchPolicy = touchPolicyOf(opts.TouchPolicy)
+	default:
+		return r, &signer.UnsupportedError{What: fmt.Sprintf("touch policy %q", opts.TouchPolicy), Why: "it is never, cached or always"}
+	}
+	if opts.Count > 1 {
+		return r, &signer.UnsupportedError{What: fmt.Sprintf("%d keys in one slot", opts.Count), Why: "a slot holds one"}
+	}
+	return r, nil
+}
+
+// able refuses what a YubiKey's firmware does not have, or has wrong.
+func able(c card, a signer.Algorithm) error {
+	switch {
+	case c.before(4, 3, 0):
+		return errOld(c)
+	case a.RSABits() > 2048 && c.before(5, 7, 0):
+		return &signer.UnsupportedError{What: fmt.Sprintf("%s on firmware %s", a, c.firmware()), Why: "it came with 5.7"}
+	case a.RSABits() > 0 && c.weakRSA():
+		return &signer.UnsupportedError{What: fmt.Sprintf("RSA on firmware %s", c.firmware()), Why: "it makes RSA keys that can be factored (YSA-2017-01)"}
+	}
+	return nil
+}
+
+// weakRSA: firmware 4.2.6 to 4.3.4 makes RSA keys with a flaw (YSA-2017-01, ROCA).
+func (c card) weakRSA() bool { return c.yubikey && !c.before(4, 2, 6) && c.before(4, 3, 5) }
+
+// free refuses a slot with another key in it than the one that may go.
+func free(p place, opts signer.GenerateOptions) error {
+	if p.key.empty {
+		return nil
+	}
+	if p.key.problem != nil {
+		return &causeError{cause: signer.ErrKeyExists, err: fmt.Errorf("slot holds a key that is not understood: %w", p.key.problem)}
+	}
+	if p.key.public == nil {
+		return nil
+	}
+	id := wiresig.Fingerprint(p.key.public)
+	if opts.KeyID != nil {
+		id = opts.KeyID(p.key.public)
+	}
+	if opts.Overwrite != "" && opts.Overwrite == id {
+		return nil
+	}
+	return &causeError{cause: signer.ErrKeyExists, err: fmt.Errorf("slot holds key %s", id)}
+}
+
+// generateJob is one run of Generate.
+type generateJob struct {
+	b      *Backend
+	recipe recipe
+	opts   signer.GenerateOptions
+	work   *work
+
+	device      *x509.Certificate // the card's own attestation certificate
+	public      crypto.PublicKey
+	attestation signer.Attestation
+	warnings    []string
+}
+
+// prepare looks, without a PIN, for what would make the key useless.
+func (j *generateJob) prepare(ctx context.Context) error {
+	return j.b.exchange(ctx, j.work.visit(j.b), func(s *session) error {
+		if _, err := j.work.arrive(s); err != nil {
+			return err
+		}
+		factory, err := s.authenticate(factoryKey())
+		if err != nil {
+			return err
+		}
+		if factory {
+			return &causeError{cause: signer.ErrNotSetUp, err: errors.New("the card has the factory management key")}
+		}
+		if j.device, err = s.yk.AttestationCertificate(); err != nil {
+			if pcscCode(err) != 0 {
+				return classify(err)
+			}
+			j.device = nil
+			return nil
+		}
+		if len(j.opts.AttestationRoots) == 0 {
+			return nil
+		}
+		_, err = chainOf(asIssuer(j.device), nil, j.opts.AttestationRoots)
+		return err
+	})
+}
+
+// make generates the key. The PIN was verified.
+func (j *generateJob) make(s *session, c card, pin string) error {
+	key, err := s.storedKey(pin)
+	if err != nil {
+		return err
+	}
+	if key == nil {
+		return &causeError{cause: signer.ErrNotSetUp, err: errors.New("no management key is stored under the PIN")}
+	}
+	// The slot may have been filled while the person typed.
+	found, err := s.key(c, j.work.want.slot)
+	if err != nil {
+		return err
+	}
+	if err := free(place{card: c, key: found}, j.opts); err != nil {
+		return err
+	}
+	ok, err := s.authenticate(key)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return &causeError{cause: signer.ErrNotSetUp, err: errors.New("the management key that is stored under the PIN is not the card's")}
+	}
+	if err := s.going(); err != nil {
+		return err
+	}
+	j.public, err = s.yk.GenerateKey(key, j.work.want.slot, j.recipe.Key)
+	if err != nil {
+		return j.refused(err)
+	}
+	if a, err := signer.AlgorithmOf(j.public); err != nil || a != j.recipe.algorithm {
+		return &causeError{cause: signer.ErrDevice, err: fmt.Errorf("the card made another kind of key than %s", j.recipe.algorithm)}
+	}
+	j.warnings = append(j.warnings, c.warnings()...)
+	if pin == factoryPIN {
+		j.warnings = append(j.warnings, "the card still has the factory PIN")
+	}
+	return j.inspect(s, c, key)
+}
+
+// refused explains a card's refusal: other vendors lack policies and algorithms.
+func (j *generateJob) refused(err error) error {
+	switch status(err) {
+	case statusWrongData, statusNoFunction, 0x6A86, 0x6B00:
+		pin, touch := policyNames(slotKey{pin: j.recipe.PINPolicy, touch: j.recipe.TouchPolicy})
+		return &signer.UnsupportedError{
+			What: fmt.Sprintf("%s with PIN policy %s and touch policy %s", j.recipe.algorithm, pin, touch),
+			Why:  "the card refuses it (" + err.Error() + ")",
+		}
+	}
+	return classify(err)
+}
+
+// inspect reads back what the card says of the new key, and attests it.
+func (j *generateJob) inspect(s *session, c card, management []byte) error {
+	slot := j.work.want.slot
+	leaf, err := s.yk.Attest(slot)
+	if err != nil {
+		if pcscCode(err) != 0 {
+			return classify(err)
+		}
+		j.warnings = append(j.warnings, "the card does not attest where the key was born")
+		return j.readBack(s, c)
+	}
+	if err := j.attest(c, leaf); err != nil {
+		return err
+	}
+	if err := s.yk.SetCertificate(management, slot, leaf); err != nil {
+		j.warnings = append(j.warnings, "the certificate was not stored in the slot, so some programs will not see the key: "+err.Error())
+	}
+	return j.readBack(s, c)
+}
+
+// attest checks the attestation of the new key.
+func (j *generateJob) attest(c card, leaf *x509.Certificate) error {
+	if !signer.SamePublic(j.public, leaf.PublicKey) {
+		return badAttestation("it is of another key than the one just generated")
+	}
+	var between []*x509.Certificate
+	if j.device != nil {
+		between = append(between, j.device)
+	}
+	a, err := verifyChain(leaf, between, j.opts.AttestationRoots)
+	if err != nil {
+		if len(j.opts.AttestationRoots) > 0 {
+			return err
+		}
+		j.warnings = append(j.warnings, fmt.Sprintf("nothing proves that the key was made on a YubiKey: %v", err))
+		return nil
+	}
+	if err := fits(a, c, j.work.want.slot); err != nil {
+		return err
+	}
+	j.attestation = a
+	return nil
+}
+
+// readBack compares the policies with what was asked for.
+func (j *generateJob) readBack(s *session, c card) error {
+	k, err := s.key(c, j.work.want.slot)
+	if err != nil {
+		return err
+	}
+	if k.public != nil && k.source != "certificate" && !signer.SamePublic(k.public, j.public) {
+		return &causeError{cause: signer.ErrDevice, err: errors.New("the slot holds another key than the one just generated")}
+	}
+	if k.pin != 0 && k.pin != j.recipe.PINPolicy || k.touch != 0 && k.touch != j.recipe.TouchPolicy {
+		pin, touch := policyNames(k)
+		j.warnings = append(j.warnings, fmt.Sprintf("the card gave the key PIN policy %s and touch policy %s instead of what was asked for", pin, touch))
+	}
+	return nil
+}
+
+func (j *generateJob) generated() (signer.Generated, error) {
+	return signer.Generated{
+		URI:         j.work.place.card.uri(j.work.want.ref.URI, j.work.want.slot.String()),
+		Public:      []crypto.PublicKey{j.public},
+		Attestation: j.attestation.Chain,
+		Warnings:    j.warnings,
+	}, nil
+}

@@ -1,0 +1,223 @@
+//go:build cgo || windows
+
+package piv
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-piv/piv-go/v2/piv"
+
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// maxInserts is how often a person is asked for a card in one go.
+const maxInserts = 5
+
+// place is a card, and what one look without a PIN found on it.
+type place struct {
+	card  card
+	tries int     // -1 if the card does not tell
+	key   slotKey // of the wanted slot; zero if none was wanted
+}
+
+// want says what is looked for.
+type want struct {
+	ref  signer.Ref
+	slot piv.Slot // zero if only the card matters
+}
+
+// locate finds the card that a URI means, asking a person to insert it if it is
+// absent. Without anybody to ask the error is *signer.NotFoundError.
+func (b *Backend) locate(ctx context.Context, w want, ui signer.UI) (place, error) {
+	p, err := b.scan(ctx, w)
+	for n := 0; n < maxInserts && ui != nil && errors.Is(err, signer.ErrNoToken); n++ {
+		r := signer.InsertRequest{URI: w.ref.URI, Device: deviceOf(w.ref.URI), Roles: w.ref.Roles}
+		if asked := ui.Insert(ctx, r); errors.Is(asked, signer.ErrNoTerminal) {
+			return place{}, err
+		} else if asked != nil {
+			return place{}, asked
+		}
+		p, err = b.scanFor(ctx, w, b.settle)
+	}
+	return p, err
+}
+
+// scanFor scans until the card is there: the daemon takes a moment to see it.
+func (b *Backend) scanFor(ctx context.Context, w want, patience time.Duration) (place, error) {
+	until := time.Now().Add(patience)
+	for {
+		p, err := b.scan(ctx, w)
+		if !errors.Is(err, signer.ErrNoToken) || !time.Now().Before(until) {
+			return p, err
+		}
+		if pause(ctx, 100*time.Millisecond) != nil {
+			return place{}, canceled(ctx)
+		}
+	}
+}
+
+// scan looks at the cards that a URI can mean, once; those that another program
+// holds again for Options.BusyFor.
+func (b *Backend) scan(ctx context.Context, w want) (place, error) {
+	readers, err := b.listReaders(ctx)
+	if err != nil {
+		return place{}, err
+	}
+	todo, others := matching(readers, w.ref.URI)
+	found := findings{want: w}
+	for _, r := range others {
+		found.present = append(found.present, fmt.Sprintf("reader %q, not looked at", r))
+	}
+	until := time.Now().Add(b.opts.BusyFor)
+	for {
+		var busy []string
+		for _, r := range todo {
+			p, err := b.look(ctx, r, w.slot)
+			if stop := found.add(p, err, r, &busy); stop != nil {
+				return place{}, stop
+			}
+			if p, ok := found.certain(); ok {
+				return p, nil
+			}
+		}
+		if len(busy) == 0 {
+			return found.decide()
+		}
+		if !time.Now().Before(until) {
+			return place{}, &causeError{cause: signer.ErrBusy, err: fmt.Errorf("reader %q", busy[0])}
+		}
+		if pause(ctx, 100*time.Millisecond) != nil {
+			return place{}, canceled(ctx)
+		}
+		todo = busy
+	}
+}
+
+// listReaders asks the daemon for its readers.
+func (b *Backend) listReaders(ctx context.Context) ([]string, error) {
+	type answer struct {
+		readers []string
+		err     error
+	}
+	if err := canceled(ctx); err != nil {
+		return nil, err
+	}
+	ours, cancel := context.WithTimeout(ctx, b.opts.Deadline)
+	defer cancel()
+	result := make(chan answer, 1)
+	go func() {
+		readers, err := piv.Cards()
+		result <- answer{readers, err}
+	}()
+	select {
+	case a := <-result:
+		return a.readers, classify(a.err)
+	case <-ours.Done():
+		return nil, ended(ctx, "the PC/SC daemon did not answer")
+	}
+}
+
+// matching splits the readers into those a URI means and the rest.
+func matching(readers []string, u signer.URI) (meant, others []string) {
+	name, named := u.Attr("reader")
+	for _, r := range readers {
+		if named && r == name {
+			return []string{r}, nil
+		}
+	}
+	for _, r := range readers {
+		fits := isYubiKey(r)
+		if named {
+			fits = strings.Contains(strings.ToLower(r), strings.ToLower(name))
+		}
+		if fits {
+			meant = append(meant, r)
+		} else {
+			others = append(others, r)
+		}
+	}
+	return meant, others
+}
+
+// look reads a card in one visit.
+func (b *Backend) look(ctx context.Context, reader string, slot piv.Slot) (place, error) {
+	var p place
+	err := b.exchange(ctx, visit{reader: reader, limit: b.opts.Deadline}, func(s *session) error {
+		var err error
+		if p.card, err = s.identify(); err != nil {
+			return err
+		}
+		if p.tries, err = s.tries(p.card); err != nil || slot == (piv.Slot{}) {
+			return err
+		}
+		p.key, err = s.key(p.card, slot)
+		return err
+	})
+	if err != nil {
+		return place{}, err
+	}
+	return p, nil
+}
+
+// findings gathers what a scan sees.
+type findings struct {
+	want    want
+	places  []place
+	present []string
+}
+
+// add takes in one look. The error it returns ends the scan.
+func (f *findings) add(p place, err error, reader string, busy *[]string) error {
+	var left *abandonedError
+	switch {
+	case err == nil:
+		f.present = append(f.present, fmt.Sprintf("%s, firmware %s", p.card, p.card.firmware()))
+		if serial, ok := f.want.ref.URI.Attr("serial"); !ok || sameSerial(serial, p.card.serial) {
+			f.places = append(f.places, p)
+		}
+	case errors.Is(err, signer.ErrBusy):
+		*busy = append(*busy, reader)
+	case errors.Is(err, signer.ErrCanceled), errors.Is(err, signer.ErrUnreachable), errors.As(err, &left):
+		return err
+	case errors.Is(err, signer.ErrNoToken): // an empty reader, or a card just pulled out
+	default:
+		f.present = append(f.present, fmt.Sprintf("reader %q: %v", reader, err))
+	}
+	return nil
+}
+
+// certain gives a card that no other can displace: the serial number fits, or it
+// holds the key that is expected.
+func (f *findings) certain() (place, bool) {
+	_, bySerial := f.want.ref.URI.Attr("serial")
+	for _, p := range f.places {
+		if bySerial || holds(p, f.want.ref.Pinned) {
+			return p, true
+		}
+	}
+	return place{}, false
+}
+
+func holds(p place, pinned crypto.PublicKey) bool {
+	return pinned != nil && p.key.source != "certificate" && signer.SamePublic(pinned, p.key.public)
+}
+
+// decide chooses when every card has been looked at.
+func (f *findings) decide() (place, error) {
+	switch len(f.places) {
+	case 0:
+		return place{}, &signer.NotFoundError{What: "card", URI: f.want.ref.URI, Present: f.present, Cause: signer.ErrNoToken}
+	case 1:
+		return f.places[0], nil
+	}
+	names := make([]string, len(f.places))
+	for i, p := range f.places {
+		names[i] = p.card.uri(signer.URI{}, "").String()
+	}
+	return place{}, &signer.AmbiguousError{What: "card", URI: f.want.ref.URI, Candidates: names}
+}

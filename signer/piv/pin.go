@@ -1,0 +1,205 @@
+//go:build cgo || windows
+
+package piv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// PINs and PUKs have 6 to 8 bytes (NIST SP 800-73-4, part 2, section 2.4.3). Shorter
+// ones cost a try on some cards.
+const minPIN, maxPIN = 6, 8
+
+// errAskAgain: one try is left and the person who gave the PIN did not know.
+var errAskAgain = errors.New("one try left, and the person was not told")
+
+// work is what somebody wants from a card, with or without its PIN.
+type work struct {
+	want  want
+	place place // where the card was last seen
+	ui    signer.UI
+	// same checks that the card in the reader is the one that was looked at; nil
+	// where the serial number does.
+	same     func(*session, card) error
+	needPIN  bool
+	limit    time.Duration
+	touching func() func()
+	device   string
+	note     string
+}
+
+// withPIN runs f with the card, after the PIN was verified if it is needed. It asks
+// for the PIN while the card is closed, for the card if it has gone, and again for a
+// PIN if the card reports its last try unexpectedly. h is locked by the caller.
+func (b *Backend) withPIN(ctx context.Context, h *holder, w *work, f func(s *session, c card, pin string) error) error {
+	resets := 0
+	for range maxInserts {
+		pin, told, err := b.obtainPIN(ctx, h, w)
+		if err != nil {
+			return err
+		}
+		var sent, good bool
+		err = b.exchange(ctx, w.visit(b), func(s *session) error {
+			c, err := w.arrive(s)
+			if err != nil {
+				return err
+			}
+			if w.needPIN {
+				sent, err = s.verify(c, pin, told)
+				if err != nil {
+					return err
+				}
+				good = true
+				defer s.dropPIN(c)
+			}
+			return f(s, c, pin)
+		})
+		var left *abandonedError
+		if errors.As(err, &left) {
+			return err
+		}
+		if good {
+			b.remember(h, pin)
+		}
+		var absent *absentError
+		switch {
+		case errors.Is(err, errAskAgain):
+			b.forget(h, nil)
+		case errors.Is(err, signer.ErrPINIncorrect):
+			b.forget(h, err)
+			return err
+		case errors.As(err, &absent):
+			if w.place, err = b.locate(ctx, w.want, w.ui); err != nil {
+				return err
+			}
+		case pcscCodeIn(err) == codeResetCard && resets == 0 && sent == good:
+			resets++ // whatever reset the card, no PIN try is in doubt
+		default:
+			return err
+		}
+	}
+	return &causeError{cause: signer.ErrDevice, err: errors.New("the card comes and goes")}
+}
+
+func (w *work) visit(b *Backend) visit {
+	return visit{reader: w.place.card.reader, limit: w.limit, busy: b.opts.BusyFor, touching: w.touching}
+}
+
+// arrive checks that this is the card that was looked at, before it gets a PIN.
+func (w *work) arrive(s *session) (card, error) {
+	c, err := s.identify()
+	if errors.Is(err, signer.ErrNoToken) {
+		return c, &absentError{err: err}
+	}
+	if err != nil {
+		return c, err
+	}
+	if c.id() != w.place.card.id() {
+		return c, &absentError{err: &causeError{cause: signer.ErrNoToken, err: fmt.Errorf("%s is in the reader instead", c)}}
+	}
+	if c.serial == "" && w.same != nil {
+		return c, w.same(s, c)
+	}
+	return c, nil
+}
+
+// obtainPIN gives the PIN that was verified before, or asks for it after a fresh
+// look at the card. told is the number of tries that the person knew of, -1 if
+// nobody was told.
+func (b *Backend) obtainPIN(ctx context.Context, h *holder, w *work) (pin string, told int, err error) {
+	pin, err = b.known(h)
+	if errors.Is(err, errClosed) || !w.needPIN {
+		return "", -1, onlyClosed(err)
+	}
+	if pin != "" || err != nil {
+		return pin, -1, err
+	}
+	id := w.place.card.id()
+	if w.place, err = b.locate(ctx, w.want, w.ui); err != nil {
+		return "", 0, err
+	}
+	if w.place.card.id() != id {
+		return "", 0, &causeError{cause: signer.ErrNoToken, err: fmt.Errorf("%s is there instead of the card of before", w.place.card)}
+	}
+	pin, err = askPIN(ctx, w.ui, signer.SecretRequest{
+		Kind: signer.PIN, URI: w.want.ref.URI, Device: w.device, Roles: w.want.ref.Roles, TriesLeft: w.place.tries, Note: w.note,
+	})
+	return pin, w.place.tries, err
+}
+
+// onlyClosed drops the memory of a wrong PIN, which does not concern a key that
+// needs none.
+func onlyClosed(err error) error {
+	if errors.Is(err, errClosed) {
+		return err
+	}
+	return nil
+}
+
+// askPIN asks for a PIN or PUK and refuses what a card must not see.
+func askPIN(ctx context.Context, ui signer.UI, r signer.SecretRequest) (string, error) {
+	if r.TriesLeft == 0 {
+		return "", signer.ErrPINLocked
+	}
+	if ui == nil {
+		return "", &signer.NoSecretError{Kind: r.Kind, Device: r.Device}
+	}
+	r.Min, r.Max = minPIN, maxPIN
+	secret, err := ui.Secret(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	if err := canceled(ctx); err != nil {
+		return "", err
+	}
+	if n := len(secret.Unwrap()); n < minPIN || n > maxPIN {
+		return "", &causeError{cause: signer.ErrPINInvalid, err: fmt.Errorf("%s of %d bytes; a card takes %d to %d", r.Kind, n, minPIN, maxPIN)}
+	}
+	return string(secret.Unwrap()), nil
+}
+
+// verify sends the PIN, once. sent reports whether the card may have counted it.
+func (s *session) verify(c card, pin string, told int) (sent bool, err error) {
+	left, err := s.tries(c)
+	if err != nil {
+		return false, err
+	}
+	if left == 0 {
+		return false, signer.ErrPINLocked
+	}
+	if left == 1 && told != 1 {
+		return false, errAskAgain
+	}
+	if err := s.going(); err != nil {
+		return false, err
+	}
+	return true, pinError(s.yk.VerifyPIN(pin))
+}
+
+// pinError makes the card's answer to a PIN an error of package signer.
+func pinError(err error) error {
+	if err == nil {
+		return nil
+	}
+	if left, ok := triesIn(err); ok {
+		return &signer.PINError{Left: left, Err: err}
+	}
+	if st := status(err); st == statusWrongData || st == statusConditions {
+		return &causeError{cause: signer.ErrPINInvalid, err: err}
+	}
+	return classify(err)
+}
+
+// pcscCodeIn finds the PC/SC code in an error that was classified already.
+func pcscCodeIn(err error) uint32 {
+	var c *causeError
+	if errors.As(err, &c) {
+		return pcscCode(c.err)
+	}
+	return pcscCode(err)
+}

@@ -1,0 +1,272 @@
+//go:build cgo || windows
+
+package piv
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// Setup takes a card from the factory to secrets of its own. u names the card.
+//
+// The order, and what a crash after each step leaves:
+//
+//  1. prove the factory management key; refused: signer.ErrAlreadySetUp. Costs
+//     nothing.
+//  2. prove the factory PIN, only if at least 3 tries are left. Refused: somebody, or
+//     an interrupted setup, changed it, and the present PIN is asked for.
+//  3. ask for the new PIN and PUK, with the card closed.
+//  4. change the PUK. Crash: factory PIN and management key; 1 and 2 still hold.
+//  5. change the PIN. Crash: 2 is refused and the new PIN is the present one.
+//  6. store a new management key under the PIN, read it back. Crash: as after 5; the
+//     next run stores another one, the card's is still the factory's.
+//  7. make it the card's. This is one command of the card: done, or not done.
+//
+// A PUK that is not the factory's any more (after 4) cannot be known, and guessing
+// would spend its tries: it goes back to the factory's with SET PIN RETRIES, which
+// needs the PIN and the management key that are in hand. So a rerun finishes
+// whatever step was the last, and leaves all tries.
+//
+// With opts.Reset the card is wiped first: all its keys are gone.
+func (b *Backend) Setup(ctx context.Context, u signer.URI, opts signer.SetupOptions, ui signer.UI) (signer.Token, error) {
+	t, err := b.setup(ctx, u, opts, ui)
+	if err != nil {
+		return signer.Token{}, keyError("setting up", u, "", err)
+	}
+	return t, nil
+}
+
+func (b *Backend) setup(ctx context.Context, u signer.URI, opts signer.SetupOptions, ui signer.UI) (signer.Token, error) {
+	w := want{ref: signer.Ref{URI: u}}
+	p, err := b.locate(ctx, w, ui)
+	if err != nil {
+		return signer.Token{}, err
+	}
+	h, release, err := b.turn(ctx, p.card)
+	if err != nil {
+		return signer.Token{}, err
+	}
+	defer release()
+	b.forget(h, nil)
+	job := &setupJob{b: b, ui: ui, work: &work{want: w, place: p, limit: 4 * b.opts.Deadline, device: p.card.String()}}
+	if opts.Reset {
+		if err := job.visit(ctx, func(s *session, _ card) error { return classify(s.yk.Reset()) }); err != nil {
+			return signer.Token{}, err
+		}
+	}
+	if err := job.visit(ctx, job.examine); err != nil {
+		return signer.Token{}, err
+	}
+	if err := job.ask(ctx); err != nil {
+		return signer.Token{}, err
+	}
+	if err := job.visit(ctx, job.change); err != nil {
+		return signer.Token{}, err
+	}
+	b.remember(h, job.newPIN)
+	return b.token(ctx, p.card.reader)
+}
+
+// setupJob is one run of Setup.
+type setupJob struct {
+	b    *Backend
+	ui   signer.UI
+	work *work
+
+	present        string // the PIN of the card, "" as long as it is unknown
+	told           int    // tries that the person knew of when giving it
+	left           int    // tries left
+	newPIN, newPUK string
+}
+
+// visit runs f with the card, after making sure that it is still the same.
+func (j *setupJob) visit(ctx context.Context, f func(*session, card) error) error {
+	return j.b.exchange(ctx, j.work.visit(j.b), func(s *session) error {
+		c, err := j.work.arrive(s)
+		if err != nil {
+			return err
+		}
+		return f(s, c)
+	})
+}
+
+// examine is steps 1 and 2.
+func (j *setupJob) examine(s *session, c card) error {
+	ours, err := s.authenticate(factoryKey())
+	if err != nil {
+		return err
+	}
+	if !ours {
+		return &causeError{cause: signer.ErrAlreadySetUp, err: errors.New("its management key is not the factory's")}
+	}
+	if j.left, err = s.tries(c); err != nil {
+		return err
+	}
+	if j.left == 0 {
+		return signer.ErrPINLocked
+	}
+	if j.left > 0 && j.left < 3 {
+		return nil // somebody has tried PINs; the rest is the person's
+	}
+	defer s.dropPIN(c)
+	err = s.yk.VerifyPIN(factoryPIN)
+	if left, ok := triesIn(err); ok {
+		j.left = left
+		return nil
+	}
+	if err != nil {
+		return classify(err)
+	}
+	j.present, j.told = factoryPIN, j.left
+	return nil
+}
+
+// ask is step 3, and asks for the present PIN where it is not the factory's.
+func (j *setupJob) ask(ctx context.Context) error {
+	var err error
+	if j.newPIN, err = j.askNew(ctx, signer.NewPIN); err != nil {
+		return err
+	}
+	if j.newPUK, err = j.askNew(ctx, signer.NewPUK); err != nil {
+		return err
+	}
+	if j.present != "" {
+		return nil
+	}
+	return j.askPresent(ctx)
+}
+
+// askPresent asks which PIN the card has. Where nobody answers, an interrupted run
+// may have set the new PIN already; it is tried as long as that is not the last try.
+func (j *setupJob) askPresent(ctx context.Context) error {
+	r := j.request(signer.PIN)
+	r.TriesLeft, r.Note = j.left, "The card has a PIN that is not the factory's; an interrupted setup may have set the new one already."
+	pin, err := askPIN(ctx, j.ui, r)
+	nobody := errors.Is(err, signer.ErrNoSecret) || errors.Is(err, signer.ErrNoTerminal)
+	stale := err == nil && pin == factoryPIN && j.left < 3 // refused a moment ago
+	if j.left > 1 && (nobody || stale) {
+		pin, err = j.newPIN, nil
+	}
+	j.present, j.told = pin, j.left
+	return err
+}
+
+func (j *setupJob) request(kind signer.SecretKind) signer.SecretRequest {
+	return signer.SecretRequest{Kind: kind, URI: j.work.want.ref.URI, Device: j.work.device, TriesLeft: -1}
+}
+
+// askNew asks for a new PIN or PUK and refuses the ones everybody knows.
+func (j *setupJob) askNew(ctx context.Context, kind signer.SecretKind) (string, error) {
+	s, err := askPIN(ctx, j.ui, j.request(kind))
+	if err != nil {
+		return "", err
+	}
+	if s == factoryPIN || s == factoryPUK {
+		return "", &causeError{cause: signer.ErrPINInvalid, err: fmt.Errorf("the %s is one that cards leave the factory with", kind)}
+	}
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e {
+			return "", &causeError{cause: signer.ErrPINInvalid, err: fmt.Errorf("the %s has a character that other keyboards lack; use digits", kind)}
+		}
+	}
+	return s, nil
+}
+
+// change is steps 4 to 7, in one visit.
+func (j *setupJob) change(s *session, c card) error {
+	ours, err := s.authenticate(factoryKey())
+	if err != nil {
+		return err
+	}
+	if !ours {
+		return &causeError{cause: signer.ErrAlreadySetUp, err: errors.New("its management key is not the factory's any more")}
+	}
+	if _, err := s.verify(c, j.present, j.told); errors.Is(err, errAskAgain) {
+		return signer.ErrLastTry
+	} else if err != nil {
+		return err
+	}
+	defer s.dropPIN(c)
+	if _, err := s.protected(j.present); err != nil {
+		return err // something else is where the management key goes
+	}
+	if err := j.changePUK(s, c); err != nil {
+		return err
+	}
+	if err := s.going(); err != nil {
+		return err
+	}
+	if err := pinError(s.yk.SetPIN(j.present, j.newPIN)); err != nil {
+		return err
+	}
+	return j.changeKey(s)
+}
+
+// changePUK is step 4. An interrupted run, or a person, may have changed the PUK; then
+// PIN and PUK go back to the factory's, and the PUK is changed from there.
+func (j *setupJob) changePUK(s *session, c card) error {
+	if j.present == factoryPIN {
+		err := s.yk.SetPUK(factoryPUK, j.newPUK)
+		if _, refused := triesIn(err); !refused {
+			return pinError(err)
+		}
+	}
+	most, err := j.mostTries(s, c)
+	if err != nil {
+		return err
+	}
+	if err := s.yk.SetRetries(factoryKey(), j.present, most, 3); err != nil {
+		return pinError(err)
+	}
+	j.present = factoryPIN
+	return pinError(s.yk.SetPUK(factoryPUK, j.newPUK))
+}
+
+// mostTries tells how many PIN tries the card grants: what it says once the right
+// PIN was entered and forgotten again.
+func (j *setupJob) mostTries(s *session, c card) (int, error) {
+	s.dropPIN(c)
+	n, err := s.tries(c)
+	if n < 1 {
+		n = 3
+	}
+	return n, err
+}
+
+// changeKey is steps 6 and 7. The key that is stored is read back before the card
+// gets it, and proven after.
+func (j *setupJob) changeKey(s *session) error {
+	key, err := newManagementKey()
+	if err != nil {
+		return err
+	}
+	m, err := s.protected(j.newPIN)
+	if err != nil {
+		return err
+	}
+	m.ManagementKey = &key
+	if err := s.yk.SetMetadata(factoryKey(), m); err != nil {
+		return classify(err)
+	}
+	back, err := s.storedKey(j.newPIN)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(back, key) {
+		return &causeError{cause: signer.ErrDevice, err: errors.New("the card does not give back the management key it was to store; it keeps the factory's")}
+	}
+	if err := s.going(); err != nil {
+		return err
+	}
+	if err := s.yk.SetManagementKey(factoryKey(), key); err != nil {
+		return classify(err)
+	}
+	if ok, err := s.authenticate(key); err != nil || !ok {
+		return errors.Join(&causeError{cause: signer.ErrDevice, err: errors.New("the card does not accept its new management key")}, err)
+	}
+	return nil
+}

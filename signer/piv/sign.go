@@ -1,0 +1,192 @@
+//go:build cgo || windows
+
+package piv
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-piv/piv-go/v2/piv"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// Sign implements signer.Signer. It asks for the PIN if the key wants one and the
+// card's is not known yet, for the card if it was pulled out, and announces a touch.
+// A signature that does not verify is signer.ErrBadSignature and is not made again:
+// it may be an attack on the card, and a second one would need a second touch.
+func (k *key) Sign(ctx context.Context, message []byte) ([]byte, error) {
+	w, p, err := k.start()
+	if err != nil {
+		return nil, k.fail("signing with key", err)
+	}
+	digest := sha256.Sum256(message)
+	var sig []byte
+	err = k.withCard(ctx, w, p, func(s *session, _ card, _ string) error {
+		var err error
+		sig, err = k.signWith(s, digest[:])
+		return err
+	})
+	if err != nil {
+		return nil, k.fail("signing with key", err)
+	}
+	if err := wiresig.Verify(k.public, message, sig); err != nil {
+		return nil, k.fail("checking the signature of key", err)
+	}
+	return sig, nil
+}
+
+// Unlock implements signer.Unlocker: the PIN is asked for and verified now.
+func (k *key) Unlock(ctx context.Context) error {
+	w, p, err := k.start()
+	if err != nil {
+		return k.fail("unlocking key", err)
+	}
+	if !k.needsPIN(p) {
+		return nil
+	}
+	h, release, err := k.b.turn(ctx, p.card)
+	if err != nil {
+		return k.fail("unlocking key", err)
+	}
+	defer release()
+	if pin, err := k.b.known(h); pin != "" || err != nil {
+		return k.failOrNil("unlocking key", err)
+	}
+	job := k.work(w, p)
+	err = k.b.withPIN(ctx, h, job, func(*session, card, string) error { return nil })
+	k.finish(job.place, err)
+	return k.failOrNil("unlocking key", err)
+}
+
+// withCard waits for its turn at the card and runs f there.
+func (k *key) withCard(ctx context.Context, w want, p place, f func(*session, card, string) error) error {
+	h, release, err := k.b.turn(ctx, p.card)
+	if err != nil {
+		return err
+	}
+	defer release()
+	job := k.work(w, p)
+	if k.pinUnknown(p) {
+		job.needPIN = false
+	}
+	err = k.b.withPIN(ctx, h, job, f)
+	if !job.needPIN && k.needsPIN(p) && errors.Is(err, errRefused) {
+		job.needPIN = true
+		err = k.b.withPIN(ctx, h, job, f)
+	}
+	k.finish(job.place, err)
+	return err
+}
+
+func (k *key) work(w want, p place) *work {
+	j := &work{
+		want: w, place: p, ui: k.ui, needPIN: k.needsPIN(p), limit: 2 * k.b.opts.Deadline,
+		device: fmt.Sprintf("%s (slot %s)", p.card, w.slot),
+		same:   k.sameKey(w),
+	}
+	if p.card.yubikey {
+		j.note = "This is not the FIDO2 PIN."
+	}
+	j.touching = func() func() {
+		if k.ui == nil {
+			return func() {}
+		}
+		return k.ui.Touch(context.Background(), signer.TouchRequest{Device: j.device, Roles: w.ref.Roles})
+	}
+	return j
+}
+
+// sameKey checks a card without a serial number by the key in the slot.
+func (k *key) sameKey(w want) func(*session, card) error {
+	return func(s *session, c card) error {
+		found, err := s.key(c, w.slot)
+		if err != nil {
+			return err
+		}
+		ref := w.ref
+		ref.Pinned = k.public
+		_, err = publicOf(place{card: c, key: found}, ref)
+		return err
+	}
+}
+
+// needsPIN: every key does, unless the card says otherwise.
+func (k *key) needsPIN(p place) bool { return p.key.pin != piv.PINPolicyNever }
+
+// pinUnknown: slot 9e needs no PIN by the standard (SP 800-73-4, part 1, table 4b),
+// but a card that tells no policy may have been given another one. Asking it for a
+// signature without a PIN costs nothing.
+func (k *key) pinUnknown(p place) bool {
+	return p.key.pin == 0 && k.want.slot == piv.SlotCardAuthentication
+}
+
+// errRefused: the card wants something first: a PIN, or a touch that did not come.
+var errRefused = errors.New("security status not satisfied")
+
+// signWith makes the signature. The PIN, if any, was verified by the command before.
+func (k *key) signWith(s *session, digest []byte) ([]byte, error) {
+	private, err := s.yk.PrivateKey(k.want.slot, k.public, piv.KeyAuth{PINPolicy: piv.PINPolicyNever})
+	if err != nil {
+		return nil, err
+	}
+	signing, ok := private.(crypto.Signer)
+	if !ok {
+		return nil, &signer.UnsupportedError{What: fmt.Sprintf("a key of type %T", private), Why: "it does not sign"}
+	}
+	if k.place.key.touch != piv.TouchPolicyNever {
+		s.touch()
+	}
+	if err := s.going(); err != nil {
+		return nil, err
+	}
+	started := time.Now()
+	sig, err := signing.Sign(rand.Reader, digest, options(k.public))
+	if err != nil {
+		return nil, k.signError(err, time.Since(started))
+	}
+	return sig, nil
+}
+
+// options: without PSS options piv-go makes PKCS #1 v1.5 signatures, which no client
+// takes.
+func options(public crypto.PublicKey) crypto.SignerOpts {
+	if _, ok := public.(*rsa.PublicKey); ok {
+		return &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
+	}
+	return crypto.SHA256
+}
+
+// signError tells a missed touch from the rest: the PIN was right, so what was not
+// satisfied is the touch, if the key wants one.
+func (k *key) signError(err error, took time.Duration) error {
+	switch status(err) {
+	case statusNotSatisfied, statusConditions:
+		touch := k.place.key.touch
+		if touch > piv.TouchPolicyNever || touch == 0 && took >= k.b.touchWait {
+			return &causeError{cause: signer.ErrTouchTimeout, err: err}
+		}
+		return &causeError{cause: signer.ErrDevice, err: fmt.Errorf("%w: %w", errRefused, err)}
+	case statusWrongData, statusNoObject, statusNoReference:
+		return &causeError{cause: signer.ErrKeyNotFound, err: err}
+	}
+	return classify(err)
+}
+
+func (k *key) fail(op string, err error) error {
+	return keyError(op, k.uri, "", err)
+}
+
+func (k *key) failOrNil(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return k.fail(op, err)
+}

@@ -1,0 +1,173 @@
+//go:build cgo || windows
+
+package piv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-piv/piv-go/v2/piv"
+
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// session is a card during one visit: open, exclusively ours, in one goroutine.
+type session struct {
+	ctx    context.Context
+	yk     *piv.YubiKey
+	reader string
+	// touch tells the caller's goroutine that the card may wait for a touch now.
+	touch func()
+}
+
+// visit describes one visit to a card.
+type visit struct {
+	reader string
+	limit  time.Duration // from the connection to the end
+	busy   time.Duration // how long to wait for another program's card
+	// touching is called in the caller's goroutine when f calls session.touch; the
+	// function it returns when the visit is over. May be nil.
+	touching func() (done func())
+}
+
+// errStopped: the visit noticed that nobody waits for it any more.
+var errStopped = errors.New("stopped")
+
+// abandonedError: the visit did not come back. Whoever gets it must not use what
+// the visit was to bring.
+type abandonedError struct{ err error }
+
+func (e *abandonedError) Error() string { return e.err.Error() }
+func (e *abandonedError) Unwrap() error { return e.err }
+
+// absentError: the card was gone before anything was asked of it.
+type absentError struct{ err error }
+
+func (e *absentError) Error() string { return e.err.Error() }
+func (e *absentError) Unwrap() error { return e.err }
+
+// exchange connects to the card in a reader, runs f with it and closes it. f runs in
+// a goroutine of its own and is left behind when ctx or the visit's time ends: PC/SC
+// calls cannot be canceled. It must look at session.ctx before each step that costs
+// something, and the caller must not read what f writes if there is an error.
+func (b *Backend) exchange(ctx context.Context, v visit, f func(*session) error) error {
+	if err := canceled(ctx); err != nil {
+		return err
+	}
+	ours, cancel := context.WithTimeout(ctx, v.limit+v.busy)
+	defer cancel()
+	lock := b.lock(v.reader)
+	if err := take(ours, lock); err != nil {
+		return ended(ctx, "an earlier call to the card has not come back")
+	}
+	result, touching := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer func() { <-lock }()
+		result <- run(ours, v, touching, f)
+	}()
+	done := func() {}
+	defer func() { done() }()
+	for {
+		select {
+		case err := <-result:
+			if errors.Is(err, errStopped) {
+				return ended(ctx, "the card did not answer")
+			}
+			return classify(err)
+		case <-touching:
+			if v.touching != nil {
+				done = sync.OnceFunc(v.touching())
+			}
+			touching = nil // announced once
+		case <-ours.Done():
+			return &abandonedError{err: ended(ctx, "the card did not answer")}
+		}
+	}
+}
+
+// ended tells a canceled command from a card that takes too long.
+func ended(ctx context.Context, text string) error {
+	if err := canceled(ctx); err != nil {
+		return err
+	}
+	return &causeError{cause: signer.ErrDeadline, err: errors.New(text)}
+}
+
+func (b *Backend) lock(reader string) chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l, ok := b.readers[reader]
+	if !ok {
+		l = make(chan struct{}, 1)
+		b.readers[reader] = l
+	}
+	return l
+}
+
+// run is the visit itself.
+func run(ctx context.Context, v visit, touching chan<- struct{}, f func(*session) error) error {
+	yk, err := connect(ctx, v.reader, v.busy)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = yk.Close() }() // the card may be gone
+	if ctx.Err() != nil {
+		return errStopped
+	}
+	announce := sync.OnceFunc(func() {
+		select {
+		case touching <- struct{}{}:
+		case <-ctx.Done():
+		}
+	})
+	return f(&session{ctx: ctx, yk: yk, reader: v.reader, touch: announce})
+}
+
+// connect opens a card, asking again every 100 ms while another program holds it.
+func connect(ctx context.Context, reader string, busy time.Duration) (*piv.YubiKey, error) {
+	until := time.Now().Add(busy)
+	for {
+		yk, err := piv.Open(reader)
+		if err == nil {
+			return yk, nil
+		}
+		if pcscCode(err) != codeSharing || !time.Now().Before(until) {
+			return nil, connectError(reader, err)
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func connectError(reader string, err error) error {
+	switch st := status(err); {
+	case st == statusNoObject || st == statusUnknownINS || st == statusNoFunction:
+		return &signer.UnsupportedError{What: fmt.Sprintf("the card in reader %q", reader), Why: "it has no PIV application that piv-go knows"}
+	case errors.Is(causeOf(err), signer.ErrNoToken):
+		return &absentError{err: classify(err)}
+	}
+	return classify(fmt.Errorf("reader %q: %w", reader, err))
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return errStopped
+	}
+}
+
+// going is nil as long as the visit is wanted.
+func (s *session) going() error {
+	if s.ctx.Err() != nil {
+		return errStopped
+	}
+	return nil
+}
