@@ -423,6 +423,10 @@ func testAmbiguous(t *testing.T, d Device) {
 		return
 	}
 	s, err := d.Backend.Open(t.Context(), signer.Ref{URI: d.Ambiguous}, d.ui())
+	if u, ok := s.(signer.Unlocker); ok && err == nil && d.Hidden {
+		// Only behind the secret can it be seen how many there are.
+		err = u.Unlock(t.Context())
+	}
 	if err == nil {
 		s.Close()
 		t.Fatalf("opened %s, which names more than one key", d.Ambiguous)

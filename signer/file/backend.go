@@ -1,0 +1,167 @@
+package file
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// Backend opens the keys of encrypted files.
+type Backend struct {
+	dir string
+
+	mu    sync.Mutex
+	boxes map[string]*box // by cleaned path
+}
+
+// New makes a backend; paths that are not absolute are below dir.
+func New(dir string) *Backend { return &Backend{dir: dir, boxes: map[string]*box{}} }
+
+// box is a key file that is unlocked at most once.
+type box struct {
+	path string
+
+	mu         sync.Mutex
+	tried      bool
+	err        error
+	keys       []storedKey
+	private    []crypto.Signer
+	passphrase signer.Secret
+	closed     bool
+}
+
+func (b *Backend) path(u signer.URI) string {
+	if filepath.IsAbs(u.Opaque) {
+		return filepath.Clean(u.Opaque)
+	}
+	return filepath.Join(b.dir, u.Opaque)
+}
+
+func (b *Backend) box(u signer.URI) *box {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	path := b.path(u)
+	if b.boxes[path] == nil {
+		b.boxes[path] = &box{path: path}
+	}
+	return b.boxes[path]
+}
+
+// forget makes the next use of a file read it again.
+func (b *Backend) forget(path string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.boxes, path)
+}
+
+// Close forgets every passphrase and key; signers of the backend sign no more.
+func (b *Backend) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, x := range b.boxes {
+		x.close()
+	}
+	b.boxes = map[string]*box{}
+	return nil
+}
+
+// Open names a key in a file. The file must be there and private; its passphrase is
+// asked for at the first signature or by Unlock, unless the key is not pinned: then
+// only the passphrase tells which key it is, and it is still asked for late.
+func (b *Backend) Open(_ context.Context, ref signer.Ref, ui signer.UI) (signer.Signer, error) {
+	x := b.box(ref.URI)
+	p, err := readFile(x.path)
+	if err != nil {
+		return nil, &signer.KeyError{Op: "opening key", URI: ref.URI, Err: err}
+	}
+	if !p.Encrypted {
+		_, err := decrypt(x.path, p, nil)
+		return nil, &signer.KeyError{Op: "opening key", URI: ref.URI, Err: err}
+	}
+	return &fileSigner{box: x, ref: ref, ui: ui}, nil
+}
+
+// unlock asks for the passphrase, once per box and only once whatever comes of it,
+// and decrypts. A question that was canceled may be asked again.
+func (x *box) unlock(ctx context.Context, ref signer.Ref, ui signer.UI) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.tried {
+		return x.err
+	}
+	p, err := readFile(x.path)
+	if err != nil {
+		return err
+	}
+	secret, err := ui.Secret(ctx, signer.SecretRequest{
+		Kind: signer.Passphrase, URI: ref.URI, Device: fmt.Sprintf("key file %q", x.path), Roles: ref.Roles, TriesLeft: -1,
+	})
+	if err != nil {
+		return err
+	}
+	if secret.Empty() {
+		return &signer.NoSecretError{Kind: signer.Passphrase, Device: fmt.Sprintf("key file %q", x.path)}
+	}
+	x.tried = true
+	x.keys, x.err = decrypt(x.path, p, secret.Unwrap())
+	if x.err != nil {
+		secret.Forget()
+		return x.err
+	}
+	x.passphrase = secret
+	x.private = privates(x.path, x.keys)
+	return nil
+}
+
+// choose picks the pinned key, or the only one.
+func (x *box) choose(ref signer.Ref) (crypto.Signer, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var usable []crypto.Signer
+	var shown []string
+	for _, k := range x.private {
+		if k == nil {
+			continue
+		}
+		if ref.Pinned != nil && signer.SamePublic(ref.Pinned, k.Public()) {
+			return k, nil
+		}
+		usable = append(usable, k)
+		shown = append(shown, "fingerprint "+fingerprint(k.Public())[:16])
+	}
+	switch {
+	case len(usable) == 0:
+		return nil, &signer.NotFoundError{What: "key", URI: ref.URI, Cause: signer.ErrKeyNotFound}
+	case ref.Pinned != nil && len(usable) == 1:
+		return nil, &signer.KeyChangedError{URI: ref.URI, Want: fingerprint(ref.Pinned), Have: fingerprint(usable[0].Public())}
+	case ref.Pinned != nil:
+		return nil, &signer.KeyChangedError{URI: ref.URI, Want: fingerprint(ref.Pinned), Have: fmt.Sprintf("one of %d others", len(usable))}
+	case len(usable) > 1:
+		return nil, &signer.AmbiguousError{What: "key", URI: ref.URI, Candidates: shown}
+	}
+	return usable[0], nil
+}
+
+// Exists reports whether the file of u is there.
+func (b *Backend) Exists(u signer.URI) bool {
+	_, err := os.Lstat(b.path(u))
+	return err == nil
+}
+
+func (x *box) close() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.passphrase.Forget()
+	x.keys, x.private, x.closed = nil, nil, true
+}
+
+func (x *box) isClosed() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.closed
+}

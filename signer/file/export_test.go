@@ -1,0 +1,15 @@
+package file
+
+// ParseForFuzz runs what reads a key file, short of the expensive key derivation, and
+// the plaintext's parser on the same bytes.
+func ParseForFuzz(data []byte) {
+	if p, err := parsePersisted("f", data); err == nil {
+		_ = checkKDF("f", p.Data)
+		if keys, err := parseKeys("f", p.Data); err == nil {
+			_ = privates("f", keys)
+		}
+	}
+	if keys, err := parseKeys("f", data); err == nil {
+		_ = privates("f", keys)
+	}
+}
