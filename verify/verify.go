@@ -1,0 +1,219 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+)
+
+// Options say what [Run] looks at, and how hard.
+type Options struct {
+	// Source is a folder or an http(s) URL.
+	Source string
+	// Root is the pinned root, as a client has it. It may be empty for a folder: then
+	// the oldest N.root.json there is trusted (see [OldestRoot]). A URL demands it.
+	Root []byte
+	// FromEveryRoot lets go-tuf v2's client begin at every root that exists, not
+	// only at the pinned one.
+	FromEveryRoot bool
+	// At is the moment at which expiry is judged; zero means now.
+	At time.Time
+	// AllTargets reads and hashes every target; otherwise only presence and length
+	// are checked.
+	AllTargets bool
+	// Workers is how many targets are read at once; 0 means one per processor.
+	Workers int
+	// Progress, if set, is told every 200 ms how far hashing is, and once at the
+	// end. It is never called from two goroutines at once.
+	Progress func(Progress)
+	// CAFile holds the PEM certificates that a server is checked against, instead of
+	// the system's.
+	CAFile string
+	// CertFile and KeyFile are a TLS client certificate, in PEM.
+	CertFile, KeyFile string
+}
+
+// Progress of reading targets, in files and bytes.
+type Progress struct {
+	Files, TotalFiles int
+	Bytes, TotalBytes int64
+}
+
+// ErrNoRoot: a URL was given without a root to trust.
+var ErrNoRoot = errors.New("no trusted root")
+
+// Run looks at a repository as a client does and reports everything that is wrong.
+// What is wrong with the repository is a [Finding]; an error means that there was
+// nothing to look at: a folder that is not there, a server that does not answer
+// ([ErrUnreachable]), a URL without a root ([ErrNoRoot]), or ctx ended.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	if o.At.IsZero() {
+		o.At = time.Now()
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	src, err := openSource(ctx, &o)
+	if err != nil {
+		return nil, err
+	}
+	defer src.close()
+	w := &walk{
+		ctx: ctx, o: o, src: src,
+		report: &Report{Source: o.Source, At: o.At.UTC()},
+		told:   map[Finding]bool{},
+	}
+	w.run()
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	w.report.sort()
+	return w.report, nil
+}
+
+// openSource makes sure that there is something to look at.
+func openSource(ctx context.Context, o *Options) (source, error) {
+	if isURL(o.Source) {
+		return openWeb(ctx, o)
+	}
+	dir, err := webRoot(o.Source)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	if len(o.Root) == 0 {
+		if _, o.Root, err = OldestRoot(dir); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+		}
+	}
+	return newCache(&folder{dir}), nil
+}
+
+func openWeb(ctx context.Context, o *Options) (source, error) {
+	if len(o.Root) == 0 {
+		return nil, fmt.Errorf("%w: %q is a URL, and what it serves cannot vouch for itself", ErrNoRoot, o.Source)
+	}
+	server, err := newWeb(*o)
+	if err != nil {
+		return nil, err
+	}
+	src := newCache(server)
+	// An answer of any kind is the walk's business; no answer at all is not.
+	_, err = src.fetch(ctx, "timestamp.json")
+	var answered *statusError
+	if err == nil || errors.Is(err, errMissing) || errors.Is(err, errTooLarge) || errors.As(err, &answered) {
+		return src, nil
+	}
+	return nil, fmt.Errorf("%w: %q: %w", ErrUnreachable, o.Source, err)
+}
+
+// walk is one run.
+type walk struct {
+	ctx    context.Context
+	o      Options
+	src    source
+	report *Report
+	told   map[Finding]bool
+
+	chain     []*document // roots that could be decoded, ascending
+	rings     map[int64]keyring
+	pinned    *document
+	trusted   *document // the last root that an agent reaches, or the best there is
+	timestamp *document
+	snapshot  *document
+	modified  map[string]time.Time
+	local     bool // a folder
+}
+
+func (w *walk) run() {
+	w.modified = map[string]time.Time{}
+	w.rings = map[int64]keyring{}
+	_, w.local = w.src.roots()
+	for _, name := range w.src.leftovers() {
+		w.warnf(CodeLeftover, "", name, "this does not belong in the web root; it would be published with the rest")
+	}
+	if !w.readPinned() {
+		return
+	}
+	w.readRoots()
+	w.readTimestamp()
+	w.readSnapshot()
+	files := w.readTargets()
+	w.checkTrap()
+	w.checkTargets(files)
+	w.runClients()
+}
+
+func (w *walk) errorf(c Code, role, file, format string, args ...any) {
+	w.tell(Finding{c, Error, role, file, fmt.Sprintf(format, args...)})
+}
+
+func (w *walk) warnf(c Code, role, file, format string, args ...any) {
+	w.tell(Finding{c, Warning, role, file, fmt.Sprintf(format, args...)})
+}
+
+// tell keeps a finding once, however many roads lead to it.
+func (w *walk) tell(f Finding) {
+	if w.told[f] {
+		return
+	}
+	w.told[f] = true
+	w.report.Findings = append(w.report.Findings, f)
+}
+
+// read fetches and decodes metadata that must be there. It gives nil if there is
+// nothing to go on with, and has then said why.
+func (w *walk) read(file, role string) *document {
+	b, err := w.src.fetch(w.ctx, file)
+	if err != nil {
+		w.unreadable(CodeMissing, role, file, err)
+		return nil
+	}
+	w.modified[file] = b.modified
+	return w.decode(file, role, b.data)
+}
+
+func (w *walk) decode(file, role string, data []byte) *document {
+	d, err := decode(file, role, data)
+	if err != nil {
+		w.errorf(codeOf(err), role, file, "%v", err)
+		return nil
+	}
+	w.checkForm(d)
+	return d
+}
+
+// unreadable reports why a file could not be read; missing is the code for a file
+// that is not there.
+func (w *walk) unreadable(missing Code, role, file string, err error) {
+	if w.ctx.Err() != nil {
+		return
+	}
+	var status *statusError
+	switch {
+	case errors.Is(err, errMissing):
+		w.errorf(missing, role, file, "it is not there")
+	case errors.Is(err, errNotRegular):
+		w.errorf(CodeNotRegular, role, file, "%v", err)
+	case errors.Is(err, errTooLarge):
+		w.errorf(CodeTooLarge, role, file, "%v", err)
+	case errors.As(err, &status):
+		w.errorf(CodeHTTPStatus, role, file, "the server answers %s; agents take 200 and 404 only", status.line)
+	default:
+		w.errorf(CodeUnreadable, role, file, "%v", err)
+	}
+}
+
+// addRole puts a role into the report and judges its expiry.
+func (w *walk) addRole(d *document, r *roleKeys, signed int) {
+	role := Role{Name: d.role, File: d.file, Version: d.Version, Expires: d.expires.UTC(), Signed: signed}
+	if r != nil {
+		role.Keys, role.Threshold = len(r.KeyIDs), r.Threshold
+	}
+	role.Expired = !d.expires.IsZero() && !d.expires.After(w.o.At)
+	if role.Expired {
+		w.errorf(CodeExpired, d.role, d.file, "version %d expires %s, which is before %s", d.Version, d.expires.UTC().Format(time.RFC3339), w.o.At.UTC().Format(time.RFC3339))
+	}
+	w.report.Roles = append(w.report.Roles, role)
+}
