@@ -189,6 +189,11 @@ func (j *generateJob) prepare(ctx context.Context) error {
 		if factory {
 			return &causeError{cause: signer.ErrNotSetUp, err: errors.New("the card has the factory management key")}
 		}
+		if p := j.work.place.key; p.public == nil && !p.empty && p.problem == nil {
+			if there, err := s.reacts(j.work.want.slot); err != nil || there {
+				return errors.Join(err, errUnknownIf(there))
+			}
+		}
 		if j.device, err = s.yk.AttestationCertificate(); err != nil {
 			if pcscCode(err) != 0 {
 				return classify(err)
@@ -242,7 +247,7 @@ func (j *generateJob) make(s *session, c card, pin string) error {
 	if pin == factoryPIN {
 		j.warnings = append(j.warnings, "the card still has the factory PIN")
 	}
-	return j.inspect(s, c, key)
+	return j.inspect(s, c, key, pin)
 }
 
 // refused explains a card's refusal: other vendors lack policies and algorithms.
@@ -259,7 +264,7 @@ func (j *generateJob) refused(err error) error {
 }
 
 // inspect reads back what the card says of the new key, and attests it.
-func (j *generateJob) inspect(s *session, c card, management []byte) error {
+func (j *generateJob) inspect(s *session, c card, management []byte, pin string) error {
 	slot := j.work.want.slot
 	leaf, err := s.yk.Attest(slot)
 	if err != nil {
@@ -267,6 +272,7 @@ func (j *generateJob) inspect(s *session, c card, management []byte) error {
 			return classify(err)
 		}
 		j.warnings = append(j.warnings, "the card does not attest where the key was born")
+		j.certify(s, c, management, pin)
 		return j.readBack(s, c)
 	}
 	if err := j.attest(c, leaf); err != nil {

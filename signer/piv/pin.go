@@ -23,9 +23,8 @@ type work struct {
 	want  want
 	place place // where the card was last seen
 	ui    signer.UI
-	// same checks that the card in the reader is the one that was looked at; nil
-	// where the serial number does.
-	same     func(*session, card) error
+	// check refuses a place where the key is another one by now; may be nil.
+	check    func(place) error
 	needPIN  bool
 	limit    time.Duration
 	touching func() func()
@@ -74,7 +73,7 @@ func (b *Backend) withPIN(ctx context.Context, h *holder, w *work, f func(s *ses
 			b.forget(h, err)
 			return err
 		case errors.As(err, &absent):
-			if w.place, err = b.locate(ctx, w.want, w.ui); err != nil {
+			if err := b.relocate(ctx, w); err != nil {
 				return err
 			}
 		case pcscCodeIn(err) == codeResetCard && resets == 0 && sent == good:
@@ -102,10 +101,15 @@ func (w *work) arrive(s *session) (card, error) {
 	if c.id() != w.place.card.id() {
 		return c, &absentError{err: &causeError{cause: signer.ErrNoToken, err: fmt.Errorf("%s is in the reader instead", c)}}
 	}
-	if c.serial == "" && w.same != nil {
-		return c, w.same(s, c)
+	if c.serial != "" || w.check == nil {
+		return c, nil
 	}
-	return c, nil
+	// Only the key tells this card from another one in the same reader.
+	k, err := s.key(c, w.want.slot)
+	if err != nil {
+		return c, err
+	}
+	return c, w.check(place{card: c, key: k})
 }
 
 // obtainPIN gives the PIN that was verified before, or asks for it after a fresh
@@ -119,17 +123,32 @@ func (b *Backend) obtainPIN(ctx context.Context, h *holder, w *work) (pin string
 	if pin != "" || err != nil {
 		return pin, -1, err
 	}
-	id := w.place.card.id()
-	if w.place, err = b.locate(ctx, w.want, w.ui); err != nil {
+	if err := b.relocate(ctx, w); err != nil {
 		return "", 0, err
-	}
-	if w.place.card.id() != id {
-		return "", 0, &causeError{cause: signer.ErrNoToken, err: fmt.Errorf("%s is there instead of the card of before", w.place.card)}
 	}
 	pin, err = askPIN(ctx, w.ui, signer.SecretRequest{
 		Kind: signer.PIN, URI: w.want.ref.URI, Device: w.device, Roles: w.want.ref.Roles, TriesLeft: w.place.tries, Note: w.note,
 	})
 	return pin, w.place.tries, err
+}
+
+// relocate looks for the card again, in whatever reader it is now, and checks that
+// the slot still holds the same key.
+func (b *Backend) relocate(ctx context.Context, w *work) error {
+	p, err := b.locate(ctx, w.want, w.ui)
+	if err != nil {
+		return err
+	}
+	if p.card.id() != w.place.card.id() {
+		return &causeError{cause: signer.ErrNoToken, err: fmt.Errorf("%s is there instead of the card of before", p.card)}
+	}
+	if w.check != nil {
+		if err := w.check(p); err != nil {
+			return err
+		}
+	}
+	w.place = p
+	return nil
 }
 
 // onlyClosed drops the memory of a wrong PIN, which does not concern a key that

@@ -38,9 +38,20 @@ func (k *key) Sign(ctx context.Context, message []byte) ([]byte, error) {
 		return nil, k.fail("signing with key", err)
 	}
 	if err := wiresig.Verify(k.public, message, sig); err != nil {
-		return nil, k.fail("checking the signature of key", err)
+		return nil, k.fail("checking the signature of key", k.otherKey(message, sig, err))
 	}
 	return sig, nil
+}
+
+// otherKey explains a signature that does not verify: where only the certificate
+// told which key is in the slot, and it was not the pinned one, the key may simply
+// be the certificate's.
+func (k *key) otherKey(message, sig []byte, err error) error {
+	found := k.place.key
+	if found.source != "certificate" || wiresig.Verify(found.public, message, sig) != nil {
+		return err
+	}
+	return &signer.KeyChangedError{URI: k.uri, Want: wiresig.Fingerprint(k.public), Have: wiresig.Fingerprint(found.public)}
 }
 
 // Unlock implements signer.Unlocker: the PIN is asked for and verified now.
@@ -90,7 +101,7 @@ func (k *key) work(w want, p place) *work {
 	j := &work{
 		want: w, place: p, ui: k.ui, needPIN: k.needsPIN(p), limit: 2 * k.b.opts.Deadline,
 		device: fmt.Sprintf("%s (slot %s)", p.card, w.slot),
-		same:   k.sameKey(w),
+		check:  k.same,
 	}
 	if p.card.yubikey {
 		j.note = "This is not the FIDO2 PIN."
@@ -104,18 +115,12 @@ func (k *key) work(w want, p place) *work {
 	return j
 }
 
-// sameKey checks a card without a serial number by the key in the slot.
-func (k *key) sameKey(w want) func(*session, card) error {
-	return func(s *session, c card) error {
-		found, err := s.key(c, w.slot)
-		if err != nil {
-			return err
-		}
-		ref := w.ref
-		ref.Pinned = k.public
-		_, err = publicOf(place{card: c, key: found}, ref)
-		return err
-	}
+// same refuses a card whose slot holds another key by now.
+func (k *key) same(p place) error {
+	ref := k.want.ref
+	ref.Pinned = k.public
+	_, err := publicOf(p, ref)
+	return err
 }
 
 // needsPIN: every key does, unless the card says otherwise.

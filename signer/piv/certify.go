@@ -1,0 +1,123 @@
+//go:build cgo || windows
+
+package piv
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/go-piv/piv-go/v2/piv"
+
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// certify signs a certificate for the new key with that key and stores it in the
+// slot, on cards that do not attest: most of those tell the public key nowhere else.
+// What it cannot do is a warning; the key is good without. The signature is over a
+// DER certificate, which can never be TUF metadata.
+func (j *generateJob) certify(s *session, c card, management []byte, pin string) {
+	if err := j.selfSign(s, c, management, pin); err != nil {
+		j.warnings = append(j.warnings, "no certificate was stored in the slot, so the key is found only by those who know it: "+err.Error())
+	}
+}
+
+func (j *generateJob) selfSign(s *session, c card, management []byte, pin string) error {
+	slot := j.work.want.slot
+	private, err := s.yk.PrivateKey(slot, j.public, piv.KeyAuth{PINPolicy: piv.PINPolicyNever})
+	if err != nil {
+		return err
+	}
+	key, ok := private.(crypto.Signer)
+	if !ok {
+		return fmt.Errorf("a key of type %T does not sign", private)
+	}
+	if err := s.going(); err != nil {
+		return err
+	}
+	if j.recipe.PINPolicy != piv.PINPolicyNever {
+		if err := s.yk.VerifyPIN(pin); err != nil { // proven right a moment ago
+			return err
+		}
+	}
+	if j.recipe.TouchPolicy != piv.TouchPolicyNever {
+		s.touch()
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template(slot, j.public), template(slot, j.public), j.public, key)
+	if err != nil {
+		return err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return err
+	}
+	return s.yk.SetCertificate(management, slot, cert)
+}
+
+// template is valid for ever (RFC 5280, section 4.1.2.5): nothing depends on it.
+func template(slot piv.Slot, pub crypto.PublicKey) *x509.Certificate {
+	t := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "fleet-hsm PIV key " + slot.String()},
+		NotBefore: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
+		KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true,
+	}
+	if _, ok := pub.(*rsa.PublicKey); ok {
+		t.SignatureAlgorithm = x509.SHA256WithRSA
+	}
+	return t
+}
+
+// reacts reports whether a slot holds a key on a card that does not tell: one that
+// was imported into a YubiKey before firmware 5.3, or any on a card without metadata.
+// Such a card refuses to sign without a PIN where there is a key of the kind asked
+// for, and says that the data is wrong where there is none. The digest is random.
+func (s *session) reacts(slot piv.Slot) (bool, error) {
+	for _, pub := range kinds() {
+		private, err := s.yk.PrivateKey(slot, pub, piv.KeyAuth{PINPolicy: piv.PINPolicyNever})
+		if err != nil {
+			return false, err
+		}
+		var digest [sha256.Size]byte
+		if _, err := rand.Read(digest[:]); err != nil {
+			return false, err
+		}
+		_, err = private.(crypto.Signer).Sign(rand.Reader, digest[:], options(pub))
+		if pcscCode(err) != 0 {
+			return false, classify(err)
+		}
+		if st := status(err); err == nil || st == statusNotSatisfied {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// kinds has a public key of every kind that such cards hold; only its size counts.
+func kinds() []crypto.PublicKey {
+	kinds := []crypto.PublicKey{}
+	for _, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384()} {
+		g := curve.Params()
+		kinds = append(kinds, &ecdsa.PublicKey{Curve: curve, X: g.Gx, Y: g.Gy})
+	}
+	for _, bits := range []uint{2048, 1024} {
+		kinds = append(kinds, &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), bits-1), E: 65537})
+	}
+	return kinds
+}
+
+// errUnknownIf: there is a key, and nobody can say which.
+func errUnknownIf(there bool) error {
+	if !there {
+		return nil
+	}
+	return &causeError{cause: signer.ErrKeyExists, err: errors.New("slot holds a key that the card does not show")}
+}
