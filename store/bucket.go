@@ -1,0 +1,304 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+)
+
+// metaSHA512 is the user metadata that our uploads carry, because the ETag of a
+// multipart upload says nothing of its content.
+const metaSHA512 = "Sha512"
+
+// partSize is up to which size a file goes out in one request, and the size of the
+// parts of a larger one; bytes.
+const partSize = 16 << 20
+
+// md5Tag matches an ETag that is the MD5 of the content, as of a plain upload.
+var md5Tag = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// hexSHA512 matches what we put into metaSHA512.
+var hexSHA512 = regexp.MustCompile(`^[0-9a-f]{128}$`)
+
+// bucket is a Store in an S3-compatible bucket.
+type bucket struct {
+	loc   Location
+	core  minio.Core
+	creds *credentials.Credentials
+}
+
+// newBucket opens a bucket. Credentials (see standardChain) are looked for at the
+// first request. The region is the URL's, else AWS_REGION or AWS_DEFAULT_REGION, else
+// us-east-1 for an endpoint that is not Amazon's.
+func newBucket(loc Location, o OpenOptions) (*bucket, error) {
+	region := firstOf(loc.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"))
+	endpoint := loc.Endpoint
+	if endpoint == "" {
+		if region == "" {
+			return nil, &URLError{URL: redact(loc.String()), Why: "region= is needed for a bucket of Amazon (or AWS_REGION)"}
+		}
+		endpoint = "s3." + region + ".amazonaws.com"
+	}
+	transport, err := newTransport(loc, o)
+	if err != nil {
+		return nil, err
+	}
+	creds := standardChain()
+	lookup := map[string]minio.BucketLookupType{"path": minio.BucketLookupPath, "virtual": minio.BucketLookupDNS}[loc.Style]
+	client, err := minio.New(endpoint, &minio.Options{
+		Creds: creds, Secure: !loc.Plain, Transport: transport, MaxRetries: o.Retries,
+		Region: firstOf(region, "us-east-1"), BucketLookup: lookup,
+	})
+	if err != nil {
+		return nil, &URLError{URL: redact(loc.String()), Why: "the endpoint cannot be used"}
+	}
+	return &bucket{loc: loc, core: minio.Core{Client: client}, creds: creds}, nil
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+func (b *bucket) String() string { return b.loc.String() }
+
+func (b *bucket) key(name string) string {
+	if b.loc.Prefix == "" {
+		return name
+	}
+	return b.loc.Prefix + "/" + name
+}
+
+// enter checks a name before any request.
+func (b *bucket) enter(op, name string) error {
+	if err := checkName(name); err != nil {
+		return b.fail(op, name, err)
+	}
+	return nil
+}
+
+// Open implements Store.
+func (b *bucket) Open(ctx context.Context, name string) (io.ReadCloser, Info, error) {
+	if err := b.enter("reading", name); err != nil {
+		return nil, Info{}, err
+	}
+	r, oi, header, err := b.core.GetObject(ctx, b.loc.Bucket, b.key(name), minio.GetObjectOptions{})
+	if err != nil {
+		return nil, Info{}, b.fail("reading", name, err)
+	}
+	info := b.info(name, oi)
+	if date, err := http.ParseTime(header.Get("Date")); err == nil {
+		info.Date = date
+	}
+	return r, info, nil
+}
+
+// Stat implements Store.
+func (b *bucket) Stat(ctx context.Context, name string) (Info, error) {
+	if err := b.enter("looking at", name); err != nil {
+		return Info{}, err
+	}
+	oi, err := b.core.StatObject(ctx, b.loc.Bucket, b.key(name), minio.StatObjectOptions{})
+	if err != nil {
+		return Info{}, b.fail("looking at", name, err)
+	}
+	return b.info(name, oi), nil
+}
+
+func (b *bucket) info(name string, oi minio.ObjectInfo) Info {
+	info := Info{Name: name, Size: oi.Size, ETag: oi.ETag, Modified: oi.LastModified}
+	if md5Tag.MatchString(oi.ETag) {
+		info.MD5 = oi.ETag
+	}
+	if sum := oi.UserMetadata[metaSHA512]; hexSHA512.MatchString(sum) {
+		info.SHA512 = sum
+	}
+	return info
+}
+
+// Put implements Store. Conditional writes go out as one request, whatever their
+// size, because not every server holds a condition over the parts of an upload.
+func (b *bucket) Put(ctx context.Context, name string, c Content, o PutOptions) (Info, error) {
+	if err := b.enter("writing", name); err != nil {
+		return Info{}, err
+	}
+	if err := b.needCredentials(); err != nil {
+		return Info{}, b.fail("writing", name, err)
+	}
+	opts := minio.PutObjectOptions{
+		ContentType: o.Header.ContentType, CacheControl: o.Header.CacheControl, PartSize: partSize,
+		// MD5 lets the store refuse what was damaged on the way; parts of a large
+		// file go out in parallel instead, protected by TLS or signed chunks.
+		SendContentMd5: c.Size <= partSize,
+	}
+	if c.SHA512 != "" {
+		opts.UserMetadata = map[string]string{metaSHA512: c.SHA512}
+	}
+	if o.Progress != nil {
+		opts.Progress = progressSink(o.Progress)
+	}
+	switch {
+	case o.Absent:
+		opts.SetMatchETagExcept("*")
+		opts.DisableMultipart = true
+	case o.Match != "":
+		opts.SetMatchETag(o.Match)
+		opts.DisableMultipart = true
+	}
+	r, err := c.Open()
+	if err != nil {
+		return Info{}, b.fail("writing", name, err)
+	}
+	defer func() { _ = r.Close() }()
+	up, err := b.core.Client.PutObject(ctx, b.loc.Bucket, b.key(name), keepOpen(r), c.Size, opts)
+	if err != nil {
+		return Info{}, b.fail("writing", name, err)
+	}
+	return Info{Name: name, Size: c.Size, ETag: up.ETag, SHA512: c.SHA512}, nil
+}
+
+// needCredentials keeps a write from going out unsigned: the chain falls back to
+// anonymous requests, which is right for reading a public bucket only.
+func (b *bucket) needCredentials() error {
+	v, err := b.creds.GetWithContext(b.core.CredContext())
+	if err != nil {
+		return err
+	}
+	if v.SignerType.IsAnonymous() || v.AccessKeyID == "" {
+		return ErrNoCredentials
+	}
+	return nil
+}
+
+// keepOpen hides Close from the client, which closes after its first try, and keeps
+// what it needs to try again and to send parts in parallel.
+func keepOpen(r io.Reader) io.Reader {
+	type seekable interface {
+		io.Reader
+		io.ReaderAt
+		io.Seeker
+	}
+	if s, ok := r.(seekable); ok {
+		return struct{ seekable }{s}
+	}
+	return struct{ io.Reader }{r}
+}
+
+// progressSink is the io.Reader by which the client reports what has gone out.
+type progressSink func(n int64)
+
+func (p progressSink) Read(b []byte) (int, error) {
+	p(int64(len(b)))
+	return len(b), nil
+}
+
+// List implements Store.
+func (b *bucket) List(ctx context.Context, prefix string) iter.Seq2[Info, error] {
+	return func(yield func(Info, error) bool) {
+		base := ""
+		if b.loc.Prefix != "" {
+			base = b.loc.Prefix + "/"
+		}
+		for oi := range b.core.ListObjectsIter(ctx, b.loc.Bucket, minio.ListObjectsOptions{Prefix: base + prefix, Recursive: true}) {
+			if oi.Err != nil {
+				yield(Info{}, b.fail("listing", prefix, oi.Err))
+				return
+			}
+			name := strings.TrimPrefix(oi.Key, base)
+			if checkName(name) != nil {
+				continue // for example the marker of an empty folder, "targets/"
+			}
+			oi.ETag = strings.Trim(oi.ETag, `"`)
+			if !yield(b.info(name, oi), nil) {
+				return
+			}
+		}
+	}
+}
+
+// Delete implements Store.
+func (b *bucket) Delete(ctx context.Context, name string) error {
+	if err := b.enter("deleting", name); err != nil {
+		return err
+	}
+	if err := b.needCredentials(); err != nil {
+		return b.fail("deleting", name, err)
+	}
+	err := b.core.RemoveObject(ctx, b.loc.Bucket, b.key(name), minio.RemoveObjectOptions{})
+	if err != nil {
+		err = b.fail("deleting", name, err)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+	}
+	return err
+}
+
+// fail wraps an error and gives it the cause that errors.Is finds.
+func (b *bucket) fail(op, name string, err error) error {
+	var resp minio.ErrorResponse
+	if errors.As(err, &resp) {
+		err = &responseError{cause: causeOf(resp), resp: resp}
+	}
+	return &OpError{Op: op, Name: name, Store: b.String(), Err: err}
+}
+
+// causeOf goes by the server's code, and by the status where an answer has no body.
+func causeOf(resp minio.ErrorResponse) error {
+	switch resp.Code {
+	case "NoSuchBucket":
+		return ErrNoStore
+	case "NoSuchKey", "NoSuchVersion":
+		return fs.ErrNotExist
+	case "PreconditionFailed", "ConditionalRequestConflict":
+		return ErrPrecondition
+	case "NotImplemented":
+		return ErrUnsupported
+	}
+	switch resp.StatusCode {
+	case http.StatusNotFound:
+		return fs.ErrNotExist
+	case http.StatusForbidden, http.StatusUnauthorized:
+		return fs.ErrPermission
+	case http.StatusPreconditionFailed:
+		return ErrPrecondition
+	case http.StatusNotImplemented:
+		return ErrUnsupported
+	}
+	return nil
+}
+
+// responseError is what the server answered.
+type responseError struct {
+	cause error // may be nil
+	resp  minio.ErrorResponse
+}
+
+func (e *responseError) Error() string {
+	s := fmt.Sprintf("%s (%s, HTTP status %d)", strings.TrimSuffix(e.resp.Message, "."), e.resp.Code, e.resp.StatusCode)
+	if e.cause != nil {
+		s = e.cause.Error() + ": " + s
+	}
+	return s
+}
+
+func (e *responseError) Unwrap() []error {
+	if e.cause == nil {
+		return []error{e.resp}
+	}
+	return []error{e.cause, e.resp}
+}

@@ -1,0 +1,202 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+)
+
+// lockName is the file under which conditional writes take turns. It stays.
+const lockName = ".fleet-hsm-lock"
+
+// smallFile is up to which size a file of a folder is read to tell its hash.
+const smallFile = 1 << 20
+
+// folder is a Store in a directory that a web server serves.
+type folder struct {
+	loc  Location
+	root string
+}
+
+func newFolder(loc Location) *folder { return &folder{loc: loc, root: filepath.FromSlash(loc.Path)} }
+
+func (f *folder) String() string { return f.loc.String() }
+
+func (f *folder) path(name string) string { return filepath.Join(f.root, filepath.FromSlash(name)) }
+
+// Create makes the folder; its parent must be there, so that a path with a typo or an
+// absent mount is not taken for a new store.
+func (f *folder) Create(context.Context) error {
+	err := os.Mkdir(f.root, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return &OpError{Op: "creating", Name: f.root, Store: f.String(), Err: err}
+	}
+	return atomicfile.SyncDir(filepath.Dir(f.root))
+}
+
+// fail wraps an error; where the folder itself is missing it is ErrNoStore.
+func (f *folder) fail(op, name string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		if st, serr := os.Stat(f.root); serr != nil || !st.IsDir() {
+			err = ErrNoStore
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			err = fs.ErrNotExist // a file where the name has a folder
+		}
+	}
+	return &OpError{Op: op, Name: name, Store: f.String(), Err: err}
+}
+
+// Open implements Store.
+func (f *folder) Open(ctx context.Context, name string) (io.ReadCloser, Info, error) {
+	if err := f.enter(ctx, name); err != nil {
+		return nil, Info{}, f.fail("reading", name, err)
+	}
+	file, err := os.Open(f.path(name))
+	if err != nil {
+		return nil, Info{}, f.fail("reading", name, err)
+	}
+	info, data, err := describe(name, file)
+	if err != nil {
+		_ = file.Close()
+		return nil, Info{}, f.fail("reading", name, err)
+	}
+	if data != nil {
+		_ = file.Close()
+		return nopCloser{bytes.NewReader(data)}, info, nil
+	}
+	return file, info, nil
+}
+
+// Stat implements Store.
+func (f *folder) Stat(ctx context.Context, name string) (Info, error) {
+	r, info, err := f.Open(ctx, name)
+	if err != nil {
+		return Info{}, err
+	}
+	return info, r.Close()
+}
+
+func (f *folder) enter(ctx context.Context, name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// describe tells about an open file. A small one is read, and its ETag is its hash; a
+// larger one is told apart by inode, size and time, since every write makes a new file.
+func describe(name string, file *os.File) (Info, []byte, error) {
+	st, err := file.Stat()
+	if err != nil {
+		return Info{}, nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return Info{}, nil, fs.ErrNotExist
+	}
+	info := Info{Name: name, Size: st.Size(), Modified: st.ModTime()}
+	if st.Size() > smallFile {
+		info.ETag = fmt.Sprintf("%d-%d-%d", inode(st), st.Size(), st.ModTime().UnixNano())
+		return info, nil, nil
+	}
+	data, err := io.ReadAll(io.LimitReader(file, smallFile+1))
+	if err != nil {
+		return Info{}, nil, err
+	}
+	sum := sha512.Sum512(data)
+	info.Size, info.SHA512 = int64(len(data)), hex.EncodeToString(sum[:])
+	info.ETag = info.SHA512
+	return info, data, nil
+}
+
+// List implements Store. Leftovers of interrupted writes and the lock are not files
+// of the store.
+func (f *folder) List(ctx context.Context, prefix string) iter.Seq2[Info, error] {
+	return func(yield func(Info, error) bool) {
+		if st, err := os.Stat(f.root); err != nil || !st.IsDir() {
+			yield(Info{}, &OpError{Op: "listing", Name: prefix, Store: f.String(), Err: ErrNoStore})
+			return
+		}
+		// Start at the deepest folder that the prefix names.
+		start := f.root
+		if i := strings.LastIndexByte(prefix, '/'); i > 0 && checkName(prefix[:i]) == nil {
+			start = f.path(prefix[:i])
+		}
+		err := filepath.WalkDir(start, func(p string, d fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // removed while we walk, or nothing below the prefix
+			}
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil || d.IsDir() || atomicfile.IsTemp(d.Name()) || d.Name() == lockName {
+				return err
+			}
+			return f.yield(p, prefix, yield)
+		})
+		if err != nil && !errors.Is(err, fs.SkipAll) {
+			yield(Info{}, f.fail("listing", prefix, err))
+		}
+	}
+}
+
+func (f *folder) yield(p, prefix string, yield func(Info, error) bool) error {
+	rel, err := filepath.Rel(f.root, p)
+	if err != nil {
+		return err
+	}
+	name := filepath.ToSlash(rel)
+	if !strings.HasPrefix(name, prefix) {
+		return nil
+	}
+	st, err := os.Stat(p) // follows links, as a web server does
+	if err != nil || !st.Mode().IsRegular() {
+		return nil
+	}
+	if !yield(Info{Name: name, Size: st.Size(), Modified: st.ModTime()}, nil) {
+		return fs.SkipAll
+	}
+	return nil
+}
+
+// Delete implements Store.
+func (f *folder) Delete(ctx context.Context, name string) error {
+	if err := f.enter(ctx, name); err != nil {
+		return f.fail("deleting", name, err)
+	}
+	p := f.path(name)
+	err := os.Remove(p)
+	if err != nil {
+		err = f.fail("deleting", name, err)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	f.removeEmpty(filepath.Dir(p))
+	return nil
+}
+
+// removeEmpty removes folders that a deletion left empty, up to the root.
+func (f *folder) removeEmpty(dir string) {
+	for dir != f.root && strings.HasPrefix(dir, f.root) {
+		if os.Remove(dir) != nil {
+			return
+		}
+		dir = filepath.Dir(dir)
+	}
+}

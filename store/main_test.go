@@ -1,0 +1,43 @@
+package store
+
+import (
+	"os"
+	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/store/s3test"
+)
+
+func TestMain(m *testing.M) {
+	s3test.Setenv()
+	if job := os.Getenv("STORE_TEST_PUBLISH"); job != "" {
+		publishAndExit(job)
+	}
+	os.Exit(m.Run())
+}
+
+// kinds runs a test on a fresh folder and on a fresh bucket.
+func kinds(t *testing.T, f func(t *testing.T, s Store)) {
+	t.Run("folder", func(t *testing.T) {
+		t.Parallel()
+		f(t, openTest(t, folderURL(t), OpenOptions{}))
+	})
+	t.Run("bucket", func(t *testing.T) {
+		t.Parallel()
+		f(t, openTest(t, s3test.Start(t).URL("fleet"), OpenOptions{}))
+	})
+}
+
+func folderURL(t testing.TB) string { return "file://" + t.TempDir() }
+
+func openTest(t testing.TB, url string, o OpenOptions) Store {
+	t.Helper()
+	loc, err := Parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(loc, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
