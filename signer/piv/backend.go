@@ -25,6 +25,7 @@ type Backend struct {
 	closed  bool
 	readers map[string]chan struct{} // held during one visit, by reader
 	holders map[string]*holder       // by card
+	leaks   map[string]bool          // readers that piv-go may still hold; see leaked
 }
 
 // holder is what the backend knows of the person at one card.
@@ -47,7 +48,7 @@ func New(opts Options) *Backend {
 	}
 	return &Backend{
 		opts: opts, touchWait: 10 * time.Second, settle: 2 * time.Second,
-		readers: map[string]chan struct{}{}, holders: map[string]*holder{},
+		readers: map[string]chan struct{}{}, holders: map[string]*holder{}, leaks: map[string]bool{},
 	}
 }
 

@@ -37,3 +37,15 @@ func storeCertificate(t testing.TB, reader string, slot yk.Slot, pub crypto.Publ
 		}
 	})
 }
+
+// importKey makes a P-256 key outside and puts it into a slot of a factory card.
+func importKey(t testing.TB, reader string, slot yk.Slot, k yk.Key) *ecdsa.PrivateKey {
+	t.Helper()
+	private := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
+	raw(t, reader, func(y *yk.YubiKey) {
+		if err := y.SetPrivateKeyInsecure(yk.DefaultManagementKey, slot, private, k); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return private
+}

@@ -77,7 +77,7 @@ func (b *Backend) scan(ctx context.Context, w want) (place, error) {
 	for {
 		var busy []string
 		for _, r := range todo {
-			p, err := b.look(ctx, r, w.slot)
+			p, err := b.lookTwice(ctx, r, w.slot)
 			if stop := found.add(p, err, r, &busy); stop != nil {
 				return place{}, stop
 			}
@@ -89,7 +89,7 @@ func (b *Backend) scan(ctx context.Context, w want) (place, error) {
 			return found.decide()
 		}
 		if !time.Now().Before(until) {
-			return place{}, &causeError{cause: signer.ErrBusy, err: fmt.Errorf("reader %q", busy[0])}
+			return place{}, found.held
 		}
 		if pause(ctx, 100*time.Millisecond) != nil {
 			return place{}, canceled(ctx)
@@ -164,11 +164,23 @@ func (b *Backend) look(ctx context.Context, reader string, slot piv.Slot) (place
 	return p, nil
 }
 
+// lookTwice looks again if the card was reset under the first look.
+func (b *Backend) lookTwice(ctx context.Context, reader string, slot piv.Slot) (place, error) {
+	p, err := b.look(ctx, reader, slot)
+	if pcscCodeIn(err) == codeResetCard {
+		return b.look(ctx, reader, slot)
+	}
+	return p, err
+}
+
 // findings gathers what a scan sees.
 type findings struct {
 	want    want
 	places  []place
 	present []string
+	// broken is what went wrong with a card that may be the one that is wanted.
+	broken error
+	held   error // the error of a card that another program holds
 }
 
 // add takes in one look. The error it returns ends the scan.
@@ -181,10 +193,12 @@ func (f *findings) add(p place, err error, reader string, busy *[]string) error 
 			f.places = append(f.places, p)
 		}
 	case errors.Is(err, signer.ErrBusy):
-		*busy = append(*busy, reader)
+		*busy, f.held = append(*busy, reader), err
 	case errors.Is(err, signer.ErrCanceled), errors.Is(err, signer.ErrUnreachable), errors.As(err, &left):
 		return err
 	case errors.Is(err, signer.ErrNoToken): // an empty reader, or a card just pulled out
+	case errors.Is(err, signer.ErrDevice), errors.Is(err, signer.ErrDeadline):
+		f.broken = fmt.Errorf("reader %q: %w", reader, err)
 	default:
 		f.present = append(f.present, fmt.Sprintf("reader %q: %v", reader, err))
 	}
@@ -209,10 +223,12 @@ func holds(p place, pinned crypto.PublicKey) bool {
 
 // decide chooses when every card has been looked at.
 func (f *findings) decide() (place, error) {
-	switch len(f.places) {
-	case 0:
+	switch {
+	case len(f.places) == 0 && f.broken != nil:
+		return place{}, f.broken
+	case len(f.places) == 0:
 		return place{}, &signer.NotFoundError{What: "card", URI: f.want.ref.URI, Present: f.present, Cause: signer.ErrNoToken}
-	case 1:
+	case len(f.places) == 1:
 		return f.places[0], nil
 	}
 	names := make([]string, len(f.places))

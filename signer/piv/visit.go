@@ -66,7 +66,7 @@ func (b *Backend) exchange(ctx context.Context, v visit, f func(*session) error)
 	result, touching := make(chan error, 1), make(chan struct{})
 	go func() {
 		defer func() { <-lock }()
-		result <- run(ours, v, touching, f)
+		result <- b.run(ours, v, touching, f)
 	}()
 	done := func() {}
 	defer func() { done() }()
@@ -108,8 +108,8 @@ func (b *Backend) lock(reader string) chan struct{} {
 }
 
 // run is the visit itself.
-func run(ctx context.Context, v visit, touching chan<- struct{}, f func(*session) error) error {
-	yk, err := connect(ctx, v.reader, v.busy)
+func (b *Backend) run(ctx context.Context, v visit, touching chan<- struct{}, f func(*session) error) error {
+	yk, err := b.connect(ctx, v.reader, v.busy)
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func run(ctx context.Context, v visit, touching chan<- struct{}, f func(*session
 }
 
 // connect opens a card, asking again every 100 ms while another program holds it.
-func connect(ctx context.Context, reader string, busy time.Duration) (*piv.YubiKey, error) {
+func (b *Backend) connect(ctx context.Context, reader string, busy time.Duration) (*piv.YubiKey, error) {
 	until := time.Now().Add(busy)
 	for {
 		yk, err := piv.Open(reader)
@@ -135,7 +135,7 @@ func connect(ctx context.Context, reader string, busy time.Duration) (*piv.YubiK
 			return yk, nil
 		}
 		if pcscCode(err) != codeSharing || !time.Now().Before(until) {
-			return nil, connectError(reader, err)
+			return nil, b.connectError(reader, err)
 		}
 		if err := pause(ctx, 100*time.Millisecond); err != nil {
 			return nil, err
@@ -143,14 +143,31 @@ func connect(ctx context.Context, reader string, busy time.Duration) (*piv.YubiK
 	}
 }
 
-func connectError(reader string, err error) error {
-	switch st := status(err); {
+func (b *Backend) connectError(reader string, err error) error {
+	st, cause := status(err), causeOf(err)
+	if cause == signer.ErrBusy && b.leaked(reader, false) {
+		return &causeError{cause: cause, err: fmt.Errorf("reader %q: this process itself holds it after a failure; start again", reader)}
+	}
+	if st != 0 || cause == signer.ErrDevice {
+		b.leaked(reader, true)
+	}
+	switch {
 	case st == statusNoObject || st == statusUnknownINS || st == statusNoFunction:
 		return &signer.UnsupportedError{What: fmt.Sprintf("the card in reader %q", reader), Why: "it has no PIV application that piv-go knows"}
-	case errors.Is(causeOf(err), signer.ErrNoToken):
+	case cause == signer.ErrNoToken:
 		return &absentError{err: classify(err)}
 	}
 	return classify(fmt.Errorf("reader %q: %w", reader, err))
+}
+
+// leaked remembers that piv.Open failed after it had connected, and reports whether
+// it ever did: piv-go v2.6.0 then keeps the connection, which nothing but the end of
+// the process gives back.
+func (b *Backend) leaked(reader string, now bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.leaks[reader] = b.leaks[reader] || now
+	return b.leaks[reader]
 }
 
 func pause(ctx context.Context, d time.Duration) error {
