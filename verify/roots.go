@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 )
 
@@ -36,10 +37,11 @@ func (w *walk) readRoots() {
 		w.checkRoot(w.pinned)
 	}
 	w.readNewRoots()
+	w.trusted = w.chain[len(w.chain)-1]
+	w.readUnreached(known)
 	w.linkRoots()
 	w.checkGaps(known, listed)
 	w.checkRootCopy()
-	w.trusted = w.chain[len(w.chain)-1]
 	w.report.ConsistentSnapshot = w.trusted.root.ConsistentSnapshot
 	signed, _ := w.checkSignatures(w.trusted, w.rings[w.trusted.Version], roleRoot, w.trusted.root.Roles[roleRoot], CodeThreshold)
 	w.addRole(w.trusted, w.trusted.root.Roles[roleRoot], signed)
@@ -89,6 +91,16 @@ func (w *walk) readNewRoots() {
 		}
 		if w.readRoot(v) == nil {
 			return
+		}
+	}
+}
+
+// readUnreached reads roots beyond a gap: no agent gets there now, but they will
+// count once the gap is filled.
+func (w *walk) readUnreached(known []int64) {
+	for _, v := range known {
+		if v > w.trusted.Version && v <= w.trusted.Version+maxRotations && w.ctx.Err() == nil {
+			w.readRoot(v)
 		}
 	}
 }
@@ -166,18 +178,22 @@ func (w *walk) checkGaps(known []int64, listed bool) {
 		first = present[0]
 	}
 	if first > 1 {
-		w.warnf(CodeRootFirst, roleRoot, rootFile(1), "versions 1 to %d are not there: an agent packaged with one of them cannot follow", min(first, highest+1)-1)
+		w.warnf(CodeRootFirst, roleRoot, rootFile(1), "%s not there: an agent packaged with that cannot follow", span(1, first-1))
 	}
-	for v := first + 1; v <= highest; v++ {
-		if _, found := slices.BinarySearch(present, v); found {
-			continue
+	before := first
+	for _, v := range append(present, highest+1) {
+		if v > before+1 {
+			w.errorf(CodeRootGap, roleRoot, rootFile(before+1), "%s not there, and a later one is or should be: agents older than that stop at version %d", span(before+1, v-1), before)
 		}
-		gap := v
-		for v < highest && !slices.Contains(present, v+1) {
-			v++
-		}
-		w.errorf(CodeRootGap, roleRoot, rootFile(gap), "versions %d to %d are not there, and a later one is or should be: agents older than that stop at version %d", gap, v, gap-1)
+		before = max(before, v)
 	}
+}
+
+func span(from, to int64) string {
+	if from == to {
+		return fmt.Sprintf("version %d is", from)
+	}
+	return fmt.Sprintf("versions %d to %d are", from, to)
 }
 
 // copyVersion is the version of root.json, or 0.

@@ -49,22 +49,12 @@ var ErrNoRoot = errors.New("no trusted root")
 // nothing to look at: a folder that is not there, a server that does not answer
 // ([ErrUnreachable]), a URL without a root ([ErrNoRoot]), or ctx ended.
 func Run(ctx context.Context, o Options) (*Report, error) {
-	if o.At.IsZero() {
-		o.At = time.Now()
-	}
-	if o.Workers <= 0 {
-		o.Workers = runtime.GOMAXPROCS(0)
-	}
 	src, err := openSource(ctx, &o)
 	if err != nil {
 		return nil, err
 	}
 	defer src.close()
-	w := &walk{
-		ctx: ctx, o: o, src: src,
-		report: &Report{Source: o.Source, At: o.At.UTC()},
-		told:   map[Finding]bool{},
-	}
+	w := newWalk(ctx, o, src)
 	w.run()
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
@@ -126,10 +116,24 @@ type walk struct {
 	local     bool // a folder
 }
 
+func newWalk(ctx context.Context, o Options, src source) *walk {
+	if o.At.IsZero() {
+		o.At = time.Now()
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	_, local := src.roots()
+	return &walk{
+		ctx: ctx, o: o, src: src, local: local,
+		report:   &Report{Source: o.Source, At: o.At.UTC()},
+		told:     map[Finding]bool{},
+		rings:    map[int64]keyring{},
+		modified: map[string]time.Time{},
+	}
+}
+
 func (w *walk) run() {
-	w.modified = map[string]time.Time{}
-	w.rings = map[int64]keyring{}
-	_, w.local = w.src.roots()
 	for _, name := range w.src.leftovers() {
 		w.warnf(CodeLeftover, "", name, "this does not belong in the web root; it would be published with the rest")
 	}

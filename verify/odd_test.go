@@ -1,0 +1,61 @@
+package verify_test
+
+import (
+	"encoding/hex"
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+)
+
+// fifo replaces a file by a FIFO that nobody writes to.
+func fifo(m *maker, name string) {
+	os.Remove(m.path(name))
+	if err := syscall.Mkfifo(m.path(name), 0o644); err != nil {
+		panic(err)
+	}
+}
+
+func hexOf(b []byte) string { return hex.EncodeToString(b) }
+
+// manyDelegations delegates to one role more than clients visit; all are good.
+func manyDelegations(m *maker) { delegate(m, 33) }
+
+// delegate makes n delegated roles; the k-th holds nothing.
+func delegate(m *maker, n int) {
+	k := ed25519Key()
+	entries := map[string]any{}
+	var roles []any
+	for i := range n {
+		name := fmt.Sprintf("team-%d", i)
+		body := metadata.Targets(m.now.AddDate(1, 0, 0))
+		data := m.sign(name, body.Signed, []*key{k})
+		file := name + ".json"
+		if m.consistent {
+			file = "1." + file
+		}
+		m.put(file, data)
+		entries[name+".json"] = toMap(describe(data, 1))
+		roles = append(roles, map[string]any{
+			"name": name, "keyids": []string{k.id}, "threshold": 1, "terminating": false, "paths": []string{name + "/*"},
+		})
+	}
+	m.edit["targets"] = func(signed map[string]any) {
+		signed["delegations"] = map[string]any{"keys": map[string]any{k.id: k.entry}, "roles": roles}
+	}
+	m.edit["snapshot"] = func(signed map[string]any) {
+		for name, entry := range entries {
+			signed["meta"].(map[string]any)[name] = entry
+		}
+	}
+}
+
+// small is an RSA key of 1024 bits.
+const small = `-----BEGIN PUBLIC KEY-----
+MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDmMZxdAnf4lpU+0vARl4N/NoFP
+kZ24yol7a5fHjAy38KjxDNIKiswnqU4G9VnG1RGIsSzBTiq+V3oVT3+emRidJpms
+VnWzkEUf/OLM3nnUi3Y10kGr3l8n4ZJWBMLe9AhtMr3YEWv8vh3xUc0PnSfXPrlS
+5O1xjfrCFewwDzeKUwIDAQAB
+-----END PUBLIC KEY-----
+`
