@@ -27,6 +27,8 @@ var (
 	ErrDiverged = errors.New("the store holds something else")
 	// ErrStaleTimestamp: see StaleTimestampError.
 	ErrStaleTimestamp = errors.New("timestamp is not newer than the published one")
+	// ErrUncovered: no timestamp over the newest snapshot has been signed here.
+	ErrUncovered = errors.New("no timestamp covers the newest snapshot")
 	// ErrInconsistent: files that belong together do not fit; see MismatchError.
 	ErrInconsistent = errors.New("metadata does not fit together")
 	// ErrContentMissing: see ContentMissingError.

@@ -31,7 +31,7 @@ func sameContent(ctx context.Context, s Store, info Info, c Content) (bool, erro
 	if full.SHA512 != "" || full.Size != c.Size {
 		return full.SHA512 == c.SHA512 && full.Size == c.Size, nil
 	}
-	if full.MD5 != "" {
+	if full.MD5 != "" && c.Open != nil {
 		sum, err := digest(md5.New(), c.Open)
 		return err == nil && sum == full.MD5, err
 	}

@@ -1,0 +1,357 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+)
+
+// PullOptions say what to bring.
+type PullOptions struct {
+	// Dir is repository/ on this machine; it may be empty. The caller holds its lock.
+	Dir string
+	// Verify, if not nil, is a client that updates itself with get, from a trusted
+	// root. It sees exactly the bytes that are going to be written.
+	Verify func(ctx context.Context, get Fetch) error
+	// Targets brings the target files too.
+	Targets bool
+	// Ledger as in Options.
+	Ledger   string
+	Parallel int
+	Progress func(Progress)
+}
+
+// PullResult says what came.
+type PullResult struct {
+	// Files are the names written, in order.
+	Files []string `json:"files"`
+	Bytes int64    `json:"bytes"`
+	// Versions by role, as published.
+	Versions map[string]int64 `json:"versions"`
+}
+
+// puller holds the files of one pull, so that what was verified is what is written.
+type puller struct {
+	o     PullOptions
+	store Store
+	mu    sync.Mutex
+	cache map[string][]byte // nil: not there
+	local *local            // only read and bad are used
+	res   PullResult
+	// roots are the versions to write, lowest first.
+	roots    []int64
+	root     metadata
+	snapshot metadata
+	targets  map[string]fileMeta
+}
+
+// Pull brings the published metadata into Dir, verified, never backwards: a store
+// with a lower version of any role is RollbackError, one with other bytes at the same
+// version DivergedError. Only a timestamp of the same version gives way to the
+// published one: two machines sign timestamps.
+func Pull(ctx context.Context, s Store, o PullOptions) (PullResult, error) {
+	p := &puller{o: o, store: s, cache: map[string][]byte{}, local: &local{dir: o.Dir}, targets: map[string]fileMeta{}}
+	p.res = PullResult{Files: []string{}, Versions: map[string]int64{}}
+	for _, step := range []func(context.Context) error{p.fetchRoots, p.fetchRest, p.verify, p.compare, p.bringTargets, p.write} {
+		if err := step(ctx); err != nil {
+			return p.res, err
+		}
+	}
+	return p.res, nil
+}
+
+// get is a Fetch that asks the store once for each name.
+func (p *puller) get(ctx context.Context, name string, limit int64) ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	data, known := p.cache[name]
+	if !known {
+		o, err := getIfThere(ctx, p.store, name, limit)
+		if err != nil {
+			return nil, err
+		}
+		if o != nil {
+			data = o.Data
+		}
+		p.cache[name] = data
+	}
+	if data == nil {
+		return nil, &OpError{Op: "reading", Name: name, Store: p.store.String(), Err: fs.ErrNotExist}
+	}
+	if int64(len(data)) > limit {
+		return nil, &OpError{Op: "reading", Name: name, Store: p.store.String(), Err: ErrTooLarge}
+	}
+	return data, nil
+}
+
+func (p *puller) bad(name, by, why string) error {
+	return &MismatchError{Where: p.store.String(), Name: name, By: by, Why: why}
+}
+
+// parse reads a file and its metadata.
+func (p *puller) parse(ctx context.Context, name, role string, limit int64) (metadata, []byte, error) {
+	data, err := p.get(ctx, name, limit)
+	if err != nil {
+		return metadata{}, nil, err
+	}
+	meta, err := parseMetadata(data, role)
+	if err != nil {
+		return metadata{}, nil, p.bad(name, "", err.Error())
+	}
+	return meta, data, nil
+}
+
+// localVersion is the version of a file in Dir, 0 if there is none.
+func (p *puller) localVersion(file, role string) (int64, []byte, error) {
+	data, err := p.local.read(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil, nil
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	meta, err := parseMetadata(data, role)
+	if err != nil {
+		return 0, nil, p.local.bad(file, "", err.Error())
+	}
+	return meta.Version, data, nil
+}
+
+// fetchRoots reads the chain: from the local root on, and older ones that are absent
+// here, down as far as the store has them.
+func (p *puller) fetchRoots(ctx context.Context) error {
+	mine, _, err := p.localVersion("root.json", roleRoot)
+	if err != nil {
+		return err
+	}
+	at := mine
+	if at == 0 {
+		// Nothing here: start where the copy says the newest is.
+		meta, _, err := p.parse(ctx, "root.json", roleRoot, limitRoot)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		at = max(1, meta.Version)
+	}
+	top, data, err := p.rootAt(ctx, at)
+	if err != nil {
+		return err
+	}
+	if data == nil && mine > 0 {
+		return p.behind(ctx, mine)
+	}
+	for v := at + 1; ; v++ {
+		meta, data, err := p.rootAt(ctx, v)
+		if err != nil {
+			return err
+		}
+		if data == nil {
+			break
+		}
+		top = meta
+	}
+	if top.Version == 0 {
+		return &OpError{Op: "reading", Name: "1.root.json", Store: p.store.String(), Err: fs.ErrNotExist}
+	}
+	p.root = top
+	p.res.Versions[roleRoot] = top.Version
+	for v := top.Version; v > 0; v-- {
+		_, data, err := p.rootAt(ctx, v)
+		if err != nil {
+			return err
+		}
+		if data == nil {
+			break
+		}
+		p.roots = append([]int64{v}, p.roots...)
+	}
+	return p.compareRoots()
+}
+
+// behind says how far behind the store's root is.
+func (p *puller) behind(ctx context.Context, mine int64) error {
+	for v := mine - 1; v > 0; v-- {
+		_, data, err := p.rootAt(ctx, v)
+		if err != nil {
+			return err
+		}
+		if data != nil {
+			return &RollbackError{Role: roleRoot, Local: mine, Remote: v}
+		}
+	}
+	return &RollbackError{Role: roleRoot, Local: mine, Remote: 0}
+}
+
+// rootAt reads N.root.json; absent is nil without error.
+func (p *puller) rootAt(ctx context.Context, v int64) (metadata, []byte, error) {
+	name := versioned(v, "root.json")
+	meta, data, err := p.parse(ctx, name, roleRoot, limitRoot)
+	if errors.Is(err, fs.ErrNotExist) {
+		return metadata{}, nil, nil
+	}
+	if err == nil && meta.Version != v {
+		err = p.bad(name, "", "its version is "+strconv.FormatInt(meta.Version, 10))
+	}
+	return meta, data, err
+}
+
+func (p *puller) compareRoots() error {
+	for _, v := range p.roots {
+		name := versioned(v, "root.json")
+		mine, err := p.local.read(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(mine, p.cache[name]) {
+			return &DivergedError{Role: roleRoot, Version: v}
+		}
+	}
+	return nil
+}
+
+// fetchRest reads timestamp, snapshot and what it names, and checks that they fit.
+func (p *puller) fetchRest(ctx context.Context) error {
+	ts, _, err := p.parse(ctx, "timestamp.json", roleTimestamp, limitTimestamp)
+	if err != nil {
+		return err
+	}
+	p.res.Versions[roleTimestamp] = ts.Version
+	if p.snapshot, err = p.fetchNamed(ctx, "snapshot.json", "timestamp.json", ts.Meta["snapshot.json"]); err != nil {
+		return err
+	}
+	for _, file := range sortedKeys(p.snapshot.Meta) {
+		if checkName(file) != nil || filepath.Base(file) != file {
+			return p.bad("snapshot.json", "", "it names "+strconv.Quote(file))
+		}
+		meta, err := p.fetchNamed(ctx, file, "snapshot.json", p.snapshot.Meta[file])
+		if err != nil {
+			return err
+		}
+		for target, m := range meta.Targets {
+			p.targets[target] = m
+		}
+	}
+	return nil
+}
+
+func (p *puller) fetchNamed(ctx context.Context, file, by string, m fileMeta) (metadata, error) {
+	name := publishedName(p.root.Consistent, file, m.Version)
+	meta, data, err := p.parse(ctx, name, trimJSON(file), m.limit())
+	if err != nil {
+		return metadata{}, err
+	}
+	if why := m.fits(data); why != "" {
+		return metadata{}, p.bad(name, by, why)
+	}
+	if meta.Version != m.Version {
+		return metadata{}, p.bad(name, by, "its version is "+strconv.FormatInt(meta.Version, 10))
+	}
+	p.res.Versions[trimJSON(file)] = meta.Version
+	return meta, nil
+}
+
+func (p *puller) verify(ctx context.Context) error {
+	if p.o.Verify == nil {
+		return nil
+	}
+	return p.o.Verify(ctx, p.get)
+}
+
+// compare refuses to go backwards or sideways.
+func (p *puller) compare(context.Context) error {
+	files := append(sortedKeys(p.snapshot.Meta), "snapshot.json", "timestamp.json")
+	for _, file := range files {
+		role := trimJSON(file)
+		mine, data, err := p.localVersion(file, role)
+		if err != nil {
+			return err
+		}
+		theirs := p.res.Versions[role]
+		name := file
+		if role != roleTimestamp {
+			name = publishedName(p.root.Consistent, file, theirs)
+		}
+		switch {
+		case theirs < mine:
+			return &RollbackError{Role: role, Local: mine, Remote: theirs}
+		case theirs == mine && role != roleTimestamp && !bytes.Equal(data, p.cache[name]):
+			return &DivergedError{Role: role, Version: mine}
+		}
+	}
+	return nil
+}
+
+// write puts the metadata in place in the order of a commit, so that a crash leaves
+// what the next pull completes.
+func (p *puller) write(ctx context.Context) error {
+	if err := os.MkdirAll(p.o.Dir, 0o755); err != nil {
+		return err
+	}
+	led, err := openLedger(p.o.Ledger)
+	if err != nil {
+		return err
+	}
+	snapName := publishedName(p.root.Consistent, "snapshot.json", p.snapshot.Version)
+	if err := led.record(p.snapshot.Version, p.cache[snapName]); err != nil {
+		return err
+	}
+	for _, f := range p.order() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := p.writeFile(f.to, p.cache[f.from]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type rename struct{ from, to string }
+
+func (p *puller) order() []rename {
+	var versionedFiles, copies []rename
+	for _, file := range append(sortedKeys(p.snapshot.Meta), "snapshot.json") {
+		name := publishedName(p.root.Consistent, file, p.res.Versions[trimJSON(file)])
+		if p.root.Consistent {
+			versionedFiles = append(versionedFiles, rename{name, name})
+		}
+		copies = append(copies, rename{name, file})
+	}
+	newest := versioned(p.root.Version, "root.json")
+	var roots []rename
+	for _, v := range p.roots {
+		name := versioned(v, "root.json")
+		roots = append(roots, rename{name, name})
+	}
+	timestamp := rename{"timestamp.json", "timestamp.json"}
+	if !p.root.Consistent {
+		return append(append(append(roots, rename{newest, "root.json"}), copies...), timestamp)
+	}
+	all := append(append(versionedFiles, copies...), rename{newest, "root.json"})
+	return append(append(all, roots...), timestamp)
+}
+
+// writeFile writes one metadata file unless it is there already.
+func (p *puller) writeFile(name string, data []byte) error {
+	path := p.local.path(name)
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {
+		return nil
+	}
+	if err := atomicfile.Write(path, data, 0o644); err != nil {
+		return fmt.Errorf("writing %q: %w", path, err)
+	}
+	p.res.Files = append(p.res.Files, name)
+	p.res.Bytes += int64(len(data))
+	return nil
+}

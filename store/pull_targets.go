@@ -1,0 +1,167 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+)
+
+// bringTargets downloads the target files that are not here by size and hash, before
+// the metadata that names them.
+func (p *puller) bringTargets(ctx context.Context) error {
+	if !p.o.Targets {
+		return nil
+	}
+	var todo []wanted
+	for _, target := range sortedKeys(p.targets) {
+		m := p.targets[target]
+		names := targetNames(p.root.Consistent, target, m)
+		if len(names) == 0 || checkName("targets/"+target) != nil {
+			return p.bad("targets.json", "", "it names the target "+strconv.Quote(target)+" in a way that cannot be published")
+		}
+		if !m.isFile(p.local.path(names[0])) {
+			todo = append(todo, wanted{names: names, meta: m})
+		}
+	}
+	bar := &pullMeter{report: p.o.Progress, p: Progress{Step: StepContent, FilesTotal: len(todo)}}
+	for _, w := range todo {
+		bar.p.BytesTotal += w.meta.Length
+	}
+	workers := p.o.Parallel
+	if workers == 0 {
+		workers = 8
+	}
+	return parallel(ctx, workers, len(todo), func(ctx context.Context, i int) error {
+		return p.bring(ctx, todo[i], bar)
+	})
+}
+
+// wanted is a target file to download, under any of its names.
+type wanted struct {
+	names []string
+	meta  fileMeta
+}
+
+// bring downloads a file under the first of its names that the store has. The name
+// appears here only when length and hashes are right.
+func (p *puller) bring(ctx context.Context, w wanted, bar *pullMeter) error {
+	var err error
+	for _, name := range w.names {
+		err = p.download(ctx, name, w.meta, bar)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return err
+}
+
+func (p *puller) download(ctx context.Context, name string, m fileMeta, bar *pullMeter) error {
+	r, _, err := p.store.Open(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }()
+	path := p.local.path(name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), tempPattern)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(tmp.Name()) }()
+	why, err := m.copyTo(tmp, &countingReader{ctx: ctx, r: r, progress: func(n int64) { bar.add(name, n, 0) }})
+	if err == nil {
+		err = tmp.Chmod(0o644)
+	}
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return &OpError{Op: "downloading", Name: name, Store: p.store.String(), Err: err}
+	}
+	if why != "" {
+		return p.bad(name, "targets.json", why)
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	bar.add(name, 0, 1)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.res.Files = append(p.res.Files, name)
+	p.res.Bytes += m.Length
+	return atomicfile.SyncDir(filepath.Dir(path))
+}
+
+// isFile reports whether the file at path is the one that m names.
+func (m fileMeta) isFile(path string) bool {
+	st, err := os.Stat(path)
+	if err != nil || !st.Mode().IsRegular() || st.Size() != m.Length {
+		return false
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }()
+	why, err := m.copyTo(io.Discard, f)
+	return err == nil && why == ""
+}
+
+// copyTo copies at most one byte more than the length that m names, and says why what
+// came is not it, or "".
+func (m fileMeta) copyTo(w io.Writer, r io.Reader) (why string, err error) {
+	h512, h256 := sha512.New(), sha256.New()
+	n, err := io.Copy(io.MultiWriter(w, h512, h256), io.LimitReader(r, m.Length+1))
+	if err != nil {
+		return "", err
+	}
+	if n != m.Length {
+		return "its length is not " + strconv.FormatInt(m.Length, 10), nil
+	}
+	sums := map[string]string{"sha512": hex.EncodeToString(h512.Sum(nil)), "sha256": hex.EncodeToString(h256.Sum(nil))}
+	known := false
+	for alg, want := range m.Hashes {
+		sum, ok := sums[alg]
+		if ok && sum != want {
+			return "its hash is another", nil
+		}
+		known = known || ok
+	}
+	if !known {
+		return "no hash that is known here names it", nil
+	}
+	return "", nil
+}
+
+// pullMeter adds up progress of a download.
+type pullMeter struct {
+	mu     sync.Mutex
+	report func(Progress)
+	p      Progress
+}
+
+func (b *pullMeter) add(name string, n int64, files int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.p.Name = name
+	b.p.Bytes += n
+	b.p.Files += files
+	if b.report != nil {
+		b.report(b.p)
+	}
+}
