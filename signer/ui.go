@@ -72,6 +72,9 @@ type SecretRequest struct {
 type TouchRequest struct {
 	Device string
 	Roles  []string
+	// PINPad: the device waits for its PIN, to be entered on the device itself, and
+	// not for a touch.
+	PINPad bool
 }
 
 // InsertRequest says which device is missing.

@@ -1,0 +1,127 @@
+package pkcs11
+
+import (
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// checkModule looks at a module file before it is loaded: dlopen runs its code at
+// once, and the binding loses the reason of a failure. It returns the path without
+// symbolic links, by which loaded modules are known. Errors are *ModuleError.
+func checkModule(path string) (string, error) {
+	resolved, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", &ModuleError{Path: path, Code: "module-missing", Reason: "there is no such file"}
+	}
+	if err != nil {
+		return "", &ModuleError{Path: path, Code: "module-missing", Reason: "cannot be reached", Err: err}
+	}
+	if err := checkFile(path, resolved); err != nil {
+		return "", err
+	}
+	if runtime.GOOS == "darwin" || runtime.GOOS == "windows" {
+		return resolved, nil
+	}
+	return resolved, checkELF(path, resolved)
+}
+
+// checkFile: a regular file that only its owner writes, in a folder where others
+// cannot swap it.
+func checkFile(path, resolved string) error {
+	fi, err := os.Stat(resolved)
+	if err != nil {
+		return &ModuleError{Path: path, Code: "module-missing", Reason: "cannot be reached", Err: err}
+	}
+	if !fi.Mode().IsRegular() {
+		return &ModuleError{Path: path, Code: "module-not-file", Reason: "is not a regular file"}
+	}
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	if fi.Mode().Perm()&0o022 != 0 {
+		return &ModuleError{
+			Path: path, Code: "module-writable",
+			Reason: fmt.Sprintf("has mode %04o: others could put their own code into it", fi.Mode().Perm()),
+		}
+	}
+	dir, err := os.Stat(filepath.Dir(resolved))
+	if err == nil && dir.Mode().Perm()&0o002 != 0 && dir.Mode()&fs.ModeSticky == 0 {
+		return &ModuleError{
+			Path: path, Code: "module-writable",
+			Reason: fmt.Sprintf("its folder has mode %04o: anybody could put another file in its place", dir.Mode().Perm()),
+		}
+	}
+	return nil
+}
+
+// elfOf gives what a module must be to be loaded into this process.
+func elfOf(goarch string) (elf.Class, elf.Machine, bool) {
+	switch goarch {
+	case "amd64":
+		return elf.ELFCLASS64, elf.EM_X86_64, true
+	case "arm64":
+		return elf.ELFCLASS64, elf.EM_AARCH64, true
+	case "386":
+		return elf.ELFCLASS32, elf.EM_386, true
+	case "arm":
+		return elf.ELFCLASS32, elf.EM_ARM, true
+	case "riscv64":
+		return elf.ELFCLASS64, elf.EM_RISCV, true
+	case "ppc64le":
+		return elf.ELFCLASS64, elf.EM_PPC64, true
+	case "s390x":
+		return elf.ELFCLASS64, elf.EM_S390, true
+	}
+	return 0, 0, false
+}
+
+func checkELF(path, resolved string) error {
+	f, err := elf.Open(resolved)
+	if err != nil {
+		return &ModuleError{Path: path, Code: "module-not-library", Reason: "is not a shared library", Err: err}
+	}
+	defer f.Close()
+	class, machine, known := elfOf(runtime.GOARCH)
+	if known && (f.Class != class || f.Machine != machine) {
+		return &ModuleError{
+			Path: path, Code: "module-arch",
+			Reason: fmt.Sprintf("is built for %s %s, this program for %s", f.Class, f.Machine, runtime.GOARCH),
+		}
+	}
+	if f.Type != elf.ET_DYN {
+		return &ModuleError{Path: path, Code: "module-not-library", Reason: "is not a shared library but " + f.Type.String()}
+	}
+	return nil
+}
+
+// whyNotLoaded guesses why the loader refused a module that looked right: the binding
+// loses what dlopen said.
+func whyNotLoaded(resolved string) string {
+	f, err := elf.Open(resolved)
+	if err != nil {
+		return "the system cannot load it"
+	}
+	defer f.Close()
+	if symbols, err := f.DynamicSymbols(); err == nil && !exports(symbols, "C_GetFunctionList") {
+		return "it is a shared library, but no PKCS#11 module: it has no C_GetFunctionList"
+	}
+	if needed, err := f.ImportedLibraries(); err == nil && len(needed) > 0 {
+		return "the system cannot load it; it needs " + strings.Join(needed, ", ")
+	}
+	return "the system cannot load it"
+}
+
+func exports(symbols []elf.Symbol, name string) bool {
+	for _, s := range symbols {
+		if s.Name == name && s.Section != elf.SHN_UNDEF {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,223 @@
+package pkcs11
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"math/big"
+
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// errDecode: an attribute is not in any form that is known for it.
+var errDecode = errors.New("attribute not understood")
+
+// curve is what CKA_EC_PARAMS names.
+type curve int
+
+const (
+	curveOther curve = iota
+	curveP256
+	curveEd25519
+)
+
+// DER of the names that modules give curves.
+var (
+	oidP256       = []byte{0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07}
+	oidEd25519    = []byte{0x06, 0x03, 0x2b, 0x65, 0x70}                                     // 1.3.101.112 (RFC 8410)
+	oidEd25519Old = []byte{0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0xda, 0x47, 0x0f, 0x01} // 1.3.6.1.4.1.11591.15.1
+	nameEd25519   = []byte("\x13\x0cedwards25519")                                           // PrintableString (PKCS#11 v3.0)
+	nameEd25519B  = []byte("\x13\x07Ed25519")                                                // seen in the wild
+)
+
+// decodeCurve reads CKA_EC_PARAMS: an OID, a name, or the curve's parameters written
+// out (ykcs11). name describes a curve that is not used here.
+func decodeCurve(params []byte) (c curve, name string) {
+	switch {
+	case bytes.Equal(params, oidP256):
+		return curveP256, "P-256"
+	case bytes.Equal(params, oidEd25519), bytes.Equal(params, oidEd25519Old),
+		bytes.Equal(params, nameEd25519), bytes.Equal(params, nameEd25519B):
+		return curveEd25519, "Ed25519"
+	case isExplicitP256(params):
+		return curveP256, "P-256"
+	}
+	var oid asn1.ObjectIdentifier
+	if rest, err := asn1.Unmarshal(params, &oid); err == nil && len(rest) == 0 {
+		switch s := oid.String(); s {
+		case "1.3.132.0.34":
+			return curveOther, "P-384"
+		case "1.3.132.0.35":
+			return curveOther, "P-521"
+		case "1.3.132.0.10":
+			return curveOther, "secp256k1"
+		default:
+			return curveOther, "curve " + s
+		}
+	}
+	return curveOther, "an unknown curve"
+}
+
+// ecParameters is SpecifiedECDomain (SEC 1, appendix C.2), as far as it is compared.
+type ecParameters struct {
+	Version int
+	FieldID struct {
+		Type  asn1.ObjectIdentifier
+		Prime *big.Int
+	}
+	Curve struct {
+		A, B []byte
+		Seed asn1.BitString `asn1:"optional"`
+	}
+	Base     []byte
+	Order    *big.Int
+	Cofactor *big.Int `asn1:"optional"`
+}
+
+// isExplicitP256 compares every number of written-out parameters with P-256: a curve
+// that differs in one of them is another curve (CVE-2020-0601).
+func isExplicitP256(params []byte) bool {
+	var e ecParameters
+	if rest, err := asn1.Unmarshal(params, &e); err != nil || len(rest) != 0 {
+		return false
+	}
+	p := elliptic.P256().Params()
+	a := new(big.Int).Sub(p.P, big.NewInt(3))
+	x, y := p.Gx.FillBytes(make([]byte, 32)), p.Gy.FillBytes(make([]byte, 32))
+	uncompressed := append(append([]byte{4}, x...), y...)
+	compressed := append([]byte{2 + y[31]&1}, x...)
+	return e.FieldID.Type.Equal(asn1.ObjectIdentifier{1, 2, 840, 10045, 1, 1}) &&
+		e.FieldID.Prime.Cmp(p.P) == 0 && e.Order.Cmp(p.N) == 0 &&
+		new(big.Int).SetBytes(e.Curve.A).Cmp(a) == 0 && new(big.Int).SetBytes(e.Curve.B).Cmp(p.B) == 0 &&
+		(bytes.Equal(e.Base, uncompressed) || bytes.Equal(e.Base, compressed)) &&
+		(e.Cofactor == nil || e.Cofactor.Cmp(big.NewInt(1)) == 0)
+}
+
+// decodeEC reads a key on a curve; edwards says that its CKA_KEY_TYPE is CKK_EC_EDWARDS.
+// Without CKA_EC_PARAMS the point must tell. Another curve is
+// *signer.UnsupportedError.
+func decodeEC(edwards bool, params, point []byte) (crypto.PublicKey, error) {
+	c, name := decodeCurve(params)
+	switch {
+	case c == curveEd25519, edwards && len(params) == 0:
+		return keyOrError(decodeEd25519(point))
+	case c == curveP256, !edwards && len(params) == 0:
+		return keyOrError(decodeP256(point))
+	}
+	return nil, &signer.UnsupportedError{What: "a key on " + name, Why: "agents accept P-256, Ed25519 and RSA"}
+}
+
+// keyOrError keeps a nil pointer from becoming a key that is not nil.
+func keyOrError[K crypto.PublicKey](k K, err error) (crypto.PublicKey, error) {
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// decodeP256 reads CKA_EC_POINT of a P-256 key: 67 bytes `04 41 04...` (a DER octet
+// string, as the standard says), 65 bytes `04...` or 64 bytes without any header (bare),
+// or 68 bytes `03 42 00 04...` (a bit string). The length decides: trying DER first
+// takes some bare points for DER.
+func decodeP256(point []byte) (*ecdsa.PublicKey, error) {
+	raw := point
+	switch {
+	case len(point) == 67 && point[0] == 0x04 && point[1] == 0x41:
+		raw = point[2:]
+	case len(point) == 68 && bytes.HasPrefix(point, []byte{0x03, 0x42, 0x00}):
+		raw = point[3:]
+	case len(point) == 64:
+		raw = append([]byte{4}, point...)
+	}
+	if len(raw) != 65 {
+		return nil, fmt.Errorf("%w: CKA_EC_POINT of %d bytes is no P-256 point", errDecode, len(point))
+	}
+	pub, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: CKA_EC_POINT is not on P-256", errDecode)
+	}
+	return pub, nil
+}
+
+// decodeEd25519 reads CKA_EC_POINT of an Ed25519 key: 32 bytes bare, 34 bytes
+// `04 20` (a DER octet string) or 35 bytes `03 21 00` (a bit string).
+func decodeEd25519(point []byte) (ed25519.PublicKey, error) {
+	switch {
+	case len(point) == 32:
+	case len(point) == 34 && point[0] == 0x04 && point[1] == 0x20:
+		point = point[2:]
+	case len(point) == 35 && bytes.HasPrefix(point, []byte{0x03, 0x21, 0x00}):
+		point = point[3:]
+	default:
+		return nil, fmt.Errorf("%w: CKA_EC_POINT of %d bytes is no Ed25519 key", errDecode, len(point))
+	}
+	return ed25519.PublicKey(bytes.Clone(point)), nil
+}
+
+// decodeRSA reads CKA_MODULUS and CKA_PUBLIC_EXPONENT, big-endian, perhaps with
+// leading zeros.
+func decodeRSA(modulus, exponent []byte) (*rsa.PublicKey, error) {
+	n, e := new(big.Int).SetBytes(modulus), new(big.Int).SetBytes(exponent)
+	if n.BitLen() < 512 || n.BitLen() > 16384 || n.Bit(0) == 0 {
+		return nil, fmt.Errorf("%w: CKA_MODULUS of %d bits", errDecode, n.BitLen())
+	}
+	if e.BitLen() > 31 || e.Bit(0) == 0 || e.Int64() < 3 {
+		return nil, fmt.Errorf("%w: CKA_PUBLIC_EXPONENT of %d bits", errDecode, e.BitLen())
+	}
+	return &rsa.PublicKey{N: n, E: int(e.Int64())}, nil
+}
+
+// encodeECDSA turns the r||s that modules return (2 x 32 bytes for P-256) into the
+// ASN.1 DER that TUF clients read (RFC 3279, section 2.2.3).
+func encodeECDSA(raw []byte) ([]byte, error) {
+	if len(raw) != 64 {
+		return nil, fmt.Errorf("%w: ECDSA signature of %d bytes, a P-256 one has 64", signer.ErrDevice, len(raw))
+	}
+	r, s := new(big.Int).SetBytes(raw[:32]), new(big.Int).SetBytes(raw[32:])
+	if r.Sign() == 0 || s.Sign() == 0 {
+		return nil, fmt.Errorf("%w: ECDSA signature with a zero in it", signer.ErrDevice)
+	}
+	return asn1.Marshal(struct{ R, S *big.Int }{r, s})
+}
+
+// decodeBool reads a CK_BBOOL; nil where the token says nothing.
+func decodeBool(v []byte) *bool {
+	if len(v) != 1 {
+		return nil
+	}
+	b := v[0] != 0
+	return &b
+}
+
+// decodeULong reads a CK_ULONG in the machine's byte order, which is little-endian on
+// every platform this builds for. Lengths other than 4 and 8 are not understood.
+func decodeULong(v []byte) (uint64, bool) {
+	if len(v) != 4 && len(v) != 8 {
+		return 0, false
+	}
+	var n uint64
+	for i := len(v) - 1; i >= 0; i-- {
+		n = n<<8 | uint64(v[i])
+	}
+	return n, true
+}
+
+// unavailable reports CK_UNAVAILABLE_INFORMATION, all ones.
+func unavailable(v []byte) bool {
+	return len(v) > 0 && len(bytes.Trim(v, "\xff")) == 0
+}
+
+// clean takes the padding off a fixed-length text field: blanks by the standard, NULs
+// by some modules.
+func clean(s string) string {
+	if i := bytes.IndexByte([]byte(s), 0); i >= 0 {
+		s = s[:i]
+	}
+	return string(bytes.TrimRight([]byte(s), " "))
+}

@@ -1,0 +1,352 @@
+//go:build cgo
+
+package pkcs11
+
+import (
+	"bytes"
+	"cmp"
+	"crypto"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// object is a key or certificate on a token, without its value.
+type object struct {
+	h     p11.ObjectHandle
+	class uint
+	id    []byte
+	label string
+	kind  uint64 // CKA_KEY_TYPE; 0 (RSA) for a certificate
+}
+
+func (o object) String() string {
+	return fmt.Sprintf("object %q, id %s", o.label, idText(o.id))
+}
+
+func idText(id []byte) string {
+	if len(id) == 0 {
+		return "none"
+	}
+	return hex.EncodeToString(id)
+}
+
+// keyHandle is where a private key was found on one connection.
+type keyHandle struct {
+	h          p11.ObjectHandle
+	alwaysAuth bool // every signature wants the PIN again
+}
+
+// found is what a URI leads to, as far as the login lets it be seen.
+type found struct {
+	private *object // nil where it is not visible
+	public  crypto.PublicKey
+	id      []byte
+	label   string
+	// problem says why a public key that is there cannot be used.
+	problem error
+}
+
+// objects lists the objects of a class; id and label narrow it where they are not
+// nil. Keys of kinds that cannot sign are left out.
+func (l lib) objects(s p11.SessionHandle, class uint, id []byte, label *string) ([]object, error) {
+	template := []*p11.Attribute{p11.NewAttribute(p11.CKA_CLASS, class)}
+	if id != nil {
+		template = append(template, p11.NewAttribute(p11.CKA_ID, id))
+	}
+	if label != nil && *label != "" { // some modules refuse to search for ""
+		template = append(template, p11.NewAttribute(p11.CKA_LABEL, *label))
+	}
+	handles, err := l.find(s, template)
+	if err != nil {
+		return nil, err
+	}
+	var out []object
+	for _, h := range handles {
+		o, err := l.describe(s, h, class)
+		if err != nil {
+			return nil, err
+		}
+		if label != nil && o.label != *label || class != p11.CKO_CERTIFICATE && !signs(o.kind) {
+			continue
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+func (l lib) describe(s p11.SessionHandle, h p11.ObjectHandle, class uint) (object, error) {
+	o := object{h: h, class: class}
+	var err error
+	if o.id, err = l.attribute(s, h, p11.CKA_ID); err != nil {
+		return o, err
+	}
+	label, err := l.attribute(s, h, p11.CKA_LABEL)
+	if err != nil {
+		return o, err
+	}
+	o.label = clean(string(label))
+	if class == p11.CKO_CERTIFICATE {
+		return o, nil
+	}
+	kind, err := l.attribute(s, h, p11.CKA_KEY_TYPE)
+	if err != nil {
+		return o, err
+	}
+	o.kind, _ = decodeULong(kind)
+	return o, nil
+}
+
+// signs reports whether a CKA_KEY_TYPE is one that may sign for us; others on the
+// token are none of our business.
+func signs(kind uint64) bool {
+	return kind == p11.CKK_RSA || kind == p11.CKK_EC || kind == ckkECEdwards
+}
+
+// keyAttrs gives what a URI says of the key.
+func keyAttrs(u signer.URI) (id []byte, label *string) {
+	if v, ok := u.Attr("id"); ok {
+		id = []byte(v)
+	}
+	if v, ok := u.Attr("object"); ok {
+		label = &v
+	}
+	return id, label
+}
+
+// lookup finds the key that a URI names: the private key, where it can be seen, and
+// its public part from the first source that has it. want, if not nil, is preferred
+// among several sources. Errors: *signer.AmbiguousError, *signer.NotFoundError.
+func (l lib) lookup(s p11.SessionHandle, u signer.URI, want crypto.PublicKey) (found, error) {
+	id, label := keyAttrs(u)
+	privates, err := l.objects(s, p11.CKO_PRIVATE_KEY, id, label)
+	if err != nil {
+		return found{}, err
+	}
+	if len(privates) > 1 {
+		return found{}, ambiguous("private key", u, privates)
+	}
+	if len(privates) == 1 {
+		return l.withPublic(s, found{private: &privates[0], id: privates[0].id, label: privates[0].label}, want)
+	}
+	return l.lookupPublic(s, u, want)
+}
+
+// lookupPublic is for a token that does not show the private key under that name:
+// there was no login yet, or its halves have different labels. The public half or a
+// certificate leads to the ID.
+func (l lib) lookupPublic(s p11.SessionHandle, u signer.URI, want crypto.PublicKey) (found, error) {
+	id, label := keyAttrs(u)
+	for _, class := range []uint{p11.CKO_PUBLIC_KEY, p11.CKO_CERTIFICATE} {
+		objects, err := l.objects(s, class, id, label)
+		if err != nil {
+			return found{}, err
+		}
+		if distinctIDs(objects) > 1 || class == p11.CKO_PUBLIC_KEY && len(objects) > 1 && len(objects[0].id) == 0 {
+			return found{}, ambiguous("key", u, objects)
+		}
+		if len(objects) == 0 {
+			continue
+		}
+		f := found{id: objects[0].id, label: objects[0].label}
+		if len(f.id) > 0 {
+			privates, err := l.objects(s, p11.CKO_PRIVATE_KEY, f.id, nil)
+			if err != nil {
+				return found{}, err
+			}
+			if len(privates) > 1 {
+				return found{}, ambiguous("private key", u, privates)
+			}
+			if len(privates) == 1 {
+				f.private = &privates[0]
+			}
+			return l.withPublic(s, f, want)
+		}
+		f.public, f.problem, err = l.publicOf(s, objects[0])
+		return f, err
+	}
+	return found{}, l.noKey(s, u)
+}
+
+func distinctIDs(objects []object) int {
+	n := 0
+	for i, o := range objects {
+		first := true
+		for _, earlier := range objects[:i] {
+			first = first && !bytes.Equal(o.id, earlier.id)
+		}
+		if first {
+			n++
+		}
+	}
+	return n
+}
+
+func ambiguous(what string, u signer.URI, objects []object) error {
+	e := &signer.AmbiguousError{What: what, URI: u}
+	for _, o := range objects {
+		e.Candidates = append(e.Candidates, o.String())
+	}
+	return e
+}
+
+// noKey says which keys are there instead.
+func (l lib) noKey(s p11.SessionHandle, u signer.URI) error {
+	e := &signer.NotFoundError{What: "key", URI: u, Cause: signer.ErrKeyNotFound}
+	var seen []object
+	for _, class := range []uint{p11.CKO_PRIVATE_KEY, p11.CKO_PUBLIC_KEY} {
+		objects, err := l.objects(s, class, nil, nil)
+		if err != nil {
+			return err
+		}
+		seen = append(seen, objects...)
+	}
+	const enough = 20
+	for i, o := range seen {
+		if len(e.Present) == enough {
+			e.Present = append(e.Present, "and more")
+			break
+		}
+		if distinctIDs(seen[:i]) < distinctIDs(seen[:i+1]) || len(o.id) == 0 {
+			e.Present = append(e.Present, o.String())
+		}
+	}
+	return e
+}
+
+// withPublic adds the public key from the public object with the same CKA_ID, a
+// certificate with the same CKA_ID, or the private object itself, which on some tokens
+// shows the public part. A certificate may be older than the key; every signature is
+// verified anyway.
+func (l lib) withPublic(s p11.SessionHandle, f found, want crypto.PublicKey) (found, error) {
+	sources, err := l.publicSources(s, f)
+	if err != nil {
+		return f, err
+	}
+	for _, o := range sources {
+		pub, problem, err := l.publicOf(s, o)
+		if err != nil {
+			return f, err
+		}
+		if problem != nil && f.problem == nil {
+			f.problem = problem
+		}
+		if pub == nil {
+			continue
+		}
+		if f.public == nil {
+			f.public = pub
+		}
+		if want == nil || signer.SamePublic(want, pub) {
+			f.public, f.problem = pub, nil
+			return f, nil
+		}
+	}
+	return f, nil
+}
+
+func (l lib) publicSources(s p11.SessionHandle, f found) ([]object, error) {
+	var sources []object
+	for _, class := range []uint{p11.CKO_PUBLIC_KEY, p11.CKO_CERTIFICATE} {
+		var some []object
+		var err error
+		switch {
+		case len(f.id) > 0:
+			some, err = l.objects(s, class, f.id, nil)
+		case class == p11.CKO_PUBLIC_KEY && f.label != "":
+			some, err = l.objects(s, class, nil, &f.label)
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range some {
+			if class == p11.CKO_CERTIFICATE || f.private == nil || o.kind == f.private.kind {
+				sources = append(sources, o)
+			}
+		}
+	}
+	// Two pairs may share an ID, but hardly the label too.
+	slices.SortStableFunc(sources, func(a, b object) int {
+		return cmp.Compare(btoi(a.label != f.label), btoi(b.label != f.label))
+	})
+	if f.private != nil {
+		sources = append(sources, *f.private)
+	}
+	return sources, nil
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// publicOf reads the public key out of an object. problem is why one that is there
+// is of no use; both are nil where the object does not show it.
+func (l lib) publicOf(s p11.SessionHandle, o object) (pub crypto.PublicKey, problem, err error) {
+	switch {
+	case o.class == p11.CKO_CERTIFICATE:
+		return l.certificateKey(s, o)
+	case o.kind == p11.CKK_RSA:
+		return l.rsaKey(s, o)
+	}
+	return l.ecKey(s, o)
+}
+
+func (l lib) certificateKey(s p11.SessionHandle, o object) (crypto.PublicKey, error, error) {
+	der, err := l.attribute(s, o.h, p11.CKA_VALUE)
+	if err != nil || len(der) == 0 {
+		return nil, nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("certificate of %s: %w", o, err), nil
+	}
+	return usable(cert.PublicKey)
+}
+
+func (l lib) rsaKey(s p11.SessionHandle, o object) (crypto.PublicKey, error, error) {
+	n, err := l.attribute(s, o.h, p11.CKA_MODULUS)
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := l.attribute(s, o.h, p11.CKA_PUBLIC_EXPONENT)
+	if err != nil || len(n) == 0 || len(e) == 0 {
+		return nil, nil, err
+	}
+	pub, err := decodeRSA(n, e)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", o, err), nil
+	}
+	return usable(pub)
+}
+
+func (l lib) ecKey(s p11.SessionHandle, o object) (crypto.PublicKey, error, error) {
+	point, err := l.attribute(s, o.h, p11.CKA_EC_POINT)
+	if err != nil || len(point) == 0 {
+		return nil, nil, err
+	}
+	params, err := l.attribute(s, o.h, p11.CKA_EC_PARAMS)
+	if err != nil {
+		return nil, nil, err
+	}
+	pub, err := decodeEC(o.kind == ckkECEdwards, params, point)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", o, err), nil
+	}
+	return usable(pub)
+}
+
+// usable refuses keys that deployed agents refuse.
+func usable(pub crypto.PublicKey) (crypto.PublicKey, error, error) {
+	if _, err := signer.AlgorithmOf(pub); err != nil {
+		return nil, err, nil
+	}
+	return pub, nil, nil
+}

@@ -1,0 +1,258 @@
+//go:build cgo
+
+package pkcs11
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// way is one way to have a signature made: a mechanism and what it is given.
+type way struct {
+	name string
+	// mechanism is made anew for each signature: the binding hangs memory on it.
+	mechanism func() *p11.Mechanism
+	// whole: the token hashes. Otherwise it gets the SHA-256 of the message, 32 bytes,
+	// which is the length of P-256's order and so never needs cutting.
+	whole bool
+}
+
+// ways lists how a kind of key may sign, the best known first. Modules differ in
+// what they have and in what they list, so the list is tried, not asked for.
+func ways(pub crypto.PublicKey) []way {
+	plain := func(m uint) func() *p11.Mechanism {
+		return func() *p11.Mechanism { return p11.NewMechanism(m, nil) }
+	}
+	pss := func(m uint) func() *p11.Mechanism {
+		return func() *p11.Mechanism {
+			return p11.NewMechanism(m, p11.NewPSSParams(p11.CKM_SHA256, p11.CKG_MGF1_SHA256, sha256.Size))
+		}
+	}
+	switch pub.(type) {
+	case *ecdsa.PublicKey:
+		return []way{{"CKM_ECDSA", plain(p11.CKM_ECDSA), false}, {"CKM_ECDSA_SHA256", plain(p11.CKM_ECDSA_SHA256), true}}
+	case *rsa.PublicKey:
+		return []way{
+			{"CKM_RSA_PKCS_PSS", pss(p11.CKM_RSA_PKCS_PSS), false},
+			{"CKM_SHA256_RSA_PKCS_PSS", pss(p11.CKM_SHA256_RSA_PKCS_PSS), true},
+		}
+	case ed25519.PublicKey:
+		return []way{{"CKM_EDDSA", plain(ckmEDDSA), true}}
+	}
+	return nil
+}
+
+// Sign implements signer.Signer.
+func (k *key) Sign(ctx context.Context, message []byte) ([]byte, error) {
+	sig, err := k.sign(ctx, message)
+	if err != nil {
+		return nil, k.failed("signing with key", err)
+	}
+	return sig, nil
+}
+
+func (k *key) sign(ctx context.Context, message []byte) ([]byte, error) {
+	if k.closed.Load() {
+		return nil, errClosed
+	}
+	if err := canceled(ctx); err != nil {
+		return nil, err
+	}
+	raw, err := k.raw(ctx, message)
+	if err != nil {
+		return nil, err
+	}
+	sig, err := k.wire(raw)
+	if err != nil {
+		return nil, err
+	}
+	if err := wiresig.Verify(k.Public(), message, sig); err != nil {
+		return nil, k.afterBadSignature(ctx, err)
+	}
+	return sig, nil
+}
+
+// raw has the token sign, with reconnects as they are needed. A signature that was
+// made but did not arrive is made again: it is never returned twice, and signing
+// twice harms nobody.
+func (k *key) raw(ctx context.Context, message []byte) ([]byte, error) {
+	var raw []byte
+	err := k.t.do(ctx, func(c *conn) error {
+		h, err := k.handle(ctx, c)
+		if err != nil {
+			return err
+		}
+		raw, err = k.onToken(ctx, c, h, message)
+		return err
+	})
+	return raw, err
+}
+
+// onToken tries the ways that the key's algorithm has, from the one that worked last.
+func (k *key) onToken(ctx context.Context, c *conn, h keyHandle, message []byte) ([]byte, error) {
+	all := ways(k.Public())
+	digest := sha256.Sum256(message)
+	var first error
+	for i := int(k.way.Load()); i < len(all); i++ {
+		data := digest[:]
+		if all[i].whole {
+			data = message
+		}
+		raw, err := k.once(ctx, c, h, all[i], data)
+		if err == nil {
+			k.way.Store(int32(i))
+			return raw, nil
+		}
+		if first == nil {
+			first = err
+		}
+		if !lacksMechanism(err) {
+			return nil, tooLong(err, all[i], len(message))
+		}
+	}
+	return nil, &signer.UnsupportedError{
+		What: fmt.Sprintf("signing with %s", all[0].name), Why: first.Error(),
+	}
+}
+
+// lacksMechanism: another mechanism may do.
+func lacksMechanism(err error) bool {
+	switch codeOf(err) {
+	case ckrMechanismInvalid, ckrMechanismParamInvalid, ckrFunctionNotSupported,
+		ckrKeyTypeInconsistent, ckrKeyFunctionNotPermitted, ckrArgumentsBad:
+		return true
+	}
+	return false
+}
+
+// tooLong names the limit of a token that must see the whole message.
+func tooLong(err error, w way, length int) error {
+	code := codeOf(err)
+	if w.whole && (code == ckrDataLenRange || code == ckrDataInvalid || code == ckrDeviceMemory) {
+		return &signer.UnsupportedError{
+			What: fmt.Sprintf("signing a message of %d bytes", length),
+			Why:  fmt.Sprintf("the token must take the whole message with %s and has a limit: %v", w.name, err),
+		}
+	}
+	return err
+}
+
+// once makes one attempt on one session.
+func (k *key) once(ctx context.Context, c *conn, h keyHandle, w way, data []byte) ([]byte, error) {
+	var raw []byte
+	limit := k.t.opts.timeout()
+	if h.alwaysAuth && onPad(c.slot.info) {
+		limit *= slowFactor
+		if k.who.ui != nil {
+			defer k.who.ui.Touch(ctx, signer.TouchRequest{Device: c.slot.name(), Roles: k.who.roles, PINPad: true})()
+		}
+	}
+	pin, err := k.contextPIN(ctx, c, h)
+	if err != nil {
+		return nil, err
+	}
+	err = c.onSession(ctx, "signing", limit, func(l lib, s p11.SessionHandle) (bool, error) {
+		defer clear(pin)
+		var auth func() error
+		if h.alwaysAuth {
+			auth = func() error { return l.login(s, ckuContextSpecific, pin) }
+		}
+		sig, err := l.sign(s, w.mechanism(), h.h, auth, data)
+		if err == nil {
+			raw = sig
+		}
+		// After an error between C_SignInit and C_Sign the operation stays active: such
+		// a session is closed. C_SignInit itself leaves nothing when it fails.
+		return err == nil || failedIn(err, "C_SignInit"), err
+	})
+	if err != nil && h.alwaysAuth {
+		return nil, k.contextRefused(ctx, c, err)
+	}
+	return raw, err
+}
+
+func failedIn(err error, function string) bool {
+	var e *CKRError
+	return errors.As(err, &e) && e.Func == function
+}
+
+// contextPIN gives a copy of the PIN for a key with CKA_ALWAYS_AUTHENTICATE, which
+// wants it for every signature; nil for other keys and for a device with its own pad.
+func (k *key) contextPIN(ctx context.Context, c *conn, h keyHandle) ([]byte, error) {
+	if !h.alwaysAuth || onPad(c.slot.info) {
+		return nil, nil
+	}
+	t := k.t
+	if err := t.loggingIn.take(ctx); err != nil {
+		return nil, err
+	}
+	defer t.loggingIn.give()
+	if t.refused != nil {
+		return nil, t.refused
+	}
+	info, err := t.flags(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.obtainPIN(ctx, c, info, k.who, true); err != nil {
+		return nil, err
+	}
+	return append([]byte(nil), t.pin...), nil
+}
+
+// contextRefused keeps a PIN that the context login refused from being tried again,
+// and CKR_USER_NOT_LOGGED_IN from being taken for a lost login.
+func (k *key) contextRefused(ctx context.Context, c *conn, err error) error {
+	switch codeOf(err) {
+	case ckrPINIncorrect, ckrPINLocked, ckrPINLenRange, ckrPINInvalid, ckrPINExpired:
+	case ckrUserNotLoggedIn:
+		return permanent{err}
+	default:
+		return err
+	}
+	t := k.t
+	if lockErr := t.loggingIn.take(ctx); lockErr != nil {
+		return err
+	}
+	defer t.loggingIn.give()
+	if t.refused == nil {
+		t.refused = t.pinError(ctx, c, err)
+		t.forgetPIN()
+	}
+	return t.refused
+}
+
+// wire turns what the token returned into the form that stands in TUF metadata.
+func (k *key) wire(raw []byte) ([]byte, error) {
+	if _, ok := k.Public().(*ecdsa.PublicKey); ok {
+		return encodeECDSA(raw)
+	}
+	return raw, nil
+}
+
+// afterBadSignature finds out whether another key has taken the place of ours, as
+// happens where a token replaces keys under their handles.
+func (k *key) afterBadSignature(ctx context.Context, bad error) error {
+	err := k.t.do(ctx, func(c *conn) error {
+		c.mu.Lock()
+		delete(c.keys, k.name)
+		c.mu.Unlock()
+		_, err := k.find(ctx, c)
+		return err
+	})
+	if errors.Is(err, signer.ErrKeyChanged) {
+		return err
+	}
+	return fmt.Errorf("%w: the token's signature was thrown away", bad)
+}

@@ -1,0 +1,288 @@
+//go:build cgo
+
+package pkcs11
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	p11 "github.com/miekg/pkcs11"
+
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+const (
+	// maxTries bounds how often one operation is tried on a token that comes and
+	// goes; between two tries it waits backoff x the number of tries so far. Measured
+	// on SoftHSM with eight processes starting at once: five tries were enough for
+	// 800 of 800.
+	maxTries = 6
+	backoff  = 10 * time.Millisecond
+	// maxStale bounds how often an operation starts again only because another
+	// goroutine has made a new connection meanwhile.
+	maxStale = 1000
+)
+
+// errStale: the connection was replaced by another goroutine. Internal; the
+// operation takes the new one.
+var errStale = errors.New("the connection to the token was replaced")
+
+// errClosed: use after Close.
+var errClosed = errors.New("it is closed")
+
+// permanent stops the ladder for an error that would otherwise be tried again.
+type permanent struct{ err error }
+
+func (p permanent) Error() string { return p.err.Error() }
+func (p permanent) Unwrap() error { return p.err }
+
+// lock is a mutex that a context can give up on: what it guards may take as long as
+// a person needs to type a PIN.
+type lock chan struct{}
+
+func newLock() lock { return make(lock, 1) }
+
+func (l lock) take(ctx context.Context) error {
+	select {
+	case l <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case l <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return canceled(ctx)
+	}
+}
+
+func (l lock) give() { <-l }
+
+// token is what a backend keeps for one token: the connection, and the PIN to make
+// the next one.
+type token struct {
+	m    *module
+	opts Options
+	// match holds the token attributes of the URI that found it first, by which it
+	// is found again.
+	match signer.URI
+
+	connecting lock
+	cur        atomic.Pointer[conn]
+	// rung says how far to go for the next connection: 0 nothing is wrong, 1 new
+	// session and login, 2 Finalize and Initialize first.
+	rung   atomic.Int32
+	closed atomic.Bool
+	// wantsLogin: the token has no CKF_LOGIN_REQUIRED and asked for a login after all.
+	wantsLogin atomic.Bool
+	// rw: the session that holds the login must be able to write, because the token
+	// gives no second one.
+	rw atomic.Bool
+
+	loggingIn lock
+	// Guarded by loggingIn.
+	pin     []byte // nil until somebody gave one
+	proven  bool   // the token took pin
+	refused error  // the token refused a PIN: there is no second try
+	// serial is the token's serial number when the PIN was given; a token that
+	// answers to the same name under another number does not get it unseen.
+	serial string
+}
+
+func newToken(m *module, opts Options, u signer.URI) *token {
+	return &token{m: m, opts: opts, match: u, connecting: newLock(), loggingIn: newLock()}
+}
+
+// do runs f on a live connection. Where it fails in a way that a restart of the HSM
+// explains, a new connection is made, one rung further down the ladder session,
+// login, Finalize + Initialize, and f runs again.
+func (t *token) do(ctx context.Context, f func(*conn) error) error {
+	stale := 0
+	for try := 1; ; try++ {
+		c, err := t.connection(ctx)
+		if err == nil {
+			if err = f(c); err == nil {
+				t.rung.Store(0)
+				return nil
+			}
+		}
+		if errors.Is(err, errStale) && stale < maxStale {
+			t.lost(c, err)
+			stale, try = stale+1, try-1
+			continue
+		}
+		if try >= maxTries || !t.heals(err, try) {
+			return err
+		}
+		t.lost(c, err)
+		if err := wait(ctx, backoff*time.Duration(try)); err != nil {
+			return err
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return canceled(ctx)
+	}
+}
+
+// heals reports whether a new connection may mend err. A PIN is never tried again
+// because of it: the codes that a wrong PIN causes are not transient.
+func (t *token) heals(err error, try int) bool {
+	var p permanent
+	if t.closed.Load() || errors.As(err, &p) {
+		return false
+	}
+	var absent *signer.NotFoundError
+	if errors.As(err, &absent) {
+		// "Not found" is believed at once from a token that is well, and not right
+		// after it was lost or while another process rewrites its files.
+		return t.rung.Load() > 0 || absent.What == "token" && try < 3
+	}
+	code := codeOf(err)
+	return code != ckrOK && meaningOf(code).transient
+}
+
+// lost marks a connection as gone, once, however many goroutines notice.
+func (t *token) lost(c *conn, err error) {
+	if c == nil || !c.dead.CompareAndSwap(false, true) || errors.Is(err, errStale) {
+		return
+	}
+	code := codeOf(err)
+	if code == ckrUserNotLoggedIn && !c.loggedIn.Load() {
+		t.wantsLogin.Store(true)
+	}
+	switch code {
+	case ckrSessionHandleInvalid, ckrSessionClosed, ckrObjectHandleInvalid, ckrKeyHandleInvalid,
+		ckrUserNotLoggedIn, ckrOperationActive, ckrOperationNotInitialized:
+		t.rung.Add(1)
+	default:
+		t.rung.Store(2)
+	}
+}
+
+// connection gives the live connection or makes one.
+func (t *token) connection(ctx context.Context) (*conn, error) {
+	if c := t.live(); c != nil {
+		return c, nil
+	}
+	if err := t.connecting.take(ctx); err != nil {
+		return nil, err
+	}
+	defer t.connecting.give()
+	if t.closed.Load() {
+		return nil, permanent{errClosed}
+	}
+	if c := t.live(); c != nil {
+		return c, nil
+	}
+	old := t.cur.Load()
+	full := t.rung.Load() >= 2 || old == nil && t.rung.Load() >= 1
+	var c *conn
+	err := t.m.run(ctx, "connecting to the token", t.opts.timeout(), true, func() (err error) {
+		c, err = t.connect(old, full)
+		return err
+	})
+	if err != nil {
+		t.rung.Store(2)
+		return nil, err
+	}
+	t.cur.Store(c)
+	return c, nil
+}
+
+func (t *token) live() *conn {
+	if c := t.cur.Load(); c != nil && !c.dead.Load() && !t.closed.Load() {
+		return c
+	}
+	return nil
+}
+
+// connect makes a connection: finds the token again by its name and opens the session
+// that keeps the login. It runs with the module to itself, so no call uses a handle of
+// the old connection while its number may be given out again.
+func (t *token) connect(old *conn, full bool) (*conn, error) {
+	if old != nil {
+		old.hangUp(full)
+	}
+	if full {
+		t.m.finalize()
+	}
+	if err := t.m.initialize(); err != nil {
+		return nil, err
+	}
+	s, err := t.m.lib.findToken(t.match)
+	if err != nil {
+		return nil, err
+	}
+	c := newConn(t, s)
+	c.rw = t.rw.Load()
+	c.held, err = t.m.lib.open(s.id, c.rw)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// close logs out, closes the sessions and forgets the PIN. It waits for signatures
+// under way.
+func (t *token) close() error {
+	if !t.closed.CompareAndSwap(false, true) {
+		return nil
+	}
+	ctx := context.Background()
+	err := t.m.run(ctx, "closing the token", t.opts.timeout(), true, func() error {
+		if c := t.cur.Load(); c != nil {
+			c.dead.Store(true)
+			c.hangUp(true)
+		}
+		return nil
+	})
+	// A person may be typing right now; the PIN that comes of it is dropped in login.
+	select {
+	case t.loggingIn <- struct{}{}:
+		t.forgetPIN()
+		t.loggingIn.give()
+	default:
+	}
+	return err
+}
+
+func (t *token) forgetPIN() {
+	clear(t.pin)
+	t.pin, t.proven = nil, false
+}
+
+// slot is a slot with a token in it.
+type slot struct {
+	id   uint
+	info p11.TokenInfo
+}
+
+// identity tells one token from another on the connections of one moment. Labels and
+// serial numbers alone do not: there are modules that number every token 0.
+func (s slot) identity() string {
+	return strings.Join([]string{fmt.Sprint(s.id), s.info.Label, s.info.SerialNumber}, "\x00")
+}
+
+// String describes a token for people choosing between two.
+func (s slot) String() string {
+	text := fmt.Sprintf("token %q, serial %q, model %q", s.info.Label, s.info.SerialNumber, s.info.Model)
+	if s.info.Flags&p11.CKF_TOKEN_INITIALIZED == 0 {
+		text += ", not set up"
+	}
+	return text
+}
+
+// name is how prompts and errors call the token.
+func (s slot) name() string { return fmt.Sprintf("token %q", s.info.Label) }
