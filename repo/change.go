@@ -291,3 +291,13 @@ func (r *Repo) dropStaged() error {
 	}
 	return os.RemoveAll(r.pending("content"))
 }
+
+// DropContent removes staged content that no saved change uses, at once instead of
+// at the next lock.
+func (r *Repo) DropContent() error {
+	staged, err := r.HasStaged()
+	if err != nil || staged {
+		return err
+	}
+	return os.RemoveAll(r.pending("content"))
+}

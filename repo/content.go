@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"context"
 	"crypto/sha512"
 	"encoding/hex"
 	"errors"
@@ -29,7 +30,7 @@ const copyChunk = 1 << 20
 // It refuses what is no regular file, is empty, or changes while it is read. progress
 // (may be nil) is told how many bytes are done. The lock must be held.
 // Errors: *ContentError.
-func (r *Repo) Stage(file string, progress func(done, total int64)) (Content, error) {
+func (r *Repo) Stage(ctx context.Context, file string, progress func(done, total int64)) (Content, error) {
 	src, st, err := openTarget(file)
 	if err != nil {
 		return Content{}, err
@@ -43,7 +44,7 @@ func (r *Repo) Stage(file string, progress func(done, total int64)) (Content, er
 		return Content{}, err
 	}
 	defer func() { _ = os.Remove(tmp.Name()) }()
-	sum, n, err := copyHashed(tmp, src, st.Size(), progress)
+	sum, n, err := copyHashed(ctx, tmp, src, st.Size(), progress)
 	if err != nil {
 		_ = tmp.Close()
 		return Content{}, copyFailed(file, r.pending("content"), err)
@@ -96,6 +97,9 @@ func (e *writeError) Error() string { return e.err.Error() }
 func (e *writeError) Unwrap() error { return e.err }
 
 func copyFailed(file, dir string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
 	var we *writeError
 	if errors.As(err, &we) {
 		return fmt.Errorf("copying %q into %q: %w", file, dir, unwrapPath(we.err))
@@ -129,7 +133,7 @@ func finishContent(f *os.File) error {
 }
 
 // copyHashed reads src once; hashing and writing go on side by side.
-func copyHashed(dst *os.File, src io.Reader, total int64, progress func(done, total int64)) (sum []byte, n int64, err error) {
+func copyHashed(ctx context.Context, dst *os.File, src io.Reader, total int64, progress func(done, total int64)) (sum []byte, n int64, err error) {
 	h := sha512.New()
 	free := make(chan []byte, 3)
 	for range cap(free) {
@@ -156,6 +160,9 @@ func copyHashed(dst *os.File, src io.Reader, total int64, progress func(done, to
 		}
 		// A file that grows while it is read would never end.
 		if n > total {
+			break
+		}
+		if err = ctx.Err(); err != nil {
 			break
 		}
 	}

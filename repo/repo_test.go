@@ -121,7 +121,7 @@ func add(t testing.TB, r *repo.Repo, kr keyring, content string, it repo.Item) {
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	staged, err := r.Stage(file, nil)
+	staged, err := r.Stage(t.Context(), file, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

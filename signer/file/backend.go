@@ -165,3 +165,12 @@ func (x *box) isClosed() bool {
 	defer x.mu.Unlock()
 	return x.closed
 }
+
+// Unlock asks for the passphrase of a file ahead of its use, whichever of its keys
+// will be wanted.
+func (b *Backend) Unlock(ctx context.Context, ref signer.Ref, ui signer.UI) error {
+	if err := b.box(ref.URI).unlock(ctx, ref, ui); err != nil {
+		return &signer.KeyError{Op: "opening key", URI: ref.URI, Err: err}
+	}
+	return nil
+}

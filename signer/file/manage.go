@@ -169,3 +169,16 @@ func privates(path string, keys []storedKey) []crypto.Signer {
 	}
 	return out
 }
+
+// Drop takes keys that were never used out of a file again, for a command that made
+// them and was then told not to go on. The file must be unlocked.
+func (b *Backend) Drop(u signer.URI, pubs []crypto.PublicKey) error {
+	x := b.box(u)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	_, kept := x.split(pubs)
+	if !x.tried || x.err != nil || len(kept) == len(x.keys) {
+		return nil
+	}
+	return b.shrink(x, kept)
+}

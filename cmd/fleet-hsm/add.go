@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+type addOptions struct {
+	target, name, platform, version string
+	tags                            []string
+	manifest                        string
+	stageOnly, replace              bool
+	allowShorter, unknownPlatform   bool
+	keys                            roleKeyFlags
+}
+
+func (a *app) addCommand() *cobra.Command {
+	var o addOptions
+	cmd := &cobra.Command{
+		Use:   "add",
+		Short: "Publish a file, or a whole release, to channels",
+		Long: `add copies a file into the repository under its version and further channels
+(--tag), and signs targets, snapshot and timestamp once. --manifest takes a whole
+release from a YAML file, all or nothing. A --target below repository/targets names
+what is published there already; nothing is copied then.`,
+		Example: `  fleet-hsm add --target orbit-linux --name orbit --platform linux --version 1.2.3 -t 1 -t stable
+  fleet-hsm add --manifest release.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runAdd(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.target, "target", "", "file to publish")
+	f.StringVar(&o.name, "name", "", "name of the component: orbit, desktop, osqueryd, extensions/NAME, ...")
+	f.StringVar(&o.platform, "platform", "", "linux, linux-arm64, macos, macos-app, windows or windows-arm64")
+	f.StringVar(&o.version, "version", "", "version of the file; it is a channel too")
+	f.StringArrayVarP(&o.tags, "tag", "t", nil, "further channel, such as stable (may be given more than once)")
+	f.StringVar(&o.manifest, "manifest", "", "YAML file with a whole release")
+	f.BoolVar(&o.stageOnly, "stage-only", false, "stage the change and sign nothing")
+	f.BoolVar(&o.replace, "replace", false, "replace a version that is published with other bytes")
+	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
+	f.BoolVar(&o.unknownPlatform, "allow-unknown-platform", false, "accept a platform that agents do not ask for")
+	o.keys = addRoleKeyFlags(f, repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)
+	return cmd
+}
+
+// items reads what is to be added from the flags or the manifest, and checks every
+// name before anything is touched.
+func (o addOptions) items() ([]repo.Item, error) {
+	items, err := o.read()
+	if err != nil {
+		return nil, err
+	}
+	for _, it := range items {
+		if _, err := it.Paths(); err != nil {
+			return nil, err
+		}
+		if err := repo.CheckPlatform(it.Platform); err != nil && !o.unknownPlatform {
+			return nil, err
+		}
+	}
+	return items, repo.CheckItems(items)
+}
+
+func (o addOptions) read() ([]repo.Item, error) {
+	if o.manifest != "" {
+		if o.target != "" || o.name != "" || o.platform != "" || o.version != "" || len(o.tags) > 0 {
+			return nil, usagef("--manifest says what to add; --target, --name, --platform, --version and --tag do not go with it")
+		}
+		return readManifest(o.manifest)
+	}
+	for _, f := range []struct{ flag, value string }{
+		{"target", o.target}, {"name", o.name}, {"platform", o.platform}, {"version", o.version},
+	} {
+		if f.value == "" {
+			return nil, usagef("--%s is missing (or name a release with --manifest FILE)", f.flag)
+		}
+	}
+	return []repo.Item{{Name: o.name, Platform: o.platform, Version: o.version, Channels: o.tags, File: o.target}}, nil
+}
+
+func (a *app) runAdd(ctx context.Context, o addOptions) error {
+	items, err := o.items()
+	if err != nil {
+		return err
+	}
+	w, err := a.open(ctx, "add")
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	if err := w.needPublished(); err != nil {
+		return err
+	}
+	if err := w.keys.use(o.keys); err != nil {
+		return err
+	}
+	if err := w.p.Expired(w.r.Now(), repo.RoleRoot); err != nil {
+		return err
+	}
+	w.extending()
+	if !o.stageOnly {
+		w.keys.prefetch(ctx, w.rolesOnlyInFiles(repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)...)
+	}
+	placed, err := w.place(ctx, items)
+	if err != nil {
+		return err
+	}
+	opts := w.stageOptions(o.allowShorter)
+	opts.Replace = o.replace
+	c, err := w.r.Add(w.p, w.staged, placed, opts)
+	if err != nil {
+		return err
+	}
+	if o.stageOnly {
+		if err := w.r.Save(c); err != nil {
+			return err
+		}
+		a.note(`staged targets v%d, unsigned; "fleet-hsm review" shows it, "fleet-hsm sign" signs it`, c.Targets().Version())
+		return a.report("add", nil)
+	}
+	versions, err := w.publish(ctx, c, publishOptions{allowShorter: o.allowShorter})
+	if err != nil {
+		return err
+	}
+	return a.report("add", versions)
+}
+
+// rolesOnlyInFiles leaves out roles for which a flag or the configuration names
+// another place: their files, if any, need not be opened.
+func (w *work) rolesOnlyInFiles(roles ...string) []string {
+	return slices.DeleteFunc(roles, func(role string) bool {
+		if len(w.keys.uris[role]) > 0 {
+			return true
+		}
+		return slices.ContainsFunc(w.p.Root.Keys(role), func(k repo.Key) bool {
+			_, elsewhere := w.cfg.places[k.ID]
+			return elsewhere
+		})
+	})
+}
+
+// place stages each distinct file once, or finds it among what is published.
+func (w *work) place(ctx context.Context, items []repo.Item) ([]repo.Placed, error) {
+	done := map[string]repo.Placed{}
+	var out []repo.Placed
+	for _, it := range items {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if had, ok := done[it.File]; ok {
+			it.File = had.Item.File
+			out = append(out, repo.Placed{Item: it, Content: had.Content})
+			continue
+		}
+		source := it.File
+		content, name, below, err := w.r.PublishedContent(w.p, it.File)
+		if err != nil {
+			return nil, err
+		}
+		if below {
+			it.File = name
+		} else if content, err = w.stageFile(ctx, it.File); err != nil {
+			return nil, err
+		}
+		p := repo.Placed{Item: it, Content: content}
+		done[source] = p
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+func (w *work) stageFile(ctx context.Context, file string) (repo.Content, error) {
+	bar := w.a.progress("copying " + filepath.Base(file))
+	defer bar.end()
+	content, err := w.r.Stage(ctx, file, bar.at)
+	if err != nil && errors.Is(err, context.Canceled) {
+		return repo.Content{}, fmt.Errorf("copying %q: %w", file, err)
+	}
+	return content, err
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// app is one run of the tool: the global flags and what is made from them.
+type app struct {
+	stdout, stderr io.Writer
+
+	path        string
+	configFile  string
+	json        bool
+	module      string
+	pinSource   string
+	noInput     bool
+	yes         bool
+	lockTimeout duration
+
+	cfg  *config
+	keys *keychain
+	ui   *ui
+}
+
+func newApp(stdout, stderr io.Writer) *app {
+	return &app{stdout: stdout, stderr: stderr, lockTimeout: duration(10 * time.Second)}
+}
+
+// command builds the command tree.
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "fleet-hsm",
+		Short: "Run an update repository for Fleet's agents, with keys on YubiKeys, HSMs or in files",
+		Long: `fleet-hsm runs an update repository (TUF) for Fleet's agents: the commands of
+"fleetctl updates" on the same folders, with every key where it belongs.
+
+Exit codes: 0 done; 1 refused or failed; 2 wrong flag, argument, URI, config or
+manifest; 3 staged, and short of signatures; 4 metadata that does not verify; 5 a
+PIN, passphrase or token is the problem; 6 something expires soon; 7 locked by
+another process; 130 interrupted.`,
+		Version:           version(),
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              cobra.NoArgs,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	root.SetVersionTemplate("fleet-hsm {{.Version}}\n")
+	f := root.PersistentFlags()
+	f.StringVar(&a.path, "path", ".", "folder of the repository")
+	f.StringVar(&a.configFile, "config", "", "configuration file (default <path>/fleet-hsm.yaml)")
+	f.BoolVar(&a.json, "json", false, "machine-readable output on stdout")
+	f.StringVar(&a.module, "pkcs11-module", "", "PKCS#11 module (absolute path)")
+	f.StringVar(&a.pinSource, "pin-source", "", "where the PIN comes from: file:PATH, fd:N, env:NAME or cmd:COMMAND")
+	f.BoolVar(&a.noInput, "no-input", false, "never ask; fail instead")
+	f.BoolVar(&a.yes, "yes", false, "do not ask for confirmation of this command's own change")
+	f.Var(&a.lockTimeout, "lock-timeout", "how long to wait for another process")
+	root.AddCommand(a.commands()...)
+	wrapArgs(root)
+	return root
+}
+
+func (a *app) commands() []*cobra.Command {
+	return []*cobra.Command{
+		a.initCommand(), a.addCommand(), a.timestampCommand(), a.rotateCommand(), a.rootsCommand(),
+		a.reviewCommand(), a.signCommand(), a.commitCommand(), a.discardCommand(),
+		a.statusCommand(), a.keyCommand(),
+	}
+}
+
+// wrapArgs makes a wrong number of arguments exit 2 like a wrong flag.
+func wrapArgs(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(c *cobra.Command, args []string) error { return usage(check(c, args)) }
+	}
+	for _, c := range cmd.Commands() {
+		wrapArgs(c)
+	}
+}
+
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 && v == "(devel)" {
+			v = "devel-" + s.Value[:12]
+		}
+	}
+	return v
+}
+
+// repo opens the repository of --path. Commands that need one there call load.
+func (a *app) repo() *repo.Repo { return repo.Open(a.path, repo.Options{}) }
+
+// say talks to the person: stderr, one line.
+func (a *app) say(format string, args ...any) { fmt.Fprintf(a.stderr, format+"\n", args...) }
+
+// warn is say with a mark.
+func (a *app) warn(format string, args ...any) { a.say("warning: "+format, args...) }
+
+// note is say for progress that --json readers do not want.
+func (a *app) note(format string, args ...any) {
+	if !a.json {
+		a.say(format, args...)
+	}
+}
+
+// print writes data: with --json the value, else the text.
+func (a *app) print(value any, text func(w io.Writer)) error {
+	if !a.json {
+		text(a.stdout)
+		return nil
+	}
+	enc := json.NewEncoder(a.stdout)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(value)
+}
+
+func (a *app) close() {
+	if a.keys != nil {
+		if err := a.keys.close(); err != nil {
+			a.warn("closing a token: %v", err)
+		}
+	}
+	if a.ui != nil {
+		a.ui.close()
+	}
+}
+
+// within gives a path below --path as a person would type it.
+func (a *app) within(elem ...string) string {
+	return filepath.Join(append([]string{a.path}, elem...)...)
+}
+
+// checkPath refuses a --path that is no folder, before anything else is tried.
+func (a *app) checkPath() error {
+	st, err := os.Stat(a.path)
+	if err != nil {
+		return usage(fmt.Errorf("--path: %w", err))
+	}
+	if !st.IsDir() {
+		return usage(fmt.Errorf("--path %q is not a folder", a.path))
+	}
+	return nil
+}
+
+func (a *app) lockTimeoutValue() time.Duration { return time.Duration(a.lockTimeout) }

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+type commitOptions struct {
+	withoutTimestamp, allowShorter bool
+	keys                           roleKeyFlags
+}
+
+func (a *app) commitCommand() *cobra.Command {
+	var o commitOptions
+	cmd := &cobra.Command{
+		Use:   "commit",
+		Short: "Publish what is staged, if it has all its signatures",
+		Long: `commit builds snapshot and timestamp over the staged root and targets, signs them
+and publishes everything. --without-timestamp leaves the timestamp to the machine
+that has its key (consistent snapshots only).`,
+		Example: `  fleet-hsm commit
+  fleet-hsm commit --without-timestamp`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runCommit(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.withoutTimestamp, "without-timestamp", false, "publish everything but the timestamp")
+	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
+	o.keys = addRoleKeyFlags(f, repo.RoleSnapshot, repo.RoleTimestamp)
+	return cmd
+}
+
+func (a *app) runCommit(ctx context.Context, o commitOptions) error {
+	w, err := a.open(ctx, "commit")
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	if w.staged == nil {
+		return repo.ErrNothingStaged
+	}
+	if err := w.keys.use(o.keys); err != nil {
+		return err
+	}
+	rotated := w.rotatedRoles()
+	versions, err := w.publish(ctx, w.staged, publishOptions{
+		allowShorter: o.allowShorter, withoutTimestamp: o.withoutTimestamp, noSign: true,
+	})
+	if err != nil {
+		return err
+	}
+	for _, role := range rotated {
+		w.retire(role)
+	}
+	return a.report("commit", versions)
+}
+
+// rotatedRoles lists the roles that lose a key with the staged root.
+func (w *work) rotatedRoles() []string {
+	if w.p == nil {
+		return nil
+	}
+	var roles []string
+	for _, role := range repo.Roles() {
+		for _, k := range w.p.Root.Keys(role) {
+			if !hasKeyID(w.staged.Root().Keys(role), k.ID) {
+				roles = append(roles, role)
+				break
+			}
+		}
+	}
+	return roles
+}
+
+func hasKeyID(keys []repo.Key, id string) bool {
+	for _, k := range keys {
+		if k.ID == id {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// config is fleet-hsm.yaml: where keys live on this machine. No secret is in it.
+type config struct {
+	PKCS11 struct {
+		Module string `yaml:"module"`
+	} `yaml:"pkcs11"`
+	Expires map[string]string    `yaml:"expires"`
+	Warn    map[string]string    `yaml:"warn"`
+	Store   string               `yaml:"store"`
+	Secrets map[string]string    `yaml:"secrets"`
+	Keys    map[string]configKey `yaml:"keys"`
+
+	file     string
+	expiries repo.Expiries
+	warnings map[string]time.Duration
+	places   map[string]signer.URI // by key ID
+	secrets  []configSecret
+}
+
+type configKey struct {
+	URI  string `yaml:"uri"`
+	Name string `yaml:"name"`
+}
+
+type configSecret struct {
+	uri    signer.URI
+	source string
+}
+
+// configError says what is wrong in which file; exit 2.
+type configError struct {
+	File string
+	Err  error
+}
+
+func (e *configError) Error() string { return fmt.Sprintf("%q: %v", e.File, e.Err) }
+func (e *configError) Unwrap() error { return e.Err }
+
+// maxConfig bounds configuration and manifest files, in bytes.
+const maxConfig = 4 << 20
+
+// config loads the configuration once. A file that was not named and is not there
+// is an empty one.
+func (a *app) config() (*config, error) {
+	if a.cfg != nil {
+		return a.cfg, nil
+	}
+	file := a.configFile
+	if file == "" {
+		file = a.within("fleet-hsm.yaml")
+	}
+	data, err := readBounded(file, maxConfig)
+	if errors.Is(err, fs.ErrNotExist) && a.configFile == "" {
+		data, err = nil, nil
+	}
+	if err != nil {
+		return nil, &configError{File: file, Err: err}
+	}
+	cfg, err := parseConfig(data)
+	if err != nil {
+		return nil, &configError{File: file, Err: err}
+	}
+	cfg.file = file
+	a.cfg = cfg
+	return cfg, nil
+}
+
+func readBounded(file string, limit int64) ([]byte, error) {
+	st, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, errors.New("is not a regular file")
+	}
+	if st.Size() > limit {
+		return nil, fmt.Errorf("is larger than %d bytes", limit)
+	}
+	return os.ReadFile(file)
+}
+
+// strictYAML reads one YAML document; an unknown or repeated field is an error that
+// names it and its line.
+func strictYAML(data []byte, into any) error {
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(into); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return errors.New("more than one document")
+	}
+	return nil
+}
+
+func parseConfig(data []byte) (*config, error) {
+	c := &config{expiries: repo.Expiries{}, warnings: map[string]time.Duration{}, places: map[string]signer.URI{}}
+	if err := strictYAML(data, c); err != nil {
+		return nil, err
+	}
+	for role, s := range c.Expires {
+		d, err := roleDuration("expires", role, s)
+		if err != nil {
+			return nil, err
+		}
+		c.expiries[role] = d
+	}
+	for role, s := range c.Warn {
+		d, err := roleDuration("warn", role, s)
+		if err != nil {
+			return nil, err
+		}
+		c.warnings[role] = d
+	}
+	for id, k := range c.Keys {
+		u, err := signer.Parse(k.URI)
+		if err != nil {
+			return nil, fmt.Errorf("keys: %s: %w", id, err)
+		}
+		c.places[id] = u
+	}
+	for token, source := range c.Secrets {
+		u, err := signer.Parse(token)
+		if err != nil {
+			return nil, fmt.Errorf("secrets: %w", err)
+		}
+		if err := checkSource(source); err != nil {
+			return nil, fmt.Errorf("secrets: %q: %w", token, err)
+		}
+		c.secrets = append(c.secrets, configSecret{u, source})
+	}
+	return c, nil
+}
+
+func roleDuration(field, role, s string) (time.Duration, error) {
+	if !repo.IsRole(role) {
+		return 0, fmt.Errorf("%s: %q is no role; roles are root, targets, snapshot, timestamp", field, role)
+	}
+	d, err := parseDuration(s)
+	if err == nil && d <= 0 {
+		err = fmt.Errorf("%q is not a time to come", s)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%s: %s: %w", field, role, err)
+	}
+	return d, nil
+}
+
+// place is where a key can be found, to be remembered.
+type place struct {
+	keyID, uri, name string
+}
+
+// remember writes places into the configuration and keeps what a person wrote there,
+// comments too.
+func (c *config) remember(places []place) error {
+	if len(places) == 0 {
+		return nil
+	}
+	data, err := os.ReadFile(c.file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return err
+	}
+	if doc.Kind == 0 {
+		doc = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{Kind: yaml.MappingNode,
+			HeadComment: "Where keys live on this machine. No secret belongs in here."}}}
+	}
+	keys := mapValue(doc.Content[0], "keys")
+	for _, p := range places {
+		entry := mapValue(keys, p.keyID)
+		setScalar(entry, "uri", p.uri)
+		if p.name != "" {
+			setScalar(entry, "name", p.name)
+		}
+	}
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	if err := enc.Encode(&doc); err != nil {
+		return err
+	}
+	return atomicfile.Write(c.file, out.Bytes(), 0o644)
+}
+
+// mapValue gives the mapping under a key of a mapping, making it if absent.
+func mapValue(m *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if m.Content[i].Value == key {
+			v := m.Content[i+1]
+			if v.Kind != yaml.MappingNode {
+				*v = yaml.Node{Kind: yaml.MappingNode}
+			}
+			return v
+		}
+	}
+	v := &yaml.Node{Kind: yaml.MappingNode}
+	m.Content = append(m.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, v)
+	return v
+}
+
+func setScalar(m *yaml.Node, key, value string) {
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if m.Content[i].Value == key {
+			m.Content[i+1].Value = value
+			return
+		}
+	}
+	m.Content = append(m.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key},
+		&yaml.Node{Kind: yaml.ScalarNode, Value: value})
+}

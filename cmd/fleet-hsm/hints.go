@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+	"github.com/fleet-hsm/fleet-hsm/signer/file"
+)
+
+// usageError is a wrong flag, argument, URI, config or manifest.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &usageError{err}
+}
+
+func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, args...)) }
+
+// Exit codes (DESIGN: Exit codes).
+const (
+	exitOK          = 0
+	exitRefused     = 1
+	exitUsage       = 2
+	exitShort       = 3
+	exitUnverified  = 4
+	exitSecret      = 5
+	exitExpires     = 6
+	exitLocked      = 7
+	exitInterrupted = 130
+)
+
+// verdict is what becomes of an error: the exit code, a word for programs, and what
+// a person can do.
+type verdict struct {
+	code int
+	kind string
+	hint string
+}
+
+// exit reports an error on stderr and gives the exit code.
+func (a *app) exit(ctx context.Context, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	v := judge(err)
+	if ctx.Err() != nil && v.code != exitOK {
+		v = verdict{exitInterrupted, "interrupted", ""}
+	}
+	if a.json {
+		a.jsonError(err, v)
+		return v.code
+	}
+	a.say("fleet-hsm: %v", err)
+	if v.hint != "" {
+		a.say("hint: %s", v.hint)
+	}
+	return v.code
+}
+
+func (a *app) jsonError(err error, v verdict) {
+	var out struct {
+		Error struct {
+			Code    int    `json:"code"`
+			Kind    string `json:"kind"`
+			Message string `json:"message"`
+			Hint    string `json:"hint,omitempty"`
+		} `json:"error"`
+	}
+	out.Error.Code, out.Error.Kind, out.Error.Message, out.Error.Hint = v.code, v.kind, err.Error(), v.hint
+	enc := json.NewEncoder(a.stderr)
+	enc.SetEscapeHTML(false)
+	// stderr is the last place to complain to.
+	_ = enc.Encode(out)
+}
+
+// judge walks from the particular to the general; the first match wins.
+func judge(err error) verdict {
+	var refused *repo.RefusedError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return verdict{exitInterrupted, "interrupted", ""}
+	case errors.Is(err, errNotConfirmed):
+		return verdict{exitRefused, "not-confirmed", ""}
+	case as[*reviewedMismatch](err):
+		return verdict{exitUnverified, "reviewed-mismatch", `what is staged is not what was reviewed; look again with "fleet-hsm review"`}
+	case as[*expiresSoon](err):
+		return verdict{exitExpires, "expires-soon", ""}
+	case as[*importedError](err):
+		return verdict{exitRefused, "imported-key", "make a key on the token (--generate), or take this one with --allow-imported"}
+	case as[*shortError](err), errors.Is(err, repo.ErrShort):
+		return verdict{exitShort, "short", hintShort(err)}
+	case as[*usageError](err), as[*configError](err), as[*signer.URIError](err), errors.Is(err, repo.ErrName):
+		return verdict{exitUsage, "usage", hintUsage(err)}
+	case errors.As(err, &refused):
+		return verdict{exitRefused, string(refused.Kind), hintRefused(refused.Kind)}
+	case errors.Is(err, repo.ErrLocked):
+		return verdict{exitLocked, "locked", "wait for the other command, or give --lock-timeout more time; if that process hangs, ending it is safe"}
+	case errors.Is(err, repo.ErrExpired):
+		return verdict{exitUnverified, "expired", hintExpired(err)}
+	case errors.Is(err, repo.ErrMetadata):
+		return verdict{exitUnverified, "metadata", `"fleet-hsm verify" lists everything that is wrong; restore the file from the published copy if it was damaged here`}
+	case errors.Is(err, repo.ErrNoRepository):
+		return verdict{exitRefused, "no-repository", `name its folder with --path, or make one with "fleet-hsm init"`}
+	case errors.Is(err, repo.ErrNothingStaged):
+		return verdict{exitRefused, "nothing-staged", `"fleet-hsm status" shows what is published`}
+	case errors.Is(err, repo.ErrExists):
+		return verdict{exitRefused, "exists", "nothing was changed; init only works in a folder without repository metadata"}
+	case errors.Is(err, repo.ErrContent):
+		return verdict{exitRefused, "content", ""}
+	}
+	return judgeKey(err)
+}
+
+// judgeKey judges what keys, tokens and secrets say.
+func judgeKey(err error) verdict {
+	secret := func(kind, hint string) verdict { return verdict{exitSecret, kind, hint} }
+	switch {
+	case errors.Is(err, signer.ErrPassphrase):
+		return secret("wrong-passphrase", "a passphrase is tried once; run the command again. All keys of a file share one passphrase")
+	case errors.Is(err, signer.ErrLastTry):
+		return secret("last-try", "run it at a terminal and type the PIN there, or reset the counter with the PUK or SO PIN first")
+	case errors.Is(err, signer.ErrPINLocked):
+		return secret("pin-blocked", "a card's PIN is unblocked with its PUK, a token's with its SO PIN; the keys on it are still there")
+	case errors.Is(err, signer.ErrPINIncorrect):
+		return secret("wrong-pin", "nothing was changed; a PIN is tried once, so run the command again. Is it the PIN of this device, and not its FIDO2 PIN?")
+	case errors.Is(err, signer.ErrPINInvalid):
+		return secret("pin-invalid", "the PIN was not tried; check its length and the source that it comes from")
+	case errors.Is(err, signer.ErrPINNotSet):
+		return secret("pin-not-set", `the token has no user PIN yet; "fleet-hsm token setup" sets one`)
+	case errors.Is(err, signer.ErrNoSecret):
+		return secret("no-secret", hintNoSecret(err))
+	case errors.Is(err, signer.ErrFileMode):
+		return verdict{exitRefused, "file-mode", hintMode(err)}
+	case errors.Is(err, file.ErrNotEncrypted):
+		return verdict{exitRefused, "not-encrypted", `"fleet-hsm key passwd FILE" encrypts it`}
+	case errors.Is(err, signer.ErrKeyChanged):
+		return verdict{exitRefused, "key-changed", `no signature was made; "fleet-hsm key list" shows which keys are where`}
+	case errors.Is(err, signer.ErrAmbiguous):
+		return verdict{exitUsage, "ambiguous", "add serial=, id= or object= to the key URI so that only one matches"}
+	case errors.Is(err, signer.ErrKeyExists):
+		return verdict{exitRefused, "key-exists", "nothing was changed; choose another label or slot, or use the key that is there"}
+	case errors.Is(err, signer.ErrTouchTimeout):
+		return secret("touch-timeout", "the PIN was right; run the command again and touch the key when its light blinks")
+	case errors.Is(err, signer.ErrBusy):
+		return secret("busy", `another program holds the card, most often GnuPG's scdaemon, a browser or a VPN client; "gpgconf --kill scdaemon" frees it`)
+	}
+	return judgeDevice(err)
+}
+
+func judgeDevice(err error) verdict {
+	switch {
+	case errors.Is(err, signer.ErrAlreadySetUp):
+		return verdict{exitRefused, "already-set-up", "nothing was changed; its PIN and keys are as they were"}
+	case errors.Is(err, signer.ErrNotSetUp):
+		return verdict{exitRefused, "not-set-up", `"fleet-hsm token setup" sets its PIN first`}
+	case errors.Is(err, signer.ErrUnreachable), errors.Is(err, signer.ErrDeadline):
+		return verdict{exitSecret, "unreachable", "the device or its daemon does not answer; once it is back the same command works again"}
+	case errors.Is(err, signer.ErrNoToken):
+		return verdict{exitSecret, "no-token", `"fleet-hsm token list" shows what is plugged in`}
+	case errors.Is(err, signer.ErrKeyNotFound):
+		return verdict{exitRefused, "key-not-found", `"fleet-hsm key list" shows the keys that are there`}
+	case errors.Is(err, signer.ErrConfig):
+		return verdict{exitUsage, "module", `name the module with --pkcs11-module or "pkcs11: {module: ...}" in the configuration; "fleet-hsm doctor" checks it`}
+	case errors.Is(err, signer.ErrUnsupported):
+		return verdict{exitRefused, "unsupported", ""}
+	case errors.Is(err, signer.ErrBadSignature):
+		return verdict{exitRefused, "bad-signature", "the device answered with a wrong signature, which was not kept; try again, and replace the device if it happens twice"}
+	case errors.Is(err, signer.ErrNoTerminal):
+		return verdict{exitUsage, "no-terminal", "run it at a terminal"}
+	}
+	return verdict{exitRefused, "failed", ""}
+}
+
+func as[T error](err error) bool {
+	var t T
+	return errors.As(err, &t)
+}
+
+func hintUsage(err error) string {
+	var ne *repo.NameError
+	if errors.As(err, &ne) && ne.What == "platform" {
+		return "--allow-unknown-platform takes it all the same"
+	}
+	var um *unreviewed
+	if errors.As(err, &um) {
+		return `"fleet-hsm review" prints the hash; give it back as --reviewed HASH, once for each role`
+	}
+	return ""
+}
+
+func hintRefused(kind repo.RefusedKind) string {
+	switch kind {
+	case repo.VersionTaken:
+		return "give the new file a new version; agents that have the old one would not notice. --replace publishes it all the same"
+	case repo.ShorterExpiry:
+		return "is this machine's clock right? --allow-shorter signs it all the same"
+	case repo.ChangeWaits, repo.PublishedMoved:
+		return `"fleet-hsm review" shows the staged change, "fleet-hsm discard" drops it`
+	case repo.OtherDevice:
+		return "keep pending/ and repository/ on one file system"
+	case repo.MissingContent:
+		return `add the file again, or drop the change with "fleet-hsm discard"`
+	case repo.ThresholdHigh:
+		return "name more keys, or a lower --threshold"
+	case repo.UnknownKey:
+		return `"fleet-hsm status" lists the key IDs of each role`
+	}
+	return ""
+}
+
+func hintExpired(err error) string {
+	var ee *repo.ExpiredError
+	if !errors.As(err, &ee) {
+		return ""
+	}
+	switch ee.Role {
+	case repo.RoleRoot:
+		return `a new root opens the way again: "fleet-hsm rotate root"`
+	case repo.RoleTimestamp:
+		return `"fleet-hsm timestamp" signs a new one`
+	}
+	return `the next "fleet-hsm add" signs targets and snapshot again`
+}
+
+func hintNoSecret(err error) string {
+	var ns *signer.NoSecretError
+	if !errors.As(err, &ns) || len(ns.Tried) == 0 {
+		return "run it at a terminal, or name a source for the secret"
+	}
+	s := "run it at a terminal, or give "
+	for i, t := range ns.Tried {
+		if i > 0 {
+			s += " or "
+		}
+		s += t
+	}
+	return s
+}
+
+func hintMode(err error) string {
+	var fm *signer.FileModeError
+	if !errors.As(err, &fm) {
+		return ""
+	}
+	return fmt.Sprintf("chmod %o %q", fm.Want, fm.Path)
+}

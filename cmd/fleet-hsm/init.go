@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+type initOptions struct {
+	keys       roleKeyFlags
+	thresholds map[string]*int
+	expires    []string
+	consistent bool
+	generate   bool
+	imported   bool
+	algorithm  string
+}
+
+func (a *app) initCommand() *cobra.Command {
+	o := initOptions{thresholds: map[string]*int{}}
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Create a repository and its keys",
+		Long: `init creates a repository in the folder --path: root, targets, snapshot and
+timestamp at version 1. A role without --<role>-key gets a new key in
+keys/<role>.json, encrypted with $FLEET_<ROLE>_PASSPHRASE or a passphrase typed
+twice. --generate makes the named token keys where they do not exist yet.`,
+		Example: `  fleet-hsm init
+  fleet-hsm init --root-key "piv:serial=111;slot=9c" --root-key "piv:serial=222;slot=9c" --root-threshold 2 \
+      --timestamp-key "pkcs11:token=fleet;object=timestamp" --generate`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runInit(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	o.keys = addRoleKeyFlags(f, repo.Roles()...)
+	for _, role := range repo.Roles() {
+		o.thresholds[role] = f.Int(role+"-threshold", 1, "how many "+role+" keys must sign")
+	}
+	f.StringArrayVar(&o.expires, "expires", nil, "validity, as role=DURATION (may be given more than once)")
+	f.BoolVar(&o.consistent, "consistent-snapshot", true, "publish under versioned and hash-named files, so that agents verify at every moment")
+	f.BoolVar(&o.generate, "generate", false, "make the named token keys if they are absent")
+	f.BoolVar(&o.imported, "allow-imported", false, "accept a root key that was imported into its token or can be taken out of it")
+	f.StringVar(&o.algorithm, "algorithm", "", "kind of new keys: p256, ed25519, rsa2048, rsa3072, rsa4096 (default ed25519 in files, p256 on tokens)")
+	return cmd
+}
+
+func (a *app) runInit(ctx context.Context, o initOptions) error {
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	if err := cfg.override(o.expires); err != nil {
+		return err
+	}
+	alg, err := parseAlgorithm(o.algorithm)
+	if err != nil {
+		return err
+	}
+	w, err := a.begin(ctx, "init")
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	if err := w.r.CheckInit(); err != nil {
+		return err
+	}
+	if err := w.keys.use(o.keys); err != nil {
+		return err
+	}
+	plan, err := w.planInit(o)
+	if err != nil {
+		return err
+	}
+	keys, err := w.makeKeys(ctx, plan, makeOptions{generate: o.generate, algorithm: alg, imported: o.imported})
+	if err != nil {
+		return err
+	}
+	thresholds := map[string]int{}
+	for role, n := range o.thresholds {
+		thresholds[role] = *n
+	}
+	c, err := w.r.Init(repo.InitOptions{Keys: keys, Thresholds: thresholds, Consistent: o.consistent, Expiries: cfg.expiries})
+	if err != nil {
+		return err
+	}
+	versions, err := w.publish(ctx, c, publishOptions{})
+	if err != nil {
+		return err
+	}
+	w.afterInit(plan)
+	return a.report("init", versions)
+}
+
+// planInit says where each role's keys are and refuses before any key is made.
+func (w *work) planInit(o initOptions) (map[string][]signer.URI, error) {
+	plan := map[string][]signer.URI{}
+	for _, role := range repo.Roles() {
+		plan[role] = w.keys.uris[role]
+		if n := *o.thresholds[role]; n < 1 || n > max(1, len(plan[role])) && len(plan[role]) > 0 {
+			return nil, usagef("--%s-threshold %d with %d key(s)", role, n, len(plan[role]))
+		}
+		if len(plan[role]) > 0 {
+			continue
+		}
+		if w.keys.files.Exists(roleFile(role)) {
+			return nil, fmt.Errorf("%w: %q; use it with --%s-key %s, or move it away", repo.ErrExists, w.a.within("keys", role+".json"), role, roleFile(role))
+		}
+		plan[role] = nil
+	}
+	return plan, nil
+}
+
+// afterInit tells what to copy where, and which key to take offline.
+func (w *work) afterInit(plan map[string][]signer.URI) {
+	w.a.note("")
+	w.a.note("Serve the folder %s; agents are packaged with its root.json (fleet-hsm roots).", w.a.within("repository"))
+	if len(plan[repo.RoleRoot]) == 0 {
+		w.a.note("Take the root key offline: copy %s to two places that are not this machine, then remove it here.", w.a.within("keys", "root.json"))
+		w.a.note(`It is needed again to change keys ("fleet-hsm rotate") and before root expires; add, timestamp and commit do not use it.`)
+	}
+	w.a.note("Keep a copy of the whole folder but pending/; without keys/ or the tokens nothing can be signed.")
+}
+
+// override applies --expires role=DURATION.
+func (c *config) override(list []string) error {
+	for _, s := range list {
+		role, value, ok := cutPair(s)
+		if !ok {
+			return usagef("--expires %q is not role=DURATION", s)
+		}
+		d, err := roleDuration("--expires", role, value)
+		if err != nil {
+			return usage(err)
+		}
+		c.expiries[role] = d
+	}
+	return nil
+}

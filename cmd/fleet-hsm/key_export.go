@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+func (a *app) keyExportCommand() *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:   "export URI",
+		Short: "Write the public part of a key to a file, to be named elsewhere as pub:FILE",
+		Example: `  fleet-hsm key export "piv:serial=15835999;slot=9c" -o blue.pub.json
+  fleet-hsm rotate root --add pub:blue.pub.json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runKeyExport(cmd.Context(), args[0], out) },
+	}
+	cmd.Flags().StringVarP(&out, "output", "o", "", "file to write (default: stdout)")
+	return cmd
+}
+
+func (a *app) runKeyExport(ctx context.Context, arg, out string) error {
+	keys, err := a.plain()
+	if err != nil {
+		return err
+	}
+	u, roles, err := keyArg(arg)
+	if err != nil {
+		return err
+	}
+	w := &work{a: a, keys: keys, cfg: a.cfg}
+	pub, at, err := w.publicOf(ctx, signer.Ref{URI: u, Roles: roles})
+	if err != nil {
+		return err
+	}
+	f := pubFile{Schema: 1, KeyID: keyIDOf(pub), URI: at.String()}
+	if f.Public, err = publicPEM(pub); err != nil {
+		return err
+	}
+	att, err := os.ReadFile(a.attestationFile(f.KeyID))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f.Attestation = string(att)
+	data, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return err
+	}
+	data = append(data, '\n')
+	if out == "" {
+		_, err = a.stdout.Write(data)
+		return err
+	}
+	if err := atomicfile.Create(out, data, 0o644); err != nil {
+		return err
+	}
+	a.note("wrote %s", out)
+	return nil
+}

@@ -1,0 +1,289 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spf13/pflag"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+	"github.com/fleet-hsm/fleet-hsm/signer/file"
+)
+
+// keychain joins what root names (public keys) with where this machine has them
+// (URIs). It opens a key when it is first used and keeps it for the command.
+type keychain struct {
+	a        *app
+	files    *file.Backend
+	backends signer.Backends
+	// given are the URIs of the --<role>-key flags.
+	given map[string][]string
+	uris  map[string][]signer.URI
+	open  map[string]signer.Signer // by key ID
+}
+
+func (a *app) keychain() (*keychain, error) {
+	if a.keys != nil {
+		return a.keys, nil
+	}
+	files := file.New(a.path)
+	backends, err := a.backends(files)
+	if err != nil {
+		return nil, err
+	}
+	a.keys = &keychain{a: a, files: files, backends: backends, uris: map[string][]signer.URI{}, open: map[string]signer.Signer{}}
+	return a.keys, nil
+}
+
+func (k *keychain) close() error {
+	var errs []error
+	for _, s := range k.open {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, k.backends.Close())...)
+}
+
+// roleKeyFlags are --root-key URI and so on.
+type roleKeyFlags map[string]*[]string
+
+func addRoleKeyFlags(f *pflag.FlagSet, roles ...string) roleKeyFlags {
+	flags := roleKeyFlags{}
+	for _, role := range roles {
+		flags[role] = f.StringArray(role+"-key", nil, "where a "+role+" key is (URI; may be given more than once)")
+	}
+	return flags
+}
+
+// use parses the URIs of the flags.
+func (k *keychain) use(flags roleKeyFlags) error {
+	for role, list := range flags {
+		for _, s := range *list {
+			u, err := signer.Parse(s)
+			if err != nil {
+				return err
+			}
+			k.uris[role] = append(k.uris[role], u)
+		}
+	}
+	return nil
+}
+
+// errNotHere: nothing says where the key could be.
+var errNotHere = errors.New("not on this machine")
+
+// roleFile is where fleetctl keeps the keys of a role.
+func roleFile(role string) signer.URI { return signer.FileURI("keys/" + role + ".json") }
+
+// candidate is a place where a key may be.
+type candidate struct {
+	uri signer.URI
+	// guess: another key there means only that this is not the place.
+	guess bool
+}
+
+func (k *keychain) candidates(role string, key repo.Key) ([]candidate, error) {
+	cfg, err := k.a.config()
+	if err != nil {
+		return nil, err
+	}
+	var out []candidate
+	for _, u := range k.uris[role] {
+		out = append(out, candidate{u, true})
+	}
+	if u, ok := cfg.places[key.ID]; ok {
+		out = append(out, candidate{u, false})
+	}
+	if k.files.Exists(roleFile(role)) {
+		out = append(out, candidate{roleFile(role), true})
+	}
+	return out, nil
+}
+
+// signer opens a key of a role, wherever it is. errNotHere (wrapped) if no place is
+// known or it is in none of them.
+func (k *keychain) signer(ctx context.Context, role string, key repo.Key) (signer.Signer, error) {
+	if s, ok := k.open[key.ID]; ok {
+		return s, nil
+	}
+	list, err := k.candidates(role, key)
+	if err != nil {
+		return nil, err
+	}
+	absent := error(nil)
+	for _, c := range list {
+		s, err := k.try(ctx, c, role, key)
+		if err == nil {
+			k.open[key.ID] = s
+			return s, nil
+		}
+		if c.guess && (errors.Is(err, signer.ErrKeyChanged) || errors.Is(err, signer.ErrKeyNotFound)) {
+			continue
+		}
+		if !absentDevice(err) {
+			return nil, err
+		}
+		absent = err
+	}
+	if absent != nil {
+		return nil, absent
+	}
+	return k.found(ctx, role, key)
+}
+
+func (k *keychain) try(ctx context.Context, c candidate, role string, key repo.Key) (signer.Signer, error) {
+	s, err := k.backends.Open(ctx, signer.Ref{URI: c.uri, Pinned: key.Public, Roles: []string{role}}, k.a.askUI())
+	if err != nil {
+		return nil, err
+	}
+	// Which keys a file holds shows only when it is unlocked, and it is about to be.
+	if u, ok := s.(signer.Unlocker); ok && c.uri.Scheme == "file" {
+		if err := u.Unlock(ctx); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	return s, nil
+}
+
+// found looks among the public keys of what is plugged in, without any secret.
+func (k *keychain) found(ctx context.Context, role string, key repo.Key) (signer.Signer, error) {
+	for _, scheme := range []string{"pkcs11", "piv"} {
+		f, ok := k.backends[scheme].(signer.Finder)
+		if !ok {
+			continue
+		}
+		u, err := f.Find(ctx, key.Public)
+		if err != nil || u.IsZero() {
+			// A module or card service that is not there has no keys to offer.
+			continue
+		}
+		s, err := k.try(ctx, candidate{u, false}, role, key)
+		if err == nil {
+			k.open[key.ID] = s
+		}
+		return s, err
+	}
+	return nil, fmt.Errorf("key %s: %w", key.ShortID(), errNotHere)
+}
+
+// absentDevice: the key's place is known, and its device is not plugged in.
+func absentDevice(err error) bool {
+	return errors.Is(err, signer.ErrNoToken) || errors.Is(err, signer.ErrKeyNotFound)
+}
+
+// notHere: this key cannot sign here and now, and another may.
+func notHere(err error) bool { return errors.Is(err, errNotHere) || absentDevice(err) }
+
+// name is what people call a key: its name in the configuration and its URI, or the
+// key ID.
+func (k *keychain) name(role string, key repo.Key) string {
+	cfg, err := k.a.config()
+	if err != nil {
+		return "key " + key.ShortID()
+	}
+	u, known := cfg.places[key.ID]
+	name := cfg.Keys[key.ID].Name
+	switch {
+	case known && name != "":
+		return name + ", " + u.String()
+	case known:
+		return u.String()
+	case len(k.uris[role]) == 1:
+		return "key " + key.ShortID() + " (not in " + k.uris[role][0].String() + ")"
+	}
+	return "key " + key.ShortID()
+}
+
+// prefetch unlocks the key files of roles side by side, as far as no person has to
+// be asked; what it finds is used later, and errors are reported then.
+func (k *keychain) prefetch(ctx context.Context, roles ...string) *sync.WaitGroup {
+	var wg sync.WaitGroup
+	for _, role := range roles {
+		if !k.files.Exists(roleFile(role)) || len(envSources([]string{role}, "FLEET_%s_PASSPHRASE", "TUF_%s_PASSPHRASE")) == 0 {
+			continue
+		}
+		wg.Go(func() {
+			_ = k.files.Unlock(ctx, signer.Ref{URI: roleFile(role), Roles: []string{role}}, k.a.askUI())
+		})
+	}
+	return &wg
+}
+
+// checkPINSources refuses --pin-source and $FLEET_<ROLE>_PIN where they could mean
+// two tokens, before any token is touched.
+func (k *keychain) checkPINSources(keys map[string][]repo.Key) error {
+	all := map[string]bool{}
+	for _, role := range repo.Roles() {
+		tokens, err := k.tokens(role, keys[role])
+		if err != nil {
+			return err
+		}
+		env := "FLEET_" + strings.ToUpper(role) + "_PIN"
+		if v := os.Getenv(env); v != "" && len(tokens) > 1 {
+			return usagef("$%s could mean each of %s; give each token its own source (secrets: in the configuration, or pin-source= in its URI)", env, strings.Join(tokens, ", "))
+		}
+		for _, t := range tokens {
+			all[t] = true
+		}
+	}
+	if k.a.pinSource == "" {
+		return nil
+	}
+	if err := checkSource(k.a.pinSource); err != nil {
+		return usage(fmt.Errorf("--pin-source: %w", err))
+	}
+	if len(all) > 1 {
+		var names []string
+		for t := range all {
+			names = append(names, t)
+		}
+		slices.Sort(names)
+		return usagef("--pin-source could mean each of %s; give each token its own source (secrets: in the configuration, or pin-source= in its URI)", strings.Join(names, ", "))
+	}
+	return nil
+}
+
+// tokens names the tokens, without a PIN source of their own, that hold keys of a
+// role as far as it is known.
+func (k *keychain) tokens(role string, keys []repo.Key) ([]string, error) {
+	cfg, err := k.a.config()
+	if err != nil {
+		return nil, err
+	}
+	uris := slices.Clone(k.uris[role])
+	for _, key := range keys {
+		if u, ok := cfg.places[key.ID]; ok {
+			uris = append(uris, u)
+		}
+	}
+	var out []string
+	for _, u := range uris {
+		_, own := u.Query("pin-source")
+		for _, s := range cfg.secrets {
+			own = own || covers(s.uri, u)
+		}
+		if t := tokenOf(u); t != "" && !own && !slices.Contains(out, t) {
+			out = append(out, t)
+		}
+	}
+	return out, nil
+}
+
+// tokenOf is the part of a URI that names the device, "" for files.
+func tokenOf(u signer.URI) string {
+	if u.Scheme != "pkcs11" && u.Scheme != "piv" {
+		return ""
+	}
+	s := u.Scheme + ":"
+	for _, name := range []string{"token", "serial", "reader"} {
+		if v, ok := u.Attr(name); ok {
+			return s + name + "=" + v
+		}
+	}
+	return u.String()
+}

@@ -1,0 +1,28 @@
+// Fleet-hsm runs an update repository for Fleet's agents: the commands of `fleetctl
+// updates`, with every key in the place it deserves (YubiKey, HSM or encrypted file).
+//
+// The tree: one command, one file (init.go, add.go, ...). A command reads its flags,
+// asks package repo for a change, has it signed (signing.go, keys.go) and hands it
+// back to repo. ui.go asks people, secrets.go finds PINs and passphrases, hints.go
+// turns every error into an exit code and a way out, backends.go lists the kinds of
+// key. Nothing else exits the process or talks to people.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	a := newApp(os.Stdout, os.Stderr)
+	defer a.close()
+	cmd := a.command()
+	cmd.SetArgs(args)
+	return a.exit(ctx, cmd.ExecuteContext(ctx))
+}

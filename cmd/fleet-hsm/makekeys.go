@@ -1,0 +1,286 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+func cutPair(s string) (name, value string, ok bool) {
+	name, value, ok = strings.Cut(s, "=")
+	return name, value, ok && name != "" && value != ""
+}
+
+func parseAlgorithm(s string) (signer.Algorithm, error) {
+	if s == "" || slices.Contains(signer.Algorithms(), signer.Algorithm(s)) {
+		return signer.Algorithm(s), nil
+	}
+	return "", usagef("--algorithm %q is none of p256, ed25519, rsa2048, rsa3072, rsa4096", s)
+}
+
+type makeOptions struct {
+	generate  bool
+	algorithm signer.Algorithm
+	// imported accepts root keys that were not born on their token.
+	imported bool
+}
+
+// makeKeys opens, or makes, the keys that a plan names, and gives their public parts
+// by role. A role without URIs gets a new key in keys/<role>.json. Places on tokens
+// and in other files are remembered in the configuration.
+func (w *work) makeKeys(ctx context.Context, plan map[string][]signer.URI, o makeOptions) (map[string][]repo.Key, error) {
+	keys := map[string][]repo.Key{}
+	var places []place
+	for _, role := range repo.Roles() {
+		uris, planned := plan[role]
+		if !planned {
+			continue
+		}
+		if len(uris) == 0 {
+			made, err := w.makeFileKeys(ctx, role, 1, o.algorithm)
+			if err != nil {
+				return nil, err
+			}
+			keys[role] = made
+			continue
+		}
+		for _, u := range uris {
+			k, at, err := w.resolve(ctx, role, u, o)
+			if err != nil {
+				return nil, err
+			}
+			if slices.ContainsFunc(keys[role], func(other repo.Key) bool { return other.Fingerprint() == k.Fingerprint() }) {
+				return nil, usagef("--%s-key %s is the same key as another one given for the role", role, u)
+			}
+			keys[role] = append(keys[role], k)
+			if at.String() != roleFile(role).String() {
+				places = append(places, place{keyID: k.ID, uri: withQuery(at, u)})
+			}
+		}
+	}
+	return keys, w.rememberPlaces(places)
+}
+
+func (w *work) rememberPlaces(places []place) error {
+	if err := w.cfg.remember(places); err != nil {
+		return err
+	}
+	for _, p := range places {
+		u, err := signer.Parse(p.uri)
+		if err != nil {
+			return err
+		}
+		w.cfg.places[p.keyID] = u
+	}
+	return nil
+}
+
+// withQuery keeps what the person's URI says of the module and of the PIN's source;
+// neither is a secret.
+func withQuery(full, typed signer.URI) string {
+	s, sep := full.String(), "?"
+	for _, name := range []string{"module-path", "module-name", "pin-source"} {
+		if v, ok := typed.Query(name); ok {
+			s += sep + name + "=" + escapeQuery(v)
+			sep = "&"
+		}
+	}
+	return s
+}
+
+func escapeQuery(v string) string {
+	return strings.NewReplacer("%", "%25", "&", "%26", "#", "%23", " ", "%20").Replace(v)
+}
+
+// makeFileKeys makes new keys in keys/<role>.json.
+func (w *work) makeFileKeys(ctx context.Context, role string, n int, alg signer.Algorithm) ([]repo.Key, error) {
+	g, err := w.keys.files.Generate(ctx, signer.Ref{URI: roleFile(role), Roles: []string{role}},
+		signer.GenerateOptions{Algorithm: alg, Count: n}, w.a.askUI())
+	if err != nil {
+		return nil, err
+	}
+	var keys []repo.Key
+	for _, pub := range g.Public {
+		k, err := repo.NewKey(pub)
+		if err != nil {
+			return nil, err
+		}
+		w.a.note("Generated %s key with ID: %s", role, k.ID)
+		keys = append(keys, k)
+	}
+	return keys, nil
+}
+
+// resolve gives the public part of the key that a URI names, and its full URI; with
+// generate it is made if it is absent.
+func (w *work) resolve(ctx context.Context, role string, u signer.URI, o makeOptions) (repo.Key, signer.URI, error) {
+	if u.Scheme == "pub" {
+		k, err := w.readPub(u)
+		return k.key, k.at, err
+	}
+	ref := signer.Ref{URI: u, Roles: []string{role}}
+	pub, at, err := w.publicOf(ctx, ref)
+	if o.generate && errors.Is(err, signer.ErrKeyNotFound) {
+		pub, at, err = w.generate(ctx, role, ref, o)
+	}
+	if err != nil {
+		return repo.Key{}, signer.URI{}, err
+	}
+	if role == repo.RoleRoot && !o.imported {
+		if err := w.refuseImported(ctx, signer.Ref{URI: at, Pinned: pub, Roles: ref.Roles}); err != nil {
+			return repo.Key{}, signer.URI{}, err
+		}
+	}
+	k, err := repo.NewKey(pub)
+	return k, at, err
+}
+
+func (w *work) publicOf(ctx context.Context, ref signer.Ref) (crypto.PublicKey, signer.URI, error) {
+	s, err := w.keys.backends.Open(ctx, ref, w.a.askUI())
+	if err != nil {
+		return nil, signer.URI{}, err
+	}
+	defer func() { _ = s.Close() }()
+	if u, ok := s.(signer.Unlocker); ok && s.Public() == nil {
+		if err := u.Unlock(ctx); err != nil {
+			return nil, signer.URI{}, err
+		}
+	}
+	if s.Public() == nil {
+		return nil, signer.URI{}, &signer.KeyError{Op: "reading the public part of", URI: ref.URI, Err: signer.ErrKeyNotFound}
+	}
+	return s.Public(), s.URI(), nil
+}
+
+func (w *work) generate(ctx context.Context, role string, ref signer.Ref, o makeOptions) (crypto.PublicKey, signer.URI, error) {
+	be, err := w.keys.backends.For(ref.URI)
+	if err != nil {
+		return nil, signer.URI{}, err
+	}
+	g, ok := be.(signer.Generator)
+	if !ok {
+		return nil, signer.URI{}, &signer.UnsupportedError{What: "making keys of the kind " + ref.URI.Scheme + ":", Why: "this build cannot"}
+	}
+	made, err := g.Generate(ctx, ref, signer.GenerateOptions{Algorithm: o.algorithm, KeyID: keyIDOf}, w.a.askUI())
+	if err != nil {
+		return nil, signer.URI{}, err
+	}
+	if err := w.a.keepAttestation(made); err != nil {
+		return nil, signer.URI{}, err
+	}
+	for _, s := range made.Warnings {
+		w.a.warn("%s: %s", made.URI, s)
+	}
+	w.a.note("Generated %s key with ID: %s (%s)", role, keyIDOf(made.Public[0]), made.URI)
+	return made.Public[0], made.URI, nil
+}
+
+// keyIDOf is what root would call a public key, "" for a key that agents refuse.
+func keyIDOf(pub crypto.PublicKey) string {
+	k, err := repo.NewKey(pub)
+	if err != nil {
+		return ""
+	}
+	return k.ID
+}
+
+// importedError: a root key that may exist elsewhere too.
+type importedError struct {
+	uri signer.URI
+	why string
+}
+
+func (e *importedError) Error() string {
+	return fmt.Sprintf("key %q %s, so it may exist elsewhere too; root is not given to it", e.uri, e.why)
+}
+
+// refuseImported asks the device where a root key comes from. Files and devices that
+// do not tell are taken as they are.
+func (w *work) refuseImported(ctx context.Context, ref signer.Ref) error {
+	be, err := w.keys.backends.For(ref.URI)
+	if err != nil {
+		return err
+	}
+	d, ok := be.(signer.Describer)
+	if !ok {
+		return nil
+	}
+	info, err := d.Describe(ctx, ref, w.a.askUI())
+	if err != nil {
+		return err
+	}
+	if why := doubtful(info); why != "" {
+		return &importedError{uri: ref.URI, why: why}
+	}
+	return nil
+}
+
+// doubtful says why a token key may exist elsewhere, "" if nothing speaks for it. A
+// token that says nothing of LOCAL is believed (NSS says 0 of keys made there, but
+// then NEVER_EXTRACTABLE tells).
+func doubtful(info signer.KeyInfo) string {
+	is := func(b *bool) bool { return b != nil && *b }
+	not := func(b *bool) bool { return b != nil && !*b }
+	switch {
+	case info.Origin == "imported":
+		return "was imported into the card"
+	case is(info.Extractable):
+		return "can be taken out of its token"
+	case not(info.Local) && not(info.NeverExtractable):
+		return "was imported into its token, as the token reports"
+	case not(info.NeverExtractable):
+		return "could be taken out of its token once, as the token reports"
+	}
+	return ""
+}
+
+// pubFile is what key export writes: the public part of a key that is elsewhere.
+type pubFile struct {
+	Schema      int    `json:"schema"`
+	KeyID       string `json:"keyid"`
+	Public      string `json:"public"` // PEM SubjectPublicKeyInfo
+	URI         string `json:"uri,omitempty"`
+	Attestation string `json:"attestation,omitempty"` // PEM chain
+}
+
+type pubKey struct {
+	key repo.Key
+	at  signer.URI
+}
+
+func (w *work) readPub(u signer.URI) (pubKey, error) {
+	file := u.Opaque
+	data, err := readBounded(file, maxConfig)
+	if err != nil {
+		return pubKey{}, usage(fmt.Errorf("%q: %w", file, err))
+	}
+	var f pubFile
+	if err := json.Unmarshal(data, &f); err != nil || f.Schema != 1 {
+		return pubKey{}, usagef(`%q is not what "fleet-hsm key export" writes`, file)
+	}
+	pub, err := parsePublicPEM(f.Public)
+	if err != nil {
+		return pubKey{}, usage(fmt.Errorf("%q: %w", file, err))
+	}
+	k, err := repo.NewKey(pub)
+	if err != nil {
+		return pubKey{}, err
+	}
+	if f.KeyID != k.ID {
+		return pubKey{}, usagef("%q: the key ID in it is not that of its key", file)
+	}
+	at := u
+	if f.URI != "" {
+		if at, err = signer.Parse(f.URI); err != nil {
+			return pubKey{}, err
+		}
+	}
+	return pubKey{k, at}, nil
+}

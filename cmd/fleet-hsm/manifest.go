@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// manifest is a whole release: every target gets the version and every channel.
+//
+//	version: 1.2.3
+//	channels: ["1", "1.2", stable]
+//	targets:
+//	  - {name: orbit, platform: linux, file: build/orbit-linux}
+//
+// Files are relative to the manifest. Unknown and repeated fields are errors.
+type manifest struct {
+	Version  string           `yaml:"version"`
+	Channels []string         `yaml:"channels"`
+	Targets  []manifestTarget `yaml:"targets"`
+}
+
+type manifestTarget struct {
+	Name     string `yaml:"name"`
+	Platform string `yaml:"platform"`
+	File     string `yaml:"file"`
+}
+
+func readManifest(file string) ([]repo.Item, error) {
+	data, err := readBounded(file, maxConfig)
+	if err != nil {
+		return nil, usage(fmt.Errorf("manifest %q: %w", file, err))
+	}
+	items, err := parseManifest(data, filepath.Dir(file))
+	if err != nil {
+		return nil, usage(fmt.Errorf("manifest %q: %w", file, err))
+	}
+	return items, nil
+}
+
+func parseManifest(data []byte, dir string) ([]repo.Item, error) {
+	var m manifest
+	if err := strictYAML(data, &m); err != nil {
+		return nil, err
+	}
+	if m.Version == "" {
+		return nil, fmt.Errorf("version is missing")
+	}
+	if len(m.Targets) == 0 {
+		return nil, fmt.Errorf("targets is missing or empty")
+	}
+	var items []repo.Item
+	seen := map[string]bool{}
+	for i, t := range m.Targets {
+		for _, f := range []struct{ field, value string }{{"name", t.Name}, {"platform", t.Platform}, {"file", t.File}} {
+			if f.value == "" {
+				return nil, fmt.Errorf("targets[%d]: %s is missing", i, f.field)
+			}
+		}
+		if seen[t.Name+"\x00"+t.Platform] {
+			return nil, fmt.Errorf("targets[%d]: %s for %s is listed twice", i, t.Name, t.Platform)
+		}
+		seen[t.Name+"\x00"+t.Platform] = true
+		path := t.File
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		items = append(items, repo.Item{Name: t.Name, Platform: t.Platform, Version: m.Version, Channels: m.Channels, File: path})
+	}
+	return items, nil
+}

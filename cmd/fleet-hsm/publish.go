@@ -1,0 +1,282 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// work is what one command does to a repository: it holds the lock, what is
+// published and the staged change.
+type work struct {
+	a    *app
+	r    *repo.Repo
+	lock *repo.Lock
+	keys *keychain
+	cfg  *config
+	// p is nil in init.
+	p      *repo.Published
+	staged *repo.Change // nil if nothing is staged
+}
+
+// begin takes the lock and says what an earlier, interrupted command left.
+func (a *app) begin(ctx context.Context, name string) (*work, error) {
+	if err := a.checkPath(); err != nil {
+		return nil, err
+	}
+	cfg, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	keys, err := a.keychain()
+	if err != nil {
+		return nil, err
+	}
+	w := &work{a: a, r: a.repo(), keys: keys, cfg: cfg}
+	if w.lock, err = w.r.Lock(ctx, name, a.lockTimeoutValue()); err != nil {
+		return nil, err
+	}
+	for _, s := range w.lock.Recovered {
+		a.note("%s", s)
+	}
+	left, err := w.r.FleetctlLeftovers()
+	if err != nil {
+		w.end()
+		return nil, err
+	}
+	a.nameLeftovers(left)
+	return w, nil
+}
+
+func (a *app) nameLeftovers(left []string) {
+	if len(left) == 0 {
+		return
+	}
+	shown := left
+	more := ""
+	if len(left) > 3 {
+		shown, more = left[:3], fmt.Sprintf(" and %d more", len(left)-3)
+	}
+	a.warn(`fleetctl left %s%s behind when it failed; nothing of it is used or published, "fleet-hsm discard" clears it`, strings.Join(shown, ", "), more)
+}
+
+// open is begin for commands that change what is published: it also loads and
+// verifies everything, and the staged change.
+func (a *app) open(ctx context.Context, name string) (*work, error) {
+	w, err := a.begin(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.load(); err != nil {
+		w.end()
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *work) load() error {
+	p, err := w.r.Load()
+	if errors.Is(err, repo.ErrNoRepository) {
+		// init may be waiting for its second key.
+		staged, serr := w.r.Staged(nil)
+		if serr != nil {
+			return err
+		}
+		w.staged = staged
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	w.p = p
+	for _, s := range p.Warnings {
+		w.a.warn("%s", s)
+	}
+	w.staged, err = w.r.Staged(p)
+	if errors.Is(err, repo.ErrNothingStaged) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, s := range w.staged.Warnings {
+		w.a.warn("%s", s)
+	}
+	return nil
+}
+
+// needPublished refuses while init still waits for signatures.
+func (w *work) needPublished() error {
+	if w.p == nil {
+		return &repo.RefusedError{Kind: repo.ChangeWaits, Text: "the new repository is staged and not published yet"}
+	}
+	return nil
+}
+
+// extending tells the person that the command adds to a change that waits.
+func (w *work) extending() {
+	if w.staged != nil {
+		w.a.note("adding to the staged change (%s)", strings.Join(w.staged.Intents, "; "))
+	}
+}
+
+// end clears content that no change uses (a copy that failed, a disk that is full)
+// and lets others in.
+func (w *work) end() {
+	if err := w.r.DropContent(); err != nil {
+		w.a.warn("clearing pending/content: %v", err)
+	}
+	w.lock.Unlock()
+}
+
+func (w *work) stageOptions(allowShorter bool) repo.StageOptions {
+	return repo.StageOptions{Expiries: w.cfg.expiries, AllowShorter: allowShorter}
+}
+
+// publishOptions are what commands that publish differ in.
+type publishOptions struct {
+	allowShorter     bool
+	withoutTimestamp bool
+	// noSign: root and targets are not signed here (commit).
+	noSign bool
+	// confirmed: the person has seen the card.
+	confirmed bool
+}
+
+// published is what a command that published says with --json.
+type published struct {
+	Schema   int              `json:"schema"`
+	Command  string           `json:"command"`
+	Versions map[string]int64 `json:"published"`
+	Notes    []string         `json:"notes,omitempty"`
+}
+
+// publish has a change signed and commits it. If signatures are missing, or a key
+// cannot be used, the change stays staged and is named. Ctrl-C before anybody's
+// device has signed leaves nothing.
+func (w *work) publish(ctx context.Context, c *repo.Change, opts publishOptions) (map[string]int64, error) {
+	keep := func() error { return w.r.Save(c) }
+	rel, err := w.signAll(ctx, c, opts, keep)
+	if err != nil {
+		return nil, w.leave(ctx, c, err)
+	}
+	if err := w.r.Commit(rel); err != nil {
+		return nil, fmt.Errorf("nothing was published: %w", err)
+	}
+	w.nameVersions(rel.Versions())
+	return rel.Versions(), nil
+}
+
+func (w *work) signAll(ctx context.Context, c *repo.Change, opts publishOptions, keep func() error) (*repo.Release, error) {
+	if err := w.keys.checkPINSources(w.signingKeys(c)); err != nil {
+		return nil, err
+	}
+	if c.Doc(repo.RoleRoot) != nil && !opts.confirmed && !opts.noSign {
+		if err := w.confirmOwn(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	for _, d := range c.Docs() {
+		var err error
+		if opts.noSign {
+			err = w.keys.short(d)
+		} else {
+			err = w.keys.sign(ctx, d, keep)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	rel, err := w.r.Release(w.p, c, repo.ReleaseOptions{
+		Expiries: w.cfg.expiries, AllowShorter: opts.allowShorter, WithoutTimestamp: opts.withoutTimestamp,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rel, w.signRelease(ctx, rel)
+}
+
+// signingKeys gives the keys that may have to sign, by role.
+func (w *work) signingKeys(c *repo.Change) map[string][]repo.Key {
+	keys := map[string][]repo.Key{}
+	for _, role := range repo.Roles() {
+		keys[role] = c.Root().Keys(role)
+	}
+	if d := c.Doc(repo.RoleRoot); d != nil {
+		keys[repo.RoleRoot] = d.Missing()
+	} else {
+		delete(keys, repo.RoleRoot)
+	}
+	if d := c.Doc(repo.RoleTargets); d != nil {
+		keys[repo.RoleTargets] = d.Missing()
+	} else {
+		delete(keys, repo.RoleTargets)
+	}
+	return keys
+}
+
+func (w *work) signRelease(ctx context.Context, rel *repo.Release) error {
+	for {
+		d, err := rel.Next()
+		if err != nil || d == nil {
+			return err
+		}
+		if err := w.keys.sign(ctx, d, nil); err != nil {
+			return err
+		}
+	}
+}
+
+// confirmOwn shows the sign card of the command's own change and asks, on a
+// terminal; scripts go on, as with fleetctl.
+func (w *work) confirmOwn(ctx context.Context, c *repo.Change) error {
+	ui := w.a.askUI()
+	if w.a.yes || !ui.hasTerminal() {
+		return nil
+	}
+	card, err := w.r.Card(w.p, c, w.cfg.expiries)
+	if err != nil {
+		return err
+	}
+	w.a.showCard(w.a.stderr, card, w.keys)
+	return ui.confirm(ctx, "Sign this?")
+}
+
+// leave decides what becomes of a change that could not be published, and says so.
+func (w *work) leave(ctx context.Context, c *repo.Change, cause error) error {
+	if c.Fresh && (ctx.Err() != nil || errors.Is(cause, errNotConfirmed) || judge(cause).code == exitUsage) {
+		if err := w.r.DropContent(); err != nil {
+			return errors.Join(cause, err)
+		}
+		return cause
+	}
+	if err := w.r.Save(c); err != nil {
+		return errors.Join(cause, err)
+	}
+	for _, d := range c.Docs() {
+		for _, t := range d.Tallies() {
+			w.a.note("staged: %s v%d, %d of %d signatures", d.Role(), d.Version(), t.Have, t.Need)
+		}
+	}
+	w.a.note(`the change stays staged: "fleet-hsm review" shows it, "fleet-hsm discard" drops it`)
+	return cause
+}
+
+func (w *work) nameVersions(v map[string]int64) {
+	var parts []string
+	for _, role := range repo.Roles() {
+		if n, ok := v[role]; ok {
+			parts = append(parts, fmt.Sprintf("%s v%d", role, n))
+		}
+	}
+	w.a.note("published: %s", strings.Join(parts, ", "))
+}
+
+// report prints the result of a command that published.
+func (a *app) report(command string, versions map[string]int64) error {
+	return a.print(published{Schema: 1, Command: command, Versions: versions}, func(io.Writer) {})
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"errors"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+func (a *app) reviewCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "review",
+		Short: "Show in plain words what is staged and what a signature would mean",
+		Example: `  fleet-hsm review
+  fleet-hsm review --json`,
+		Args: cobra.NoArgs,
+		RunE: func(_ *cobra.Command, _ []string) error { return a.runReview() },
+	}
+}
+
+// cardResult is the sign card with --json.
+type cardResult struct {
+	Schema int `json:"schema"`
+	repo.Card
+}
+
+func (a *app) runReview() error {
+	w, err := a.look()
+	if err != nil {
+		return err
+	}
+	if w.staged == nil {
+		return repo.ErrNothingStaged
+	}
+	card, err := w.r.Card(w.p, w.staged, w.cfg.expiries)
+	if err != nil {
+		return err
+	}
+	return a.print(cardResult{Schema: 1, Card: card}, func(out io.Writer) { a.showCard(out, card, w.keys) })
+}
+
+// look loads what is published and staged for a command that only reads: no lock,
+// nothing written.
+func (a *app) look() (*work, error) {
+	if err := a.checkPath(); err != nil {
+		return nil, err
+	}
+	cfg, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	keys, err := a.keychain()
+	if err != nil {
+		return nil, err
+	}
+	w := &work{a: a, r: a.repo(), keys: keys, cfg: cfg}
+	interrupted, err := w.r.InterruptedCommit()
+	if err != nil {
+		return nil, err
+	}
+	if interrupted {
+		a.warn("a commit was interrupted; the next command that writes finishes it")
+	}
+	left, err := w.r.FleetctlLeftovers()
+	if err != nil {
+		return nil, err
+	}
+	a.nameLeftovers(left)
+	if err := w.load(); err != nil && !(interrupted && errors.Is(err, repo.ErrRefused)) {
+		return nil, err
+	}
+	return w, nil
+}

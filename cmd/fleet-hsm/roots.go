@@ -1,0 +1,28 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) rootsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "roots",
+		Short: "Print the published root.json, for fleetctl package --update-roots",
+		Example: `  fleet-hsm roots
+  fleetctl package --type deb --update-roots "$(fleet-hsm roots)" --update-url https://updates.example.com`,
+		Args: cobra.NoArgs,
+		RunE: func(_ *cobra.Command, _ []string) error {
+			if err := a.checkPath(); err != nil {
+				return err
+			}
+			data, err := a.repo().RootJSON()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(a.stdout, "%s\n", data)
+			return err
+		},
+	}
+}

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+type rotateOptions struct {
+	set, add, remove []string
+	threshold        int
+	generate         bool
+	imported         bool
+	algorithm        string
+	allowShorter     bool
+	stageOnly        bool
+	keys             roleKeyFlags
+}
+
+func (a *app) rotateCommand() *cobra.Command {
+	var o rotateOptions
+	cmd := &cobra.Command{
+		Use:   "rotate ROLE",
+		Short: "Change the keys or the threshold of a role",
+		Long: `rotate changes who may sign for root, targets, snapshot or timestamp. Without
+--key, --add, --remove or --threshold, and only if all keys of the role are in
+keys/ROLE.json, they are all replaced by new ones, as fleetctl does. The old keys go
+to keys/retired/. Adding a key needs root alone; other changes also need the keys of
+the roles whose metadata the new root no longer accepts.`,
+		Example: `  fleet-hsm rotate targets
+  fleet-hsm rotate root --add "piv:serial=333;slot=9c" --remove 5d0f12ab34cd56ef --threshold 2`,
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), roleArg),
+		ValidArgs: repo.Roles(),
+		RunE:      func(cmd *cobra.Command, args []string) error { return a.runRotate(cmd.Context(), args[0], o) },
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&o.set, "key", nil, "a key of the complete new set (URI; may be given more than once)")
+	f.StringArrayVar(&o.add, "add", nil, "a key to add (URI)")
+	f.StringArrayVar(&o.remove, "remove", nil, "a key to remove (key ID or its beginning)")
+	f.IntVar(&o.threshold, "threshold", 0, "how many keys must sign from now on")
+	f.BoolVar(&o.generate, "generate", false, "make the named token keys if they are absent")
+	f.BoolVar(&o.imported, "allow-imported", false, "accept a root key that was imported into its token or can be taken out of it")
+	f.StringVar(&o.algorithm, "algorithm", "", "kind of new keys (default: as the old ones in files, p256 on tokens)")
+	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
+	f.BoolVar(&o.stageOnly, "stage-only", false, "stage the change and sign nothing")
+	o.keys = addRoleKeyFlags(f, repo.Roles()...)
+	return cmd
+}
+
+func roleArg(_ *cobra.Command, args []string) error {
+	if !repo.IsRole(args[0]) {
+		return usagef("%q is no role; roles are %s", args[0], strings.Join(repo.Roles(), ", "))
+	}
+	return nil
+}
+
+func (a *app) runRotate(ctx context.Context, role string, o rotateOptions) error {
+	if len(o.set) > 0 && (len(o.add) > 0 || len(o.remove) > 0) {
+		return usagef("--key names the complete new set; --add and --remove do not go with it")
+	}
+	alg, err := parseAlgorithm(o.algorithm)
+	if err != nil {
+		return err
+	}
+	w, err := a.open(ctx, "rotate")
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	if err := w.needPublished(); err != nil {
+		return err
+	}
+	if err := w.keys.use(o.keys); err != nil {
+		return err
+	}
+	w.extending()
+	rot := repo.Rotation{Role: role, Remove: o.remove, Threshold: o.threshold}
+	made, err := w.newKeys(ctx, &rot, o, alg)
+	if err != nil {
+		return err
+	}
+	c, err := w.r.Rotate(w.p, w.staged, rot, w.stageOptions(o.allowShorter))
+	if err != nil {
+		return w.dropMade(role, made, err)
+	}
+	if o.stageOnly {
+		if err := w.r.Save(c); err != nil {
+			return err
+		}
+		a.note(`staged root v%d, unsigned; "fleet-hsm review" shows it, "fleet-hsm sign" signs it`, c.Root().Version())
+		return a.report("rotate", nil)
+	}
+	versions, err := w.publish(ctx, c, publishOptions{allowShorter: o.allowShorter})
+	if err != nil && c.Fresh {
+		return w.dropMade(role, made, err)
+	}
+	if err != nil {
+		return err
+	}
+	w.retire(role)
+	return a.report("rotate", versions)
+}
+
+// newKeys fills in the keys of the rotation and gives those that were made in
+// keys/ROLE.json.
+func (w *work) newKeys(ctx context.Context, rot *repo.Rotation, o rotateOptions, alg signer.Algorithm) ([]crypto.PublicKey, error) {
+	mo := makeOptions{generate: o.generate, algorithm: alg, imported: o.imported}
+	if len(o.set)+len(o.add)+len(o.remove) == 0 && o.threshold == 0 {
+		return w.replaceFileKeys(ctx, rot, alg)
+	}
+	var err error
+	if rot.Add, err = w.resolveAll(ctx, rot.Role, o.add, mo); err != nil {
+		return nil, err
+	}
+	if len(o.set) > 0 {
+		rot.Set, err = w.resolveAll(ctx, rot.Role, o.set, mo)
+	}
+	return nil, err
+}
+
+func (w *work) resolveAll(ctx context.Context, role string, list []string, mo makeOptions) ([]repo.Key, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	plan := map[string][]signer.URI{}
+	for _, s := range list {
+		u, err := signer.Parse(s)
+		if err != nil {
+			return nil, err
+		}
+		plan[role] = append(plan[role], u)
+	}
+	keys, err := w.makeKeys(ctx, plan, mo)
+	return keys[role], err
+}
+
+// replaceFileKeys is fleetctl's rotate: as many new keys as the threshold asks for,
+// of the kind of the old ones. They are saved before anything is staged.
+func (w *work) replaceFileKeys(ctx context.Context, rot *repo.Rotation, alg signer.Algorithm) ([]crypto.PublicKey, error) {
+	root := w.p.Root
+	if w.staged != nil {
+		root = w.staged.Root()
+	}
+	if err := w.allInFile(ctx, root, rot.Role); err != nil {
+		return nil, err
+	}
+	if alg == "" {
+		var err error
+		if alg, err = signer.AlgorithmOf(root.Keys(rot.Role)[0].Public); err != nil {
+			return nil, err
+		}
+	}
+	keys, err := w.makeFileKeys(ctx, rot.Role, root.Threshold(rot.Role), alg)
+	if err != nil {
+		return nil, err
+	}
+	rot.Set = keys
+	var made []crypto.PublicKey
+	for _, k := range keys {
+		made = append(made, k.Public)
+	}
+	return made, nil
+}
+
+// allInFile refuses unless every key of the role is in keys/ROLE.json.
+func (w *work) allInFile(ctx context.Context, root *repo.Root, role string) error {
+	elsewhere := func(k repo.Key) error {
+		return usagef("key %s of role %s is not in %s; name the complete new set with --key, or use --add and --remove",
+			k.ShortID(), role, w.a.within("keys", role+".json"))
+	}
+	for _, k := range root.Keys(role) {
+		if u, ok := w.cfg.places[k.ID]; ok && u.String() != roleFile(role).String() || !w.keys.files.Exists(roleFile(role)) {
+			return elsewhere(k)
+		}
+	}
+	infos, err := w.keys.files.Keys(ctx, signer.Ref{URI: roleFile(role), Roles: []string{role}}, w.a.askUI())
+	if err != nil {
+		return err
+	}
+	for _, k := range root.Keys(role) {
+		here := false
+		for _, info := range infos {
+			here = here || info.Public != nil && signer.SamePublic(info.Public, k.Public)
+		}
+		if !here {
+			return elsewhere(k)
+		}
+	}
+	return nil
+}
+
+// dropMade takes keys out of keys/ROLE.json again that were made for a change which
+// came to nothing.
+func (w *work) dropMade(role string, made []crypto.PublicKey, cause error) error {
+	if len(made) == 0 {
+		return cause
+	}
+	return errors.Join(cause, w.keys.files.Drop(roleFile(role), made))
+}
+
+// retire moves file keys that root no longer names to keys/retired/. It is the last
+// step and nothing depends on it: a key that stays is only listed as unused.
+func (w *work) retire(role string) {
+	p, err := w.r.Load()
+	if err != nil {
+		w.a.warn("old keys stay in keys/%s.json: %v", role, err)
+		return
+	}
+	var keep []crypto.PublicKey
+	for _, k := range p.Root.Keys(role) {
+		keep = append(keep, k.Public)
+	}
+	n, err := w.keys.files.Retire(roleFile(role), keep)
+	if err != nil {
+		w.a.warn("old keys stay in keys/%s.json: %v", role, err)
+	}
+	if n > 0 {
+		w.a.note("moved %d old %s key(s) to %s", n, role, w.a.within("keys", "retired"))
+	}
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// maxSecret bounds what a source may give, in bytes.
+const maxSecret = 4096
+
+// sourceError says which source could not be read. It never holds what was read.
+type sourceError struct {
+	Source string
+	Err    error
+}
+
+func (e *sourceError) Error() string { return fmt.Sprintf("secret source %q: %v", e.Source, e.Err) }
+func (e *sourceError) Unwrap() error { return e.Err }
+
+var errEmptySecret = errors.New("is empty")
+
+// checkSource refuses a SOURCE that could never be read.
+func checkSource(s string) error {
+	kind, rest, ok := strings.Cut(s, ":")
+	switch {
+	case !ok || rest == "":
+		return fmt.Errorf("secret source %q is none of file:PATH, fd:N, env:NAME, cmd:COMMAND", s)
+	case kind == "fd":
+		if n, err := strconv.Atoi(rest); err != nil || n < 0 || n > 1<<16 {
+			return fmt.Errorf("secret source %q: %q is no file descriptor", s, rest)
+		}
+	case kind != "file" && kind != "env" && kind != "cmd":
+		return fmt.Errorf("secret source %q is none of file:PATH, fd:N, env:NAME, cmd:COMMAND", s)
+	}
+	return nil
+}
+
+// readSource reads a secret. Exactly one trailing newline is cut; what is empty then
+// is an error, never an empty PIN.
+func readSource(ctx context.Context, s string) ([]byte, error) {
+	b, err := rawSource(ctx, s)
+	if err == nil {
+		b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
+		switch {
+		case len(b) == 0:
+			err = errEmptySecret
+		case len(b) > maxSecret:
+			err = fmt.Errorf("gives more than %d bytes", maxSecret)
+		case bytes.ContainsRune(b, '\n'):
+			err = errors.New("gives more than one line")
+		}
+	}
+	if err != nil {
+		return nil, &sourceError{Source: s, Err: err}
+	}
+	return b, nil
+}
+
+func rawSource(ctx context.Context, s string) ([]byte, error) {
+	kind, rest, _ := strings.Cut(s, ":")
+	switch kind {
+	case "file":
+		f, err := os.Open(rest)
+		if err != nil {
+			return nil, err
+		}
+		return readAndClose(f)
+	case "fd":
+		n, err := strconv.Atoi(rest)
+		if err != nil {
+			return nil, err
+		}
+		f := os.NewFile(uintptr(n), s)
+		if f == nil {
+			return nil, errors.New("is not open")
+		}
+		return readAndClose(f)
+	case "env":
+		v, ok := os.LookupEnv(rest)
+		if !ok {
+			return nil, errors.New("is not set")
+		}
+		return []byte(v), nil
+	case "cmd":
+		return runSource(ctx, rest)
+	}
+	return nil, checkSource(s)
+}
+
+func readAndClose(f *os.File) ([]byte, error) {
+	defer func() { _ = f.Close() }()
+	return io.ReadAll(io.LimitReader(f, maxSecret+2))
+}
+
+// runSource runs a command with the shell, as a password manager's command line is
+// usually written. Other secrets in our environment are not handed to it.
+func runSource(ctx context.Context, command string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
+	cmd.Env = childEnv(os.Environ())
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			// ExitError.Stderr could hold anything; only the status is repeated.
+			return nil, fmt.Errorf("exit status %d", exit.ExitCode())
+		}
+		return nil, err
+	}
+	return out, nil
+}
+
+// childEnv drops the variables that hold our secrets.
+func childEnv(env []string) []string {
+	var out []string
+	for _, kv := range env {
+		name, _, _ := strings.Cut(kv, "=")
+		ours := strings.HasPrefix(name, "FLEET_") || strings.HasPrefix(name, "TUF_")
+		if ours && (strings.HasSuffix(name, "_PASSPHRASE") || strings.HasSuffix(name, "_PIN")) {
+			continue
+		}
+		out = append(out, kv)
+	}
+	return out
+}
+
+// sourcesFor lists where a secret may come from, in order. Each is a SOURCE.
+func (u *ui) sourcesFor(r signer.SecretRequest) ([]string, error) {
+	switch r.Kind {
+	case signer.PIN:
+		return u.pinSources(r)
+	case signer.Passphrase:
+		return append(fromURI(r.URI), envSources(r.Roles, "FLEET_%s_PASSPHRASE", "TUF_%s_PASSPHRASE")...), nil
+	case signer.NewPassphrase:
+		if u.changing {
+			return envSources(r.Roles, "FLEET_NEW_%s_PASSPHRASE", "TUF_NEW_%s_PASSPHRASE"), nil
+		}
+		return append(fromURI(r.URI), envSources(r.Roles, "FLEET_%s_PASSPHRASE", "TUF_NEW_%s_PASSPHRASE", "TUF_%s_PASSPHRASE")...), nil
+	case signer.NewPIN:
+		return flagSource(u.newPIN), nil
+	case signer.NewPUK:
+		return flagSource(u.newPUK), nil
+	case signer.SOPIN, signer.NewSOPIN:
+		return flagSource(u.soPIN), nil
+	}
+	return nil, nil
+}
+
+func (u *ui) pinSources(r signer.SecretRequest) ([]string, error) {
+	list := fromURI(r.URI)
+	cfg, err := u.a.config()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range cfg.secrets {
+		if covers(s.uri, r.URI) {
+			list = append(list, s.source)
+		}
+	}
+	return append(append(list, flagSource(u.a.pinSource)...), envSources(r.Roles, "FLEET_%s_PIN")...), nil
+}
+
+// covers reports whether every attribute of general stands in special with the same
+// value.
+func covers(general, special signer.URI) bool {
+	if general.Scheme != special.Scheme || general.Opaque != special.Opaque {
+		return false
+	}
+	for _, name := range []string{"token", "serial", "manufacturer", "model", "reader", "slot", "id", "object"} {
+		if want, ok := general.Attr(name); ok {
+			if have, ok := special.Attr(name); !ok || have != want {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// fromURI gives the URI's pin-source; a bare path is a file, as RFC 7512 has it.
+func fromURI(u signer.URI) []string {
+	src, ok := u.Query("pin-source")
+	if !ok {
+		return nil
+	}
+	if checkSource(src) != nil {
+		src = "file:" + src
+	}
+	return []string{strings.Replace(src, "file:///", "file:/", 1)}
+}
+
+func flagSource(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+// envSources gives the variables of the roles that are set, one role after the other.
+func envSources(roles []string, names ...string) []string {
+	var out []string
+	for _, role := range roles {
+		for _, pattern := range names {
+			name := fmt.Sprintf(pattern, strings.ToUpper(role))
+			if v, ok := os.LookupEnv(name); ok && v != "" {
+				out = append(out, "env:"+name)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+type timestampOptions struct {
+	within       duration
+	allowShorter bool
+	expires      []string
+	keys         roleKeyFlags
+}
+
+func (a *app) timestampCommand() *cobra.Command {
+	var o timestampOptions
+	cmd := &cobra.Command{
+		Use:   "timestamp",
+		Short: "Sign a new timestamp over what is published",
+		Long: `timestamp needs the timestamp key and the published metadata files, nothing else:
+no other key, no target file. A staged change goes on waiting.`,
+		Example: `  fleet-hsm timestamp
+  fleet-hsm timestamp --within 7d   # only if it expires within 7 days`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runTimestamp(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	f.Var(&o.within, "within", "do nothing unless the timestamp expires within this time")
+	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
+	f.StringArrayVar(&o.expires, "expires", nil, "validity, as timestamp=DURATION")
+	o.keys = addRoleKeyFlags(f, repo.RoleTimestamp)
+	return cmd
+}
+
+func (a *app) runTimestamp(ctx context.Context, o timestampOptions) error {
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	if err := cfg.override(o.expires); err != nil {
+		return err
+	}
+	w, err := a.begin(ctx, "timestamp")
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	if err := w.keys.use(o.keys); err != nil {
+		return err
+	}
+	rel, err := w.r.Timestamp(repo.ReleaseOptions{Expiries: cfg.expiries, AllowShorter: o.allowShorter})
+	if err != nil {
+		return err
+	}
+	w.p = rel.Published()
+	if left := w.p.Timestamp.Expires().Sub(w.r.Now()); o.within != 0 && left > time.Duration(o.within) && !w.p.AwaitsTimestamp() {
+		a.note("timestamp v%d is good for %s; nothing to do", w.p.Timestamp.Version(), daysUntil(w.p.Timestamp.Expires()))
+		return a.print(timestampResult{Schema: 1, Command: "timestamp"}, func(io.Writer) {})
+	}
+	if err := w.keys.checkPINSources(map[string][]repo.Key{repo.RoleTimestamp: w.p.Root.Keys(repo.RoleTimestamp)}); err != nil {
+		return err
+	}
+	if err := w.signRelease(ctx, rel); err != nil {
+		return deviceFirst(err)
+	}
+	if err := w.r.Commit(rel); err != nil {
+		return err
+	}
+	a.note("published: timestamp v%d", rel.Versions()[repo.RoleTimestamp])
+	return a.report("timestamp", rel.Versions())
+}
+
+// timestampResult is what timestamp says with --json when it had nothing to do.
+type timestampResult struct {
+	Schema  int    `json:"schema"`
+	Command string `json:"command"`
+}
+
+// deviceFirst makes an absent token the trouble itself: nothing waits staged here
+// that another machine could sign.
+func deviceFirst(err error) error {
+	var absent *absentError
+	if errors.As(err, &absent) {
+		return absent.device
+	}
+	var short *shortError
+	if errors.As(err, &short) {
+		return &noKeyError{short}
+	}
+	return err
+}
+
+// noKeyError: the one key that a command needs is not on this machine.
+type noKeyError struct{ short *shortError }
+
+func (e *noKeyError) Error() string { return e.short.Error() }
+
+// Is makes it a missing token: exit 5.
+func (e *noKeyError) Is(target error) bool { return target == signer.ErrNoToken }

@@ -1,0 +1,327 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tty"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// ui asks the person at the terminal; it implements signer.UI. One question is on
+// the screen at a time, and while a secret is typed nothing else is written there.
+type ui struct {
+	a *app
+	// sources of `token setup` and friends
+	newPIN, newPUK, soPIN string
+	// changing: a new passphrase is for a file that has one already.
+	changing bool
+
+	mu     sync.Mutex // held while somebody is asked
+	term   *tty.Terminal
+	noTerm bool
+	// offered says which device a source was offered to: never to a second one.
+	offered map[string]string
+}
+
+func (a *app) askUI() *ui {
+	if a.ui == nil {
+		a.ui = &ui{a: a, offered: map[string]string{}}
+	}
+	return a.ui
+}
+
+func (u *ui) close() {
+	if u.term != nil {
+		_ = u.term.Close()
+	}
+}
+
+// terminal opens the terminal once; signer.ErrNoTerminal without one or with
+// --no-input.
+func (u *ui) terminal() (*tty.Terminal, error) {
+	if u.a.noInput || u.noTerm {
+		return nil, signer.ErrNoTerminal
+	}
+	if u.term == nil {
+		t, err := tty.Open()
+		if err != nil {
+			u.noTerm = true
+			return nil, signer.ErrNoTerminal
+		}
+		u.term = t
+	}
+	return u.term, nil
+}
+
+func (u *ui) hasTerminal() bool {
+	_, err := u.terminal()
+	return err == nil
+}
+
+// Secret implements signer.UI.
+func (u *ui) Secret(ctx context.Context, r signer.SecretRequest) (signer.Secret, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	sources, err := u.sourcesFor(r)
+	if err != nil {
+		return signer.Secret{}, err
+	}
+	if len(sources) > 0 {
+		return u.fromSource(ctx, r, sources[0])
+	}
+	t, err := u.terminal()
+	if err != nil {
+		return signer.Secret{}, &signer.NoSecretError{Kind: r.Kind, Device: r.Device, Tried: u.wouldTry(r), Err: err}
+	}
+	return u.typed(ctx, t, r)
+}
+
+// fromSource reads the first source that is there. A source that cannot be read is
+// an error: falling through to the next could offer a device a secret that was not
+// meant for it.
+func (u *ui) fromSource(ctx context.Context, r signer.SecretRequest, source string) (signer.Secret, error) {
+	if r.TriesLeft == 1 {
+		return signer.Secret{}, fmt.Errorf("%s: %w", r.Device, signer.ErrLastTry)
+	}
+	device := r.Device
+	if r.Kind == signer.Passphrase || r.Kind == signer.NewPassphrase {
+		// One source serves all files of its role.
+		device = strings.Join(r.Roles, " ")
+	}
+	key := string(r.Kind) + " " + source
+	if other, used := u.offered[key]; used && other != device {
+		return signer.Secret{}, &signer.NoSecretError{Kind: r.Kind, Device: r.Device,
+			Err: fmt.Errorf("%s was offered to %s already and is not tried on a second device", source, other)}
+	}
+	u.offered[key] = device
+	b, err := readSource(ctx, source)
+	if err == nil {
+		err = checkLength(r, b)
+	}
+	if err != nil {
+		return signer.Secret{}, &signer.NoSecretError{Kind: r.Kind, Device: r.Device, Tried: []string{source}, Err: err}
+	}
+	return signer.NewSecret(b), nil
+}
+
+func checkLength(r signer.SecretRequest, b []byte) error {
+	switch {
+	case len(b) == 0:
+		return errEmptySecret
+	case r.Min > 0 && len(b) < r.Min:
+		return fmt.Errorf("is shorter than the %d characters that the device takes", r.Min)
+	case r.Max > 0 && len(b) > r.Max:
+		return fmt.Errorf("is longer than the %d characters that the device takes", r.Max)
+	}
+	return nil
+}
+
+// wouldTry names the sources that would have been used, for the hint.
+func (u *ui) wouldTry(r signer.SecretRequest) []string {
+	var out []string
+	for _, role := range r.Roles {
+		switch r.Kind {
+		case signer.Passphrase, signer.NewPassphrase:
+			out = append(out, fmt.Sprintf("$FLEET_%s_PASSPHRASE", strings.ToUpper(role)))
+		case signer.PIN:
+			out = append(out, fmt.Sprintf("$FLEET_%s_PIN", strings.ToUpper(role)), "--pin-source")
+		}
+	}
+	switch r.Kind {
+	case signer.NewPIN:
+		out = append(out, "--new-pin-source")
+	case signer.NewPUK:
+		out = append(out, "--new-puk-source")
+	case signer.SOPIN, signer.NewSOPIN:
+		out = append(out, "--so-pin-source")
+	}
+	return out
+}
+
+// typed asks at the terminal: twice for something new, with a typed yes before a
+// device's last try.
+func (u *ui) typed(ctx context.Context, t *tty.Terminal, r signer.SecretRequest) (signer.Secret, error) {
+	if r.TriesLeft == 1 {
+		if err := u.lastTry(ctx, t, r); err != nil {
+			return signer.Secret{}, err
+		}
+	}
+	for {
+		b, err := t.Secret(ctx, promptFor(r))
+		if err != nil {
+			return signer.Secret{}, asked(err)
+		}
+		if err := checkLength(r, b); err != nil {
+			_, _ = fmt.Fprintf(t, "What was typed %v; it was not tried.\n", err)
+			continue
+		}
+		if !isNew(r.Kind) {
+			return signer.NewSecret(b), nil
+		}
+		again, err := t.Secret(ctx, "The same again: ")
+		if err != nil {
+			return signer.Secret{}, asked(err)
+		}
+		if string(again) == string(b) {
+			return signer.NewSecret(b), nil
+		}
+		_, _ = fmt.Fprintln(t, "The two are not the same. Once more.")
+	}
+}
+
+func asked(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", signer.ErrNoTerminal, err)
+}
+
+func isNew(k signer.SecretKind) bool {
+	switch k {
+	case signer.NewPassphrase, signer.NewPIN, signer.NewPUK, signer.NewSOPIN:
+		return true
+	}
+	return false
+}
+
+func (u *ui) lastTry(ctx context.Context, t *tty.Terminal, r signer.SecretRequest) error {
+	answer, err := t.Line(ctx, fmt.Sprintf("%s has ONE try left: a wrong %s blocks it. Type yes to go on: ", r.Device, kindName(r.Kind)))
+	if err != nil {
+		return asked(err)
+	}
+	if answer != "yes" {
+		return fmt.Errorf("%s: %w", r.Device, signer.ErrLastTry)
+	}
+	return nil
+}
+
+func kindName(k signer.SecretKind) string {
+	switch k {
+	case signer.Passphrase, signer.NewPassphrase:
+		return "passphrase"
+	case signer.PIN, signer.NewPIN:
+		return "PIN"
+	case signer.PUK, signer.NewPUK:
+		return "PUK"
+	}
+	return "SO PIN"
+}
+
+// promptFor is what stands before the cursor: what, of which device, for which role,
+// with how many tries left.
+func promptFor(r signer.SecretRequest) string {
+	what := kindName(r.Kind)
+	if isNew(r.Kind) {
+		what = "New " + what
+	}
+	s := fmt.Sprintf("%s of %s", what, r.Device)
+	if len(r.Roles) > 0 {
+		s += fmt.Sprintf(" (role %s)", strings.Join(r.Roles, ", "))
+	}
+	switch {
+	case r.TriesLeft == 1:
+		s += ", 1 try left"
+	case r.TriesLeft > 1:
+		s += fmt.Sprintf(", %d tries left", r.TriesLeft)
+	case r.CountLow:
+		s += ", a wrong one was entered before"
+	}
+	if r.Note != "" {
+		s += ". " + r.Note
+	}
+	return s + ": "
+}
+
+// touchAfter and touchAgain are when a person is reminded: not at once, since most
+// keys need no touch and answer before.
+const (
+	touchAfter = 200 * time.Millisecond
+	touchAgain = 5 * time.Second
+)
+
+// Touch implements signer.UI.
+func (u *ui) Touch(ctx context.Context, r signer.TouchRequest) func() {
+	over := make(chan struct{})
+	go u.remind(ctx, r, over)
+	var once sync.Once
+	return func() { once.Do(func() { close(over) }) }
+}
+
+func (u *ui) remind(ctx context.Context, r signer.TouchRequest, over <-chan struct{}) {
+	wait := touchAfter
+	for _, text := range []string{"Touch %s now%s.", "Still waiting: touch %s%s; its light is blinking."} {
+		select {
+		case <-over:
+			return
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		u.mu.Lock() // not while a PIN is typed
+		u.a.say(text, r.Device, forRoles(r.Roles))
+		u.mu.Unlock()
+		wait = touchAgain - touchAfter
+	}
+}
+
+func forRoles(roles []string) string {
+	if len(roles) == 0 {
+		return ""
+	}
+	return " (role " + strings.Join(roles, ", ") + ")"
+}
+
+// Insert implements signer.UI.
+func (u *ui) Insert(ctx context.Context, r signer.InsertRequest) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	t, err := u.terminal()
+	if err != nil {
+		return err
+	}
+	_, err = t.Line(ctx, fmt.Sprintf("Insert %s%s and press Enter (Ctrl-C to stop): ", u.named(r), forRoles(r.Roles)))
+	if err != nil {
+		return asked(err)
+	}
+	return nil
+}
+
+// named adds the name that the configuration gives a key: "YubiKey 15835999 (blue)".
+func (u *ui) named(r signer.InsertRequest) string {
+	cfg, err := u.a.config()
+	if err != nil {
+		return r.Device
+	}
+	for id, place := range cfg.places {
+		if name := cfg.Keys[id].Name; name != "" && place.String() == r.URI.String() {
+			return fmt.Sprintf("%s (%s)", r.Device, name)
+		}
+	}
+	return r.Device
+}
+
+// errNotConfirmed: the person did not say yes.
+var errNotConfirmed = errors.New("not confirmed; nothing was signed")
+
+// confirm asks for a typed yes.
+func (u *ui) confirm(ctx context.Context, question string) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	t, err := u.terminal()
+	if err != nil {
+		return err
+	}
+	answer, err := t.Line(ctx, question+" Type yes to go on: ")
+	if err != nil {
+		return asked(err)
+	}
+	if answer != "yes" {
+		return errNotConfirmed
+	}
+	return nil
+}
