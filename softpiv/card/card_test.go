@@ -67,8 +67,10 @@ func TestPINCounters(t *testing.T) {
 	short := append(padPIN("654321"), padPIN("12345")...)
 	cl.want(swData, insChangeReference, 0, refPIN, short)
 	if cl.c.PINLeft() != 3 {
-		t.Error("a PIN that is too short cost a try")
+		t.Error("a new PIN that is too short cost a try")
 	}
+	// piv-go blocks the PUK with a random number as old and new one.
+	cl.want(swTries|2, insChangeReference, 0, refPUK, append(padPIN("12345"), padPIN("12345")...))
 }
 
 func TestResetNeedsBothBlocked(t *testing.T) {

@@ -42,6 +42,19 @@ func (s *secret) try(value []byte) uint16 {
 	return swOK
 }
 
+// change sets target, which may be s itself, to a new value if the old value of s is
+// right. What is wrong with the new value is looked at only then.
+func (s *secret) change(old []byte, target *secret, value []byte) uint16 {
+	if status := s.try(old); status != swOK {
+		return status
+	}
+	if !settable(value) {
+		return swData
+	}
+	target.Value, target.Left = bytes.Clone(value), target.Max
+	return swOK
+}
+
 // tries is the answer of a wrong try; more than 15 shows as 15.
 func (s *secret) tries() uint16 { return swTries | uint16(min(s.Left, 15)) }
 
@@ -94,13 +107,11 @@ func (c *Card) changeReference(cmd command) uint16 {
 	case cmd.p2 != refPIN:
 		return swNoReference
 	}
-	if len(cmd.data) != 16 || !settable(cmd.data[8:]) {
+	if len(cmd.data) != 16 {
 		return swData
 	}
-	status := s.try(cmd.data[:8])
-	if status == swOK {
-		s.Value = bytes.Clone(cmd.data[8:])
-	} else if cmd.p2 == refPIN {
+	status := s.change(cmd.data[:8], s, cmd.data[8:])
+	if status&0xFFF0 == swTries && cmd.p2 == refPIN {
 		c.session.verified = false
 	}
 	return c.saved(status)
@@ -111,13 +122,11 @@ func (c *Card) resetRetry(cmd command) uint16 {
 	if cmd.p2 != refPIN {
 		return swNoReference
 	}
-	if len(cmd.data) != 16 || !settable(cmd.data[8:]) {
+	if len(cmd.data) != 16 {
 		return swData
 	}
-	status := c.state.PUK.try(cmd.data[:8])
+	status := c.state.PUK.change(cmd.data[:8], &c.state.PIN, cmd.data[8:])
 	if status == swOK {
-		c.state.PIN.Value = bytes.Clone(cmd.data[8:])
-		c.state.PIN.Left = c.state.PIN.Max
 		c.session.verified = false
 	}
 	return c.saved(status)

@@ -247,9 +247,17 @@ func (d *Daemon) logged() []byte {
 // Socket is the path of the daemon's socket.
 func (d *Daemon) Socket() string { return filepath.Join(d.dir, "run", "pcscd", "pcscd.comm") }
 
-// Env is what to add to a child's environment, so that its libpcsclite talks to this
-// daemon.
-func (d *Daemon) Env() []string { return []string{"PCSCLITE_CSOCK_NAME=" + d.Socket()} }
+// Env is what to add to a child's environment, so that it loads the real libpcsclite
+// and that talks to this daemon.
+func (d *Daemon) Env() []string {
+	env := []string{"PCSCLITE_CSOCK_NAME=" + d.Socket()}
+	if stub := os.Getenv(envStub); stub != "" {
+		path := filepath.SplitList(os.Getenv("LD_LIBRARY_PATH"))
+		path = slices.DeleteFunc(path, func(dir string) bool { return dir == stub })
+		env = append(env, "LD_LIBRARY_PATH="+strings.Join(path, ":"))
+	}
+	return env
+}
 
 // PID is the daemon's process.
 func (d *Daemon) PID() int { return d.cmd.Process.Pid }
