@@ -95,6 +95,10 @@ func judge(err error) verdict {
 		return verdict{exitUnverified, "reviewed-mismatch", `what is staged is not what was reviewed; look again with "fleet-hsm review"`}
 	case as[*expiresSoon](err):
 		return verdict{exitExpires, "expires-soon", ""}
+	case as[*badAttestation](err):
+		return verdict{exitUnverified, "attestation", `fetch it again with "fleet-hsm key attest piv:serial=..;slot=.." while the card is plugged in; do not trust the key before`}
+	case as[*unverified](err):
+		return verdict{exitUnverified, "unverified", "each line above names the file; the named checks are in docs/compat.md"}
 	case as[*importedError](err):
 		return verdict{exitRefused, "imported-key", "make a key on the token (--generate), or take this one with --allow-imported"}
 	case as[*shortError](err), errors.Is(err, repo.ErrShort):

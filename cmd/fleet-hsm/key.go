@@ -25,7 +25,8 @@ func (a *app) keyCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.keyListCommand(), a.keyShowCommand(), a.keyPasswdCommand(), a.keyExportCommand())
+	cmd.AddCommand(a.keyListCommand(), a.keyShowCommand(), a.keyPasswdCommand(), a.keyExportCommand(),
+		a.keyGenerateCommand(), a.keyAttestCommand())
 	return cmd
 }
 

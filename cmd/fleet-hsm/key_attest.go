@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+type keyAttestOptions struct{ attestationCA string }
+
+func (a *app) keyAttestCommand() *cobra.Command {
+	var o keyAttestOptions
+	cmd := &cobra.Command{
+		Use:   "attest [URI|KEYID]",
+		Short: "Check the certificates that prove where keys were born",
+		Long: `attest checks the stored attestation of a key, or of every key that root names: the
+chain to Yubico's roots (or --attestation-ca), the slot, serial, firmware and
+policies in it, and that the attested public key is the one that root names. It
+needs no device. With the URI of a plugged-in card it fetches the attestation anew
+and stores it.`,
+		Example: `  fleet-hsm key attest
+  fleet-hsm key attest "piv:serial=15835999;slot=9c"`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runKeyAttest(cmd.Context(), args, o) },
+	}
+	cmd.Flags().StringVar(&o.attestationCA, "attestation-ca", "", "PEM certificates that an attestation may lead to besides Yubico's")
+	return cmd
+}
+
+// attestEntry is one key's proof with --json.
+type attestEntry struct {
+	KeyID       string   `json:"keyid"`
+	Roles       []string `json:"roles,omitempty"`
+	Attested    bool     `json:"attested"`
+	Problem     string   `json:"problem,omitempty"`
+	Serial      string   `json:"serial,omitempty"`
+	Slot        string   `json:"slot,omitempty"`
+	Firmware    string   `json:"firmware,omitempty"`
+	PINPolicy   string   `json:"pin_policy,omitempty"`
+	TouchPolicy string   `json:"touch_policy,omitempty"`
+	Root        string   `json:"root,omitempty"`
+}
+
+type attestResult struct {
+	Schema int           `json:"schema"`
+	Keys   []attestEntry `json:"keys"`
+}
+
+// badAttestation: a stored certificate does not prove what it is there for. Exit 4.
+type badAttestation struct{ problems []string }
+
+func (e *badAttestation) Error() string { return strings.Join(e.problems, "; ") }
+
+func (a *app) runKeyAttest(ctx context.Context, args []string, o keyAttestOptions) error {
+	extra, err := readOptional(o.attestationCA, "--attestation-ca")
+	if err != nil {
+		return err
+	}
+	keys, err := a.plain()
+	if err != nil {
+		return err
+	}
+	att, ok := keys.backends["piv"].(signer.Attester)
+	if !ok {
+		return &signer.UnsupportedError{What: "attestation", Why: "this build has no PIV support"}
+	}
+	if len(args) == 1 && strings.Contains(args[0], ":") {
+		return a.attestCard(ctx, att, args[0], extra)
+	}
+	res, err := a.attestStored(att, args, extra)
+	if err != nil {
+		return err
+	}
+	if err := a.print(res, func(w io.Writer) { res.text(w) }); err != nil {
+		return err
+	}
+	return res.check()
+}
+
+// attestCard fetches a certificate from a card and stores it.
+func (a *app) attestCard(ctx context.Context, att signer.Attester, arg string, extra []byte) error {
+	u, err := signer.Parse(arg)
+	if err != nil {
+		return err
+	}
+	proof, err := att.Attest(ctx, signer.Ref{URI: u}, extra)
+	if err != nil {
+		return err
+	}
+	if err := a.keepAttestation(signer.Generated{Public: []crypto.PublicKey{proof.Public}, Attestation: proof.Chain}); err != nil {
+		return err
+	}
+	res := attestResult{Schema: 1, Keys: []attestEntry{entryOfProof(keyIDOf(proof.Public), proof)}}
+	return a.print(res, func(w io.Writer) { res.text(w) })
+}
+
+func entryOfProof(keyID string, p signer.Attestation) attestEntry {
+	return attestEntry{
+		KeyID: keyID, Attested: true, Serial: p.Serial, Slot: p.Slot, Firmware: p.Firmware,
+		PINPolicy: p.PINPolicy, TouchPolicy: p.TouchPolicy, Root: p.Root,
+	}
+}
+
+// attestStored checks what is in attestations/ against what root names.
+func (a *app) attestStored(att signer.Attester, args []string, extra []byte) (*attestResult, error) {
+	p, err := a.repo().LoadOnline()
+	if err != nil {
+		return nil, err
+	}
+	res := &attestResult{Schema: 1}
+	seen := map[string]bool{}
+	for _, role := range repo.Roles() {
+		for _, k := range p.Root.Keys(role) {
+			if seen[k.ID] || len(args) == 1 && !strings.HasPrefix(k.ID, args[0]) {
+				continue
+			}
+			seen[k.ID] = true
+			e := a.checkStored(att, k, extra)
+			_, e.Roles, _ = p.Root.Key(k.ID)
+			res.Keys = append(res.Keys, e)
+		}
+	}
+	if len(res.Keys) == 0 {
+		return nil, usagef("root names no key %q", args[0])
+	}
+	return res, nil
+}
+
+func (a *app) checkStored(att signer.Attester, k repo.Key, extra []byte) attestEntry {
+	chain, err := os.ReadFile(a.attestationFile(k.ID))
+	if errors.Is(err, os.ErrNotExist) {
+		return attestEntry{KeyID: k.ID}
+	}
+	if err != nil {
+		return attestEntry{KeyID: k.ID, Problem: err.Error()}
+	}
+	proof, err := att.VerifyAttestation(chain, extra)
+	if err != nil {
+		return attestEntry{KeyID: k.ID, Problem: err.Error()}
+	}
+	if !signer.SamePublic(proof.Public, k.Public) {
+		return attestEntry{KeyID: k.ID, Problem: "the attested key is not the one that root names"}
+	}
+	return entryOfProof(k.ID, proof)
+}
+
+func (res *attestResult) text(w io.Writer) {
+	for _, e := range res.Keys {
+		switch {
+		case e.Attested:
+			fmt.Fprintf(w, "%.16s  %s  card %s, slot %s, firmware %s, PIN %s, touch %s (%s)\n", e.KeyID, strings.Join(e.Roles, ", "),
+				e.Serial, e.Slot, e.Firmware, e.PINPolicy, e.TouchPolicy, e.Root)
+		case e.Problem != "":
+			fmt.Fprintf(w, "%.16s  %s  NOT PROVED: %s\n", e.KeyID, strings.Join(e.Roles, ", "), e.Problem)
+		default:
+			fmt.Fprintf(w, "%.16s  %s  no attestation\n", e.KeyID, strings.Join(e.Roles, ", "))
+		}
+	}
+}
+
+func (res *attestResult) check() error {
+	var bad []string
+	for _, e := range res.Keys {
+		if e.Problem != "" {
+			bad = append(bad, fmt.Sprintf("attestation of key %.16s: %s", e.KeyID, e.Problem))
+		}
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	return &badAttestation{problems: bad}
+}

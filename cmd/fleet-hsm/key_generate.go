@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+type keyGenerateOptions struct {
+	algorithm, pinPolicy, touchPolicy, overwrite, attestationCA, name string
+}
+
+func (a *app) keyGenerateCommand() *cobra.Command {
+	var o keyGenerateOptions
+	cmd := &cobra.Command{
+		Use:   "generate URI",
+		Short: "Make a key on a YubiKey, on a PKCS#11 token or in a file",
+		Long: `generate makes a key where it will live; the private part never leaves the device. A
+place that is taken is refused. On a YubiKey the attestation is fetched, checked and
+kept in attestations/. Where the key is goes into the configuration.`,
+		Example: `  fleet-hsm key generate "piv:serial=15835999;slot=9c" --name blue
+  fleet-hsm key generate "pkcs11:token=fleet;object=timestamp" --algorithm rsa3072`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runKeyGenerate(cmd.Context(), args[0], o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.algorithm, "algorithm", "", "p256, ed25519, rsa2048, rsa3072 or rsa4096 (default p256 on devices, ed25519 in files)")
+	f.StringVar(&o.pinPolicy, "pin-policy", "", "YubiKey: when the PIN is wanted: never, once or always (default always)")
+	f.StringVar(&o.touchPolicy, "touch-policy", "", "YubiKey: when a touch is wanted: never, cached or always (default always)")
+	f.StringVar(&o.overwrite, "overwrite", "", "replace the key of this KEYID in the slot; it is lost")
+	f.StringVar(&o.attestationCA, "attestation-ca", "", "PEM certificates that an attestation may lead to besides Yubico's")
+	f.StringVar(&o.name, "name", "", "what people call the key, such as blue")
+	return cmd
+}
+
+func (o keyGenerateOptions) check() error {
+	if !slices.Contains([]string{"", "never", "once", "always"}, o.pinPolicy) {
+		return usagef("--pin-policy %q is none of never, once, always", o.pinPolicy)
+	}
+	if !slices.Contains([]string{"", "never", "cached", "always"}, o.touchPolicy) {
+		return usagef("--touch-policy %q is none of never, cached, always", o.touchPolicy)
+	}
+	return nil
+}
+
+func (a *app) runKeyGenerate(ctx context.Context, arg string, o keyGenerateOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	alg, err := parseAlgorithm(o.algorithm)
+	if err != nil {
+		return err
+	}
+	keys, err := a.plain()
+	if err != nil {
+		return err
+	}
+	u, roles, err := keyArg(arg)
+	if err != nil {
+		return err
+	}
+	be, err := keys.backends.For(u)
+	if err != nil {
+		return err
+	}
+	g, ok := be.(signer.Generator)
+	if !ok {
+		return usagef("%q names no place for a new key", arg)
+	}
+	extra, err := readOptional(o.attestationCA, "--attestation-ca")
+	if err != nil {
+		return err
+	}
+	made, err := g.Generate(ctx, signer.Ref{URI: u, Roles: roles}, signer.GenerateOptions{
+		Algorithm: alg, PINPolicy: o.pinPolicy, TouchPolicy: o.touchPolicy, Overwrite: o.overwrite, KeyID: keyIDOf, AttestationRoots: extra,
+	}, a.askUI())
+	if err != nil {
+		return err
+	}
+	return a.keepGenerated(made, u, o.name)
+}
+
+func readOptional(file, flag string) ([]byte, error) {
+	if file == "" {
+		return nil, nil
+	}
+	data, err := readBounded(file, maxConfig)
+	if err != nil {
+		return nil, usage(fmt.Errorf("%s %q: %w", flag, file, err))
+	}
+	return data, nil
+}
+
+// keepGenerated stores the attestation and where the key is, and tells its ID.
+func (a *app) keepGenerated(made signer.Generated, typed signer.URI, name string) error {
+	if err := a.keepAttestation(made); err != nil {
+		return err
+	}
+	for _, s := range made.Warnings {
+		a.warn("%s: %s", made.URI, s)
+	}
+	res := keysResult{Schema: 1}
+	var places []place
+	for _, pub := range made.Public {
+		alg, err := signer.AlgorithmOf(pub)
+		if err != nil {
+			return err
+		}
+		id := keyIDOf(pub)
+		res.Keys = append(res.Keys, keyEntry{KeyID: id, Algorithm: string(alg), URI: made.URI.String(), Name: name})
+		if made.URI.Scheme != "file" || !isRoleFile(made.URI) || name != "" {
+			places = append(places, place{keyID: id, uri: withQuery(made.URI, typed), name: name})
+		}
+	}
+	if err := a.cfg.remember(places); err != nil {
+		return err
+	}
+	if len(made.Attestation) > 0 {
+		a.note("attestation kept in %s", a.attestationFile(res.Keys[0].KeyID))
+	}
+	return a.print(res, func(w io.Writer) {
+		for _, k := range res.Keys {
+			fmt.Fprintf(w, "%s  %s  %s\n", k.KeyID, k.Algorithm, k.URI)
+		}
+	})
+}
+
+func isRoleFile(u signer.URI) bool {
+	return slices.ContainsFunc(repo.Roles(), func(role string) bool { return roleFile(role).String() == u.String() })
+}

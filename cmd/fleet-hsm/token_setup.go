@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+type tokenSetupOptions struct {
+	erase, reset                 string
+	newPIN, newPUK, soPIN, label string
+}
+
+func (a *app) tokenSetupCommand() *cobra.Command {
+	var o tokenSetupOptions
+	cmd := &cobra.Command{
+		Use:   "setup URI",
+		Short: "Prepare a new YubiKey or PKCS#11 token: PIN, PUK, management key",
+		Long: `setup prepares a device that is new. A YubiKey gets a PIN, a PUK and a random
+management key, kept behind the PIN; a PKCS#11 token gets a label, an SO PIN and a
+user PIN. A device that is set up already is left as it is.`,
+		Example: `  fleet-hsm token setup piv:serial=15835999
+  fleet-hsm token setup pkcs11:token=fleet --pkcs11-module /usr/lib/softhsm/libsofthsm2.so`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runTokenSetup(cmd.Context(), args[0], o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.newPIN, "new-pin-source", "", "where the new PIN comes from (file:PATH, fd:N, env:NAME, cmd:COMMAND)")
+	f.StringVar(&o.newPUK, "new-puk-source", "", "where the new PUK comes from (YubiKey)")
+	f.StringVar(&o.soPIN, "so-pin-source", "", "where the SO PIN comes from (PKCS#11)")
+	f.StringVar(&o.erase, "erase", "", "erase the PKCS#11 token of this LABEL first; every key on it is lost")
+	f.StringVar(&o.reset, "reset", "", "reset the card of this SERIAL first; every key on it is lost")
+	return cmd
+}
+
+func (a *app) runTokenSetup(ctx context.Context, arg string, o tokenSetupOptions) error {
+	keys, err := a.plain()
+	if err != nil {
+		return err
+	}
+	u, err := signer.Parse(arg)
+	if err != nil {
+		return err
+	}
+	be, err := keys.backends.For(u)
+	if err != nil {
+		return err
+	}
+	s, ok := be.(signer.SetterUp)
+	if !ok {
+		return usagef("%q names no device; devices are pkcs11: and piv:", arg)
+	}
+	for _, src := range []struct{ flag, value string }{
+		{"new-pin-source", o.newPIN}, {"new-puk-source", o.newPUK}, {"so-pin-source", o.soPIN}, {"pin-source", a.pinSource},
+	} {
+		if src.value == "" {
+			continue
+		}
+		if err := checkSource(src.value); err != nil {
+			return usage(fmt.Errorf("--%s: %w", src.flag, err))
+		}
+	}
+	if serial, _ := u.Attr("serial"); o.reset != "" && o.reset != serial {
+		return usagef("--reset %s is not the serial number in %s", o.reset, u)
+	}
+	ui := a.askUI()
+	ui.newPIN, ui.newPUK, ui.soPIN = o.newPIN, o.newPUK, o.soPIN
+	token, err := s.Setup(ctx, u, signer.SetupOptions{Erase: o.erase, Reset: o.reset != ""}, ui)
+	if err != nil {
+		return err
+	}
+	a.afterSetup(token)
+	return a.print(tokensResult{Schema: 1, Tokens: []tokenEntry{entryOfToken(token)}}, func(io.Writer) {})
+}
+
+// afterSetup says what to write on the label.
+func (a *app) afterSetup(t signer.Token) {
+	a.note("%s is set up", t.URI)
+	for _, s := range t.Warnings {
+		a.warn("%s", s)
+	}
+	if t.Kind == "piv" {
+		a.note("Write on its label: %s and whose it is. Keep the PUK apart from the card: it opens the card after three wrong PINs.", t.Serial)
+		a.note(`Next: fleet-hsm key generate "%s;slot=9c"`, t.URI)
+		return
+	}
+	a.note(`Keep the SO PIN apart. Next: fleet-hsm key generate "%s;object=NAME"`, t.URI)
+}

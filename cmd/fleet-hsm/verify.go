@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/verify"
+)
+
+type verifyOptions struct {
+	root                string
+	everyRoot, all      bool
+	at                  string
+	caFile              string
+	clientCert, certKey string
+	workers             int
+}
+
+func (a *app) verifyCommand() *cobra.Command {
+	var o verifyOptions
+	cmd := &cobra.Command{
+		Use:   "verify [DIR|URL]",
+		Short: "Act as a client: check what is published from a trusted root to the targets",
+		Long: `verify walks as a client does, and checks besides what Fleet's deployed agents
+insist on. It shares no code with what writes repositories. For a folder, the oldest
+N.root.json in it is trusted unless --root names another; a URL demands --root. Exit
+4 if anything is wrong; every finding is listed.`,
+		Example: `  fleet-hsm verify --all-targets
+  fleet-hsm verify https://updates.example.com --root root.json --at +14d`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runVerify(cmd.Context(), args, o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.root, "root", "", "trusted root.json")
+	f.BoolVar(&o.everyRoot, "from-every-root", false, "begin at every root that exists, as agents of every age do")
+	f.StringVar(&o.at, "at", "", "judge expiry at this moment: +14d, or 2027-01-31")
+	f.BoolVar(&o.all, "all-targets", false, "read and hash every target")
+	f.IntVar(&o.workers, "workers", 0, "how many targets to read at once (default: one per processor)")
+	f.StringVar(&o.caFile, "ca-file", "", "PEM certificates to check the server against")
+	f.StringVar(&o.clientCert, "client-cert", "", "PEM certificate to show the server")
+	f.StringVar(&o.certKey, "client-key", "", "PEM key of --client-cert")
+	return cmd
+}
+
+// unverified: the repository has findings. Exit 4.
+type unverified struct {
+	source string
+	errors int
+}
+
+func (e *unverified) Error() string { return fmt.Sprintf("%q: %d error(s)", e.source, e.errors) }
+
+type verifyResult struct {
+	Schema int `json:"schema"`
+	*verify.Report
+	OK bool `json:"ok"`
+}
+
+func (a *app) runVerify(ctx context.Context, args []string, o verifyOptions) error {
+	opts, err := a.verifyOptions(args, o)
+	if err != nil {
+		return err
+	}
+	bar := a.progress("hashing targets")
+	opts.Progress = func(p verify.Progress) { bar.at(p.Bytes, p.TotalBytes) }
+	report, err := verify.Run(ctx, opts)
+	bar.end()
+	if errors.Is(err, verify.ErrNoRoot) {
+		return usage(err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := a.print(verifyResult{Schema: 1, Report: report, OK: report.OK()}, func(w io.Writer) { showReport(w, report) }); err != nil {
+		return err
+	}
+	if !report.OK() {
+		return &unverified{source: report.Source, errors: report.Count(verify.Error)}
+	}
+	return nil
+}
+
+func (a *app) verifyOptions(args []string, o verifyOptions) (verify.Options, error) {
+	opts := verify.Options{
+		Source: a.within("repository"), FromEveryRoot: o.everyRoot, AllTargets: o.all, Workers: o.workers,
+		CAFile: o.caFile, CertFile: o.clientCert, KeyFile: o.certKey,
+	}
+	if len(args) == 1 {
+		opts.Source = args[0]
+	}
+	var err error
+	if opts.At, err = parseMoment(o.at, time.Now()); err != nil {
+		return opts, usage(fmt.Errorf("--at: %w", err))
+	}
+	if o.root != "" {
+		opts.Root, err = readBounded(o.root, maxConfig)
+		if err != nil {
+			err = usage(fmt.Errorf("--root %q: %w", o.root, err))
+		}
+		return opts, err
+	}
+	if strings.Contains(opts.Source, "://") {
+		return opts, usagef("a URL needs --root FILE: what a server sends cannot say itself that it is to be trusted")
+	}
+	name, root, err := verify.OldestRoot(opts.Source)
+	if err != nil {
+		return opts, fmt.Errorf("%q: %w", opts.Source, err)
+	}
+	a.note("trusting %s, the oldest root there; --root FILE trusts another", filepath.Join(opts.Source, name))
+	opts.Root = root
+	return opts, nil
+}
+
+// parseMoment reads "+14d", a date, or a time; empty is the zero time.
+func parseMoment(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if strings.HasPrefix(s, "+") {
+		d, err := parseDuration(s)
+		return now.Add(d), err
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is neither +DURATION nor a date such as 2027-01-31", s)
+}
+
+func showReport(w io.Writer, r *verify.Report) {
+	for _, role := range r.Roles {
+		state := "in " + daysUntil(role.Expires)
+		if role.Expired {
+			state = "EXPIRED"
+		}
+		fmt.Fprintf(w, "%-9s v%-5d %d of %d signatures  expires %s (%s)\n", role.Name, role.Version, role.Signed, role.Threshold,
+			role.Expires.UTC().Format("2006-01-02"), state)
+	}
+	fmt.Fprintf(w, "targets   %d", r.Targets)
+	if r.Files > 0 {
+		fmt.Fprintf(w, ", %s hashed in %d files", size(r.Bytes), r.Files)
+	}
+	fmt.Fprintln(w)
+	for _, f := range r.Findings {
+		fmt.Fprintln(w, f)
+	}
+	if r.OK() {
+		fmt.Fprintf(w, "verified from root v%d\n", r.PinnedRoot)
+	}
+}
