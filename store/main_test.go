@@ -7,12 +7,21 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/store/s3test"
 )
 
+// scratch is a folder for what the tests build; set once by TestMain.
+var scratch string
+
 func TestMain(m *testing.M) {
 	s3test.Setenv()
 	if job := os.Getenv("STORE_TEST_PUBLISH"); job != "" {
 		publishAndExit(job)
 	}
-	os.Exit(m.Run())
+	var err error
+	if scratch, err = os.MkdirTemp("", "store-test-"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(scratch)
+	os.Exit(code)
 }
 
 // kinds runs a test on a fresh folder and on a fresh bucket.

@@ -1,0 +1,122 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/store/repotest"
+)
+
+func pull(t *testing.T, s Store, o PullOptions) PullResult {
+	t.Helper()
+	res, err := Pull(t.Context(), s, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+func TestPull(t *testing.T) {
+	layouts(t, func(t *testing.T, s Store, r *repotest.Repo) {
+		r.Targets["a/b"] = []byte("b")
+		r.Root()
+		r.Commit()
+		publish(t, s, options(r))
+		dir := filepath.Join(t.TempDir(), "repository")
+		verified := false
+		o := PullOptions{Dir: dir, Targets: true, Verify: func(ctx context.Context, get Fetch) error {
+			verified = true
+			c, err := newClient(get, r.Read("1.root.json"))
+			if err == nil {
+				err = c.update(ctx)
+			}
+			return err
+		}}
+		res := pull(t, s, o)
+		if !verified || len(res.Files) == 0 || res.Versions["targets"] != int64(r.Version["targets"]) {
+			t.Errorf("%+v, verified %v", res, verified)
+		}
+		// What was pulled can be published.
+		empty := openTest(t, folderURL(t), OpenOptions{})
+		publish(t, empty, Options{Dir: dir, ReadBack: readBackWith(r.Read("1.root.json"))})
+		if snapshotOf(t, empty) != snapshotOf(t, s) {
+			t.Error("what was pulled and published again is not the same")
+		}
+		if res := pull(t, s, o); len(res.Files) != 0 {
+			t.Errorf("a second pull wrote %q", res.Files)
+		}
+		// Damage is repaired; newer versions come.
+		if found, _ := filepath.Glob(filepath.Join(dir, "targets/a/*b")); len(found) != 1 || os.WriteFile(found[0], []byte("x"), 0o600) != nil {
+			t.Fatalf("found %q", found)
+		}
+		if res := pull(t, s, o); len(res.Files) != 1 {
+			t.Errorf("repair wrote %q", res.Files)
+		}
+		r.Targets["a/c"] = []byte("c")
+		r.Root()
+		r.Commit()
+		publish(t, s, options(r))
+		pull(t, s, o)
+		for _, name := range []string{"root.json", "3.root.json", "targets.json", "snapshot.json", "timestamp.json"} {
+			if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(got, r.Read(name)) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+func TestPullRefusals(t *testing.T) {
+	layouts(t, func(t *testing.T, s Store, r *repotest.Repo) {
+		if _, err := Pull(t.Context(), s, PullOptions{Dir: t.TempDir()}); err == nil {
+			t.Error("an empty store was pulled")
+		}
+		publish(t, s, options(r))
+		refuse := func(what string, r *repotest.Repo, verify func(context.Context, Fetch) error, want error) {
+			t.Helper()
+			before := snapshotOf(t, openTest(t, "file://"+r.Dir, OpenOptions{}))
+			if _, err := Pull(t.Context(), s, PullOptions{Dir: r.Dir, Verify: verify, Targets: true}); !errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v", what, err, want)
+			}
+			if snapshotOf(t, openTest(t, "file://"+r.Dir, OpenOptions{})) != before {
+				t.Errorf("%s: the repository has changed", what)
+			}
+		}
+		bad := errors.New("signature does not verify")
+		refuse("unverified", r.Clone(), func(context.Context, Fetch) error { return bad }, bad)
+		newer := r.Clone()
+		newer.Timestamp()
+		refuse("older timestamp", newer, nil, ErrRollback)
+		newer = r.Clone()
+		newer.Commit()
+		refuse("older targets", newer, nil, ErrRollback)
+		newer = r.Clone()
+		newer.Root()
+		refuse("older root", newer, nil, ErrRollback)
+		other := r.Clone()
+		other.Version["targets"]--
+		other.Targets["x/y"] = []byte("other")
+		other.Commit()
+		refuse("other targets of the same version", other, nil, ErrDiverged)
+		mine := r.Clone()
+		mine.Version["timestamp"]--
+		mine.Timestamp()
+		if _, err := Pull(t.Context(), s, PullOptions{Dir: mine.Dir}); err != nil {
+			t.Errorf("another timestamp of the same version: %v", err)
+		}
+		if _, err := s.Put(t.Context(), "timestamp.json", Bytes(newer.Read("timestamp.json")), PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		r.Snapshot(r.Read("targets.json"))
+		r.Timestamp()
+		if _, err := s.Put(t.Context(), "timestamp.json", Bytes(r.Read("timestamp.json")), PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Pull(t.Context(), s, PullOptions{Dir: t.TempDir()}); err == nil {
+			t.Error("a timestamp without its snapshot was pulled")
+		}
+	})
+}
