@@ -18,14 +18,18 @@ type Backend struct {
 	// touchWait is after how long a refused signature means a touch that did not
 	// come, for a key whose touch policy nobody knows (SIGNERS: 10 s).
 	touchWait time.Duration
-	// settle is how long a card that was just inserted may take to appear.
+	// grace is how long the PC/SC daemon is left alone with a card that was just
+	// inserted: it notices cards every 400 ms, and a card that was pulled out and put
+	// back in between fails at the first command, which costs piv-go its connection.
+	grace time.Duration
+	// settle is how long the card may then take to appear.
 	settle time.Duration
 
 	mu      sync.Mutex
 	closed  bool
 	readers map[string]chan struct{} // held during one visit, by reader
 	holders map[string]*holder       // by card
-	leaks   map[string]bool          // readers that piv-go may still hold; see leaked
+	leaks   map[string]error         // readers that piv-go may still hold; see leak
 }
 
 // holder is what the backend knows of the person at one card.
@@ -47,8 +51,9 @@ func New(opts Options) *Backend {
 		opts.BusyFor = 5 * time.Second
 	}
 	return &Backend{
-		opts: opts, touchWait: 10 * time.Second, settle: 2 * time.Second,
-		readers: map[string]chan struct{}{}, holders: map[string]*holder{}, leaks: map[string]bool{},
+		opts: opts, touchWait: 10 * time.Second,
+		grace: 500 * time.Millisecond, settle: 2 * time.Second,
+		readers: map[string]chan struct{}{}, holders: map[string]*holder{}, leaks: map[string]error{},
 	}
 }
 

@@ -91,8 +91,8 @@ func (s *session) reacts(slot piv.Slot) (bool, error) {
 			return false, err
 		}
 		_, err = private.(crypto.Signer).Sign(rand.Reader, digest[:], options(pub))
-		if pcscCode(err) != 0 {
-			return false, classify(err)
+		if dead := s.fatal(err); dead != nil {
+			return false, dead
 		}
 		if st := status(err); err == nil || st == statusNotSatisfied {
 			return true, nil

@@ -195,11 +195,8 @@ func (j *generateJob) prepare(ctx context.Context) error {
 			}
 		}
 		if j.device, err = s.yk.AttestationCertificate(); err != nil {
-			if pcscCode(err) != 0 {
-				return classify(err)
-			}
 			j.device = nil
-			return nil
+			return s.fatal(err)
 		}
 		if len(j.opts.AttestationRoots) == 0 {
 			return nil
@@ -268,8 +265,8 @@ func (j *generateJob) inspect(s *session, c card, management []byte, pin string)
 	slot := j.work.want.slot
 	leaf, err := s.yk.Attest(slot)
 	if err != nil {
-		if pcscCode(err) != 0 {
-			return classify(err)
+		if dead := s.fatal(err); dead != nil {
+			return dead
 		}
 		j.warnings = append(j.warnings, "the card does not attest where the key was born")
 		j.certify(s, c, management, pin)

@@ -42,6 +42,9 @@ func (b *Backend) locate(ctx context.Context, w want, ui signer.UI) (place, erro
 		} else if asked != nil {
 			return place{}, asked
 		}
+		if pause(ctx, b.grace) != nil {
+			return place{}, canceled(ctx)
+		}
 		p, err = b.scanFor(ctx, w, b.settle)
 	}
 	return p, err

@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"github.com/go-piv/piv-go/v2/piv"
+
+	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
 // slotKey is what a card says of one slot without a PIN.
@@ -48,25 +50,45 @@ func (s *session) identify() (card, error) {
 // tries tells how many wrong PINs the card still takes, -1 if it does not tell.
 func (s *session) tries(c card) (int, error) {
 	n, err := s.yk.Retries()
-	if err == nil {
+	switch {
+	case err == nil:
 		return n, nil
-	}
-	if !isLocal(err) {
-		if status(err) != 0 {
-			return -1, nil
-		}
-		return 0, classify(err)
-	}
-	// piv-go's own complaint: the PIN counts as verified, left over from another
-	// program, and so the card tells no number.
-	if !c.yubikey {
+	case status(err) != 0:
 		return -1, nil
+	case !isVerified(err):
+		return 0, s.fatal(err)
+	case !c.yubikey:
+		return -1, nil // a PIN that counts as verified has all its tries
 	}
 	s.dropPIN(c)
 	if n, err = s.yk.Retries(); err != nil {
-		return -1, nil
+		return -1, s.fatal(err)
 	}
 	return n, nil
+}
+
+// isVerified: piv-go's Retries complains itself, wrapping nothing, if the card tells
+// no number because the PIN counts as verified, left over from another program.
+func isVerified(err error) bool { return isLocal(err) && errors.Unwrap(err) == nil }
+
+// fatal is the error of a card or daemon that is gone or broken, nil for an answer
+// that piv-go merely could not use. A card that dies under a command may leave an
+// empty answer, which piv-go tells apart by its text only: the card is asked again.
+func (s *session) fatal(err error) error {
+	if err == nil || status(err) != 0 {
+		return nil
+	}
+	if pcscCode(err) != 0 {
+		return classify(err)
+	}
+	_, again := s.yk.Retries()
+	if again == nil || status(again) != 0 || isVerified(again) {
+		return nil
+	}
+	if pcscCode(again) != 0 {
+		return classify(again)
+	}
+	return &causeError{cause: signer.ErrDevice, err: err}
 }
 
 // dropPIN makes a YubiKey forget that a PIN was verified, by selecting another
@@ -109,6 +131,9 @@ func (s *session) metadata(c card, slot piv.Slot) (slotKey, error) {
 		return k, nil
 	}
 	info, err := s.yk.KeyInfo(slot)
+	if dead := s.fatal(err); dead != nil {
+		return k, dead
+	}
 	switch {
 	case err == nil:
 		k.pin, k.touch, k.public = info.PINPolicy, info.TouchPolicy, info.PublicKey
@@ -116,8 +141,6 @@ func (s *session) metadata(c card, slot piv.Slot) (slotKey, error) {
 		if k.public != nil {
 			k.source = "metadata"
 		}
-	case pcscCode(err) != 0:
-		return k, classify(err)
 	case c.yubikey && status(err) == statusNoReference:
 		k.empty = true
 	case c.yubikey && isLocal(err):
@@ -134,10 +157,7 @@ func (s *session) attested(c card, slot piv.Slot, k *slotKey) error {
 	}
 	cert, err := s.yk.Attest(slot)
 	if err != nil {
-		if pcscCode(err) != 0 {
-			return classify(err)
-		}
-		return nil
+		return s.fatal(err)
 	}
 	k.public, k.source, k.origin = cert.PublicKey, "attestation", "generated"
 	k.pin, k.touch = attestedPolicies(cert)
@@ -147,11 +167,12 @@ func (s *session) attested(c card, slot piv.Slot, k *slotKey) error {
 // certified reads the certificate of the slot, which may be that of an older key.
 func (s *session) certified(slot piv.Slot, k *slotKey) error {
 	cert, err := s.yk.Certificate(slot)
+	if dead := s.fatal(err); dead != nil {
+		return dead
+	}
 	switch {
 	case err == nil:
 		k.certificate = cert
-	case pcscCode(err) != 0:
-		return classify(err)
 	case !errors.Is(err, piv.ErrNotFound):
 		k.certificateProblem = err
 	}

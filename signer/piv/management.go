@@ -41,12 +41,10 @@ func (s *session) authenticate(key []byte) (bool, error) {
 	switch {
 	case err == nil:
 		return false, &causeError{cause: signer.ErrDevice, err: errors.New("the card generated a key in a slot that does not exist")}
-	case pcscCode(err) != 0:
-		return false, classify(err)
 	case isLocal(err) && errors.Unwrap(err) == nil:
 		return true, nil // the refusal after a good authentication wraps nothing
 	}
-	return false, nil
+	return false, s.fatal(err)
 }
 
 // storedKey verifies the PIN and reads the management key that is stored under it;
@@ -62,6 +60,9 @@ func (s *session) storedKey(pin string) ([]byte, error) {
 // protected reads the object that only the PIN shows (5FC109).
 func (s *session) protected(pin string) (*piv.Metadata, error) {
 	m, err := s.yk.Metadata(pin)
+	if dead := s.fatal(err); dead != nil {
+		return nil, dead
+	}
 	switch {
 	case err == nil:
 		return m, nil

@@ -134,7 +134,11 @@ func (b *Backend) connect(ctx context.Context, reader string, busy time.Duration
 		if err == nil {
 			return yk, nil
 		}
-		if pcscCode(err) != codeSharing || !time.Now().Before(until) {
+		busy := pcscCode(err) == codeSharing
+		if held := b.leaked(reader); busy && held != nil {
+			return nil, held
+		}
+		if !busy || !time.Now().Before(until) {
 			return nil, b.connectError(reader, err)
 		}
 		if err := pause(ctx, 100*time.Millisecond); err != nil {
@@ -145,29 +149,37 @@ func (b *Backend) connect(ctx context.Context, reader string, busy time.Duration
 
 func (b *Backend) connectError(reader string, err error) error {
 	st, cause := status(err), causeOf(err)
-	if cause == signer.ErrBusy && b.leaked(reader, false) {
-		return &causeError{cause: cause, err: fmt.Errorf("reader %q: this process itself holds it after a failure; start again", reader)}
-	}
-	if st != 0 || cause == signer.ErrDevice {
-		b.leaked(reader, true)
-	}
 	switch {
 	case st == statusNoObject || st == statusUnknownINS || st == statusNoFunction:
-		return &signer.UnsupportedError{What: fmt.Sprintf("the card in reader %q", reader), Why: "it has no PIV application that piv-go knows"}
-	case cause == signer.ErrNoToken:
+		err = &signer.UnsupportedError{What: fmt.Sprintf("the card in reader %q", reader), Why: "it has no PIV application that piv-go knows"}
+	case cause == signer.ErrNoToken && pcscCode(err) != codeNotTransacted:
 		return &absentError{err: classify(err)}
+	default:
+		err = classify(fmt.Errorf("reader %q: %w", reader, err))
 	}
-	return classify(fmt.Errorf("reader %q: %w", reader, err))
+	if st != 0 || cause == signer.ErrDevice || pcscCode(err) == codeNotTransacted {
+		b.leak(reader, err)
+	}
+	return err
 }
 
-// leaked remembers that piv.Open failed after it had connected, and reports whether
-// it ever did: piv-go v2.6.0 then keeps the connection, which nothing but the end of
-// the process gives back.
-func (b *Backend) leaked(reader string, now bool) bool {
+// leak remembers that piv.Open failed after it had connected. piv-go v2.6.0 then
+// keeps the connection, which nothing but the end of the process gives back: from now
+// on the reader is busy, and the reason is that first error.
+func (b *Backend) leak(reader string, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.leaks[reader] = b.leaks[reader] || now
-	return b.leaks[reader]
+	b.leaks[reader] = err
+}
+
+// leaked gives the error that left a connection behind, nil if none did.
+func (b *Backend) leaked(reader string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.leaks[reader]; err != nil {
+		return fmt.Errorf("%w (this process itself still holds the card; start again)", err)
+	}
+	return nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {
