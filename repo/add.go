@@ -110,8 +110,7 @@ func (r *Repo) restage(p *Published, c *Change, t *Targets, opts StageOptions) e
 	if err := checkExpiry(RoleTargets, p, expires, opts.AllowShorter); err != nil {
 		return err
 	}
-	c.setTargets(t, p.Targets.Version()+1, expires)
-	return nil
+	return c.setTargets(t, p.Targets.Version()+1, expires)
 }
 
 func versionFree(published *Targets, path string, it Placed, replace bool) error {

@@ -1,7 +1,9 @@
 package repo
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -34,6 +36,28 @@ func canonicalString(s string) string {
 	}
 	return `"` + s + `"`
 }
+
+// escapeControls makes JSON of canonical JSON: control characters stand only inside
+// strings there, and are written as escapes. Without any it returns its input.
+func escapeControls(b []byte) []byte {
+	if bytes.IndexFunc(b, isControl) < 0 {
+		return b
+	}
+	out := make([]byte, 0, len(b)+64)
+	for _, c := range b {
+		switch {
+		case c == '\n':
+			out = append(out, '\\', 'n')
+		case c < 0x20:
+			out = fmt.Appendf(out, "\\u%04x", c)
+		default:
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func isControl(r rune) bool { return r < 0x20 }
 
 // jsonRaw hands bytes through json.Marshal unchanged.
 type jsonRaw []byte

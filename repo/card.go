@@ -145,7 +145,7 @@ func (rc *RoleCard) compareRoots(p *Published, c *Change) error {
 			rc.Other = append(rc.Other, fmt.Sprintf("key %.16s keeps its ID and is another key", id))
 		}
 	}
-	return rc.compareRest(p.rootEnv.signed, c.rootDoc.env.signed, "keys", "roles", "version", "expires", "consistent_snapshot")
+	return rc.compareRest(p.rootEnv.text(), c.rootDoc.env.text(), "keys", "roles", "version", "expires", "consistent_snapshot")
 }
 
 func sameObject(a, b Key) bool {
@@ -238,7 +238,7 @@ func (rc *RoleCard) compareTargets(p *Published, c *Change) error {
 	if p == nil {
 		return nil
 	}
-	return rc.compareRest(p.targetsEnv.signed, c.targetsDoc.env.signed, "targets", "version", "expires")
+	return rc.compareRest(p.targetsEnv.text(), c.targetsDoc.env.text(), "targets", "version", "expires")
 }
 
 func (rc *RoleCard) compareTarget(path string, before, after *Targets) error {

@@ -104,15 +104,19 @@ func (c *Change) currentTargets(p *Published) *Targets {
 }
 
 // setTargets makes t the staged targets, unsigned, numbered over the published ones.
-func (c *Change) setTargets(t *Targets, version int64, expires time.Time) {
+func (c *Change) setTargets(t *Targets, version int64, expires time.Time) error {
 	t.head.Version, t.head.Expires = version, utcSecond(expires)
-	signed := t.encode()
+	signed, err := t.encode()
+	if err != nil {
+		return err
+	}
 	c.targets = t
 	if c.targetsDoc != nil && string(c.targetsDoc.env.signed) == string(signed) {
-		return
+		return nil
 	}
 	c.targetsDoc = &Doc{role: RoleTargets, version: version, expires: t.head.Expires, env: &envelope{signed: signed}}
 	c.refreshSets()
+	return nil
 }
 
 // setRoot makes root the staged root, unsigned.
@@ -232,7 +236,7 @@ func (c *Change) readRoot(data []byte) error {
 	if err != nil {
 		return &MetadataError{File: "pending/change.json", Reason: "staged root", Err: err}
 	}
-	root, err := parseRoot(env.signed)
+	root, err := parseRoot(env.text())
 	if err != nil {
 		return &MetadataError{File: "pending/change.json", Reason: "staged root", Err: err}
 	}
@@ -252,7 +256,7 @@ func (c *Change) readTargets(data []byte) error {
 	if err != nil {
 		return &MetadataError{File: "pending/change.json", Reason: "staged targets", Err: err}
 	}
-	t, err := parseTargets(env.signed)
+	t, err := parseTargets(env.text())
 	if err != nil {
 		return &MetadataError{File: "pending/change.json", Reason: "staged targets", Err: err}
 	}

@@ -75,18 +75,21 @@ func (e *envelope) bytes() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !json.Valid(e.signed) {
-		// Canonical JSON leaves control characters bare, which is no JSON (RFC 8259, 7).
-		return nil, errors.New("a string in the metadata holds a control character")
-	}
+	text := e.text()
 	var b bytes.Buffer
-	b.Grow(len(s) + len(e.signed) + 32)
+	b.Grow(len(s) + len(text) + 32)
 	b.WriteString(`{"signatures":`)
 	b.Write(s)
 	b.WriteString(`,"signed":`)
-	b.Write(e.signed)
+	b.Write(text)
 	b.WriteByte('}')
 	return b.Bytes(), nil
+}
+
+// text is the signed part as JSON. Canonical JSON leaves control characters bare,
+// such as the line ends in a PEM public key, which is no JSON (RFC 8259, section 7).
+func (e *envelope) text() []byte {
+	return escapeControls(e.signed)
 }
 
 // put adds a signature or replaces the one of the same key ID.

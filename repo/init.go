@@ -55,7 +55,9 @@ func (r *Repo) Init(opts InitOptions) (*Change, error) {
 	if err := c.setRoot(root, 1, now.Add(opts.Expiries.of(RoleRoot))); err != nil {
 		return nil, err
 	}
-	c.setTargets(newTargets(), 1, now.Add(opts.Expiries.of(RoleTargets)))
+	if err := c.setTargets(newTargets(), 1, now.Add(opts.Expiries.of(RoleTargets))); err != nil {
+		return nil, err
+	}
 	c.intend("init: a new repository")
 	return c, nil
 }

@@ -46,7 +46,7 @@ func (r *Repo) LoadOnline() (*Published, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.Snapshot, err = parseListing(RoleSnapshot, p.snapshotEnv.signed); err != nil {
+	if p.Snapshot, err = parseListing(RoleSnapshot, p.snapshotEnv.text()); err != nil {
 		return nil, &MetadataError{File: "repository/snapshot.json", Reason: err.Error()}
 	}
 	p.otherMeta = p.Snapshot.meta
@@ -54,7 +54,7 @@ func (r *Repo) LoadOnline() (*Published, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.Timestamp, err = parseListing(RoleTimestamp, env.signed); err != nil {
+	if p.Timestamp, err = parseListing(RoleTimestamp, env.text()); err != nil {
 		return nil, &MetadataError{File: "repository/timestamp.json", Reason: err.Error()}
 	}
 	return p, p.checkStamp()
@@ -81,7 +81,7 @@ func readRoot(file string, data []byte) (*Root, *envelope, error) {
 	if err != nil {
 		return nil, nil, &MetadataError{File: file, Reason: err.Error()}
 	}
-	root, err := parseRoot(env.signed)
+	root, err := parseRoot(env.text())
 	if err != nil {
 		return nil, nil, &MetadataError{File: file, Reason: "clients refuse it", Err: err}
 	}
@@ -121,7 +121,7 @@ func (r *Repo) loadTargets(p *Published) error {
 	if err != nil {
 		return err
 	}
-	t, err := parseTargets(env.signed)
+	t, err := parseTargets(env.text())
 	if err != nil {
 		return &MetadataError{File: "repository/targets.json", Reason: err.Error()}
 	}

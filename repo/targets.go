@@ -129,8 +129,9 @@ func (t *Targets) set(target Target) error {
 }
 
 // encode writes the canonical form. The entries are canonical already, since they
-// come out of canonical bytes; object keys are sorted here (by bytes, as cjson does).
-func (t *Targets) encode() []byte {
+// come out of canonical bytes (but for control characters in somebody's custom
+// fields); object keys are sorted here, by bytes, as cjson does.
+func (t *Targets) encode() ([]byte, error) {
 	var list bytes.Buffer
 	list.WriteByte('{')
 	for i, p := range t.Paths() {
@@ -148,7 +149,7 @@ func (t *Targets) encode() []byte {
 	}
 	all["version"] = fmt.Appendf(nil, "%d", t.head.Version)
 	all["expires"] = fmt.Appendf(nil, "%q", t.head.Expires.Format(time.RFC3339))
-	return joinCanonical(all)
+	return canonical(joinCanonical(all))
 }
 
 // joinCanonical writes an object whose values are canonical already.
