@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/fleet-hsm/fleet-hsm/softpiv/card"
 )
 
@@ -20,10 +22,12 @@ const (
 // socketCard is a card in one slot of vpcd: while it is plugged in there is a
 // connection, which is how vpcd sees that a card is there.
 type socketCard struct {
-	card *card.Card
-	dial func() (net.Conn, error)
-	up   chan struct{} // closed when the daemon first asked for the ATR
-	once sync.Once
+	card    *card.Card
+	dial    func() (net.Conn, error)
+	up      chan struct{} // closed when the daemon has taken the card into its list
+	powered bool
+	asks    int // for the ATR, since power came on
+	once    sync.Once
 }
 
 // run keeps the card plugged in whenever it is present, until done.
@@ -89,6 +93,7 @@ func (v *socketCard) answer(conn net.Conn) bool {
 	if _, err := io.ReadFull(conn, head[:]); err != nil {
 		return false
 	}
+	quickAck(conn)
 	b := make([]byte, binary.BigEndian.Uint16(head[:]))
 	if _, err := io.ReadFull(conn, b); err != nil {
 		return false
@@ -100,13 +105,39 @@ func (v *socketCard) answer(conn net.Conn) bool {
 	switch b[0] {
 	case vpcdOff, vpcdOn:
 		v.card.PowerOff()
+		v.powered, v.asks = true, 0
 	case vpcdReset:
 		v.card.Reset()
 	case vpcdATR:
-		v.once.Do(func() { close(v.up) })
+		v.asked()
 		return send(conn, v.card.ATR())
 	}
 	return true
+}
+
+// asked notes a question for the ATR. The daemon asks whether a card is there, powers
+// it, reads its ATR, enters it into its list, and some time later asks again.
+func (v *socketCard) asked() {
+	v.asks++
+	if v.powered && v.asks == 2 {
+		v.once.Do(func() { close(v.up) })
+	}
+}
+
+// quickAck acknowledges what has arrived: vpcd writes length and body apart, and with
+// Nagle's algorithm the body waits for that, 40 ms for every command.
+func quickAck(conn net.Conn) {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1)
+	})
 }
 
 func send(conn net.Conn, b []byte) bool {
