@@ -1,0 +1,178 @@
+package fleethsm
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/fleet-hsm/fleet-hsm"
+
+// arrows says which of our packages each part of the tree may import; parts that are
+// not named may import nothing of ours. "internal" are the leaves: everybody may
+// import them, and they import nothing of ours. Tests may use what they judge with.
+var arrows = map[string][]string{
+	"cmd":         {"repo", "ceremony", "online", "store", "verify", "lint", "signer", "internal"},
+	"ceremony":    {"repo", "internal"},
+	"online":      {"internal"},
+	"store":       {"internal"},
+	"repo":        {"internal"},
+	"verify":      {"internal"},
+	"lint":        {},
+	"signer":      {"internal"},
+	"signer/file": {"signer", "internal"},
+	"signer/piv":  {"signer", "internal"},
+
+	"signer/pkcs11":     {"signer", "internal"},
+	"signer/signertest": {"signer", "internal"},
+	"softhsm":           {"softhsm", "internal"},
+	"softpiv":           {"softpiv", "internal"},
+	"internal":          {},
+}
+
+// part gives the longest name in arrows that a path below the module begins with.
+func part(rel string) string {
+	best := ""
+	for name := range arrows {
+		if (rel == name || strings.HasPrefix(rel, name+"/")) && len(name) > len(best) {
+			best = name
+		}
+	}
+	return best
+}
+
+type source struct {
+	dir  string // slash-separated, below the module
+	name string
+	file *ast.File
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	var out []source
+	fset := token.NewFileSet()
+	err := filepath.WalkDir(".", func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if e.IsDir() {
+			if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil && path != "." || strings.HasPrefix(e.Name(), ".") && path != "." || e.Name() == "testdata" {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		f, err := parser.ParseFile(fset, path, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		out = append(out, source{filepath.ToSlash(filepath.Dir(path)), e.Name(), f})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out) < 50 {
+		t.Fatalf("only %d files were read; the walk is broken", len(out))
+	}
+	return out
+}
+
+func isTest(s source) bool { return strings.HasSuffix(s.name, "_test.go") }
+
+func TestImportArrows(t *testing.T) {
+	for _, s := range sources(t) {
+		if isTest(s) || s.dir == "." {
+			continue
+		}
+		from := part(s.dir)
+		if from == "" {
+			t.Errorf("%s/%s: the folder is not in arrows; say there what it may import", s.dir, s.name)
+			continue
+		}
+		for _, imp := range s.file.Imports {
+			rel, ours := strings.CutPrefix(strings.Trim(imp.Path.Value, `"`), module+"/")
+			if !ours || rel == s.dir {
+				continue
+			}
+			to := part(rel)
+			top, _, _ := strings.Cut(to, "/")
+			// signer/* import signer, not each other; cmd may import all of them.
+			if !slices.Contains(arrows[from], to) && !(from == "cmd" && slices.Contains(arrows[from], top)) {
+				t.Errorf("%s/%s imports %s: %s may import %v", s.dir, s.name, rel, from, arrows[from])
+			}
+		}
+	}
+}
+
+func TestEveryPackageHasItsDoc(t *testing.T) {
+	documented := map[string]bool{}
+	for _, s := range sources(t) {
+		if isTest(s) {
+			continue
+		}
+		documented[s.dir] = documented[s.dir] || s.file.Doc != nil && len(s.file.Doc.Text()) > 80
+	}
+	for dir, ok := range documented {
+		if !ok {
+			t.Errorf("package in %s has no doc that tells a newcomer what it is", dir)
+		}
+	}
+}
+
+// TestNothingHappensOnImport: no init, and os.Exit in main functions only.
+func TestNothingHappensOnImport(t *testing.T) {
+	for _, s := range sources(t) {
+		if isTest(s) {
+			continue
+		}
+		for _, d := range s.file.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			if fn.Recv == nil && fn.Name.Name == "init" {
+				t.Errorf("%s/%s has an init function", s.dir, s.name)
+			}
+			if exits(fn) && (fn.Name.Name != "main" || s.file.Name.Name != "main") {
+				t.Errorf("%s/%s: %s calls os.Exit", s.dir, s.name, fn.Name.Name)
+			}
+		}
+	}
+}
+
+func exits(fn *ast.FuncDecl) bool {
+	found := false
+	ast.Inspect(fn, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		sel, ok := call.Fun.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		pkg, ok := sel.X.(*ast.Ident)
+		found = found || ok && pkg.Name == "os" && sel.Sel.Name == "Exit"
+		return true
+	})
+	return found
+}
+
+func TestNoPackageOfLeftovers(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, e := range strings.Split(s.dir+"/"+strings.TrimSuffix(s.name, ".go"), "/") {
+			if slices.Contains([]string{"utils", "util", "common", "manager", "helpers", "misc"}, e) {
+				t.Errorf("%s/%s: %q says nothing of what is inside", s.dir, s.name, e)
+			}
+		}
+	}
+}
