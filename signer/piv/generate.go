@@ -153,9 +153,12 @@ func free(p place, opts signer.GenerateOptions) error {
 	if p.key.public == nil {
 		return nil
 	}
-	id := wiresig.Fingerprint(p.key.public)
+	id := ""
 	if opts.KeyID != nil {
 		id = opts.KeyID(p.key.public)
+	}
+	if id == "" { // a key that has no ID, such as one on another curve
+		id = wiresig.Fingerprint(p.key.public)
 	}
 	if opts.Overwrite != "" && opts.Overwrite == id {
 		return nil

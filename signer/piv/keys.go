@@ -7,6 +7,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/go-piv/piv-go/v2/piv"
 
@@ -151,7 +152,8 @@ func (b *Backend) Find(ctx context.Context, pub crypto.PublicKey) (signer.URI, e
 // whoever signs verifies.
 func (b *Backend) findOn(ctx context.Context, reader string, pub crypto.PublicKey) (signer.URI, error) {
 	var found signer.URI
-	v := visit{reader: reader, limit: b.opts.Deadline, busy: b.opts.BusyFor}
+	// A card that another program holds for long is not worth a long wait here.
+	v := visit{reader: reader, limit: b.opts.Deadline, busy: min(b.opts.BusyFor, time.Second)}
 	err := b.exchange(ctx, v, func(s *session) error {
 		c, err := s.identify()
 		if err != nil {

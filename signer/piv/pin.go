@@ -24,12 +24,19 @@ type work struct {
 	place place // where the card was last seen
 	ui    signer.UI
 	// check refuses a place where the key is another one by now; may be nil.
-	check    func(place) error
-	needPIN  bool
-	limit    time.Duration
-	touching func() func()
-	device   string
-	note     string
+	check   func(place) error
+	needPIN bool
+	limit   time.Duration
+	device  string
+	note    string
+}
+
+// touching announces that the card may be waiting for a finger.
+func (w *work) touching(ctx context.Context) func() {
+	if w.ui == nil {
+		return func() {}
+	}
+	return w.ui.Touch(ctx, signer.TouchRequest{Device: w.device, Roles: w.want.ref.Roles})
 }
 
 // withPIN runs f with the card, after the PIN was verified if it is needed. It asks

@@ -106,12 +106,6 @@ func (k *key) work(w want, p place) *work {
 	if p.card.yubikey {
 		j.note = "This is not the FIDO2 PIN."
 	}
-	j.touching = func() func() {
-		if k.ui == nil {
-			return func() {}
-		}
-		return k.ui.Touch(context.Background(), signer.TouchRequest{Device: j.device, Roles: w.ref.Roles})
-	}
 	return j
 }
 

@@ -30,7 +30,7 @@ type visit struct {
 	busy   time.Duration // how long to wait for another program's card
 	// touching is called in the caller's goroutine when f calls session.touch; the
 	// function it returns when the visit is over. May be nil.
-	touching func() (done func())
+	touching func(context.Context) (done func())
 }
 
 // errStopped: the visit noticed that nobody waits for it any more.
@@ -79,7 +79,7 @@ func (b *Backend) exchange(ctx context.Context, v visit, f func(*session) error)
 			return classify(err)
 		case <-touching:
 			if v.touching != nil {
-				done = sync.OnceFunc(v.touching())
+				done = sync.OnceFunc(v.touching(ctx))
 			}
 			touching = nil // announced once
 		case <-ours.Done():
