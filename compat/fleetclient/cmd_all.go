@@ -1,10 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
+
+	"github.com/theupdateframework/go-tuf/data"
 )
 
 // totals counts what `all` checked. Bytes are those of accepted targets.
@@ -16,8 +17,8 @@ type totals struct {
 	Bytes  int64 `json:"bytes"`
 }
 
-func cmdAll(s setup, args []string, stdout io.Writer) error {
-	fs := newFlags("all")
+func cmdAll(s *setup, args []string, stdout io.Writer) error {
+	fs := s.flags("all")
 	each := fs.Bool("json-targets", false, "print a line per target before the counts")
 	if _, err := arguments(fs, args, 0); err != nil {
 		return err
@@ -30,28 +31,24 @@ func cmdAll(s setup, args []string, stdout io.Writer) error {
 	if sum.updated, err = update(agent); err != nil {
 		return err
 	}
-	targets, err := agent.Targets()
-	if err != nil {
-		return err
-	}
-	sum.Count = len(targets)
-	var first error
-	for _, name := range slices.Sorted(maps.Keys(targets)) {
-		meta, err := agent.Check(name)
+	var first, broken error
+	err = agent.CheckAll(func(name string, meta data.TargetFileMeta, err error) {
+		sum.Count++
 		line := printable(name, meta)
 		if err != nil {
 			sum.Failed++
 			line.Error = err.Error()
-			first = cmpError(first, err)
+			first = cmp.Or(first, err)
 		} else {
 			sum.OK++
 			sum.Bytes += meta.Length
 		}
 		if *each {
-			if err := printJSON(stdout, line); err != nil {
-				return err
-			}
+			broken = cmp.Or(broken, printJSON(stdout, line))
 		}
+	})
+	if err = cmp.Or(err, broken); err != nil {
+		return err
 	}
 	if err := printJSON(stdout, sum); err != nil {
 		return err
@@ -60,12 +57,4 @@ func cmdAll(s setup, args []string, stdout io.Writer) error {
 		return fmt.Errorf("%d of %d targets failed, the first: %w", sum.Failed, sum.Count, first)
 	}
 	return nil
-}
-
-// cmpError keeps the first of two errors.
-func cmpError(first, next error) error {
-	if first != nil {
-		return first
-	}
-	return next
 }

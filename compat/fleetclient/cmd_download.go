@@ -6,8 +6,8 @@ import (
 	"github.com/theupdateframework/go-tuf/data"
 )
 
-func cmdDownload(s setup, args []string, stdout io.Writer) error {
-	fs := newFlags("download")
+func cmdDownload(s *setup, args []string, stdout io.Writer) error {
+	fs := s.flags("download")
 	out := fs.String("o", "", "file to write")
 	names, err := arguments(fs, args, 1)
 	if err != nil {

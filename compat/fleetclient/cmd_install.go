@@ -6,8 +6,8 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/compat/fleetclient/orbit"
 )
 
-func cmdInstall(s setup, args []string, stdout io.Writer) error {
-	fs := newFlags("install")
+func cmdInstall(s *setup, args []string, stdout io.Writer) error {
+	fs := s.flags("install")
 	file := fs.String("file", "", "last path element, if agents would choose another")
 	names, err := arguments(fs, args, 3)
 	if err != nil {

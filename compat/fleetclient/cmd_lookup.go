@@ -21,8 +21,8 @@ func printable(name string, meta data.TargetFileMeta) target {
 	return target{Name: name, Length: meta.Length, Hashes: meta.Hashes, Custom: meta.Custom}
 }
 
-func cmdLookup(s setup, args []string, stdout io.Writer) error {
-	names, err := arguments(newFlags("lookup"), args, 1)
+func cmdLookup(s *setup, args []string, stdout io.Writer) error {
+	names, err := arguments(s.flags("lookup"), args, 1)
 	if err != nil {
 		return err
 	}

@@ -2,16 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/compat/fleetclient/orbit"
+	"github.com/theupdateframework/go-tuf/data"
 )
 
 // maxFailures bounds the list of failures; the counts go on.
@@ -51,7 +50,7 @@ type report struct {
 	Versions map[string]orbit.Versions `json:"versions"`
 }
 
-func cmdPoll(s setup, args []string, stdout io.Writer) error {
+func cmdPoll(s *setup, args []string, stdout io.Writer) error {
 	f, err := parsePoll(s, args)
 	if err != nil {
 		return err
@@ -72,9 +71,9 @@ func cmdPoll(s setup, args []string, stdout io.Writer) error {
 	return nil
 }
 
-func parsePoll(s setup, args []string) (pollFlags, error) {
+func parsePoll(s *setup, args []string) (pollFlags, error) {
 	var f pollFlags
-	fs := newFlags("poll")
+	fs := s.flags("poll")
 	fs.StringVar(&f.until, "until-file", "", "end after one more round once this file exists")
 	fs.IntVar(&f.rounds, "rounds", 0, "end after this many rounds")
 	fs.DurationVar(&f.every, "every", 0, "pause between rounds")
@@ -101,7 +100,7 @@ func parsePoll(s setup, args []string) (pollFlags, error) {
 
 type poller struct {
 	flags pollFlags
-	setup setup
+	setup *setup
 	// agent is the one that keeps running, nil until its first round.
 	agent  *orbit.Agent
 	report report
@@ -160,25 +159,38 @@ func (p *poller) poll(name string, open func() (*orbit.Agent, error)) bool {
 		p.report.Clients[name] = tally
 	}
 	agent, err := open()
+	errs := []error{err}
 	if err == nil {
-		err = p.check(agent)
-		if v, verr := agent.Versions(); verr == nil {
+		errs = p.check(agent)
+		if v, err := agent.Versions(); err == nil {
 			p.report.Versions[name] = v
 		}
 		if agent != p.agent {
 			agent.Close()
 		}
 	}
-	if err == nil {
+	if len(errs) == 0 {
 		tally.OK++
 		return true
 	}
 	tally.Failed++
-	p.report.Errors[err.Error()]++
-	if len(p.report.Failures) < maxFailures {
-		p.report.Failures = append(p.report.Failures, failure{time.Now().UTC(), p.report.Rounds, name, err.Error()})
-	}
+	p.book(name, errs)
 	return false
+}
+
+// book counts each error and lists the failure by the first.
+func (p *poller) book(name string, errs []error) {
+	for _, err := range errs {
+		p.report.Errors[err.Error()]++
+	}
+	if len(p.report.Failures) >= maxFailures {
+		return
+	}
+	text := errs[0].Error()
+	if more := len(errs) - 1; more > 0 {
+		text += fmt.Sprintf(" (and %d more)", more)
+	}
+	p.report.Failures = append(p.report.Failures, failure{time.Now().UTC(), p.report.Rounds, name, text})
 }
 
 func (p *poller) persistent() (*orbit.Agent, error) {
@@ -201,25 +213,23 @@ func (p *poller) fresh() (*orbit.Agent, error) {
 	return orbit.Open(opts)
 }
 
-func (p *poller) check(agent *orbit.Agent) error {
+// check gives everything that went wrong for one client in one round.
+func (p *poller) check(agent *orbit.Agent) []error {
 	if err := agent.Update(); err != nil {
-		return err
-	}
-	names := slices.Clone(p.flags.names)
-	if p.flags.all {
-		targets, err := agent.Targets()
-		if err != nil {
-			return err
-		}
-		for name := range targets {
-			names = append(names, name)
-		}
+		return []error{err}
 	}
 	var errs []error
-	for _, name := range names {
-		if _, err := agent.Check(name); err != nil {
+	note := func(err error) {
+		if err != nil {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	for _, name := range p.flags.names {
+		_, err := agent.Check(name)
+		note(err)
+	}
+	if p.flags.all {
+		note(agent.CheckAll(func(_ string, _ data.TargetFileMeta, err error) { note(err) }))
+	}
+	return errs
 }

@@ -18,8 +18,8 @@ import (
 // cmdServe serves until a signal, or --stop-after. The first line on stdout is the
 // URL, printed once connections are accepted. --log names a file that gets a line per
 // request: "GET /2.root.json 404".
-func cmdServe(_ setup, args []string, stdout io.Writer) error {
-	fs := newFlags("serve")
+func cmdServe(s *setup, args []string, stdout io.Writer) error {
+	fs := s.flags("serve")
 	addr := fs.String("addr", "127.0.0.1:0", "address to listen on")
 	stopAfter := fs.Duration("stop-after", 0, "end by itself after this time")
 	logFile := fs.String("log", "", "file to note requests in")

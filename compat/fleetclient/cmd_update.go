@@ -12,8 +12,8 @@ type updated struct {
 	Changed bool `json:"changed"`
 }
 
-func cmdUpdate(s setup, args []string, stdout io.Writer) error {
-	if _, err := arguments(newFlags("update"), args, 0); err != nil {
+func cmdUpdate(s *setup, args []string, stdout io.Writer) error {
+	if _, err := arguments(s.flags("update"), args, 0); err != nil {
 		return err
 	}
 	agent, err := s.agent()

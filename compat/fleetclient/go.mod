@@ -7,4 +7,7 @@ require (
 	github.com/theupdateframework/go-tuf v0.5.2
 )
 
-require golang.org/x/crypto v0.58.0 // indirect
+require (
+	golang.org/x/crypto v0.58.0
+	golang.org/x/sys v0.49.0 // indirect
+)

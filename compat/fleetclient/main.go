@@ -5,7 +5,8 @@
 //
 // The state folder is the agent's: each run on it is a restart of the same agent.
 // --root pins a root.json and is needed only while the state is empty. --ca replaces
-// the system's certificate authorities by those of a PEM file.
+// the system's certificate authorities by those of a PEM file. All four may also
+// follow the command.
 //
 //	update              refresh the metadata
 //	lookup NAME         show length, hashes and custom of a target, with the expiry test
@@ -63,23 +64,18 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 1
 }
 
-// setup is what the flags before the command say.
+// setup is what the flags of all commands say.
 type setup struct {
 	url, state, root, ca string
 }
 
 func dispatch(args []string, stdout io.Writer) error {
 	var s setup
-	fs := newFlags("fleetclient")
-	fs.StringVar(&s.url, "url", "", "web root of the repository")
-	fs.StringVar(&s.state, "state", "", "the agent's folder")
-	fs.StringVar(&s.root, "root", "", "pinned root.json, for an empty state")
-	fs.StringVar(&s.ca, "ca", "", "PEM file of the certificate authorities to trust")
-	rest, err := parse(fs, args, 1)
+	rest, err := parse(s.flags("fleetclient"), args, 1)
 	if err != nil {
 		return err
 	}
-	commands := map[string]func(setup, []string, io.Writer) error{
+	commands := map[string]func(*setup, []string, io.Writer) error{
 		"update": cmdUpdate, "lookup": cmdLookup, "download": cmdDownload, "all": cmdAll,
 		"install": cmdInstall, "poll": cmdPoll, "serve": cmdServe,
 	}
@@ -90,15 +86,17 @@ func dispatch(args []string, stdout io.Writer) error {
 	if !ok {
 		return usage("unknown command %q", rest[0])
 	}
-	if rest[0] != "serve" && s.url == "" {
-		return usage("--url is required")
-	}
-	return command(s, rest[1:], stdout)
+	return command(&s, rest[1:], stdout)
 }
 
-func newFlags(name string) *flag.FlagSet {
+// flags makes a set with the four flags that may stand before or behind the command.
+func (s *setup) flags(name string) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
+	fs.StringVar(&s.url, "url", s.url, "web root of the repository")
+	fs.StringVar(&s.state, "state", s.state, "the agent's folder")
+	fs.StringVar(&s.root, "root", s.root, "pinned root.json, for an empty state")
+	fs.StringVar(&s.ca, "ca", s.ca, "PEM file of the certificate authorities to trust")
 	return fs
 }
 
@@ -137,8 +135,11 @@ func arguments(fs *flag.FlagSet, args []string, n int) ([]string, error) {
 }
 
 // options reads the files named in the flags. Without dir the agent lives in memory.
-func (s setup) options(dir string) (orbit.Options, error) {
+func (s *setup) options(dir string) (orbit.Options, error) {
 	opts := orbit.Options{URL: s.url, Dir: dir}
+	if s.url == "" {
+		return opts, usage("--url is required")
+	}
 	var err error
 	if s.root != "" {
 		if opts.Root, err = os.ReadFile(s.root); err != nil {
@@ -160,7 +161,7 @@ func (s setup) options(dir string) (orbit.Options, error) {
 }
 
 // agent opens the agent of --state.
-func (s setup) agent() (*orbit.Agent, error) {
+func (s *setup) agent() (*orbit.Agent, error) {
 	if s.state == "" {
 		return nil, usage("--state is required")
 	}
