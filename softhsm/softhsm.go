@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // ErrNotInstalled: the SoftHSM2 library or its tool is not on this machine. On Debian
@@ -78,6 +79,9 @@ func newToken(dir string, o Options) (*Token, error) {
 	dir, err = filepath.Abs(dir)
 	if err != nil {
 		return nil, err
+	}
+	if strings.ContainsAny(dir, "=\n") {
+		return nil, fmt.Errorf("folder %q: SoftHSM's configuration cannot name a folder with \"=\" in it", dir)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {

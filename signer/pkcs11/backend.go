@@ -7,6 +7,8 @@ import (
 	"errors"
 	"sync"
 
+	p11 "github.com/miekg/pkcs11"
+
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -72,7 +74,7 @@ func (k *key) unseen(ctx context.Context, c *conn) error {
 	if !errors.Is(err, signer.ErrNoSecret) && !errors.Is(err, signer.ErrNoTerminal) {
 		return err
 	}
-	absent := c.run(ctx, "looking for the key", func(l lib) error { return l.noKey(c.held, k.ref.URI) })
+	absent := c.onHeld(ctx, "looking for the key", func(l lib, s p11.SessionHandle) error { return l.noKey(s, k.ref.URI) })
 	var e *signer.NotFoundError
 	if !errors.As(absent, &e) {
 		return absent

@@ -20,8 +20,11 @@ type conn struct {
 	epoch int // of the module when it was made
 	slot  slot
 	held  p11.SessionHandle
-	rw    bool        // held may write
-	dead  atomic.Bool // lost: its handles may belong to somebody else now
+	// holding is locked while a call uses held: a session is for one call at a time. It
+	// is locked in the goroutine that is in C, which may outlive its caller.
+	holding sync.Mutex
+	rw      bool        // held may write
+	dead    atomic.Bool // lost: its handles may belong to somebody else now
 
 	loggedIn atomic.Bool
 
@@ -62,6 +65,19 @@ func (c *conn) runFor(ctx context.Context, doing string, limit time.Duration, f 
 			return errStale
 		}
 		return f(c.t.m.lib)
+	})
+}
+
+// onHeld is runFor with the session that holds the login.
+func (c *conn) onHeld(ctx context.Context, doing string, f func(l lib, s p11.SessionHandle) error) error {
+	return c.onHeldFor(ctx, doing, c.t.opts.timeout(), f)
+}
+
+func (c *conn) onHeldFor(ctx context.Context, doing string, limit time.Duration, f func(l lib, s p11.SessionHandle) error) error {
+	return c.runFor(ctx, doing, limit, func(l lib) error {
+		c.holding.Lock()
+		defer c.holding.Unlock()
+		return f(l, c.held)
 	})
 }
 
@@ -180,6 +196,10 @@ func (c *conn) onSession(ctx context.Context, doing string, limit time.Duration,
 			// The goroutine gives the permit back, not the caller: the caller may have
 			// gone while the call is still out.
 			defer release()
+			if s == c.held {
+				c.holding.Lock()
+				defer c.holding.Unlock()
+			}
 			reusable, err := f(l, s)
 			if reusable {
 				c.putBack(s)

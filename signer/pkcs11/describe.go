@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 
+	p11 "github.com/miekg/pkcs11"
+
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -29,7 +31,7 @@ func (b *Backend) Describe(ctx context.Context, ref signer.Ref, ui signer.UI) (s
 				return err
 			}
 		}
-		return c.run(ctx, "reading the key's attributes", func(l lib) (err error) {
+		return c.onHeld(ctx, "reading the key's attributes", func(l lib, _ p11.SessionHandle) (err error) {
 			info, err = c.describeKey(l, ref.URI)
 			return err
 		})

@@ -83,13 +83,13 @@ func planFor(u signer.URI, opts signer.GenerateOptions) (plan, error) {
 
 // free refuses a label or an ID that anything on the token has already.
 func (p plan) free(ctx context.Context, c *conn) error {
-	return c.run(ctx, "looking for keys of that name", func(l lib) error {
+	return c.onHeld(ctx, "looking for keys of that name", func(l lib, s p11.SessionHandle) error {
 		for _, class := range []uint{p11.CKO_PRIVATE_KEY, p11.CKO_PUBLIC_KEY, p11.CKO_CERTIFICATE} {
-			byLabel, err := l.objects(c.held, class, nil, &p.label)
+			byLabel, err := l.objects(s, class, nil, &p.label)
 			if err != nil {
 				return err
 			}
-			byID, err := l.objects(c.held, class, p.id, nil)
+			byID, err := l.objects(s, class, p.id, nil)
 			if err != nil {
 				return err
 			}

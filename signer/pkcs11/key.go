@@ -98,8 +98,8 @@ func failed(op string, u signer.URI, t *token, err error) error {
 // to the expected key. seen is false where the token shows nothing.
 func (k *key) look(ctx context.Context, c *conn) (seen bool, err error) {
 	var f found
-	err = c.run(ctx, "looking for the key", func(l lib) (err error) {
-		f, err = l.lookup(c.held, k.ref.URI, k.Public())
+	err = c.onHeld(ctx, "looking for the key", func(l lib, s p11.SessionHandle) (err error) {
+		f, err = l.lookup(s, k.ref.URI, k.Public())
 		return err
 	})
 	var absent *signer.NotFoundError
@@ -168,12 +168,12 @@ func (k *key) handle(ctx context.Context, c *conn) (keyHandle, error) {
 func (k *key) find(ctx context.Context, c *conn) (keyHandle, error) {
 	var f found
 	var h keyHandle
-	err := c.run(ctx, "looking for the private key", func(l lib) (err error) {
-		if f, err = l.lookup(c.held, k.ref.URI, k.Public()); err != nil || f.private == nil {
+	err := c.onHeld(ctx, "looking for the private key", func(l lib, s p11.SessionHandle) (err error) {
+		if f, err = l.lookup(s, k.ref.URI, k.Public()); err != nil || f.private == nil {
 			return err
 		}
 		h.h = f.private.h
-		always, err := l.attribute(c.held, h.h, p11.CKA_ALWAYS_AUTHENTICATE)
+		always, err := l.attribute(s, h.h, p11.CKA_ALWAYS_AUTHENTICATE)
 		if b := decodeBool(always); b != nil {
 			h.alwaysAuth = *b
 		}

@@ -202,7 +202,7 @@ func (b *Backend) Keys(ctx context.Context, ref signer.Ref, ui signer.UI) ([]sig
 				return err
 			}
 		}
-		return c.run(ctx, "listing the keys", func(l lib) (err error) {
+		return c.onHeld(ctx, "listing the keys", func(l lib, _ p11.SessionHandle) (err error) {
 			out, err = c.keyInfos(l, ref.URI)
 			return err
 		})

@@ -153,7 +153,7 @@ func askPIN(ctx context.Context, ui signer.UI, r signer.SecretRequest) ([]byte, 
 
 // offer calls C_Login, once.
 func (t *token) offer(ctx context.Context, c *conn, before p11.TokenInfo, who asker) error {
-	err := t.callLogin(ctx, c, before, p11.CKU_USER, c.held, who)
+	err := t.callLogin(ctx, c, before, p11.CKU_USER, who)
 	switch code := codeOf(err); {
 	case err == nil:
 		t.proven = t.pin != nil
@@ -190,7 +190,7 @@ func (t *token) vague(ctx context.Context, c *conn, before p11.TokenInfo, err er
 // callLogin makes the C call: with the PIN, or with none where the device has a pad of
 // its own. ALREADY_LOGGED_IN says nothing of the PIN; a PIN that nobody has tried yet
 // is tried after a logout.
-func (t *token) callLogin(ctx context.Context, c *conn, info p11.TokenInfo, user uint, s p11.SessionHandle, who asker) error {
+func (t *token) callLogin(ctx context.Context, c *conn, info p11.TokenInfo, user uint, who asker) error {
 	limit := t.opts.timeout()
 	if onPad(info) {
 		limit *= slowFactor
@@ -198,13 +198,13 @@ func (t *token) callLogin(ctx context.Context, c *conn, info p11.TokenInfo, user
 			defer who.ui.Touch(ctx, signer.TouchRequest{Device: c.slot.name(), Roles: who.roles, PINPad: true})()
 		}
 	}
-	return t.loginOn(ctx, c, user, s, limit)
+	return t.loginOn(ctx, c, user, limit)
 }
 
-func (t *token) loginOn(ctx context.Context, c *conn, user uint, s p11.SessionHandle, limit time.Duration) error {
+func (t *token) loginOn(ctx context.Context, c *conn, user uint, limit time.Duration) error {
 	pin := append([]byte(nil), t.pin...) // an abandoned call must not see it cleared
 	proven := t.proven || len(pin) == 0
-	return c.runFor(ctx, "logging in", limit, func(l lib) error {
+	return c.onHeldFor(ctx, "logging in", limit, func(l lib, s p11.SessionHandle) error {
 		defer clear(pin)
 		err := l.login(s, user, pin)
 		if codeOf(err) != ckrUserAlreadyLoggedIn {

@@ -132,7 +132,7 @@ func (b *Backend) keyFindings(ctx context.Context, t *token, ref signer.Ref) []s
 		if seen, err = k.look(ctx, c); err != nil || !seen {
 			return err
 		}
-		return c.run(ctx, "reading the key's attributes", func(l lib) error {
+		return c.onHeld(ctx, "reading the key's attributes", func(l lib, _ p11.SessionHandle) error {
 			info, err := c.describeKey(l, ref.URI)
 			imported = is(info.Local, false)
 			return err

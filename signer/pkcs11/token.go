@@ -22,6 +22,9 @@ const (
 	// 800 of 800.
 	maxTries = 6
 	backoff  = 10 * time.Millisecond
+	// maxInAll bounds the tries while other goroutines get signatures in between: the
+	// token is well then, and only this one had bad luck.
+	maxInAll = 24
 	// maxStale bounds how often an operation starts again only because another
 	// goroutine has made a new connection meanwhile.
 	maxStale = 1000
@@ -82,6 +85,8 @@ type token struct {
 	// rw: the session that holds the login must be able to write, because the token
 	// gives no second one.
 	rw atomic.Bool
+	// good counts operations that succeeded.
+	good atomic.Int64
 
 	loggingIn lock
 	// Guarded by loggingIn.
@@ -101,25 +106,33 @@ func newToken(m *module, opts Options, u signer.URI) *token {
 // explains, a new connection is made, one rung further down the ladder session,
 // login, Finalize + Initialize, and f runs again.
 func (t *token) do(ctx context.Context, f func(*conn) error) error {
-	stale := 0
+	stale, total := 0, 0
 	for try := 1; ; try++ {
+		total++
+		before := t.good.Load()
 		c, err := t.connection(ctx)
 		if err == nil {
 			if err = f(c); err == nil {
 				t.rung.Store(0)
+				t.good.Add(1)
 				return nil
 			}
 		}
 		if errors.Is(err, errStale) && stale < maxStale {
 			t.lost(c, err)
-			stale, try = stale+1, try-1
+			stale, try, total = stale+1, try-1, total-1
 			continue
 		}
-		if try >= maxTries || !t.heals(err, try) {
+		if !t.heals(err, try) || total >= maxInAll {
 			return err
 		}
 		t.lost(c, err)
-		if err := wait(ctx, backoff*time.Duration(try)); err != nil {
+		if t.good.Load() != before {
+			try = 0
+		} else if try >= maxTries {
+			return err
+		}
+		if err := wait(ctx, backoff*time.Duration(max(try, 1))); err != nil {
 			return err
 		}
 	}

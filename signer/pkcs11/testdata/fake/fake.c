@@ -105,8 +105,35 @@ static CK_RV restarted(void)
 	return rv;
 }
 
+/* kill=N: the N-th time that every session is closed by force. No call is under way
+ * then: SoftHSM itself does not survive losing a session inside C_Sign. */
+static pthread_rwlock_t calls = PTHREAD_RWLOCK_INITIALIZER;
+static int kills_seen;
+
+static void kill_sessions(void)
+{
+	long n = number("kill", 0);
+	if (n <= kills_seen) return;
+	pthread_rwlock_wrlock(&calls);
+	if (n > kills_seen) {
+		CK_SLOT_ID slots[16];
+		CK_ULONG count = 16;
+		if (!real->C_GetSlotList(CK_TRUE, slots, &count))
+			while (count > 0) real->C_CloseAllSessions(slots[--count]);
+		kills_seen = n;
+		sessions = 0;
+	}
+	pthread_rwlock_unlock(&calls);
+}
+
+static int enter_call(void) { kill_sessions(); pthread_rwlock_rdlock(&calls); return 0; }
+static void leave_call(int *unused) { (void)unused; pthread_rwlock_unlock(&calls); }
+
 #define ENTER(function) do { note(function); hang(function); CK_RV rv_ = fail(function); if (rv_) return rv_; } while (0)
-#define ON_SESSION(function) do { ENTER(function); CK_RV rv_ = restarted(); if (rv_) return rv_; } while (0)
+#define ON_SESSION(function) \
+	ENTER(function); \
+	do { CK_RV rv_ = restarted(); if (rv_) return rv_; } while (0); \
+	int in_call __attribute__((cleanup(leave_call))) = enter_call(); (void)in_call
 
 static CK_RV initialize(CK_VOID_PTR args)
 {
@@ -222,8 +249,7 @@ static CK_RV get_session_info(CK_SESSION_HANDLE s, CK_SESSION_INFO_PTR info)
 
 static CK_RV login(CK_SESSION_HANDLE s, CK_USER_TYPE user, CK_UTF8CHAR_PTR pin, CK_ULONG len)
 {
-	if (user == CKU_CONTEXT_SPECIFIC) { ON_SESSION("C_Login(context)"); }
-	else { ON_SESSION("C_Login"); }
+	ON_SESSION(user == CKU_CONTEXT_SPECIFIC ? "C_Login(context)" : "C_Login");
 	char pad[256];
 	long tries = number("pin_tries", 0);
 	if (text("pad", pad, sizeof pad)) {
