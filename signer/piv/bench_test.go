@@ -55,7 +55,7 @@ func BenchmarkSign(b *testing.B) {
 func benchCard(b *testing.B) (*soft.Card, string) {
 	b.Helper()
 	if _, real := os.LookupEnv(envAlone); real {
-		blue, _, _ := daemon(b)
+		_, blue, _, _ := daemon(b)
 		return blue, readerOf(b, 15835999)
 	}
 	c := newCard(b, soft.Config{Serial: 15835999})

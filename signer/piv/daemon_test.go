@@ -3,9 +3,11 @@
 package piv
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,7 +25,7 @@ import (
 
 // daemon starts pcscd with two YubiKeys and another vendor's card, for a whole
 // process: libpcsclite looks for its daemon once.
-func daemon(t testing.TB) (blue, red, acme *soft.Card) {
+func daemon(t testing.TB) (d *pcsc.Daemon, blue, red, acme *soft.Card) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		if os.Getenv("CI") == "true" {
@@ -42,7 +44,7 @@ func daemon(t testing.TB) (blue, red, acme *soft.Card) {
 		name, value, _ := strings.Cut(kv, "=")
 		t.Setenv(name, value)
 	}
-	return blue, red, acme
+	return d, blue, red, acme
 }
 
 // readerOf finds the reader of a YubiKey, which the daemon may still be powering up.
@@ -74,7 +76,7 @@ func TestDaemon(t *testing.T) {
 	if aloneWithDaemon(t) {
 		return
 	}
-	blue, red, acme := daemon(t)
+	d, blue, red, acme := daemon(t)
 	reader := readerOf(t, 15835999)
 	pub := provision(t, reader, yk.SlotSignature, quick())
 	second := provision(t, reader, yk.SlotAuthentication, quick())
@@ -108,6 +110,50 @@ func TestDaemon(t *testing.T) {
 	}
 	t.Run("SetupGenerateAttest", func(t *testing.T) { daemonSetup(t, red) })
 	t.Run("OtherVendor", func(t *testing.T) { daemonOtherVendor(t, acme) })
+	t.Run("Stopped", func(t *testing.T) { daemonStopped(t, d, ref) })
+	t.Run("Killed", func(t *testing.T) { daemonKilled(t, d, ref) })
+}
+
+// daemonStopped: pcscd hangs. Calls end with the context or the deadline, and all is
+// well when it goes on.
+func daemonStopped(t *testing.T, d *pcsc.Daemon, ref signer.Ref) {
+	s := open(t, newBackend(t, Options{}), ref, person(testPIN))
+	must(s.Sign(t.Context(), []byte("m")))(t)
+	signal(t, d, syscall.SIGSTOP)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	soon(t, "signing behind a daemon that hangs", func() {
+		if _, err := s.Sign(ctx, []byte("m")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error is %v, want DeadlineExceeded", err)
+		}
+	})
+	b := newBackend(t, Options{Deadline: 100 * time.Millisecond, BusyFor: 100 * time.Millisecond})
+	soon(t, "opening behind a daemon that hangs", func() {
+		if _, err := b.Open(t.Context(), ref, person(testPIN)); !errors.Is(err, signer.ErrDeadline) {
+			t.Errorf("error is %v, want ErrDeadline", err)
+		}
+	})
+	signal(t, d, syscall.SIGCONT)
+	if _, err := openAndSign(t.Context(), newBackend(t, Options{}), ref); err != nil {
+		t.Errorf("when the daemon goes on: %v", err)
+	}
+}
+
+func daemonKilled(t *testing.T, d *pcsc.Daemon, ref signer.Ref) {
+	s := open(t, newBackend(t, Options{}), ref, person(testPIN))
+	signal(t, d, syscall.SIGKILL)
+	soon(t, "signing without a daemon", func() {
+		if _, err := s.Sign(t.Context(), []byte("m")); !errors.Is(err, signer.ErrUnreachable) {
+			t.Errorf("error is %v, want ErrUnreachable", err)
+		}
+	})
+}
+
+func signal(t *testing.T, d *pcsc.Daemon, sig syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(d.PID(), sig); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // daemonRemoved pulls the card out at every command, until a signature is made.

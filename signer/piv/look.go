@@ -38,8 +38,8 @@ func (s *session) identify() (card, error) {
 	}
 	n, err := s.yk.Serial()
 	if err != nil {
-		if !c.yubikey && status(err) != 0 {
-			return c, nil
+		if status(err) != 0 {
+			return c, nil // other vendors, and a YubiKey 4 whose OTP applet is off
 		}
 		return c, classify(err)
 	}

@@ -35,6 +35,7 @@ const (
 	codeNoReaders      = 0x8010002E
 	codeResetCard      = 0x80100068
 	codeRemovedCard    = 0x80100069
+	codeSecurity       = 0x8010006A // pcscd's polkit rules refuse this user, or pcscd died under us
 	codeInvalidHandle  = 0x80100003
 )
 
@@ -111,7 +112,7 @@ func causeOf(err error) error {
 		return signer.ErrBusy
 	case codeNoSmartcard, codeUnknownReader, codeReaderUnavail, codeNoReaders, codeRemovedCard, codeNotTransacted:
 		return signer.ErrNoToken
-	case codeNoService, codeServiceStopped:
+	case codeNoService, codeServiceStopped, codeSecurity:
 		return signer.ErrUnreachable
 	case codeTimeout:
 		return signer.ErrDeadline
@@ -119,12 +120,6 @@ func causeOf(err error) error {
 		return nil
 	}
 	return signer.ErrDevice
-}
-
-// lostDaemon reports whether there is no PC/SC daemon to talk to.
-func lostDaemon(err error) bool {
-	c := pcscCode(err)
-	return c == codeNoService || c == codeServiceStopped
 }
 
 // triesIn gives the tries left that an error of a PIN or PUK command tells, and

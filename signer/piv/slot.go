@@ -59,7 +59,7 @@ func (c card) id() string {
 // String names the card for people.
 func (c card) String() string {
 	switch {
-	case c.yubikey:
+	case c.yubikey && c.serial != "":
 		return "YubiKey " + c.serial
 	case c.serial != "":
 		return fmt.Sprintf("card %s in reader %q", c.serial, c.reader)
@@ -94,7 +94,7 @@ func (c card) uri(from signer.URI, slot string) signer.URI {
 	}
 	_, byReader := u.Attr("reader")
 	switch {
-	case c.yubikey && !byReader:
+	case c.yubikey && c.serial != "" && !byReader:
 		u = u.With("serial", c.serial)
 	case !byReader:
 		u = u.With("reader", c.reader)

@@ -341,3 +341,22 @@ func TestNoDaemon(t *testing.T) {
 		t.Errorf("probe: %+v", f)
 	}
 }
+
+// TestYubiKeyWithoutSerial: the serial number of a YubiKey 4 is in an applet that can
+// be switched off. The reader, or the key, tells the card then.
+func TestYubiKeyWithoutSerial(t *testing.T) {
+	const name = "Yubico Yubikey 4 CCID 00 00"
+	reader := plug(t, newCard(t, soft.Config{OtherVendor: true, Firmware: [3]byte{4, 3, 7}, Reader: name}))[0]
+	pub := provision(t, reader, yk.SlotSignature, quick())
+	b := newBackend(t, Options{})
+	s := open(t, b, signer.Ref{URI: uri(t, "piv:slot=9c"), Pinned: pub}, person(testPIN))
+	if want := uri(t, "piv:slot=9c").With("reader", name).String(); s.URI().String() != want {
+		t.Errorf("URI is %s, want %s", s.URI(), want)
+	}
+	if _, err := s.Sign(t.Context(), []byte("m")); err != nil {
+		t.Error(err)
+	}
+	if _, err := b.Open(t.Context(), signer.Ref{URI: uri(t, "piv:serial=1;slot=9c"), Pinned: pub}, person(testPIN)); !errors.Is(err, signer.ErrNoToken) {
+		t.Errorf("by a serial number: %v, want ErrNoToken", err)
+	}
+}
