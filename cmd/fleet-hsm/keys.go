@@ -193,6 +193,8 @@ func (k *keychain) name(role string, key repo.Key) string {
 		return name + ", " + u.String()
 	case known:
 		return u.String()
+	case len(k.uris[role]) == 0 && k.files.Exists(roleFile(role)):
+		return "key " + key.ShortID() + ", " + roleFile(role).String() + " or elsewhere"
 	case len(k.uris[role]) == 1:
 		return "key " + key.ShortID() + " (not in " + k.uris[role][0].String() + ")"
 	}

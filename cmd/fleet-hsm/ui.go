@@ -216,13 +216,13 @@ func kindName(k signer.SecretKind) string {
 // with how many tries left.
 func promptFor(r signer.SecretRequest) string {
 	what := kindName(r.Kind)
+	if r.Kind == signer.PIN && r.URI.Scheme == "piv" {
+		what = "PIV PIN"
+	}
 	if isNew(r.Kind) {
 		what = "New " + what
 	}
-	s := fmt.Sprintf("%s of %s", what, r.Device)
-	if len(r.Roles) > 0 {
-		s += fmt.Sprintf(" (role %s)", strings.Join(r.Roles, ", "))
-	}
+	s := what + " of " + withRoles(r.Device, r.Roles)
 	switch {
 	case r.TriesLeft == 1:
 		s += ", 1 try left"
@@ -232,9 +232,21 @@ func promptFor(r signer.SecretRequest) string {
 		s += ", a wrong one was entered before"
 	}
 	if r.Note != "" {
-		s += ". " + r.Note
+		s += ". " + strings.TrimSuffix(r.Note, ".")
 	}
 	return s + ": "
+}
+
+// withRoles adds the roles to a device's name: "YubiKey 15835999 (slot 9c, role root)".
+func withRoles(device string, roles []string) string {
+	if len(roles) == 0 {
+		return device
+	}
+	what := "role " + strings.Join(roles, ", ")
+	if inside, ok := strings.CutSuffix(device, ")"); ok {
+		return inside + ", " + what + ")"
+	}
+	return device + " (" + what + ")"
 }
 
 // touchAfter and touchAgain are when a person is reminded: not at once, since most
@@ -254,7 +266,7 @@ func (u *ui) Touch(ctx context.Context, r signer.TouchRequest) func() {
 
 func (u *ui) remind(ctx context.Context, r signer.TouchRequest, over <-chan struct{}) {
 	wait := touchAfter
-	for _, text := range []string{"Touch %s now%s.", "Still waiting: touch %s%s; its light is blinking."} {
+	for _, text := range []string{"Touch %s now.", "Still waiting: touch %s; its light is blinking."} {
 		select {
 		case <-over:
 			return
@@ -263,17 +275,10 @@ func (u *ui) remind(ctx context.Context, r signer.TouchRequest, over <-chan stru
 		case <-time.After(wait):
 		}
 		u.mu.Lock() // not while a PIN is typed
-		u.a.say(text, r.Device, forRoles(r.Roles))
+		u.a.say(text, withRoles(r.Device, r.Roles))
 		u.mu.Unlock()
 		wait = touchAgain - touchAfter
 	}
-}
-
-func forRoles(roles []string) string {
-	if len(roles) == 0 {
-		return ""
-	}
-	return " (role " + strings.Join(roles, ", ") + ")"
 }
 
 // Insert implements signer.UI.
@@ -284,7 +289,7 @@ func (u *ui) Insert(ctx context.Context, r signer.InsertRequest) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.Line(ctx, fmt.Sprintf("Insert %s%s and press Enter (Ctrl-C to stop): ", u.named(r), forRoles(r.Roles)))
+	_, err = t.Line(ctx, fmt.Sprintf("Insert %s and press Enter (Ctrl-C to stop): ", withRoles(u.named(r), r.Roles)))
 	if err != nil {
 		return asked(err)
 	}
