@@ -289,11 +289,18 @@ func (u *ui) Insert(ctx context.Context, r signer.InsertRequest) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.Line(ctx, fmt.Sprintf("Insert %s and press Enter (Ctrl-C to stop): ", withRoles(u.named(r), r.Roles)))
+	_, err = t.Line(ctx, fmt.Sprintf("Insert %s and press Enter%s: ", u.named(r), forRoles(r.Roles)))
 	if err != nil {
 		return asked(err)
 	}
 	return nil
+}
+
+func forRoles(roles []string) string {
+	if len(roles) == 0 {
+		return " (Ctrl-C to stop)"
+	}
+	return " (role " + strings.Join(roles, ", ") + "; Ctrl-C to stop)"
 }
 
 // named adds the name that the configuration gives a key: "YubiKey 15835999 (blue)".
@@ -303,7 +310,7 @@ func (u *ui) named(r signer.InsertRequest) string {
 		return r.Device
 	}
 	for id, place := range cfg.places {
-		if name := cfg.Keys[id].Name; name != "" && place.String() == r.URI.String() {
+		if name := cfg.Keys[id].Name; name != "" && covers(r.URI, place) {
 			return fmt.Sprintf("%s (%s)", r.Device, name)
 		}
 	}
