@@ -64,6 +64,9 @@ func (a *app) config() (*config, error) {
 	}
 	file := a.configFile
 	if file == "" {
+		if err := a.checkPath(); err != nil {
+			return nil, err
+		}
 		file = a.within("fleet-hsm.yaml")
 	}
 	data, err := readBounded(file, maxConfig)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -77,7 +78,7 @@ func (a *app) runInit(ctx context.Context, o initOptions) error {
 	}
 	keys, err := w.makeKeys(ctx, plan, makeOptions{generate: o.generate, algorithm: alg, imported: o.imported})
 	if err != nil {
-		return err
+		return w.undoKeys(err)
 	}
 	thresholds := map[string]int{}
 	for role, n := range o.thresholds {
@@ -85,9 +86,12 @@ func (a *app) runInit(ctx context.Context, o initOptions) error {
 	}
 	c, err := w.r.Init(repo.InitOptions{Keys: keys, Thresholds: thresholds, Consistent: o.consistent, Expiries: cfg.expiries})
 	if err != nil {
-		return err
+		return w.undoKeys(err)
 	}
 	versions, err := w.publish(ctx, c, publishOptions{})
+	if err != nil && c.Fresh {
+		return w.undoKeys(err)
+	}
 	if err != nil {
 		return err
 	}
@@ -100,8 +104,8 @@ func (w *work) planInit(o initOptions) (map[string][]signer.URI, error) {
 	plan := map[string][]signer.URI{}
 	for _, role := range repo.Roles() {
 		plan[role] = w.keys.uris[role]
-		if n := *o.thresholds[role]; n < 1 || n > max(1, len(plan[role])) && len(plan[role]) > 0 {
-			return nil, usagef("--%s-threshold %d with %d key(s)", role, n, len(plan[role]))
+		if n := *o.thresholds[role]; n < 1 || n > max(1, len(plan[role])) {
+			return nil, usagef("--%s-threshold %d with %d key(s); name more with --%s-key", role, n, max(1, len(plan[role])), role)
 		}
 		if len(plan[role]) > 0 {
 			continue
@@ -112,6 +116,17 @@ func (w *work) planInit(o initOptions) (map[string][]signer.URI, error) {
 		plan[role] = nil
 	}
 	return plan, nil
+}
+
+// undoKeys takes the key files away again that a failed init made, so that the same
+// command can be given once more.
+func (w *work) undoKeys(cause error) error {
+	for role, made := range w.made {
+		cause = w.dropMade(role, made, cause)
+	}
+	// The folder only goes if nothing else is in it.
+	_ = os.Remove(w.a.within("keys"))
+	return cause
 }
 
 // afterInit tells what to copy where, and which key to take offline.

@@ -107,6 +107,10 @@ func (w *work) makeFileKeys(ctx context.Context, role string, n int, alg signer.
 		return nil, err
 	}
 	var keys []repo.Key
+	if w.made == nil {
+		w.made = map[string][]crypto.PublicKey{}
+	}
+	w.made[role] = append(w.made[role], g.Public...)
 	for _, pub := range g.Public {
 		k, err := repo.NewKey(pub)
 		if err != nil {

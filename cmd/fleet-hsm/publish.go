@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,8 @@ type work struct {
 	// p is nil in init.
 	p      *repo.Published
 	staged *repo.Change // nil if nothing is staged
+	// made are the keys that this command made in keys/<role>.json.
+	made map[string][]crypto.PublicKey
 }
 
 // begin takes the lock and says what an earlier, interrupted command left.
