@@ -87,7 +87,7 @@ func serve(t testing.TB, cards ...*card.Card) bench {
 
 // try runs a program and gives its output and error.
 func (b bench) try(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = b.dir
