@@ -1,0 +1,257 @@
+//go:build cgo
+
+package pkcs11_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"errors"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/signer"
+	"github.com/fleet-hsm/fleet-hsm/signer/pkcs11"
+	"github.com/fleet-hsm/fleet-hsm/signer/signertest"
+)
+
+// Ways in which modules differ that SoftHSM alone does not show.
+
+func TestModuleWithRawPoints(t *testing.T) {
+	for _, a := range []signer.Algorithm{signer.P256, signer.Ed25519} {
+		t.Run(string(a), func(t *testing.T) {
+			f := newFake(t)
+			made := generate(t, f.Token, "targets", a)
+			f.set("raw_points=1")
+			pub := canSign(t, backend(t, f.Module), signer.Ref{URI: parse(t, f.URI("targets"))}, person(f.Token))
+			if !signer.SamePublic(pub, made.Public[0]) {
+				t.Error("another public key came out of the raw point")
+			}
+		})
+	}
+}
+
+// ykcs11 writes the curve's parameters out instead of naming it.
+func TestModuleWithExplicitCurve(t *testing.T) {
+	f := newFake(t)
+	generate(t, f.Token, "targets", signer.P256)
+	f.set("attr=0x180:" + hex.EncodeToString(explicitP256(t)))
+	canSign(t, backend(t, f.Module), signer.Ref{URI: parse(t, f.URI("targets"))}, person(f.Token))
+}
+
+// explicitP256 asks OpenSSL for the parameters of P-256, written out.
+func explicitP256(t testing.TB) []byte {
+	t.Helper()
+	der, err := exec.Command("openssl", "ecparam", "-name", "prime256v1", "-param_enc", "explicit", "-outform", "DER").Output()
+	if err != nil {
+		t.Fatalf("openssl: %v", err)
+	}
+	return der
+}
+
+// Another curve is refused by its name, not with a puzzle about points.
+func TestModuleWithAnotherCurve(t *testing.T) {
+	f := newFake(t)
+	tool(t, f.Token, "--login", "--pin", f.PIN, "--keypairgen", "--key-type", "EC:secp384r1", "--label", "targets", "--id", "01")
+	ui := person(f.Token)
+	_, err := backend(t, f.Module).Open(t.Context(), signer.Ref{URI: parse(t, f.URI("targets"))}, ui)
+	if !errors.Is(err, signer.ErrUnsupported) || !strings.Contains(err.Error(), "P-384") {
+		t.Fatalf("error is %v, want P-384 refused by name", err)
+	}
+	if len(ui.Secrets()) != 0 {
+		t.Error("asked for a PIN of a key that cannot be used")
+	}
+}
+
+// Keys of other kinds on the token are none of our business.
+func TestModuleWithOtherKeysOnIt(t *testing.T) {
+	f, ref := keyed(t)
+	tool(t, f.Token, "--login", "--pin", f.PIN, "--keygen", "--key-type", "AES:32", "--label", "targets", "--id", "77")
+	b := backend(t, f.Module)
+	canSign(t, b, ref, person(f.Token))
+	if keys, err := b.Keys(t.Context(), signer.Ref{URI: parse(t, "pkcs11:token=fleet")}, nil); err != nil || len(keys) != 1 {
+		t.Errorf("Keys: %v, %v; want the one key", keys, err)
+	}
+}
+
+func TestModuleWithoutPSSOnDigests(t *testing.T) {
+	f := newFake(t)
+	generate(t, f.Token, "targets", signer.RSA2048)
+	f.set("no_mechanism=0x0d") // CKM_RSA_PKCS_PSS
+	s := opened(t, backend(t, f.Module), signer.Ref{URI: parse(t, f.URI("targets"))}, person(f.Token))
+	signs(t, s)
+	signs(t, s)
+	if n := f.calls("C_SignInit"); n != 3 {
+		t.Errorf("%d C_SignInit for 2 signatures, want 3: what works is remembered", n)
+	}
+	f.set("no_mechanism=0x0d", "no_mechanism=0x43")
+	fresh := opened(t, backend(t, f.Module), signer.Ref{URI: parse(t, f.URI("targets"))}, person(f.Token))
+	err := refuses(t, fresh, signer.ErrUnsupported)
+	if !strings.Contains(err.Error(), "CKM_RSA_PKCS_PSS") {
+		t.Errorf("the error does not name the mechanism: %v", err)
+	}
+}
+
+// YubiHSM takes about 2,000 bytes for Ed25519.
+func TestModuleWithMessageLimit(t *testing.T) {
+	f := newFake(t)
+	made := generate(t, f.Token, "targets", signer.Ed25519)
+	f.set("data_max=2000")
+	signertest.Run(t, signertest.Config{Setup: func(t *testing.T) signertest.Device {
+		return signertest.Device{
+			Backend: backend(t, f.Module), URI: parse(t, f.URI("targets")), Public: made.Public[0],
+			Kind: signer.PIN, Secret: f.PIN, Wrong: "wrong-pin", MaxMessage: 2000,
+		}
+	}})
+}
+
+// The whole suite on a token that locks: it counts every try that reaches the token.
+func TestModuleThatCountsTries(t *testing.T) {
+	f, ref := keyed(t, "pin_tries=100")
+	signertest.Run(t, signertest.Config{Setup: func(t *testing.T) signertest.Device {
+		logins := f.calls("C_Login")
+		return signertest.Device{
+			Backend: backend(t, f.Module), URI: ref.URI, Public: ref.Pinned,
+			Kind: signer.PIN, Secret: f.PIN, Wrong: "wrong-pin",
+			TriesLeft: func(*testing.T) int { return 100 - (f.calls("C_Login") - logins) },
+		}
+	}})
+}
+
+// A PIN that cannot be right is not offered: openCryptoki counts an overlong one.
+func TestModulePINBounds(t *testing.T) {
+	f, ref := keyed(t, "max_pin=6")
+	ui := signertest.NewUI(signer.PIN, "1234567")
+	s := opened(t, backend(t, f.Module), ref, ui)
+	refuses(t, s, signer.ErrPINInvalid)
+	if f.calls("C_Login") != 0 {
+		t.Error("an overlong PIN reached the token")
+	}
+	if r := ui.Secrets()[0]; r.Min != 4 || r.Max != 6 {
+		t.Errorf("the question has the bounds %d to %d, want 4 to 6", r.Min, r.Max)
+	}
+}
+
+func TestModuleWithNULPadding(t *testing.T) {
+	f, ref := keyed(t, "nul_padding=1")
+	canSign(t, backend(t, f.Module), ref, person(f.Token))
+}
+
+// The public half may be missing: a certificate with the same ID, or the pinned key,
+// stands in.
+func TestModuleWithoutPublicObject(t *testing.T) {
+	t.Run("pinned", func(t *testing.T) {
+		f, ref := keyed(t, "hide=2")
+		ui := person(f.Token)
+		s := opened(t, backend(t, f.Module), ref, ui)
+		if len(ui.Secrets()) != 0 {
+			t.Error("asked for a PIN although the key is pinned")
+		}
+		signs(t, s)
+	})
+	t.Run("certificate", func(t *testing.T) {
+		f := newFake(t)
+		pub := importKey(t, f, "targets", "0a0b", true)
+		f.set("hide=2")
+		ui := person(f.Token)
+		s := opened(t, backend(t, f.Module), signer.Ref{URI: parse(t, f.URI("targets"))}, ui)
+		if len(ui.Secrets()) != 0 || !signer.SamePublic(s.Public(), pub) {
+			t.Error("the certificate did not tell the public key")
+		}
+		signs(t, s)
+	})
+	t.Run("private object of an RSA key", func(t *testing.T) {
+		f := newFake(t)
+		made := generate(t, f.Token, "targets", signer.RSA2048)
+		f.set("hide=2")
+		ui := person(f.Token)
+		s := opened(t, backend(t, f.Module), signer.Ref{URI: parse(t, f.URI("targets"))}, ui)
+		if len(ui.Secrets()) != 1 || !signer.SamePublic(s.Public(), made.Public[0]) {
+			t.Error("the private object did not tell the public key after one login")
+		}
+		signs(t, s)
+	})
+	t.Run("no source for the PIN", func(t *testing.T) {
+		f := newFake(t)
+		generate(t, f.Token, "targets", signer.RSA2048)
+		f.set("hide=2")
+		_, err := backend(t, f.Module).Open(t.Context(), signer.Ref{URI: parse(t, f.URI("targets"))}, &signertest.UI{})
+		if !errors.Is(err, signer.ErrKeyNotFound) {
+			t.Errorf("error is %v, want ErrKeyNotFound", err)
+		}
+	})
+	t.Run("nothing tells", func(t *testing.T) {
+		f := newFake(t)
+		generate(t, f.Token, "targets", signer.P256)
+		f.set("hide=2")
+		_, err := backend(t, f.Module).Open(t.Context(), signer.Ref{URI: parse(t, f.URI("targets"))}, person(f.Token))
+		if err == nil {
+			t.Error("opened a key whose public part nobody knows")
+		}
+	})
+}
+
+// The halves of a key may have different labels (ykcs11): the ID joins them.
+func TestModuleWithLabelsThatDiffer(t *testing.T) {
+	f := newFake(t)
+	tool(t, f.Token, "--login", "--pin", f.PIN, "--keypairgen", "--key-type", "EC:prime256v1", "--label", "first", "--id", "01")
+	tool(t, f.Token, "--login", "--pin", f.PIN, "--set-id", "02", "--type", "privkey", "--id", "01")
+	tool(t, f.Token, "--login", "--pin", f.PIN, "--keypairgen", "--key-type", "EC:prime256v1", "--label", "second", "--id", "02")
+	// Now "first" is the label of a private key with id 02 and of a public one with 01.
+	b := backend(t, f.Module)
+	s, err := b.Open(t.Context(), signer.Ref{URI: parse(t, f.URI("first"))}, person(f.Token))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What it shows before the login is the public half with id 01, which is another
+	// key's. It must not sign for it.
+	if _, err := s.Sign(t.Context(), []byte("a message")); !errors.Is(err, signer.ErrBadSignature) && !errors.Is(err, signer.ErrKeyChanged) && !errors.Is(err, signer.ErrKeyNotFound) {
+		t.Errorf("error is %v, want a refusal", err)
+	}
+}
+
+// importKey puts a key that was made outside on a token, with a certificate if wanted.
+func importKey(t *testing.T, f *fake, label, id string, certificate bool) any {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write := func(name string, der []byte) string {
+		p := filepath.Join(dir, name)
+		if err := os.WriteFile(p, der, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	private, _ := x509.MarshalPKCS8PrivateKey(key)
+	public, _ := x509.MarshalPKIXPublicKey(key.Public())
+	for typ, file := range map[string]string{"privkey": write("key", private), "pubkey": write("pub", public)} {
+		tool(t, f.Token, "--login", "--pin", f.PIN, "--write-object", file, "--type", typ, "--label", label, "--id", id, "--usage-sign")
+	}
+	if certificate {
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: label}, NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<33, 0)}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tool(t, f.Token, "--login", "--pin", f.PIN, "--write-object", write("cert", der), "--type", "cert", "--label", label, "--id", id)
+	}
+	return key.Public()
+}
+
+func TestModuleWithInitArguments(t *testing.T) {
+	f, ref := keyed(t, "init_args=configdir='x' flags=readOnly")
+	b := pkcs11.New(pkcs11.Options{Module: f.Module, Timeout: timeout, InitArgs: "configdir='x' flags=readOnly"})
+	defer b.Close()
+	canSign(t, b, ref, person(f.Token))
+}
