@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -15,16 +16,26 @@ import (
 type Backend struct {
 	dir string
 
+	// deriving bounds how many keys are derived at a time: each scrypt run takes 32 MiB
+	// and a core.
+	deriving chan struct{}
+
 	mu    sync.Mutex
 	boxes map[string]*box // by cleaned path
 }
 
+// maxDeriving is how many files are unlocked at a time.
+const maxDeriving = 2
+
 // New makes a backend; paths that are not absolute are below dir.
-func New(dir string) *Backend { return &Backend{dir: dir, boxes: map[string]*box{}} }
+func New(dir string) *Backend {
+	return &Backend{dir: dir, boxes: map[string]*box{}, deriving: make(chan struct{}, maxDeriving)}
+}
 
 // box is a key file that is unlocked at most once.
 type box struct {
-	path string
+	path     string
+	deriving chan struct{}
 
 	mu         sync.Mutex
 	tried      bool
@@ -47,7 +58,7 @@ func (b *Backend) box(u signer.URI) *box {
 	defer b.mu.Unlock()
 	path := b.path(u)
 	if b.boxes[path] == nil {
-		b.boxes[path] = &box{path: path}
+		b.boxes[path] = &box{path: path, deriving: b.deriving}
 	}
 	return b.boxes[path]
 }
@@ -108,7 +119,7 @@ func (x *box) unlock(ctx context.Context, ref signer.Ref, ui signer.UI) error {
 		return &signer.NoSecretError{Kind: signer.Passphrase, Device: fmt.Sprintf("key file %q", x.path)}
 	}
 	x.tried = true
-	x.keys, x.err = decrypt(x.path, p, secret.Unwrap())
+	x.keys, x.err = x.decrypt(p, secret)
 	if x.err != nil {
 		secret.Forget()
 		return x.err
@@ -116,6 +127,15 @@ func (x *box) unlock(ctx context.Context, ref signer.Ref, ui signer.UI) error {
 	x.passphrase = secret
 	x.private = privates(x.path, x.keys)
 	return nil
+}
+
+func (x *box) decrypt(p persisted, secret signer.Secret) ([]storedKey, error) {
+	x.deriving <- struct{}{}
+	defer func() { <-x.deriving }()
+	keys, err := decrypt(x.path, p, secret.Unwrap())
+	// The 32 MiB are garbage now; without a collection the next run would take more.
+	runtime.GC()
+	return keys, err
 }
 
 // choose picks the pinned key, or the only one.

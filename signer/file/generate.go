@@ -91,7 +91,7 @@ func (b *Backend) save(path string, data []byte, create bool) error {
 func (b *Backend) remember(path string, keys []storedKey, secret signer.Secret) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.boxes[path] = &box{path: path, tried: true, keys: keys, private: privates(path, keys), passphrase: secret}
+	b.boxes[path] = &box{path: path, deriving: b.deriving, tried: true, keys: keys, private: privates(path, keys), passphrase: secret}
 }
 
 func newKey(alg signer.Algorithm) (crypto.Signer, error) {
