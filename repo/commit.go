@@ -11,14 +11,13 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 )
 
 // Commit publishes a release. Everything new is written and synced below
 // pending/commit first, then the journal, then the renames. The lock must be held.
-// Errors: *ShortError, *RefusedError, and what the file system says.
+// Errors: *ShortError, *RefusedError, *InterruptedError, and what the file system says.
 func (r *Repo) Commit(rel *Release) error {
 	files, err := rel.finish()
 	if err != nil {
@@ -45,10 +44,21 @@ func (r *Repo) Commit(rel *Release) error {
 		return b.abandon(err)
 	}
 	j := journal{Schema: 1, Change: rel.c != nil, Renames: b.renames}
-	if err := r.writeJournal(j); err != nil {
+	if err := r.checkPlaces(b.renames); err != nil {
 		return b.abandon(err)
 	}
-	return r.apply(j)
+	if err := r.writeJournal(j); err != nil {
+		// It may be in place although making it durable failed; it goes before what it
+		// names does.
+		if rerr := os.Remove(r.pending("journal")); rerr != nil && !notExist(rerr) {
+			return errors.Join(err, rerr)
+		}
+		return b.abandon(err)
+	}
+	if err := r.apply(j); err != nil {
+		return &InterruptedError{Err: err}
+	}
+	return nil
 }
 
 // prepareWeb makes the web root and sees to it that renames into it are possible.
@@ -56,18 +66,7 @@ func (r *Repo) prepareWeb() error {
 	if err := os.MkdirAll(r.web("targets"), 0o755); err != nil {
 		return err
 	}
-	var web, pending syscall.Stat_t
-	if err := syscall.Stat(r.web("targets"), &web); err != nil {
-		return err
-	}
-	if err := syscall.Stat(r.pending(), &pending); err != nil {
-		return err
-	}
-	if web.Dev != pending.Dev {
-		return refuse(OtherDevice, "%q and %q are on two file systems, so nothing could be published in one step",
-			r.web("targets"), r.pending())
-	}
-	return nil
+	return r.sameDevice(r.web("targets"))
 }
 
 // builder collects the files of a commit.

@@ -130,6 +130,7 @@ const (
 	TooLarge        RefusedKind = "too-large"        // over a client's limit
 	VersionRegress  RefusedKind = "version-regress"  // at or below a published version
 	MissingContent  RefusedKind = "missing-content"  // neither staged nor published
+	PathTaken       RefusedKind = "path-taken"       // something that is no file stands at a path
 	UnfinishedState RefusedKind = "unfinished-state" // init on leftovers
 )
 
@@ -182,6 +183,16 @@ func (e *SignatureError) Error() string {
 }
 
 func (e *SignatureError) Unwrap() error { return e.Err }
+
+// InterruptedError: a commit has begun to publish and could not go on. The next
+// command that takes the lock finishes it, without any key.
+type InterruptedError struct{ Err error }
+
+func (e *InterruptedError) Error() string {
+	return fmt.Sprintf("publishing was interrupted half way: %v", e.Err)
+}
+
+func (e *InterruptedError) Unwrap() error { return e.Err }
 
 // LockedError: the lock was not free in time.
 type LockedError struct {

@@ -61,6 +61,29 @@ func (r *Repo) Timestamp(opts ReleaseOptions) (*Release, error) {
 // Published is what the release was built on; nil at init.
 func (rel *Release) Published() *Published { return rel.p }
 
+// CheckRelease refuses, before anybody signs, what could not be published afterwards.
+// Errors: *RefusedError.
+func (r *Repo) CheckRelease(p *Published, c *Change, opts ReleaseOptions) error {
+	if opts.WithoutTimestamp && !c.root.ConsistentSnapshot() {
+		return refuse(FlatLayout, "a commit without timestamp needs consistent snapshots; here clients would fail until the timestamp came")
+	}
+	if p == nil {
+		return nil
+	}
+	if err := c.checkBase(p); err != nil {
+		return err
+	}
+	rel := &Release{p: p, c: c, root: c.root, opts: opts, now: r.now()}
+	rel.decide()
+	for _, role := range rel.Roles() {
+		expires := utcSecond(rel.now.Add(opts.Expiries.of(role)))
+		if err := checkExpiry(role, p, expires, opts.AllowShorter); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Release turns a change whose thresholds are met into a release over what is
 // published now (p is nil at init). Errors: *ShortError, *RefusedError.
 func (r *Repo) Release(p *Published, c *Change, opts ReleaseOptions) (*Release, error) {
@@ -69,13 +92,8 @@ func (r *Repo) Release(p *Published, c *Change, opts ReleaseOptions) (*Release, 
 			return nil, short
 		}
 	}
-	if opts.WithoutTimestamp && !c.root.ConsistentSnapshot() {
-		return nil, refuse(FlatLayout, "a commit without timestamp needs consistent snapshots; here clients would fail until the timestamp came")
-	}
-	if p != nil {
-		if err := c.checkBase(p); err != nil {
-			return nil, err
-		}
+	if err := r.CheckRelease(p, c, opts); err != nil {
+		return nil, err
 	}
 	rel := &Release{p: p, c: c, root: c.root, opts: opts, now: r.now()}
 	if err := rel.fixTargets(); err != nil {

@@ -38,6 +38,17 @@ func (r *Repo) Dir() string { return r.dir }
 // Now is the repository's clock.
 func (r *Repo) Now() time.Time { return r.now() }
 
+// CheckThere refuses a folder that is no repository and in which no change waits.
+// Errors: ErrNoRepository.
+func (r *Repo) CheckThere() error {
+	for _, sign := range []string{r.web("root.json"), r.pending()} {
+		if there, err := exists(sign); err != nil || there {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %q has no repository/root.json", ErrNoRepository, r.dir)
+}
+
 func (r *Repo) path(elem ...string) string {
 	return filepath.Join(append([]string{r.dir}, elem...)...)
 }

@@ -29,6 +29,11 @@ func (a *app) runDiscard(ctx context.Context) error {
 		return err
 	}
 	r := a.repo()
+	if left, err := r.FleetctlLeftovers(); err != nil {
+		return err
+	} else if err := r.CheckThere(); err != nil && len(left) == 0 {
+		return err
+	}
 	lock, err := r.Lock(ctx, "discard", a.lockTimeoutValue())
 	if err != nil {
 		return err

@@ -112,7 +112,9 @@ func judge(err error) verdict {
 	case errors.Is(err, repo.ErrExpired):
 		return verdict{exitUnverified, "expired", hintExpired(err)}
 	case errors.Is(err, repo.ErrMetadata):
-		return verdict{exitUnverified, "metadata", `"fleet-hsm verify" lists everything that is wrong; restore the file from the published copy if it was damaged here`}
+		return verdict{exitUnverified, "metadata", hintMetadata(err)}
+	case as[*repo.InterruptedError](err):
+		return verdict{exitRefused, "interrupted-commit", `nothing is lost: once the cause is gone, the next command that writes finishes it, without any key`}
 	case errors.Is(err, repo.ErrNoRepository):
 		return verdict{exitRefused, "no-repository", `name its folder with --path, or make one with "fleet-hsm init"`}
 	case errors.Is(err, repo.ErrNothingStaged):
@@ -214,12 +216,22 @@ func hintRefused(kind repo.RefusedKind) string {
 		return "keep pending/ and repository/ on one file system"
 	case repo.MissingContent:
 		return `add the file again, or drop the change with "fleet-hsm discard"`
+	case repo.PathTaken:
+		return "nothing was published; move it away and run the command again"
 	case repo.ThresholdHigh:
 		return "name more keys, or a lower --threshold"
 	case repo.UnknownKey:
 		return `"fleet-hsm status" lists the key IDs of each role`
 	}
 	return ""
+}
+
+func hintMetadata(err error) string {
+	var me *repo.MetadataError
+	if errors.As(err, &me) && me.File == "pending/change.json" {
+		return `the staged change is damaged; "fleet-hsm discard" drops it`
+	}
+	return `"fleet-hsm verify" lists everything that is wrong; restore the file from the published copy if it was damaged here`
 }
 
 func hintExpired(err error) string {

@@ -261,4 +261,3 @@ func write(t testing.TB, name, content string) string {
 	}
 	return file
 }
-

@@ -40,6 +40,12 @@ func (a *app) begin(ctx context.Context, name string) (*work, error) {
 		return nil, err
 	}
 	w := &work{a: a, r: a.repo(), keys: keys, cfg: cfg}
+	if name != "init" {
+		// A wrong --path is told before a lock is left in it.
+		if err := w.r.CheckThere(); err != nil {
+			return nil, err
+		}
+	}
 	if w.lock, err = w.r.Lock(ctx, name, a.lockTimeoutValue()); err != nil {
 		return nil, err
 	}
@@ -167,7 +173,9 @@ func (w *work) publish(ctx context.Context, c *repo.Change, opts publishOptions)
 	if err != nil {
 		return nil, w.leave(ctx, c, err)
 	}
-	if err := w.r.Commit(rel); err != nil {
+	if err := w.r.Commit(rel); as[*repo.InterruptedError](err) {
+		return nil, err
+	} else if err != nil {
 		return nil, fmt.Errorf("nothing was published: %w", err)
 	}
 	w.nameVersions(rel.Versions())
@@ -183,6 +191,12 @@ func (w *work) signAll(ctx context.Context, c *repo.Change, opts publishOptions,
 			return nil, err
 		}
 	}
+	relOpts := repo.ReleaseOptions{
+		Expiries: w.cfg.expiries, AllowShorter: opts.allowShorter, WithoutTimestamp: opts.withoutTimestamp,
+	}
+	if err := w.r.CheckRelease(w.p, c, relOpts); err != nil {
+		return nil, err
+	}
 	for _, d := range c.Docs() {
 		var err error
 		if opts.noSign {
@@ -194,9 +208,7 @@ func (w *work) signAll(ctx context.Context, c *repo.Change, opts publishOptions,
 			return nil, err
 		}
 	}
-	rel, err := w.r.Release(w.p, c, repo.ReleaseOptions{
-		Expiries: w.cfg.expiries, AllowShorter: opts.allowShorter, WithoutTimestamp: opts.withoutTimestamp,
-	})
+	rel, err := w.r.Release(w.p, c, relOpts)
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +263,8 @@ func (w *work) confirmOwn(ctx context.Context, c *repo.Change) error {
 
 // leave decides what becomes of a change that could not be published, and says so.
 func (w *work) leave(ctx context.Context, c *repo.Change, cause error) error {
-	if c.Fresh && (ctx.Err() != nil || errors.Is(cause, errNotConfirmed) || judge(cause).code == exitUsage) {
+	pointless := ctx.Err() != nil || errors.Is(cause, errNotConfirmed) || errors.Is(cause, repo.ErrRefused)
+	if c.Fresh && (pointless || judge(cause).code == exitUsage) {
 		if err := w.r.DropContent(); err != nil {
 			return errors.Join(cause, err)
 		}

@@ -1,0 +1,65 @@
+package repo
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// checkPlaces refuses renames that the file system would refuse: once the journal is
+// written, a commit that cannot be finished would block every later command.
+func (r *Repo) checkPlaces(renames []rename) error {
+	seen := map[string]bool{}
+	for _, m := range renames {
+		to := r.path(filepath.FromSlash(m.To))
+		if st, err := os.Lstat(to); err == nil && st.IsDir() {
+			return refuse(PathTaken, "%q is a folder, and a file is to be published there", to)
+		}
+		if err := r.checkFolder(filepath.Dir(to), seen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkFolder looks at a folder, or at the nearest one above it that exists: files
+// must be able to be moved into it from pending/.
+func (r *Repo) checkFolder(dir string, seen map[string]bool) error {
+	if seen[dir] {
+		return nil
+	}
+	seen[dir] = true
+	st, err := os.Stat(dir)
+	if err != nil && filepath.Dir(dir) != dir {
+		return r.checkFolder(filepath.Dir(dir), seen)
+	}
+	if err != nil {
+		return err
+	}
+	if !st.IsDir() {
+		return refuse(PathTaken, "%q is a file, and a folder has to be there", dir)
+	}
+	if err := r.sameDevice(dir); err != nil {
+		return err
+	}
+	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+		return &os.PathError{Op: "writing into", Path: dir, Err: err}
+	}
+	return nil
+}
+
+func (r *Repo) sameDevice(dir string) error {
+	var web, pending syscall.Stat_t
+	if err := syscall.Stat(dir, &web); err != nil {
+		return err
+	}
+	if err := syscall.Stat(r.pending(), &pending); err != nil {
+		return err
+	}
+	if web.Dev != pending.Dev {
+		return refuse(OtherDevice, "%q and %q are on two file systems, so nothing could be published in one step", dir, r.pending())
+	}
+	return nil
+}
