@@ -77,17 +77,14 @@ func (c *Card) yubico(cmd command) ([]byte, uint16) {
 		v := c.cfg.Firmware
 		return v[:], swOK
 	}
-	if c.cfg.OtherVendor {
-		return nil, swInstruction
-	}
 	switch {
-	case cmd.ins == insGetSerial && c.atLeast(5, 0):
+	case cmd.ins == insGetSerial && c.atLeast(5, 0) && !c.lacks(SerialNumber):
 		return binary.BigEndian.AppendUint32(nil, c.cfg.Serial), swOK
-	case cmd.ins == insGetMetadata && c.atLeast(5, 3):
+	case cmd.ins == insGetMetadata && c.atLeast(5, 3) && !c.lacks(KeyMetadata):
 		return c.metadata(cmd)
-	case cmd.ins == insAttest && c.atLeast(4, 3):
+	case cmd.ins == insAttest && c.atLeast(4, 3) && !c.lacks(Attestation):
 		return c.attest(cmd)
-	case cmd.ins == insMoveKey && c.atLeast(5, 7):
+	case cmd.ins == insMoveKey && c.atLeast(5, 7) && !c.cfg.OtherVendor:
 		return nil, c.moveKey(cmd)
 	}
 	return nil, swInstruction
@@ -120,7 +117,7 @@ func (c *Card) appletOf(aid []byte) (applet, []byte) {
 			0x61, 0x11, 0x4F, 0x06, 0x00, 0x00, 0x10, 0x00, 0x01, 0x00,
 			0x79, 0x07, 0x4F, 0x05, 0xA0, 0x00, 0x00, 0x03, 0x08,
 		}
-	case c.cfg.OtherVendor:
+	case c.lacks(SerialNumber):
 		return appletNone, nil
 	case bytes.HasPrefix(aidOTP, aid):
 		return appletOTP, append(v[:], 0x00, 0x00, 0x00, 0x00)

@@ -30,8 +30,11 @@ type Config struct {
 	PINTries, PUKTries int
 	// TouchTimeout is how long a command waits for a finger; 0 means 15 s.
 	TouchTimeout time.Duration
-	// OtherVendor makes it a PIV card that is not a YubiKey.
+	// OtherVendor makes it a PIV card that is not a YubiKey: all of Lacks, five PIN
+	// tries, no OTP or management applet.
 	OtherVendor bool
+	// Lacks takes single features away, as imitations of a YubiKey do.
+	Lacks Feature
 	// T0Only gives an ATR that offers only the T=0 protocol.
 	T0Only bool
 	// FormFactor is what attestations and the management applet say; 0 means 1,
@@ -43,6 +46,19 @@ type Config struct {
 	// Trace, if not nil, gets every line of Trace as it happens.
 	Trace io.Writer
 }
+
+// Feature is a set of things that YubiKeys have and not every PIV card has.
+type Feature uint8
+
+// The features.
+const (
+	SerialNumber  Feature = 1 << iota // GET SERIAL
+	KeyMetadata                       // GET METADATA
+	Attestation                       // ATTEST, and a certificate for it
+	TouchPolicies                     // touch policies other than "never"
+
+	allFeatures = SerialNumber | KeyMetadata | Attestation | TouchPolicies
+)
 
 // Reasons why there is no answer.
 var (
@@ -110,6 +126,9 @@ func withDefaults(cfg Config) Config {
 	if cfg.FormFactor == 0 {
 		cfg.FormFactor = 1
 	}
+	if cfg.OtherVendor {
+		cfg.Lacks = allFeatures
+	}
 	return cfg
 }
 
@@ -121,7 +140,7 @@ func (c *Card) adopt(st state) error {
 	c.cfg.Serial = st.Serial
 	c.cfg.Firmware = st.Firmware
 	c.cfg.FormFactor = st.FormFactor
-	c.cfg.OtherVendor = st.OtherVendor
+	c.cfg.OtherVendor, c.cfg.Lacks = st.OtherVendor, st.Lacks
 	c.cfg.PINTries, c.cfg.PUKTries = st.FactoryPINTries, st.FactoryPUKTries
 	c.root = st.Root
 	c.state = st
@@ -146,11 +165,11 @@ func (c *Card) manufacture() error {
 		return err
 	}
 	c.state = state{
-		Serial: c.cfg.Serial, Firmware: c.cfg.Firmware, FormFactor: c.cfg.FormFactor, OtherVendor: c.cfg.OtherVendor,
+		Serial: c.cfg.Serial, Firmware: c.cfg.Firmware, FormFactor: c.cfg.FormFactor, OtherVendor: c.cfg.OtherVendor, Lacks: c.cfg.Lacks,
 		FactoryPINTries: c.cfg.PINTries, FactoryPUKTries: c.cfg.PUKTries, Root: c.root,
 		Slots: map[string]*slot{}, Objects: map[string][]byte{},
 	}
-	if !c.cfg.OtherVendor {
+	if !c.lacks(Attestation) {
 		c.state.Slots[slotName(slotAttestation)] = f9.slot
 		c.state.Objects[objectAttestation] = f9.object
 	}
@@ -195,6 +214,8 @@ func (c *Card) ATR() []byte {
 
 // T0Only reports whether the card speaks only T=0.
 func (c *Card) T0Only() bool { return c.cfg.T0Only }
+
+func (c *Card) lacks(f Feature) bool { return c.cfg.Lacks&f != 0 }
 
 // atLeast reports whether the firmware is major.minor or later.
 func (c *Card) atLeast(major, minor byte) bool {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"os"
@@ -302,108 +301,11 @@ func TestStateSurvives(t *testing.T) {
 	}
 }
 
-func TestAttestation(t *testing.T) {
-	t.Parallel()
-	for _, v := range versions() {
-		cl := plugIn(t, Config{Firmware: v})
-		cl.generate(slotSignature, algP256, pinAlways, touchAlways)
-		leaf, err := x509.ParseCertificate(cl.want(swOK, insAttest, slotSignature, 0, nil))
-		if err != nil {
-			t.Fatal(err)
-		}
-		f9, ok := cl.c.attestationCertificate()
-		if !ok {
-			t.Fatal("no attestation certificate")
-		}
-		if f9.BasicConstraintsValid != (v[0] >= 5) {
-			t.Errorf("firmware %v: basic constraints %v", v, f9.BasicConstraintsValid)
-		}
-		f9.BasicConstraintsValid, f9.IsCA = true, true
-		roots, middle := x509.NewCertPool(), x509.NewCertPool()
-		roots.AppendCertsFromPEM(cl.c.CAPEM())
-		middle.AddCert(f9)
-		opts := x509.VerifyOptions{Roots: roots, Intermediates: middle, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
-		if _, err := leaf.Verify(opts); err != nil {
-			t.Errorf("firmware %v: %v", v, err)
-		}
-		cl.want(swData, insAttest, slotAuthentication, 0, nil)
-	}
-}
-
-func TestImportedKeyIsNotAttested(t *testing.T) {
-	t.Parallel()
-	cl := plugIn(t, Config{})
-	cl.manager()
-	scalar := append(bytes.Repeat([]byte{0}, 31), 42)
-	cl.want(swOK, insImport, algP256, slotAuthentication, tlv(0x06, scalar))
-	cl.want(swData, insAttest, slotAuthentication, 0, nil)
-	meta, _ := parseTLV(cl.want(swOK, insGetMetadata, 0, slotAuthentication, nil))
-	if origin, _ := find(meta, 0x03); !bytes.Equal(origin, []byte{fromOutside}) {
-		t.Errorf("origin %x", origin)
-	}
-	cl.want(swData, insImport, algP256, slotAuthentication, tlv(0x06, make([]byte, 32)))
-}
-
-func TestOtherVendor(t *testing.T) {
-	t.Parallel()
-	cl := plugIn(t, Config{OtherVendor: true})
-	for _, ins := range []byte{insGetSerial, insGetMetadata, insAttest} {
-		cl.want(swInstruction, ins, 0, 0, nil)
-	}
-	if sw := cl.verify("999999"); sw != swTries|4 {
-		t.Errorf("first wrong PIN: %04x", sw)
-	}
-	cl.manager()
-	withTouch := []byte{0xAC, 9, tagAlgorithm, 1, algP256, tagPIN, 1, pinAlways, tagTouch, 1, touchAlways}
-	cl.want(swData, insGenerate, 0, slotSignature, withTouch)
-	cl.generate(slotSignature, algP256, pinAlways, touchNever)
-	cl.want(swNotFound, insSelect, 0x04, 0, aidOTP)
-}
-
 func TestNoPIV(t *testing.T) {
 	t.Parallel()
 	cl := plugIn(t, Config{})
 	cl.c.SetNoPIV(true)
 	cl.want(swNotFound, insSelect, 0x04, 0, aidPIV[:5])
-}
-
-func TestProtectedObject(t *testing.T) {
-	t.Parallel()
-	cl := plugIn(t, Config{})
-	get, _ := hex.DecodeString("5c03" + objectPrinted)
-	cl.want(swSecurity, insGetData, 0x3F, 0xFF, get)
-	cl.want(swSecurity, insPutData, 0x3F, 0xFF, append(get, 0x53, 1, 0x2A))
-	cl.manager()
-	cl.want(swOK, insPutData, 0x3F, 0xFF, append(get, 0x53, 1, 0x2A))
-	cl.want(swSecurity, insGetData, 0x3F, 0xFF, get)
-	cl.verify(factoryPIN)
-	if out := cl.want(swOK, insGetData, 0x3F, 0xFF, get); !bytes.Equal(out, []byte{0x53, 1, 0x2A}) {
-		t.Errorf("object %x", out)
-	}
-	cl.want(swOK, insPutData, 0x3F, 0xFF, append(get, 0x53, 0))
-	cl.want(swNotFound, insGetData, 0x3F, 0xFF, get)
-}
-
-func TestLongObjects(t *testing.T) {
-	t.Parallel()
-	cl := plugIn(t, Config{})
-	cl.manager()
-	tag := []byte{0x5C, 3, 0x5F, 0xC1, 0x05}
-	for _, n := range []int{1, 255, 256, 257, 512, 3000} {
-		object := bytes.Repeat([]byte{0xA5}, n)
-		cl.want(swOK, insPutData, 0x3F, 0xFF, append(tag, tlv(0x53, object)...))
-		if out := cl.want(swOK, insGetData, 0x3F, 0xFF, tag); !bytes.Equal(out, tlv(0x53, object)) {
-			t.Errorf("%d bytes: got %d", n, len(out))
-		}
-		extended := append([]byte{0, insGetData, 0x3F, 0xFF, 0, 0, byte(len(tag))}, tag...)
-		if out := cl.c.Transmit(append(extended, 0, 0)); !bytes.Equal(out[:len(out)-2], tlv(0x53, object)) {
-			t.Errorf("%d bytes, extended length: got %d", n, len(out))
-		}
-	}
-	cl.want(swLength, insPutData, 0x3F, 0xFF, append(tag, tlv(0x53, make([]byte, maxInput))...))
-	if !bytes.Equal(cl.c.Transmit([]byte{0, insGetResponse, 0, 0, 0}), withStatus(nil, swConditions)) {
-		t.Error("GET RESPONSE with nothing pending")
-	}
 }
 
 func TestTraceHidesSecrets(t *testing.T) {

@@ -22,7 +22,8 @@
 //	        moving and deleting keys
 //
 // [Config].OtherVendor makes it a PIV card that is no YubiKey: no serial number, no
-// metadata, no attestation, five PIN tries, no touch.
+// metadata, no attestation, five PIN tries, no touch. [Config].Lacks takes single
+// features from a card that claims to be a YubiKey.
 //
 // Factory secrets are those of every YubiKey: PIN 123456, PUK 12345678, management
 // key 010203040506070801020304050607080102030405060708.

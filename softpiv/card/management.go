@@ -150,7 +150,7 @@ func (c *Card) setManagement(cmd command) uint16 {
 	if kind != mgm3DES && !c.atLeast(5, 4) || len(key) != managementLength(kind) || len(key) != int(cmd.data[2]) {
 		return swData
 	}
-	if len(key) == 0 || cmd.p2 == 0xFE && c.cfg.OtherVendor {
+	if len(key) == 0 || cmd.p2 == 0xFE && c.lacks(TouchPolicies) {
 		return swData
 	}
 	c.state.Management = managementKey{Type: kind, Key: append([]byte(nil), key...), Touch: cmd.p2 == 0xFE}

@@ -81,7 +81,7 @@ func (c *Card) policies(ref byte, items []item) (pin, touch byte, ok bool) {
 	if touch == 0 {
 		touch = touchNever
 	}
-	if c.cfg.OtherVendor && touch != touchNever {
+	if c.lacks(TouchPolicies) && touch != touchNever {
 		return 0, 0, false
 	}
 	if pin == 0 {

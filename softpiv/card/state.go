@@ -27,6 +27,7 @@ type state struct {
 	Firmware        [3]byte
 	FormFactor      byte
 	OtherVendor     bool
+	Lacks           Feature
 	FactoryPINTries int
 	FactoryPUKTries int
 	Root            []byte // authority of the attestation certificate, PEM

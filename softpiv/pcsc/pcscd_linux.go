@@ -273,7 +273,11 @@ func (d *Daemon) Close() error {
 	if d.cmd != nil {
 		d.stop()
 	}
-	d.wait.Wait()
+	var cards []*card.Card
+	for _, v := range d.cards {
+		cards = append(cards, v.card)
+	}
+	unpower(&d.wait, cards)
 	if d.log != nil {
 		_ = d.log.Close()
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/softpiv/card"
 )
@@ -102,8 +103,34 @@ func (s *Server) Close() error {
 	for _, ctx := range open {
 		_ = ctx.conn.Close()
 	}
-	s.wait.Wait()
+	var cards []*card.Card
+	for _, r := range s.readers {
+		cards = append(cards, r.card)
+	}
+	unpower(&s.wait, cards)
 	return errors.Join(err, os.RemoveAll(s.dir))
+}
+
+// unpower waits for the goroutines that serve cards. A command that waits for a touch
+// would hold them up, so the power goes.
+func unpower(serving *sync.WaitGroup, cards []*card.Card) {
+	idle := make(chan struct{})
+	go func() {
+		serving.Wait()
+		close(idle)
+	}()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		for _, c := range cards {
+			c.PowerOff()
+		}
+		select {
+		case <-idle:
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // Plug adds a reader with a card and gives its name: the card's own, or one like

@@ -1,10 +1,13 @@
 package pcsc
 
 import (
+	"bytes"
+	"crypto/aes"
 	"encoding/binary"
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/softpiv/card"
 )
@@ -274,6 +277,48 @@ func TestStatusChange(t *testing.T) {
 		default:
 		}
 	}
+}
+
+// TestCloseWhileBlinking: a server ends at once although a command waits for a touch.
+func TestCloseWhileBlinking(t *testing.T) {
+	t.Parallel()
+	waiting := make(chan byte, 1)
+	s, c, reader := bench(t, card.Config{TouchTimeout: time.Hour, OnTouch: func(slot byte) { waiting <- slot }})
+	a := connect(t, s)
+	h := a.open(reader, shareExclusive)
+	a.want(rcOK, opTransmit, h, []byte{0, 0xA4, 4, 0, 5, 0xA0, 0, 0, 3, 8})
+	// A management key that wants a touch, by mutual authentication with the factory's.
+	authenticate(t, a, h)
+	key := []byte{1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8}
+	a.want(rcOK, opTransmit, h, append([]byte{0, 0xFF, 0xFF, 0xFE, 27, 0x0A, 0x9B, 24}, key...))
+	c.SetTouch(card.TouchNobody, 0)
+	a.start(opTransmit, h, response(t, a, h))
+	<-waiting
+	if err := s.Close(); err != nil { // would wait an hour
+		t.Error(err)
+	}
+}
+
+// authenticate proves the factory management key.
+func authenticate(t *testing.T, a *program, h uint32) {
+	t.Helper()
+	out := a.want(rcOK, opTransmit, h, response(t, a, h)).bytes()
+	if !bytes.Equal(out, []byte{0x90, 0}) {
+		t.Fatalf("authentication: %x", out)
+	}
+}
+
+// response asks for a challenge and builds the command that answers it.
+func response(t *testing.T, a *program, h uint32) []byte {
+	t.Helper()
+	block, err := aes.NewCipher([]byte{1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	challenge := a.want(rcOK, opTransmit, h, []byte{0, 0x87, 0x0A, 0x9B, 4, 0x7C, 2, 0x81, 0}).bytes()
+	out := make([]byte, 16)
+	block.Encrypt(out, challenge[4:20])
+	return append([]byte{0, 0x87, 0x0A, 0x9B, 20, 0x7C, 18, 0x82, 16}, out...)
 }
 
 // TestNewReader: a program that waits for readers learns of one.
