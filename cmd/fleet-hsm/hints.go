@@ -105,6 +105,8 @@ func judge(err error) verdict {
 		return verdict{exitShort, "short", hintShort(err)}
 	case as[*usageError](err), as[*configError](err), as[*signer.URIError](err), errors.Is(err, repo.ErrName):
 		return verdict{exitUsage, "usage", hintUsage(err)}
+	case as[*repo.MissingError](err):
+		return verdict{exitRefused, "missing", "narrow it with --name or --platform, add what is missing first, or say --allow-missing"}
 	case errors.As(err, &refused):
 		return verdict{exitRefused, string(refused.Kind), hintRefused(refused.Kind)}
 	case errors.Is(err, repo.ErrLocked):

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+type gcOptions struct {
+	grace  duration
+	dryRun bool
+}
+
+func (a *app) gcCommand() *cobra.Command {
+	o := gcOptions{grace: duration(7 * 24 * time.Hour)}
+	cmd := &cobra.Command{
+		Use:   "gc",
+		Short: "Delete content that no metadata names any more",
+		Long: `gc deletes target files that were published once and that no metadata of the last
+--grace names. N.root.json are never deleted, nor files that fleet-hsm did not write.`,
+		Example: `  fleet-hsm gc --dry-run
+  fleet-hsm gc --grace 30d`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runGC(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	f.Var(&o.grace, "grace", "keep what was in force within this time")
+	f.BoolVar(&o.dryRun, "dry-run", false, "only list it")
+	return cmd
+}
+
+type gcResult struct {
+	Schema  int            `json:"schema"`
+	Command string         `json:"command"`
+	DryRun  bool           `json:"dry_run"`
+	Files   []repo.Garbage `json:"files"`
+	Bytes   int64          `json:"bytes"`
+}
+
+func (a *app) runGC(ctx context.Context, o gcOptions) error {
+	if o.grace < 0 {
+		return usagef("--grace cannot be negative")
+	}
+	w, err := a.open(ctx, "gc")
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	if err := w.needPublished(); err != nil {
+		return err
+	}
+	list, err := w.r.Garbage(w.p, w.staged, time.Duration(o.grace))
+	if err != nil {
+		return err
+	}
+	res := gcResult{Schema: 1, Command: "gc", DryRun: o.dryRun, Files: list}
+	if res.Files == nil {
+		res.Files = []repo.Garbage{}
+	}
+	for _, g := range list {
+		res.Bytes += g.Length
+	}
+	if !o.dryRun && len(list) > 0 {
+		if err := w.confirmGC(ctx, list, res.Bytes); err != nil {
+			return err
+		}
+		if err := w.r.Collect(list); err != nil {
+			return err
+		}
+	}
+	return a.print(res, func(out io.Writer) {
+		for _, g := range list {
+			fmt.Fprintf(out, "%s\n", g.Path)
+		}
+		verb := "deleted"
+		if o.dryRun {
+			verb = "would delete"
+		}
+		a.note("%s %d files, %s", verb, len(list), size(res.Bytes))
+	})
+}
+
+func (w *work) confirmGC(ctx context.Context, list []repo.Garbage, bytes int64) error {
+	ui := w.a.askUI()
+	if w.a.yes || !ui.hasTerminal() {
+		return nil
+	}
+	return ui.confirm(ctx, fmt.Sprintf("Delete %d files, %s?", len(list), size(bytes)))
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+type promoteOptions struct {
+	from                    string
+	to                      string
+	tags, names, platforms  []string
+	allowMissing, stageOnly bool
+	allowShorter            bool
+	keys                    roleKeyFlags
+}
+
+func (a *app) promoteCommand() *cobra.Command {
+	var o promoteOptions
+	cmd := &cobra.Command{
+		Use:   "promote VERSION",
+		Short: "Publish a version that one channel has in other channels too",
+		Long: `promote changes metadata only: no file is read again, and content is linked, not
+copied. It refuses to leave behind a component or platform that the channel has;
+narrow it with --name and --platform, or say --allow-missing.`,
+		Example: `  fleet-hsm promote 1.3.0 --from edge --to stable -t 1 -t 1.3
+  fleet-hsm promote 5.12.1 --from edge --to stable --name osqueryd`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runPromote(cmd.Context(), args[0], o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.from, "from", "", "channel that has the version")
+	f.StringVar(&o.to, "to", "", "channel to publish it in")
+	f.StringArrayVarP(&o.tags, "tag", "t", nil, "further channel (may be given more than once)")
+	f.StringArrayVar(&o.names, "name", nil, "only this component (may be given more than once)")
+	f.StringArrayVar(&o.platforms, "platform", nil, "only this platform (may be given more than once)")
+	f.BoolVar(&o.allowMissing, "allow-missing", false, "go on although something in the channel stays behind")
+	f.BoolVar(&o.stageOnly, "stage-only", false, "stage the change and sign nothing")
+	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
+	o.keys = addRoleKeyFlags(f, repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)
+	return cmd
+}
+
+type promoteResult struct {
+	published
+	Promoted []repo.Promoted `json:"promoted"`
+}
+
+func (a *app) runPromote(ctx context.Context, version string, o promoteOptions) error {
+	if o.from == "" || o.to == "" {
+		return usagef("promote needs --from CHANNEL and --to CHANNEL")
+	}
+	w, err := a.openForTargets(ctx, "promote", o.keys)
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	c, moved, err := w.r.Promote(w.p, w.staged, repo.Promotion{
+		Version: version, From: o.from, To: append([]string{o.to}, o.tags...),
+		Names: o.names, Platforms: o.platforms, AllowMissing: o.allowMissing,
+	}, w.stageOptions(o.allowShorter))
+	if err != nil {
+		return err
+	}
+	if !a.json {
+		showPromoted(a.stderr, moved)
+	}
+	versions, err := w.publishTargets(ctx, c, o.stageOnly, o.allowShorter)
+	if err != nil {
+		return err
+	}
+	return a.print(promoteResult{published{Schema: 1, Command: "promote", Versions: versions}, moved}, func(io.Writer) {})
+}
+
+func showPromoted(w io.Writer, moved []repo.Promoted) {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "component\tplatform\tchannel\tbefore\tafter")
+	for _, m := range moved {
+		before := m.Before
+		if before == "" {
+			before = "-"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", m.Name, m.Platform, m.Channel, before, m.After)
+	}
+	// stderr is the last place to complain to.
+	_ = tw.Flush()
+}
+
+// openForTargets is open for commands that change targets.
+func (a *app) openForTargets(ctx context.Context, name string, flags roleKeyFlags) (*work, error) {
+	w, err := a.open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	err = w.needPublished()
+	if err == nil {
+		err = w.keys.use(flags)
+	}
+	if err == nil {
+		err = w.p.Expired(w.r.Now(), repo.RoleRoot)
+	}
+	if err != nil {
+		w.end()
+		return nil, err
+	}
+	w.extending()
+	return w, nil
+}
+
+// publishTargets publishes a change of targets, or with stageOnly leaves it unsigned.
+func (w *work) publishTargets(ctx context.Context, c *repo.Change, stageOnly, allowShorter bool) (map[string]int64, error) {
+	if stageOnly {
+		if err := w.r.Save(c); err != nil {
+			return nil, err
+		}
+		w.a.note(`staged targets v%d, unsigned; "fleet-hsm review" shows it, "fleet-hsm sign" signs it`, c.Targets().Version())
+		return nil, nil
+	}
+	w.keys.prefetch(ctx, w.rolesOnlyInFiles(repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)...)
+	return w.publish(ctx, c, publishOptions{allowShorter: allowShorter})
+}

@@ -1,0 +1,196 @@
+package repo
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+)
+
+// Garbage is a file below repository/targets that no metadata names.
+type Garbage struct {
+	Path   string    `json:"path"` // below targets/, slashes
+	Length int64     `json:"length"`
+	Since  time.Time `json:"modified"`
+}
+
+// Garbage lists content that was published once and that neither the published
+// targets.json, nor the staged one, nor a numbered one that was in force within the
+// last grace names. Files whose names do not have the form that fleet-hsm or fleetctl
+// gives them are never listed. An agent may still be about to fetch what it learnt of
+// a moment ago: grace is how long such a moment may be.
+func (r *Repo) Garbage(p *Published, staged *Change, grace time.Duration) ([]Garbage, error) {
+	named, err := r.named(p, staged, grace)
+	if err != nil {
+		return nil, err
+	}
+	var out []Garbage
+	limit := r.now().Add(-grace)
+	root := r.web("targets")
+	err = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			if notExist(err) {
+				return nil
+			}
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() || named[rel] || !publishedForm(rel) || info.ModTime().After(limit) {
+			return err
+		}
+		out = append(out, Garbage{Path: rel, Length: info.Size(), Since: info.ModTime().UTC()})
+		return nil
+	})
+	return out, err
+}
+
+// publishedForm reports whether a path below targets/ looks like one that add made.
+func publishedForm(rel string) bool {
+	_, _, _, _, ok := SplitPath(rel)
+	return ok
+}
+
+// named gives every path below targets/ that some metadata in force names, in both
+// layouts' forms as far as they apply.
+func (r *Repo) named(p *Published, staged *Change, grace time.Duration) (map[string]bool, error) {
+	named := map[string]bool{}
+	keep := func(t *Targets) error { return nameAll(named, t, p.Root.ConsistentSnapshot()) }
+	if err := keep(p.Targets); err != nil {
+		return nil, err
+	}
+	if staged != nil && staged.targets != nil {
+		if err := keep(staged.targets); err != nil {
+			return nil, err
+		}
+	}
+	recent, err := r.recentTargets(grace)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range recent {
+		if err := keep(t); err != nil {
+			return nil, err
+		}
+	}
+	return named, nil
+}
+
+func nameAll(named map[string]bool, t *Targets, consistent bool) error {
+	for _, path := range t.Paths() {
+		if !consistent {
+			named[path] = true
+			continue
+		}
+		target, _, err := t.Get(path)
+		if err != nil {
+			return err
+		}
+		named[hashedPath(path, target.SHA512)] = true
+	}
+	return nil
+}
+
+var numberedTargets = regexp.MustCompile(`^([0-9]+)\.targets\.json$`)
+
+// recentTargets reads the numbered targets.json that were in force within grace: all
+// but those whose successor is older than that. One that cannot be read is an error:
+// what it names is not known to be unused.
+func (r *Repo) recentTargets(grace time.Duration) ([]*Targets, error) {
+	entries, err := os.ReadDir(r.path("repository"))
+	if err != nil {
+		return nil, err
+	}
+	published := map[int64]time.Time{}
+	for _, e := range entries {
+		m := numberedTargets.FindStringSubmatch(e.Name())
+		if m == nil {
+			continue
+		}
+		n, err := strconv.ParseInt(m[1], 10, 64)
+		if err != nil {
+			continue // no version has so many digits
+		}
+		info, err := e.Info()
+		if err != nil {
+			return nil, err
+		}
+		published[n] = info.ModTime()
+	}
+	var out []*Targets
+	for n := range published {
+		if next, ok := published[n+1]; ok && next.Before(r.now().Add(-grace)) {
+			continue
+		}
+		t, err := r.readNumbered(n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+func (r *Repo) readNumbered(n int64) (*Targets, error) {
+	name := versioned(n, "targets.json")
+	data, err := r.readMetadata(name, maxTargetsSize)
+	if err != nil {
+		return nil, err
+	}
+	env, err := parseEnvelope(data)
+	if err != nil {
+		return nil, &MetadataError{File: "repository/" + name, Reason: err.Error()}
+	}
+	return parseTargets(env.text())
+}
+
+// Collect deletes garbage and the folders that it leaves empty. The lock must be
+// held.
+func (r *Repo) Collect(list []Garbage) error {
+	dirs := map[string]bool{}
+	for _, g := range list {
+		file := r.web("targets/" + g.Path)
+		if err := os.Remove(file); err != nil && !notExist(err) {
+			return err
+		}
+		dirs[filepath.Dir(file)] = true
+	}
+	for dir := range dirs {
+		if err := pruneEmpty(dir, r.web("targets")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pruneEmpty removes a folder and those above it, up to stop, as long as they are
+// empty.
+func pruneEmpty(dir, stop string) error {
+	for dir != stop && len(dir) > len(stop) {
+		entries, err := os.ReadDir(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			dir = filepath.Dir(dir)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if len(entries) > 0 {
+			return atomicfile.SyncDir(dir)
+		}
+		if err := os.Remove(dir); err != nil {
+			return err
+		}
+		dir = filepath.Dir(dir)
+	}
+	return atomicfile.SyncDir(stop)
+}

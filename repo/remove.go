@@ -1,0 +1,61 @@
+package repo
+
+import (
+	"slices"
+)
+
+// Removal says which targets are taken out: by path, or all of a channel.
+type Removal struct {
+	Paths   []string
+	Channel string
+	// Names and Platforms narrow a channel; empty means all.
+	Names, Platforms []string
+}
+
+// Remove stages targets without some of their paths and lists those. The bytes stay
+// in the repository until [Repo.Collect]. Errors: *NameError, *RefusedError.
+func (r *Repo) Remove(p *Published, staged *Change, rm Removal, opts StageOptions) (*Change, []string, error) {
+	c := r.start(p, staged)
+	t := c.currentTargets(p).clone()
+	gone, err := rm.paths(t)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, path := range gone {
+		delete(t.entries, path)
+		c.intend("remove %s", path)
+	}
+	return c, gone, r.restage(p, c, t, opts)
+}
+
+func (rm Removal) paths(t *Targets) ([]string, error) {
+	var out []string
+	for _, path := range rm.Paths {
+		if _, ok := t.entries[path]; !ok {
+			return nil, refuse(NoChange, "no target %q is published", path)
+		}
+		if !slices.Contains(out, path) {
+			out = append(out, path)
+		}
+	}
+	if rm.Channel == "" {
+		return out, nil
+	}
+	if err := checkElement("channel", rm.Channel); err != nil {
+		return nil, err
+	}
+	rows, err := t.inChannel(rm.Channel)
+	if err != nil {
+		return nil, err
+	}
+	narrow := Promotion{Names: rm.Names, Platforms: rm.Platforms}
+	for _, row := range rows {
+		if narrow.covers(row) && !slices.Contains(out, row.Path) {
+			out = append(out, row.Path)
+		}
+	}
+	if len(out) == 0 {
+		return nil, refuse(NoChange, "channel %q holds no such target", rm.Channel)
+	}
+	return out, nil
+}
