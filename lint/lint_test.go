@@ -264,13 +264,13 @@ func TestMemory(t *testing.T) {
 
 // TestArchiveMemory: an archive is unpacked in a stream.
 func TestArchiveMemory(t *testing.T) {
-	large := tarGz(file("fleet-desktop/fleet-desktop", elfFile(amd64)), file("fleet-desktop/zeros", make([]byte, 64<<20)))
+	large := tarGz(file("fleet-desktop/fleet-desktop", elfFile(amd64)), file("fleet-desktop/zeros", make([]byte, 16<<20)))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	fs := look("desktop", "linux", "desktop.tar.gz", large)
 	runtime.ReadMemStats(&after)
-	if used := after.TotalAlloc - before.TotalAlloc; used > 8<<20 || len(fs) > 0 {
-		t.Errorf("%d bytes were allocated for an archive of 64 MB\n%s", used, lines(fs))
+	if used := after.TotalAlloc - before.TotalAlloc; used > 4<<20 || len(fs) > 0 {
+		t.Errorf("%d bytes were allocated for an archive of 16 MB\n%s", used, lines(fs))
 	}
 }
 

@@ -51,11 +51,11 @@ func TestReadOnce(t *testing.T) {
 
 func TestManyRoots(t *testing.T) {
 	m := newMaker(t, false)
-	for range 60 {
+	for range 20 {
 		m.rotate(ed25519Key, "root")
 	}
 	m.write()
-	if r := m.run(t); len(r.Findings) > 0 || r.Clients != 61 {
+	if r := m.run(t); len(r.Findings) > 0 || r.Clients != 21 {
 		t.Errorf("%d clients\n%s", r.Clients, list(r))
 	}
 }
@@ -68,12 +68,8 @@ func TestRootLimit(t *testing.T) {
 	}
 	m.write()
 	r := m.run(t, func(o *verify.Options) { o.FromEveryRoot = false })
-	if len(find(r, verify.CodeRootLimit)) != 1 {
+	if found := find(r, verify.CodeRootLimit); len(found) != 1 || found[0].File != "1002.root.json" {
 		t.Errorf("1002 roots:\n%s", list(r))
-	}
-	late := m.get("2.root.json")
-	if r := m.run(t, func(o *verify.Options) { o.FromEveryRoot, o.Root = false, late }); !r.OK() {
-		t.Errorf("1002 roots, pinned to the second:\n%s", list(r))
 	}
 }
 
