@@ -135,17 +135,22 @@ func (c *Card) otp(cmd command) ([]byte, uint16) {
 	return nil, swInstruction
 }
 
-// management answers READ CONFIG: a length byte, then TLVs (01 capabilities,
-// 02 serial, 04 form factor, 05 version).
+// management answers READ CONFIG: a length byte, then TLVs: 01 capabilities, 02 serial,
+// and from firmware 5 also 04 form factor, 05 version.
 func (c *Card) management(cmd command) ([]byte, uint16) {
-	if cmd.ins != insReadConfig || !c.atLeast(5, 0) {
+	if cmd.ins != insReadConfig || !c.atLeast(4, 1) {
 		return nil, swInstruction
 	}
 	v := c.cfg.Firmware
-	var b []byte
-	b = append(b, tlv(0x01, []byte{0x02, 0x3F})...)
+	capabilities := []byte{0x3F} // OTP, U2F, CCID, OpenPGP, PIV, OATH
+	if c.atLeast(5, 0) {
+		capabilities = []byte{0x02, 0x3F} // and FIDO2
+	}
+	b := tlv(0x01, capabilities)
 	b = append(b, tlv(0x02, binary.BigEndian.AppendUint32(nil, c.cfg.Serial))...)
-	b = append(b, tlv(0x04, []byte{c.cfg.FormFactor})...)
-	b = append(b, tlv(0x05, v[:])...)
+	if c.atLeast(5, 0) {
+		b = append(b, tlv(0x04, []byte{c.cfg.FormFactor})...)
+		b = append(b, tlv(0x05, v[:])...)
+	}
 	return append([]byte{byte(len(b))}, b...), swOK
 }
