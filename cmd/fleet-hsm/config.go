@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -105,12 +106,27 @@ func strictYAML(data []byte, into any) error {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	if err := dec.Decode(into); err != nil && !errors.Is(err, io.EOF) {
-		return err
+		return oneLine(err)
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return errors.New("more than one document")
 	}
 	return nil
+}
+
+// oneLine writes the decoder's list of complaints in one line, without the names of
+// our types.
+func oneLine(err error) error {
+	var te *yaml.TypeError
+	if !errors.As(err, &te) {
+		return err
+	}
+	list := make([]string, 0, len(te.Errors))
+	for _, s := range te.Errors {
+		s, _, _ = strings.Cut(s, " in type ")
+		list = append(list, s)
+	}
+	return errors.New(strings.Join(list, "; "))
 }
 
 func parseConfig(data []byte) (*config, error) {

@@ -74,8 +74,10 @@ func dropRootPowers() {
 	if err != nil {
 		panic(err)
 	}
-	env := append(os.Environ(), plainUser+"=")
-	panic(syscall.Exec(self, os.Args, env))
+	if err := os.Unsetenv(plainUser); err != nil {
+		panic(err)
+	}
+	panic(syscall.Exec(self, os.Args, os.Environ()))
 }
 
 // secretOf is the passphrase of a role in every test. It must never show anywhere.
