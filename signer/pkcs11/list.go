@@ -8,7 +8,6 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
-	"time"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -50,10 +49,10 @@ func (b *Backend) startUp(ctx context.Context, m *module, doing string, f func()
 			}
 			return f()
 		})
-		if err == nil || try == maxTries || !t.heals(err, try) {
+		if err == nil || try == maxTries || !t.heals(err, try, false) {
 			return err
 		}
-		if err := wait(ctx, backoff*time.Duration(try)); err != nil {
+		if err := wait(ctx, pause(try)); err != nil {
 			return err
 		}
 	}

@@ -31,7 +31,7 @@ func (l lib) findToken(u signer.URI) (slot, error) {
 	case 1:
 		return match[0], checkSetUp(match[0])
 	case 0:
-		return slot{}, noToken(u, all, problems)
+		return slot{}, perhaps(noToken(u, all, problems), problems)
 	}
 	many := &signer.AmbiguousError{What: "token", URI: u}
 	for _, s := range match {
@@ -43,7 +43,7 @@ func (l lib) findToken(u signer.URI) (slot, error) {
 // present reads every slot with a token in it; problems describes those that cannot
 // be read. No slot at all means that the module does not reach its device (a network
 // HSM that is down, a daemon that is not running).
-func (l lib) present() (all []slot, problems []string, err error) {
+func (l lib) present() (all []slot, problems []error, err error) {
 	ids, err := l.slots(true)
 	if err != nil {
 		return nil, nil, err
@@ -51,7 +51,7 @@ func (l lib) present() (all []slot, problems []string, err error) {
 	for _, id := range ids {
 		info, err := l.tokenInfo(id)
 		if err != nil {
-			problems = append(problems, fmt.Sprintf("slot %d: %v", id, err))
+			problems = append(problems, fmt.Errorf("slot %d: %w", id, err))
 			continue
 		}
 		all = append(all, slot{id, info})
@@ -59,14 +59,34 @@ func (l lib) present() (all []slot, problems []string, err error) {
 	return all, problems, nil
 }
 
-func noToken(u signer.URI, all []slot, problems []string) error {
+// doubtful is a token that was not found while a slot could not be read: it may be in
+// there, for a moment (SoftHSM while another process writes) or for good.
+type doubtful struct {
+	error
+	problem error
+}
+
+func (d doubtful) Unwrap() []error { return []error{d.error, d.problem} }
+
+func perhaps(absent error, problems []error) error {
+	for _, p := range problems {
+		if meaningOf(codeOf(p)).transient {
+			return doubtful{absent, p}
+		}
+	}
+	return absent
+}
+
+func noToken(u signer.URI, all []slot, problems []error) error {
 	e := &signer.NotFoundError{What: "token", URI: u, Cause: signer.ErrNoToken}
 	for _, s := range all {
 		if s.info.Label != "" || s.info.Flags&p11.CKF_TOKEN_INITIALIZED != 0 {
 			e.Present = append(e.Present, s.String())
 		}
 	}
-	e.Present = append(e.Present, problems...)
+	for _, p := range problems {
+		e.Present = append(e.Present, p.Error())
+	}
 	if len(all)+len(problems) == 0 {
 		e.Cause = signer.ErrUnreachable
 	}

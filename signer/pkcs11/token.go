@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -107,6 +108,7 @@ func newToken(m *module, opts Options, u signer.URI) *token {
 // login, Finalize + Initialize, and f runs again.
 func (t *token) do(ctx context.Context, f func(*conn) error) error {
 	stale, total := 0, 0
+	lossy := t.rung.Load() > 0
 	for try := 1; ; try++ {
 		total++
 		before := t.good.Load()
@@ -123,19 +125,35 @@ func (t *token) do(ctx context.Context, f func(*conn) error) error {
 			stale, try, total = stale+1, try-1, total-1
 			continue
 		}
-		if !t.heals(err, try) || total >= maxInAll {
-			return err
+		if !t.heals(err, try, lossy) || total >= maxInAll {
+			return t.believed(c, err)
 		}
+		lossy = lossy || codeOf(err) != ckrOK
 		t.lost(c, err)
 		if t.good.Load() != before {
 			try = 0
 		} else if try >= maxTries {
 			return err
 		}
-		if err := wait(ctx, backoff*time.Duration(max(try, 1))); err != nil {
+		if err := wait(ctx, pause(try)); err != nil {
 			return err
 		}
 	}
+}
+
+// believed ends the ladder. A token that answered "no such key" is well.
+func (t *token) believed(c *conn, err error) error {
+	if c != nil && !c.dead.Load() && errors.Is(err, signer.ErrKeyNotFound) {
+		t.rung.Store(0)
+	}
+	return err
+}
+
+// pause is backoff x try, give or take a half, so that processes which failed together
+// do not come back together.
+func pause(try int) time.Duration {
+	d := backoff * time.Duration(max(try, 1))
+	return d/2 + rand.N(d)
 }
 
 func wait(ctx context.Context, d time.Duration) error {
@@ -150,17 +168,20 @@ func wait(ctx context.Context, d time.Duration) error {
 }
 
 // heals reports whether a new connection may mend err. A PIN is never tried again
-// because of it: the codes that a wrong PIN causes are not transient.
-func (t *token) heals(err error, try int) bool {
+// because of it: the codes that a wrong PIN causes are not transient. lossy says that
+// the token was lost just before.
+func (t *token) heals(err error, try int, lossy bool) bool {
 	var p permanent
 	if t.closed.Load() || errors.As(err, &p) {
 		return false
 	}
 	var absent *signer.NotFoundError
 	if errors.As(err, &absent) {
-		// "Not found" is believed at once from a token that is well, and not right
-		// after it was lost or while another process rewrites its files.
-		return t.rung.Load() > 0 || absent.What == "token" && try < 3
+		// "Not found" is believed on the second look, and only when the ladder is used
+		// up right after a loss: while another process rewrites SoftHSM's files, tokens
+		// and keys are away for a moment.
+		var d doubtful
+		return lossy || errors.As(err, &d) || try < 2 || absent.What == "token" && try < 3
 	}
 	code := codeOf(err)
 	return code != ckrOK && meaningOf(code).transient
