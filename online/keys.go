@@ -1,0 +1,142 @@
+package online
+
+import (
+	"context"
+	"crypto"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sort"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
+)
+
+// keySlot is a configured key and, while it works, the open one.
+type keySlot struct {
+	source KeySource
+	key    Key
+	opened int
+}
+
+func (k *keySlot) close() error {
+	if k.key == nil {
+		return nil
+	}
+	err := k.key.Close()
+	k.key = nil
+	return err
+}
+
+// signTimestamp collects as many signatures as the role needs, from the first keys
+// that can give them.
+func (s *Service) signTimestamp(ctx context.Context, message []byte) ([]signature, error) {
+	role := s.root().roles[roleTimestamp]
+	var sigs []signature
+	used := map[string]bool{}
+	var errs []error
+	for _, slot := range s.keys {
+		if len(sigs) == role.threshold {
+			break
+		}
+		id, sig, err := s.signWith(ctx, slot, role, message)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("key %q: %w", slot.source.Name(), err))
+			continue
+		}
+		if print := wiresig.Fingerprint(role.keys[id]); !used[print] {
+			used[print] = true
+			sigs = append(sigs, signature{KeyID: id, Sig: hex.EncodeToString(sig)})
+			s.cfg.Metrics.signature(slot.source.Name())
+		}
+	}
+	if len(sigs) < role.threshold {
+		return nil, &SignError{Have: len(sigs), Need: role.threshold, Err: errors.Join(errs...)}
+	}
+	sort.Slice(sigs, func(i, j int) bool { return sigs[i].KeyID < sigs[j].KeyID })
+	return sigs, nil
+}
+
+// signWith asks one key, and once more after opening it again: an HSM may have been
+// restarted since.
+func (s *Service) signWith(ctx context.Context, slot *keySlot, role roleKeys, message []byte) (id string, sig []byte, err error) {
+	fresh := slot.key == nil
+	id, sig, err = s.tryKey(ctx, slot, role, message)
+	if err == nil || errors.Is(err, ErrNoKey) {
+		return id, sig, err
+	}
+	s.cfg.Metrics.keyError(slot.source.Name())
+	s.log.Warn("key failed", "key", slot.source.Name(), "error", err)
+	_ = slot.close()
+	if fresh || ctx.Err() != nil {
+		return "", nil, err
+	}
+	id, sig, err = s.tryKey(ctx, slot, role, message)
+	if err != nil && !errors.Is(err, ErrNoKey) {
+		s.cfg.Metrics.keyError(slot.source.Name())
+		_ = slot.close()
+	}
+	return id, sig, err
+}
+
+func (s *Service) tryKey(ctx context.Context, slot *keySlot, role roleKeys, message []byte) (string, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.SignTimeout)
+	defer cancel()
+	if slot.key == nil {
+		key, err := slot.source.Open(ctx, role.publics())
+		if err != nil {
+			return "", nil, err
+		}
+		if slot.opened++; slot.opened > 1 {
+			s.cfg.Metrics.reconnect(slot.source.Name())
+			s.log.Info("key opened again", "key", slot.source.Name())
+		}
+		slot.key = key
+	}
+	// A key that root does not name is not used: it may be that of the next root.
+	if pub := slot.key.Public(); pub != nil && role.idOf(pub) == "" {
+		return "", nil, ErrNoKey
+	}
+	sig, err := slot.key.Sign(ctx, message)
+	if err != nil {
+		return "", nil, err
+	}
+	id := role.verifies(message, sig)
+	if id == "" {
+		return "", nil, wiresig.ErrBadSignature
+	}
+	return id, sig, nil
+}
+
+// idOf is the key ID under which root names pub for the role, "" if it does not.
+func (rk roleKeys) idOf(pub crypto.PublicKey) string {
+	want := wiresig.Fingerprint(pub)
+	for _, id := range rk.ids() {
+		if want != "" && wiresig.Fingerprint(rk.keys[id]) == want {
+			return id
+		}
+	}
+	return ""
+}
+
+// verifies is the key ID of the role's key that made sig, "" if none did.
+func (rk roleKeys) verifies(message, sig []byte) string {
+	for _, id := range rk.ids() {
+		if wiresig.Verify(rk.keys[id], message, sig) == nil {
+			return id
+		}
+	}
+	return ""
+}
+
+// ids are the key IDs in a fixed order.
+func (rk roleKeys) ids() []string {
+	ids := make([]string, 0, len(rk.keys))
+	for id := range rk.keys {
+		ids = append(ids, id)
+	}
+	sort.Strings(ids)
+	return ids
+}

@@ -1,0 +1,213 @@
+package online
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Service keeps one timestamp fresh. Its methods are safe for concurrent use; checks
+// take turns.
+type Service struct {
+	cfg Config
+	log *slog.Logger
+
+	mu sync.Mutex
+	// chain are the trusted roots, oldest first.
+	chain []*root
+	// last is the newest timestamp seen in the store.
+	last *published
+	// snap is the snapshot in force, verified under the root of version snapRoot.
+	snap     *snapshot
+	snapRoot int64
+	// goodTargets remembers verified targets files by what names them.
+	goodTargets map[string]targetsFile
+	// pending is a timestamp whose writing had no clear end.
+	pending *pending
+	// copy is the unversioned snapshot.json as read in this check.
+	copy *[]byte
+	// askNext alternates between two ways to look for newer snapshots.
+	askNext bool
+	// jitter is how much earlier the next renewal is due, for this timestamp.
+	jitter  time.Duration
+	jitters int64 // version that jitter belongs to
+	// latest is the latest time that the store or, without a clock of its own, this
+	// machine has shown.
+	latest time.Time
+	keys   []*keySlot
+
+	health health
+}
+
+// published is a timestamp.json of the store.
+type published struct {
+	*file
+	etag string
+	// old: it verifies under a root before the present one only.
+	old bool
+}
+
+// snapshot is a verified snapshot.
+type snapshot struct {
+	*file
+	targets fileMeta
+}
+
+// targetsFile is what is kept of a verified targets.json.
+type targetsFile struct {
+	version int64
+	expires time.Time
+}
+
+// pending keeps a signed timestamp until the store shows what became of it.
+type pending struct {
+	data    []byte
+	version int64
+	etag    string
+	over    string // SHA-512 of the snapshot
+	root    int64
+	signed  time.Time
+}
+
+// New checks the configuration and the trusted root; it reads nothing from the store
+// and opens no key.
+func New(cfg Config) (*Service, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	r, err := parseRoot(cfg.Root)
+	if err == nil {
+		err = r.roles[roleRoot].verify(r.file)
+	}
+	if err != nil {
+		return nil, &UnverifiedError{Role: roleRoot, Name: "trusted root", Err: err}
+	}
+	s := &Service{cfg: cfg, log: cfg.Logger, chain: []*root{r}, goodTargets: map[string]targetsFile{}}
+	for _, src := range cfg.Keys {
+		s.keys = append(s.keys, &keySlot{source: src})
+	}
+	return s, nil
+}
+
+// Close closes the keys.
+func (s *Service) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, k := range s.keys {
+		errs = append(errs, k.close())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Service) now() time.Time { return s.cfg.Clock.Now() }
+
+// root is the newest trusted root.
+func (s *Service) root() *root { return s.chain[len(s.chain)-1] }
+
+// get reads a file within the time for one request. An absent file is nil data
+// without error.
+func (s *Service) get(ctx context.Context, name string, limit int64) (data []byte, etag string, date time.Time, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.StoreTimeout)
+	defer cancel()
+	start := time.Now()
+	data, etag, date, err = s.cfg.Store.Get(ctx, name, limit)
+	s.cfg.Metrics.request("get", time.Since(start))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", date, nil
+	}
+	if err != nil {
+		return nil, "", date, &StoreError{Err: err}
+	}
+	return data, etag, date, nil
+}
+
+// followRoots walks the chain to its end (TUF spec 5.3).
+func (s *Service) followRoots(ctx context.Context) error {
+	for range maxRootSteps {
+		cur := s.root()
+		name := versioned(cur.Version+1, "root.json")
+		data, _, _, err := s.get(ctx, name, maxRoot)
+		if err != nil {
+			return err
+		}
+		if data == nil {
+			break
+		}
+		next, err := parseRoot(data)
+		if err == nil && next.Version != cur.Version+1 {
+			err = errors.New("its version is " + strconv.FormatInt(next.Version, 10))
+		}
+		if err == nil {
+			err = cur.roles[roleRoot].verify(next.file)
+		}
+		if err == nil {
+			err = next.roles[roleRoot].verify(next.file)
+		}
+		if err != nil {
+			return &UnverifiedError{Role: roleRoot, Name: name, Err: err}
+		}
+		s.log.Info("new root", "version", next.Version, "expires", next.Expires)
+		s.chain = append(s.chain, next)
+	}
+	r := s.root()
+	s.cfg.Metrics.role(roleRoot, r.Version, r.Expires)
+	if !s.now().Before(r.Expires) {
+		return &ExpiredError{Role: roleRoot, Version: r.Version, Expires: r.Expires}
+	}
+	return nil
+}
+
+func versioned(v int64, name string) string { return strconv.FormatInt(v, 10) + "." + name }
+
+// readTimestamp reads and verifies what is published; nil if nothing is.
+func (s *Service) readTimestamp(ctx context.Context) (*published, error) {
+	data, etag, date, err := s.get(ctx, "timestamp.json", maxTimestamp)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkClock(date); err != nil {
+		return nil, err
+	}
+	if data == nil {
+		return nil, nil
+	}
+	return s.verifyTimestamp(data, etag)
+}
+
+// verifyTimestamp accepts a timestamp of the present root, or of an earlier one of
+// the chain, as it is after its keys were changed.
+func (s *Service) verifyTimestamp(data []byte, etag string) (*published, error) {
+	f, err := parse(data, roleTimestamp)
+	if err != nil {
+		return nil, &UnverifiedError{Role: roleTimestamp, Name: "timestamp.json", Err: err}
+	}
+	for i := len(s.chain) - 1; i >= 0; i-- {
+		if err = s.chain[i].roles[roleTimestamp].verify(f); err == nil {
+			return &published{file: f, etag: etag, old: i < len(s.chain)-1 && s.root().roles[roleTimestamp].verify(f) != nil}, nil
+		}
+	}
+	return nil, &UnverifiedError{Role: roleTimestamp, Name: "timestamp.json", Err: err}
+}
+
+// checkClock compares this machine's clock with the store's, and with the latest time
+// that it has shown itself.
+func (s *Service) checkClock(date time.Time) error {
+	now := s.now()
+	if date.IsZero() {
+		date = s.latest
+		if !now.Before(date) {
+			date = now
+		}
+	}
+	if now.Sub(date).Abs() > s.cfg.MaxSkew {
+		return &ClockError{Local: now, Other: date}
+	}
+	s.latest = date
+	return nil
+}
