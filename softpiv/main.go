@@ -99,6 +99,9 @@ func run(o options) error {
 	}
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // nohup: it outlives its terminal
+		signal.Notify(stop, syscall.SIGHUP)
+	}
 	d, err := open(o, os.Stderr)
 	if err != nil {
 		return err
