@@ -202,7 +202,8 @@ func treeOf(dir string) (string, error) {
 			return err
 		}
 		st, err := e.Info()
-		if err != nil || rel == "pending" || rel == filepath.Join("pending", "lock") {
+		isLock := strings.HasSuffix(p, filepath.Join("pending", "lock"))
+		if err != nil || rel == "pending" || isLock {
 			return err
 		}
 		line := fmt.Sprintf("%s %s", rel, st.Mode())
