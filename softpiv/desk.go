@@ -64,12 +64,17 @@ func (d *desk) start(o options) error {
 	if err := d.openControl(); err != nil {
 		return err
 	}
-	var env strings.Builder
+	return atomicfile.Write(d.path("env"), []byte(d.exports()), 0o600)
+}
+
+// exports is the environment that leads to the cards, for a shell.
+func (d *desk) exports() string {
+	var b strings.Builder
 	for _, kv := range d.plugged.Env() {
 		name, value, _ := strings.Cut(kv, "=")
-		fmt.Fprintf(&env, "export %s=%s\n", name, quote(value))
+		fmt.Fprintf(&b, "export %s=%s\n", name, quote(value))
 	}
-	return atomicfile.Write(d.path("env"), []byte(env.String()), 0o600)
+	return b.String()
 }
 
 func (d *desk) path(name string) string { return filepath.Join(d.dir, name) }

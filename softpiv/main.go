@@ -120,7 +120,7 @@ func run(o options) error {
 func (d *desk) introduce(w io.Writer) {
 	_, _ = fmt.Fprintln(w, d.list())
 	_, _ = fmt.Fprintf(w, "attestation root: %s\n", d.path("ca.pem"))
-	_, _ = fmt.Fprintf(w, "in another shell: . %s\n", quote(d.path("env")))
+	_, _ = fmt.Fprintf(w, "in another shell: . %s\nthat is:\n%s", quote(d.path("env")), d.exports())
 	_, _ = fmt.Fprintln(w, `"help" lists the commands`)
 	_, _ = fmt.Fprintln(w, "ready")
 }

@@ -4,7 +4,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"io"
 	"os"
 	"os/exec"
@@ -19,7 +18,15 @@ type shop struct {
 	*testing.T
 	dir, bin string
 	cmd      *exec.Cmd
-	talk     bytes.Buffer // standard error of softpiv
+}
+
+// talk is what softpiv said on its standard error.
+func (s *shop) talk() string {
+	b, err := os.ReadFile(filepath.Join(s.dir, "talk"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
 }
 
 // build compiles commands of this module into one folder.
@@ -40,7 +47,12 @@ func (s *shop) start(args ...string) {
 	s.Helper()
 	s.cmd = exec.Command(filepath.Join(s.bin, "softpiv"), append([]string{"--state", "rehearsal"}, args...)...)
 	s.cmd.Dir = s.dir
-	s.cmd.Stderr = &s.talk
+	talk, err := os.Create(filepath.Join(s.dir, "talk"))
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer func() { _ = talk.Close() }()
+	s.cmd.Stderr = talk
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		s.Fatal(err)
@@ -56,7 +68,7 @@ func (s *shop) start(args ...string) {
 		}
 	}
 	err = s.cmd.Wait()
-	s.Fatalf("softpiv is not ready: %v\n%s", err, &s.talk)
+	s.Fatalf("softpiv is not ready: %v\n%s", err, s.talk())
 }
 
 // stop ends softpiv as a supervisor does, and expects a clean end.
@@ -64,7 +76,7 @@ func (s *shop) stop() {
 	s.Helper()
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	if err := s.cmd.Wait(); err != nil {
-		s.Errorf("softpiv: %v\n%s", err, &s.talk)
+		s.Errorf("softpiv: %v\n%s", err, s.talk())
 	}
 }
 
@@ -81,7 +93,7 @@ func (s *shop) must(script string) string {
 	s.Helper()
 	out, err := s.shell(script)
 	if err != nil {
-		s.Fatalf("%s\n%v\n%s\nsoftpiv: %s", script, err, out, &s.talk)
+		s.Fatalf("%s\n%v\n%s\nsoftpiv: %s", script, err, out, s.talk())
 	}
 	return out
 }
@@ -155,7 +167,7 @@ func TestDesk(t *testing.T) {
 	s.must("yubico-piv-tool -a generate -s 9c -A ECCP256 --touch-policy=always -o pub")
 	s.must("yubico-piv-tool -a attest -s 9c -o cert")
 	sign := "yubico-piv-tool -a verify-pin -P 123456 -a test-signature -s 9c -i cert"
-	s.must(sign + " & until softpiv --state rehearsal touch; do sleep 0.02; done; wait %1")
+	s.must(sign + " & signing=$!; until softpiv --state rehearsal touch; do sleep 0.02; done; wait $signing")
 	s.must("softpiv --state rehearsal touched-by 77 auto; softpiv --state rehearsal wrong 77")
 	if out, err := s.shell(sign); err == nil {
 		t.Errorf("a wrong signature was taken:\n%s", out)
