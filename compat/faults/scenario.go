@@ -1,0 +1,217 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// scenario is a command on a repository, with the worlds before and after it.
+type scenario struct {
+	name       string // "add", "rotate root", ...
+	consistent bool
+	args       []string
+	// role that a rotation changes, "" for other commands.
+	role string
+	// staged: a signed change waits in pending/ and the command commits it.
+	staged bool
+	// base is the prepared repository, agent the state folder of an agent that holds
+	// what is published in it.
+	base, agent string
+	old, new    world
+	before      published
+	same, other addition
+	// takes is how long the command takes, tail how much of it is left when
+	// pending/commit appears.
+	takes, tail time.Duration
+}
+
+func (s *scenario) String() string { return s.name + ", " + layout(s.consistent) }
+
+func layout(consistent bool) string {
+	if consistent {
+		return "consistent"
+	}
+	return "flat"
+}
+
+// window: a rotation of another role than root has one.
+func (s *scenario) window() bool { return s.role != "" && s.role != "root" }
+
+// lab makes repositories and scenarios in a work folder.
+type lab struct {
+	work        string
+	tool        tool
+	judge       *judge
+	first, next addition // in every base; what add adds
+	other       addition
+	bases       map[bool]string // by layout
+}
+
+// sizes of the targets in bytes: small, since every wreck is read by five agents; the
+// new one large enough to be killed in the middle.
+const (
+	sizeFirst, sizeNext, sizeOther = 96 << 10, 1 << 20, 64 << 10
+)
+
+func newLab(work string, t tool, j *judge) (*lab, error) {
+	l := &lab{work: work, tool: t, judge: j, bases: map[bool]string{}}
+	var err error
+	if l.first, err = l.addition("first", sizeFirst, "1.0.0", "1", "stable", "edge"); err != nil {
+		return nil, err
+	}
+	if l.next, err = l.addition("next", sizeNext, "1.1.0", "1", "stable"); err != nil {
+		return nil, err
+	}
+	if l.other, err = l.addition("other", sizeOther, "2.0.0", "edge"); err != nil {
+		return nil, err
+	}
+	for _, consistent := range []bool{true, false} {
+		dir := filepath.Join(work, "base-"+layout(consistent))
+		if err := l.makeBase(dir, consistent); err != nil {
+			return nil, err
+		}
+		l.bases[consistent] = dir
+	}
+	return l, nil
+}
+
+func (l *lab) addition(name string, size int, version string, tags ...string) (addition, error) {
+	file := filepath.Join(l.work, name+".bin")
+	if err := randomFile(file, size, name[0]); err != nil {
+		return addition{}, err
+	}
+	sum, err := hashFile(file)
+	return addition{file, sum, version, tags}, err
+}
+
+func (l *lab) makeBase(dir string, consistent bool) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	steps := [][]string{
+		{"init", fmt.Sprintf("--consistent-snapshot=%t", consistent)},
+		l.first.args(), {"rotate", "root"}, {"timestamp"},
+	}
+	for _, args := range steps {
+		if _, err := l.tool.must(dir, args...); err != nil {
+			return err
+		}
+	}
+	// Files that are not ours have to survive everything.
+	return os.WriteFile(filepath.Join(dir, "repository", "README.html"), []byte("mirror of ours\n"), 0o644)
+}
+
+// plans are the commands under test.
+func (l *lab) plans() []scenario {
+	var out []scenario
+	for _, consistent := range []bool{true, false} {
+		plan := func(name, role string, staged bool, args ...string) {
+			out = append(out, scenario{name: name, role: role, staged: staged, consistent: consistent, args: args})
+		}
+		plan("add", "", false, l.next.args()...)
+		plan("commit", "", true, "commit")
+		plan("timestamp", "", false, "timestamp")
+		for _, role := range roles {
+			plan("rotate "+role, role, false, "rotate", role)
+		}
+	}
+	return out
+}
+
+// prepare makes the scenarios: bases, worlds and timings.
+func (l *lab) prepare() ([]*scenario, error) {
+	var out []*scenario
+	for i, p := range l.plans() {
+		s := &p
+		s.same, s.other = l.next, l.other
+		s.base, s.agent = filepath.Join(l.work, fmt.Sprintf("scenario-%d", i)), filepath.Join(l.work, fmt.Sprintf("agent-%d", i))
+		if err := l.fill(s); err != nil {
+			return nil, fmt.Errorf("preparing %s: %w", s, err)
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+func (l *lab) fill(s *scenario) error {
+	if err := copyTree(l.bases[s.consistent], s.base); err != nil {
+		return err
+	}
+	if s.staged {
+		if err := l.stage(s.base); err != nil {
+			return err
+		}
+	}
+	saw := l.judge.look(s.base, s.agent)
+	if saw.err != nil {
+		return saw.err
+	}
+	s.old, s.new = saw.world, saw.world
+	if s.staged || s.name == "add" {
+		s.new = s.old.with(l.next)
+	}
+	var err error
+	if s.before, err = readPublished(filepath.Join(s.base, "repository")); err != nil {
+		return err
+	}
+	return l.rehearse(s)
+}
+
+// rehearse runs the command to its end: it must lead to the new world, and its
+// timing tells where to aim.
+func (l *lab) rehearse(s *scenario) error {
+	dir := s.base + "-rehearsal"
+	if err := copyTree(s.base, dir); err != nil {
+		return err
+	}
+	start := time.Now()
+	cmd := l.tool.command(nil2ctx(), dir, s.args)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	seen := waitFor(filepath.Join(dir, "pending", "commit"), ended)
+	if seen.err != nil {
+		return seen.err
+	}
+	at := time.Now()
+	if !seen.ended {
+		if err := <-ended; err != nil {
+			return err
+		}
+	}
+	s.takes, s.tail = time.Since(start), time.Since(at)
+	if why := l.judge.look(dir, "").in(worlds{s.new}); why != "" {
+		return fmt.Errorf("without any fault: %s", why)
+	}
+	return os.RemoveAll(dir)
+}
+
+// stage stages and signs what add adds, for commit.
+func (l *lab) stage(dir string) error {
+	if _, err := l.tool.must(dir, append(l.next.args(), "--stage-only")...); err != nil {
+		return err
+	}
+	res, err := l.tool.must(dir, "review", "--json")
+	if err != nil {
+		return err
+	}
+	var card struct {
+		Roles []struct {
+			SHA256 string `json:"sha256"`
+		} `json:"roles"`
+	}
+	if err := json.Unmarshal([]byte(res.out), &card); err != nil {
+		return err
+	}
+	args := []string{"sign", "--no-input"}
+	for _, r := range card.Roles {
+		args = append(args, "--reviewed", r.SHA256)
+	}
+	_, err = l.tool.must(dir, args...)
+	return err
+}
