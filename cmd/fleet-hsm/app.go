@@ -78,7 +78,7 @@ func (a *app) commands() []*cobra.Command {
 		a.initCommand(), a.addCommand(), a.timestampCommand(), a.rotateCommand(), a.rootsCommand(),
 		a.reviewCommand(), a.signCommand(), a.commitCommand(), a.discardCommand(),
 		a.promoteCommand(), a.removeCommand(), a.listCommand(), a.gcCommand(),
-		a.statusCommand(), a.verifyCommand(), a.keyCommand(), a.tokenCommand(),
+		a.statusCommand(), a.verifyCommand(), a.keyCommand(), a.tokenCommand(), a.doctorCommand(),
 	}
 }
 

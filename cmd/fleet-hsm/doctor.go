@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+type doctorOptions struct {
+	sign bool
+	keys roleKeyFlags
+}
+
+func (a *app) doctorCommand() *cobra.Command {
+	var o doctorOptions
+	cmd := &cobra.Command{
+		Use:   "doctor [URI]...",
+		Short: "Find what is wrong before the day it matters",
+		Long: `doctor looks at every key that root names (or at the URIs): is its module, token or
+file there and usable, and is the key under it the one that root names. It asks for no
+secret. --sign also signs with each key, which needs its PIN, passphrase or touch;
+what it signs can never be metadata.`,
+		Example: `  fleet-hsm doctor
+  fleet-hsm doctor --sign "pkcs11:token=fleet;object=timestamp"`,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runDoctor(cmd.Context(), args, o) },
+	}
+	cmd.Flags().BoolVar(&o.sign, "sign", false, "also sign something with each key")
+	o.keys = addRoleKeyFlags(cmd.Flags(), repo.Roles()...)
+	return cmd
+}
+
+// checked is one line of doctor.
+type checked struct {
+	Subject string `json:"subject"` // key URI, or "repository"
+	Code    string `json:"code"`
+	OK      bool   `json:"ok"`
+	Text    string `json:"text"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+type doctorResult struct {
+	Schema   int       `json:"schema"`
+	Findings []checked `json:"findings"`
+	Problems int       `json:"problems"`
+}
+
+func (res *doctorResult) add(subject string, f signer.Finding) {
+	c := checked{Subject: subject, Code: f.Code, OK: f.OK, Text: f.Text}
+	if !f.OK {
+		res.Problems++
+		if f.Err != nil {
+			c.Hint = judge(f.Err).hint
+		}
+	}
+	res.Findings = append(res.Findings, c)
+}
+
+// ill: doctor found problems. Exit 1.
+type ill struct{ problems int }
+
+func (e *ill) Error() string { return fmt.Sprintf("%d problem(s) found", e.problems) }
+
+func (a *app) runDoctor(ctx context.Context, args []string, o doctorOptions) error {
+	keys, err := a.plain()
+	if err != nil {
+		return err
+	}
+	if err := keys.use(o.keys); err != nil {
+		return err
+	}
+	res := &doctorResult{Schema: 1, Findings: []checked{}}
+	refs, err := a.toProbe(res, keys, args)
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		a.probe(ctx, res, keys, ref, o.sign)
+	}
+	if err := a.print(res, func(w io.Writer) { res.text(w) }); err != nil {
+		return err
+	}
+	if res.Problems > 0 {
+		return &ill{res.Problems}
+	}
+	return nil
+}
+
+// toProbe lists the keys to look at: those that were named, or every place that is
+// known of a key in root.
+func (a *app) toProbe(res *doctorResult, keys *keychain, args []string) ([]signer.Ref, error) {
+	if len(args) > 0 {
+		var refs []signer.Ref
+		for _, s := range args {
+			u, roles, err := keyArg(s)
+			if err != nil {
+				return nil, err
+			}
+			refs = append(refs, signer.Ref{URI: u, Roles: roles})
+		}
+		return refs, nil
+	}
+	p, err := a.repo().LoadOnline()
+	if err != nil {
+		res.add("repository", signer.Finding{Code: "repository", Text: err.Error(), Err: err})
+		return nil, nil
+	}
+	res.add("repository", signer.Finding{Code: "repository", OK: true, Text: fmt.Sprintf("root v%d, snapshot v%d and timestamp v%d verify", p.Root.Version(), p.Snapshot.Version(), p.Timestamp.Version())})
+	a.checkDates(res, p)
+	var refs []signer.Ref
+	seen := map[string]bool{}
+	for _, role := range repo.Roles() {
+		for _, k := range p.Root.Keys(role) {
+			list, err := keys.candidates(role, k)
+			if err != nil {
+				return nil, err
+			}
+			for _, c := range list {
+				// One file serves all its keys; its public parts are behind the passphrase.
+				id := c.uri.String() + k.ID
+				ref := signer.Ref{URI: c.uri, Pinned: k.Public, Roles: []string{role}}
+				if c.uri.Scheme == "file" {
+					id = c.uri.String()
+				}
+				if !seen[id] {
+					seen[id] = true
+					refs = append(refs, ref)
+				}
+			}
+		}
+	}
+	return refs, nil
+}
+
+func (a *app) checkDates(res *doctorResult, p *repo.Published) {
+	now := a.repo().Now()
+	for _, role := range []string{repo.RoleRoot, repo.RoleSnapshot, repo.RoleTimestamp} {
+		if err := p.Expired(now, role); err != nil {
+			res.add("repository", signer.Finding{Code: "expired", Text: err.Error(), Err: err})
+		}
+	}
+	for _, s := range p.Warnings {
+		res.add("repository", signer.Finding{Code: "inconsistent", Text: s})
+	}
+}
+
+func (a *app) probe(ctx context.Context, res *doctorResult, keys *keychain, ref signer.Ref, sign bool) {
+	subject := ref.URI.String()
+	be, err := keys.backends.For(ref.URI)
+	if err != nil {
+		res.add(subject, signer.Finding{Code: "backend", Text: err.Error(), Err: err})
+		return
+	}
+	well := true
+	if p, ok := be.(signer.Prober); ok {
+		for _, f := range p.Probe(ctx, ref) {
+			well = well && f.OK
+			res.add(subject, f)
+		}
+	}
+	if !sign || !well {
+		return
+	}
+	if err := a.trySigning(ctx, keys, ref); err != nil {
+		res.add(subject, signer.Finding{Code: "sign", Text: err.Error(), Err: err})
+		return
+	}
+	res.add(subject, signer.Finding{Code: "sign", OK: true, Text: "signs, and the signature verifies"})
+}
+
+// notMetadata begins what doctor signs: it is no JSON, so no client can ever take it
+// for the signed part of metadata.
+const notMetadata = "fleet-hsm doctor: this is not metadata\n"
+
+func (a *app) trySigning(ctx context.Context, keys *keychain, ref signer.Ref) (err error) {
+	s, err := keys.backends.Open(ctx, ref, a.askUI())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	message := append([]byte(notMetadata), rand.Text()...)
+	sig, err := s.Sign(ctx, message)
+	if err != nil {
+		return err
+	}
+	return wiresig.Verify(s.Public(), message, sig)
+}
+
+func (res *doctorResult) text(w io.Writer) {
+	subject := ""
+	for _, c := range res.Findings {
+		if c.Subject != subject {
+			subject = c.Subject
+			fmt.Fprintln(w, subject)
+		}
+		mark := "ok      "
+		if !c.OK {
+			mark = "PROBLEM "
+		}
+		fmt.Fprintf(w, "  %s%s\n", mark, c.Text)
+		if c.Hint != "" {
+			fmt.Fprintf(w, "          hint: %s\n", c.Hint)
+		}
+	}
+}
