@@ -20,6 +20,13 @@ import (
 
 func TestMain(m *testing.M) {
 	s3test.Setenv()
+	if arg := os.Getenv("ONLINE_TEST_INSTANCE"); arg != "" {
+		if err := runInstance(arg); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 

@@ -4,16 +4,20 @@
 package repotest
 
 import (
+	"crypto"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/sha512"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -30,6 +34,8 @@ type Repo struct {
 	Consistent bool
 	// Keys sign for each role; root lists them all.
 	Keys map[string][]ed25519.PrivateKey
+	// Elsewhere are more public keys of each role, whose private halves others hold.
+	Elsewhere map[string][]crypto.PublicKey
 	// Threshold of each role; 1 if absent.
 	Threshold map[string]int
 	// Expires is when new metadata of a role expires.
@@ -49,7 +55,7 @@ func New(t testing.TB, consistent bool) *Repo {
 	t.Helper()
 	r := &Repo{
 		Dir: t.TempDir(), Consistent: consistent, t: t, Keys: map[string][]ed25519.PrivateKey{}, Threshold: map[string]int{},
-		Expires: map[string]time.Time{}, Version: map[string]int{}, Targets: map[string][]byte{}, Spare: map[string]any{},
+		Expires: map[string]time.Time{}, Version: map[string]int{}, Targets: map[string][]byte{}, Spare: map[string]any{}, Elsewhere: map[string][]crypto.PublicKey{},
 	}
 	for _, role := range Roles {
 		r.Keys[role] = []ed25519.PrivateKey{NewKey(t)}
@@ -66,6 +72,7 @@ func (r *Repo) Clone() *Repo {
 	c := *r
 	c.Dir = r.t.TempDir()
 	c.Version, c.Targets, c.Keys = maps.Clone(r.Version), maps.Clone(r.Targets), maps.Clone(r.Keys)
+	c.Elsewhere = maps.Clone(r.Elsewhere)
 	c.Spare, c.Expires, c.Threshold = maps.Clone(r.Spare), maps.Clone(r.Expires), maps.Clone(r.Threshold)
 	if err := os.CopyFS(c.Dir, os.DirFS(r.Dir)); err != nil {
 		r.t.Fatal(err)
@@ -83,18 +90,27 @@ func NewKey(t testing.TB) ed25519.PrivateKey {
 	return key
 }
 
-// PublicKey is a key as root lists it.
-func PublicKey(key ed25519.PrivateKey) map[string]any {
-	return map[string]any{
-		"keytype": "ed25519", "scheme": "ed25519", "keyid_hash_algorithms": []string{"sha256", "sha512"},
-		"keyval": map[string]string{"public": hex.EncodeToString(key.Public().(ed25519.PublicKey))},
+// KeyObject is a public key as root lists it: Ed25519, or P-256.
+func KeyObject(t testing.TB, pub crypto.PublicKey) map[string]any {
+	t.Helper()
+	o := map[string]any{"keytype": "ed25519", "scheme": "ed25519", "keyid_hash_algorithms": []string{"sha256", "sha512"}}
+	if k, ok := pub.(ed25519.PublicKey); ok {
+		o["keyval"] = map[string]string{"public": hex.EncodeToString(k)}
+		return o
 	}
+	der, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o["keytype"], o["scheme"] = "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"
+	o["keyval"] = map[string]string{"public": string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))}
+	return o
 }
 
 // KeyID is the key's ID.
-func KeyID(t testing.TB, key ed25519.PrivateKey) string {
+func KeyID(t testing.TB, pub crypto.PublicKey) string {
 	t.Helper()
-	canonical, err := cjson.EncodeCanonical(PublicKey(key))
+	canonical, err := cjson.EncodeCanonical(KeyObject(t, pub))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +135,7 @@ func (r *Repo) Sign(signed any, keys ...ed25519.PrivateKey) []byte {
 	}
 	sigs := []map[string]string{}
 	for _, k := range keys {
-		sigs = append(sigs, map[string]string{"keyid": KeyID(r.t, k), "sig": hex.EncodeToString(ed25519.Sign(k, message))})
+		sigs = append(sigs, map[string]string{"keyid": KeyID(r.t, k.Public()), "sig": hex.EncodeToString(ed25519.Sign(k, message))})
 	}
 	data, err := json.Marshal(map[string]any{"signed": signed, "signatures": sigs})
 	if err != nil {
@@ -160,9 +176,13 @@ func (r *Repo) Root(more ...ed25519.PrivateKey) {
 	keys, roles := map[string]any{}, map[string]any{}
 	for _, role := range Roles {
 		ids := []string{}
+		all := slices.Clone(r.Elsewhere[role])
 		for _, k := range r.Keys[role] {
-			id := KeyID(r.t, k)
-			keys[id] = PublicKey(k)
+			all = append(all, k.Public())
+		}
+		for _, pub := range all {
+			id := KeyID(r.t, pub)
+			keys[id] = KeyObject(r.t, pub)
 			ids = append(ids, id)
 		}
 		roles[role] = map[string]any{"keyids": ids, "threshold": max(1, r.Threshold[role])}
