@@ -196,7 +196,7 @@ func (m *module) initialize() error {
 		if why := whyNotInitialized(m.path); why != "" {
 			return &ModuleError{Path: m.path, Code: "module-init", Reason: why, Err: err}
 		}
-		return &ModuleError{Path: m.path, Code: "module-init", Reason: "cannot be initialised", Err: err}
+		return &ModuleError{Path: m.path, Code: "module-init", Reason: "does not start; its configuration, or a daemon that is not running, is the usual cause", Err: err}
 	}
 	m.initialized = true
 	m.epoch++

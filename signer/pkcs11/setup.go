@@ -40,6 +40,8 @@ type setup struct {
 	opts    signer.SetupOptions
 	label   string
 	so, pin []byte
+	// newSO replaces so on a token whose maker's SO PIN must be changed first.
+	newSO []byte
 }
 
 func (s *setup) checkLabel() error {
@@ -72,8 +74,7 @@ func (s *setup) run(ctx context.Context, ui signer.UI) (signer.Token, error) {
 	if err := s.ask(ctx, target, ui); err != nil {
 		return signer.Token{}, err
 	}
-	defer clear(s.so)
-	defer clear(s.pin)
+	defer func() { clear(s.so); clear(s.newSO); clear(s.pin) }()
 	var out signer.Token
 	limit := s.b.opts.timeout() * slowFactor
 	err = s.m.run(ctx, "setting up the token", limit, true, func() (err error) {
@@ -160,6 +161,12 @@ func (s *setup) ask(ctx context.Context, t slot, ui signer.UI) error {
 	if s.so, err = askPIN(ctx, ui, r); err != nil {
 		return err
 	}
+	if s.opts.Erase != "" && t.info.Flags&p11.CKF_SO_PIN_TO_BE_CHANGED != 0 {
+		r.Kind, r.Note = signer.NewSOPIN, "The token wants its maker's SO PIN changed."
+		if s.newSO, err = askPIN(ctx, ui, r); err != nil {
+			return err
+		}
+	}
 	s.pin, err = askPIN(ctx, ui, signer.SecretRequest{
 		Kind: signer.NewPIN, URI: s.u, Device: fmt.Sprintf("token %q", s.label), TriesLeft: -1, Min: low, Max: high,
 	})
@@ -205,6 +212,12 @@ func (s *setup) setPIN(l lib, t slot) error {
 	defer l.close(h)
 	if err := l.login(h, p11.CKU_SO, s.so); err != nil {
 		return soError(err)
+	}
+	if s.newSO != nil {
+		if err := wrap("C_SetPIN", l.c.SetPIN(h, string(s.so), string(s.newSO))); err != nil {
+			_ = l.logout(h)
+			return fmt.Errorf("changing the SO PIN: %w", err)
+		}
 	}
 	if err := wrap("C_InitPIN", l.c.InitPIN(h, string(s.pin))); err != nil {
 		_ = l.logout(h)
