@@ -222,7 +222,7 @@ func promptFor(r signer.SecretRequest) string {
 	if isNew(r.Kind) {
 		what = "New " + what
 	}
-	s := what + " of " + withRoles(r.Device, r.Roles)
+	s := strings.ToUpper(what[:1]) + what[1:] + " of " + withRoles(r.Device, r.Roles)
 	switch {
 	case r.TriesLeft == 1:
 		s += ", 1 try left"
