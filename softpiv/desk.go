@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/softpiv/card"
@@ -99,7 +98,7 @@ func (d *desk) claim() error {
 	if d.lock, err = os.OpenFile(d.path("lock"), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
 		return err
 	}
-	if err := syscall.Flock(int(d.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := lockFile(d.lock); err != nil {
 		_ = d.lock.Close()
 		d.lock = nil
 		return fmt.Errorf("another softpiv runs on %q", d.dir)
