@@ -70,6 +70,8 @@ type SecretRequest struct {
 
 // TouchRequest says which device waits for a touch.
 type TouchRequest struct {
+	// URI names the key or token, for the name that people gave it; may be zero.
+	URI    URI
 	Device string
 	Roles  []string
 	// PINPad: the device waits for its PIN, to be entered on the device itself, and

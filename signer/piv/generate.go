@@ -70,7 +70,7 @@ func (b *Backend) generate(ctx context.Context, ref signer.Ref, opts signer.Gene
 	defer release()
 	job := &generateJob{b: b, recipe: r, opts: opts, work: &work{
 		want: w, place: p, ui: ui, needPIN: true, limit: limitFor(r.algorithm, b.opts),
-		device: fmt.Sprintf("%s (slot %s)", p.card, slot),
+		device: fmt.Sprintf("%s (slot %s)", p.card, slot), note: p.card.pinNote(),
 	}}
 	if err := job.prepare(ctx); err != nil {
 		return none, err

@@ -36,7 +36,7 @@ func (w *work) touching(ctx context.Context) func() {
 	if w.ui == nil {
 		return func() {}
 	}
-	return w.ui.Touch(ctx, signer.TouchRequest{Device: w.device, Roles: w.want.ref.Roles})
+	return w.ui.Touch(ctx, signer.TouchRequest{URI: w.want.ref.URI, Device: w.device, Roles: w.want.ref.Roles})
 }
 
 // withPIN runs f with the card, after the PIN was verified if it is needed. It asks

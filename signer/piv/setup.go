@@ -134,6 +134,10 @@ func (j *setupJob) ask(ctx context.Context) error {
 	if j.newPUK, err = j.askNew(ctx, signer.NewPUK); err != nil {
 		return err
 	}
+	if j.newPUK == j.newPIN {
+		// Whoever blocks the card by mistyping one would have lost the other too.
+		return &causeError{cause: signer.ErrPINInvalid, err: errors.New("the new PUK is the new PIN")}
+	}
 	if j.present != "" {
 		return nil
 	}
@@ -166,14 +170,21 @@ func (j *setupJob) askNew(ctx context.Context, kind signer.SecretKind) (string, 
 		return "", err
 	}
 	if s == factoryPIN || s == factoryPUK {
-		return "", &causeError{cause: signer.ErrPINInvalid, err: fmt.Errorf("the %s is one that cards leave the factory with", kind)}
+		return "", &causeError{cause: signer.ErrPINInvalid, err: fmt.Errorf("the new %s is one that cards leave the factory with", nameOf(kind))}
 	}
 	for i := range len(s) {
 		if s[i] < 0x20 || s[i] > 0x7e {
-			return "", &causeError{cause: signer.ErrPINInvalid, err: fmt.Errorf("the %s has a character that other keyboards lack; use digits", kind)}
+			return "", &causeError{cause: signer.ErrPINInvalid, err: fmt.Errorf("the new %s has a character that other keyboards lack; use digits", nameOf(kind))}
 		}
 	}
 	return s, nil
+}
+
+func nameOf(kind signer.SecretKind) string {
+	if kind == signer.NewPUK {
+		return "PUK"
+	}
+	return "PIN"
 }
 
 // change is steps 4 to 7, in one visit.

@@ -98,15 +98,11 @@ func (k *key) withCard(ctx context.Context, w want, p place, f func(*session, ca
 }
 
 func (k *key) work(w want, p place) *work {
-	j := &work{
+	return &work{
 		want: w, place: p, ui: k.ui, needPIN: k.needsPIN(p), limit: 2 * k.b.opts.Deadline,
-		device: fmt.Sprintf("%s (slot %s)", p.card, w.slot),
-		check:  k.same,
+		device: fmt.Sprintf("%s (slot %s)", p.card, w.slot), note: p.card.pinNote(),
+		check: k.same,
 	}
-	if p.card.yubikey {
-		j.note = "This is not the FIDO2 PIN."
-	}
-	return j
 }
 
 // same refuses a card whose slot holds another key by now.
@@ -170,7 +166,7 @@ func (k *key) signError(err error, took time.Duration) error {
 	case statusNotSatisfied, statusConditions:
 		touch := k.place.key.touch
 		if touch > piv.TouchPolicyNever || touch == 0 && took >= k.b.touchWait {
-			return &causeError{cause: signer.ErrTouchTimeout, err: err}
+			return &causeError{cause: signer.ErrTouchTimeout, err: fmt.Errorf("nobody touched it within %d s (%w)", int(took.Round(time.Second).Seconds()), err)}
 		}
 		return &causeError{cause: signer.ErrDevice, err: fmt.Errorf("%w: %w", errRefused, err)}
 	case statusWrongData, statusNoObject, statusNoReference:

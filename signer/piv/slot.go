@@ -67,6 +67,14 @@ func (c card) String() string {
 	return fmt.Sprintf("card in reader %q", c.reader)
 }
 
+// pinNote is what people mix up at the question for a PIN: a YubiKey has two.
+func (c card) pinNote() string {
+	if !c.yubikey {
+		return ""
+	}
+	return "This is not the FIDO2 PIN."
+}
+
 func (c card) firmware() string {
 	return fmt.Sprintf("%d.%d.%d", c.version.Major, c.version.Minor, c.version.Patch)
 }
