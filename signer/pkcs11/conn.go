@@ -107,7 +107,9 @@ func (c *conn) hangUp(logout bool) {
 		}
 	}
 	c.free = nil
-	if logout && c.loggedIn.Load() {
+	// A login is the whole process's. Where somebody else uses the module too, closing
+	// our sessions must do.
+	if logout && c.loggedIn.Load() && c.t.m.owner && c.t.m.users.Load() == 1 {
 		_ = l.logout(c.held)
 	}
 	l.close(c.held)
