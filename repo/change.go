@@ -22,7 +22,8 @@ type Change struct {
 	// Intents says in words what it does, one entry for each command that made it.
 	Intents []string
 	Created time.Time
-	// Fresh: made by this process and never saved.
+	// Fresh: made by this process and in no file of pending/ yet, neither saved nor in a
+	// journal. Only then may keys that were made for it be taken back.
 	Fresh bool
 	// Warnings name signatures that were dropped when it was loaded.
 	Warnings []string
@@ -170,10 +171,15 @@ func (r *Repo) Save(c *Change) error {
 	if err != nil {
 		return err
 	}
+	// The names of its content have to be as durable as the change itself.
+	if err := atomicfile.SyncDir(r.pending("content")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("saving the staged change: %w", err)
+	}
+	// Before the write: it may have renamed the file although it reports an error.
+	c.Fresh = false
 	if err := atomicfile.Write(r.pending("change.json"), data, 0o600); err != nil {
 		return fmt.Errorf("saving the staged change: %w", err)
 	}
-	c.Fresh = false
 	return nil
 }
 

@@ -51,14 +51,25 @@ func (r *Repo) Commit(rel *Release) error {
 		// It may be in place although making it durable failed; it goes before what it
 		// names does.
 		if rerr := os.Remove(r.pending("journal")); rerr != nil && !notExist(rerr) {
-			return errors.Join(err, rerr)
+			rel.keep()
+			return &InterruptedError{Err: errors.Join(err, rerr)}
 		}
+		_ = atomicfile.SyncDir(r.pending())
 		return b.abandon(err)
 	}
+	rel.keep()
 	if err := r.apply(j); err != nil {
 		return &InterruptedError{Err: err}
 	}
 	return nil
+}
+
+// keep marks the change as standing in the journal: from here on the next command
+// publishes it whatever fails here, so the caller must not take back its keys.
+func (rel *Release) keep() {
+	if rel.c != nil {
+		rel.c.Fresh = false
+	}
 }
 
 // prepareWeb makes the web root and sees to it that renames into it are possible.

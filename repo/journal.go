@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 )
@@ -83,6 +84,7 @@ func (r *Repo) recover() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.clearTemps()
 	if found {
 		if err := r.apply(j); err != nil {
 			return nil, err
@@ -148,6 +150,28 @@ func (r *Repo) clearPending() ([]string, error) {
 		return []string{"cleared what an interrupted command left in pending/; nothing of it was published"}, nil
 	}
 	return nil, nil
+}
+
+// staleTemp is when a temporary file counts as left behind. Outside of pending/ the
+// lock alone does not tell: "key passwd" and others write there without it.
+const staleTemp = time.Minute
+
+// clearTemps removes temporary files that killed commands left beside keys and
+// configuration. Trouble with it is none of the command's: it is litter, no more.
+func (r *Repo) clearTemps() {
+	for _, dir := range []string{".", "keys", "keys/retired", "attestations"} {
+		entries, err := os.ReadDir(r.path(filepath.FromSlash(dir)))
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			info, err := e.Info()
+			if err != nil || !atomicfile.IsTemp(e.Name()) || r.now().Sub(info.ModTime()) < staleTemp {
+				continue
+			}
+			_ = os.Remove(r.path(filepath.FromSlash(dir), e.Name()))
+		}
+	}
 }
 
 // dirSet makes folders and remembers which to sync.
