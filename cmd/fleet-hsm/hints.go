@@ -136,11 +136,11 @@ func judgeKey(err error) verdict {
 	case errors.Is(err, signer.ErrPassphrase):
 		return secret("wrong-passphrase", "a passphrase is tried once; run the command again. All keys of a file share one passphrase")
 	case errors.Is(err, signer.ErrLastTry):
-		return secret("last-try", "run it at a terminal and type the PIN there, or reset the counter with the PUK or SO PIN first")
+		return secret("last-try", "the PIN was not tried. Run it at a terminal and type the PIN there; a right one brings all tries back, and so does a new PIN set with the PUK or SO PIN")
 	case errors.Is(err, signer.ErrPINLocked):
-		return secret("pin-blocked", "a card's PIN is unblocked with its PUK, a token's with its SO PIN; the keys on it are still there")
+		return secret("pin-blocked", `the keys on it are still there. A card's PUK sets a new PIN ("ykman piv access unblock-pin", or "yubico-piv-tool -a unblock-pin"), a token's SO PIN does the same there; other keys can sign meanwhile`)
 	case errors.Is(err, signer.ErrPINIncorrect):
-		return secret("wrong-pin", "nothing was changed; a PIN is tried once, so run the command again. Is it the PIN of this device, and not its FIDO2 PIN?")
+		return secret("wrong-pin", hintWrongPIN(err))
 	case errors.Is(err, signer.ErrPINInvalid):
 		return secret("pin-invalid", "the PIN was not tried; check its length and the source that it comes from")
 	case errors.Is(err, signer.ErrPINNotSet):
@@ -158,7 +158,7 @@ func judgeKey(err error) verdict {
 	case errors.Is(err, signer.ErrKeyExists):
 		return verdict{exitRefused, "key-exists", "nothing was changed; choose another label or slot, or use the key that is there"}
 	case errors.Is(err, signer.ErrTouchTimeout):
-		return secret("touch-timeout", "the PIN was right; run the command again and touch the key when its light blinks")
+		return secret("touch-timeout", `the PIN was right and nothing is lost; run it again ("fleet-hsm sign" if a change is staged) and touch the key when its light blinks`)
 	case errors.Is(err, signer.ErrBusy):
 		return secret("busy", `another program holds the card, most often GnuPG's scdaemon, a browser or a VPN client; "gpgconf --kill scdaemon" frees it`)
 	}
@@ -169,6 +169,8 @@ func judgeDevice(err error) verdict {
 	switch {
 	case errors.Is(err, signer.ErrAlreadySetUp):
 		return verdict{exitRefused, "already-set-up", "nothing was changed; its PIN and keys are as they were"}
+	case errors.Is(err, signer.ErrAttestation):
+		return verdict{exitUnverified, "attestation", "cards of other vendors, and test cards, have a root of their own: --attestation-ca FILE"}
 	case errors.Is(err, signer.ErrNotSetUp):
 		return verdict{exitRefused, "not-set-up", `"fleet-hsm token setup" sets its PIN first`}
 	case errors.Is(err, signer.ErrUnreachable), errors.Is(err, signer.ErrDeadline):
@@ -271,4 +273,17 @@ func hintMode(err error) string {
 		return ""
 	}
 	return fmt.Sprintf("chmod %o %q", fm.Want, fm.Path)
+}
+
+// hintWrongPIN says how far it is to a blocked PIN, as far as the device tells.
+func hintWrongPIN(err error) string {
+	var pe *signer.PINError
+	ask := "Is it the PIN of this device, and not its FIDO2 PIN?"
+	switch {
+	case !errors.As(err, &pe) || pe.Left < 0:
+		return "a PIN is tried once, so run the command again. " + ask
+	case pe.Left == 1:
+		return "nothing is lost, but one more wrong PIN blocks it; you will be asked before the last try. " + ask
+	}
+	return fmt.Sprintf("nothing is lost: it blocks after %d more wrong ones, and a right one brings all tries back. Run the command again. %s", pe.Left, ask)
 }

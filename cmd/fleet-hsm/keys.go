@@ -137,7 +137,7 @@ func (k *keychain) signer(ctx context.Context, role string, key repo.Key) (signe
 }
 
 func (k *keychain) try(ctx context.Context, c candidate, role string, key repo.Key) (signer.Signer, error) {
-	s, err := k.backends.Open(ctx, signer.Ref{URI: c.uri, Pinned: key.Public, Roles: []string{role}}, k.a.askUI())
+	s, err := k.backends.Open(ctx, signer.Ref{URI: c.uri, Pinned: key.Public, Roles: []string{role}}, atHand{k.a.askUI()})
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -36,31 +37,115 @@ func hintShort(err error) string {
 
 // sign has one document signed by keys within reach until its thresholds are met.
 // keep is called after each signature that cost a person something. A key that is
-// not here is passed over; any other trouble ends it.
+// not here is passed over; if the others are not enough, the person at the terminal
+// is asked for its card. Any other trouble ends it.
 func (k *keychain) sign(ctx context.Context, d *repo.Doc, keep func() error) error {
-	var absent error
-	for _, key := range k.cheapFirst(d.Role(), d.Missing()) {
+	away, err := k.signAtHand(ctx, d, d.Missing(), keep)
+	if err != nil {
+		return err
+	}
+	for !d.Met() && len(away.cards) > 0 {
+		err := k.a.askUI().insertAny(ctx, away.cards, d.Role())
+		if errors.Is(err, errLater) || errors.Is(err, signer.ErrNoTerminal) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if away, err = k.signInserted(ctx, d, away, keep); err != nil {
+			return err
+		}
+	}
+	if err := k.short(d); err != nil && away.err != nil {
+		return &absentError{short: err, device: away.err}
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// absence is what a pass over the keys of a document did not find.
+type absence struct {
+	keys  []repo.Key   // whose cards can be inserted
+	cards []signer.URI // where those keys are
+	err   error        // what the last absent device answered
+}
+
+// signAtHand has a document signed by those of keys that are here.
+func (k *keychain) signAtHand(ctx context.Context, d *repo.Doc, keys []repo.Key, keep func() error) (absence, error) {
+	var away absence
+	for _, key := range k.cheapFirst(d.Role(), keys) {
 		if d.Met() {
-			return nil
+			break
 		}
 		if !slices.ContainsFunc(d.Missing(), func(m repo.Key) bool { return m.ID == key.ID }) {
 			continue
 		}
 		err := k.signWith(ctx, d, key, keep)
 		if err != nil && !notHere(err) {
-			return fmt.Errorf("signing %s v%d: %w", d.Role(), d.Version(), err)
+			return away, fmt.Errorf("signing %s v%d: %w", d.Role(), d.Version(), err)
 		}
-		if err != nil && absentDevice(err) {
-			absent = err
+		if err == nil || !absentDevice(err) {
+			continue
+		}
+		away.err = err
+		if card, ok := k.insertable(d.Role(), key, err); ok {
+			away.keys, away.cards = append(away.keys, key), append(away.cards, card)
 		}
 	}
-	if err := k.short(d); err != nil && absent != nil {
-		return &absentError{short: err, device: absent}
-	} else if err != nil {
-		return err
-	}
-	return nil
+	return away, nil
 }
+
+// noticed and settled bound how long a card that was just inserted may take to
+// appear. The PC/SC daemon looks every 400 ms; a card that it has not noticed to
+// have been away must be left alone until then.
+const (
+	noticed = 500 * time.Millisecond
+	settled = 2500 * time.Millisecond
+)
+
+// signInserted goes on with the keys that were absent, once one of their cards was
+// inserted.
+func (k *keychain) signInserted(ctx context.Context, d *repo.Doc, away absence, keep func() error) (absence, error) {
+	missing := len(d.Missing())
+	wait := noticed
+	for until := time.Now().Add(settled); ; wait = 100 * time.Millisecond {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return away, ctx.Err()
+		}
+		still, err := k.signAtHand(ctx, d, away.keys, keep)
+		if err != nil || len(d.Missing()) < missing || d.Met() || !time.Now().Before(until) {
+			return still, err
+		}
+	}
+}
+
+// insertable says which card a person could insert to have a key that is absent.
+func (k *keychain) insertable(role string, key repo.Key, err error) (signer.URI, bool) {
+	if !errors.Is(err, signer.ErrNoToken) {
+		return signer.URI{}, false
+	}
+	var nf *signer.NotFoundError
+	if errors.As(err, &nf) {
+		return nf.URI, nf.URI.Scheme == "piv"
+	}
+	list, err := k.candidates(role, key)
+	for _, c := range list {
+		if err == nil && c.uri.Scheme == "piv" {
+			return c.uri, true
+		}
+	}
+	return signer.URI{}, false
+}
+
+// atHand is the person who is not asked for a device that is absent: another key may
+// do.
+type atHand struct{ *ui }
+
+// Insert implements signer.UI.
+func (atHand) Insert(context.Context, signer.InsertRequest) error { return signer.ErrNoTerminal }
 
 // short says who must still sign, or nil.
 func (k *keychain) short(d *repo.Doc) error {
@@ -110,6 +195,9 @@ func (k *keychain) signWith(ctx context.Context, d *repo.Doc, key repo.Key, keep
 		return err
 	}
 	sig, err := s.Sign(ctx, d.Payload())
+	for errors.Is(err, signer.ErrTouchTimeout) && k.a.askUI().onceMore(ctx, s.URI()) {
+		sig, err = s.Sign(ctx, d.Payload())
+	}
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tty"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -26,6 +25,8 @@ type ui struct {
 	noTerm bool
 	// offered says which device a source was offered to: never to a second one.
 	offered map[string]string
+	// insert is the device that was asked for last.
+	insert string
 }
 
 func (a *app) askUI() *ui {
@@ -67,6 +68,7 @@ func (u *ui) hasTerminal() bool {
 func (u *ui) Secret(ctx context.Context, r signer.SecretRequest) (signer.Secret, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.insert = "" // who asks for a PIN has found the device
 	sources, err := u.sourcesFor(r)
 	if err != nil {
 		return signer.Secret{}, err
@@ -152,7 +154,7 @@ func (u *ui) typed(ctx context.Context, t *tty.Terminal, r signer.SecretRequest)
 		}
 	}
 	for {
-		b, err := t.Secret(ctx, promptFor(r))
+		b, err := t.Secret(ctx, u.prefix(r.URI)+promptFor(r))
 		if err != nil {
 			return signer.Secret{}, asked(err)
 		}
@@ -190,7 +192,8 @@ func isNew(k signer.SecretKind) bool {
 }
 
 func (u *ui) lastTry(ctx context.Context, t *tty.Terminal, r signer.SecretRequest) error {
-	answer, err := t.Line(ctx, fmt.Sprintf("%s has ONE try left: a wrong %s blocks it. Type yes to go on: ", r.Device, kindName(r.Kind)))
+	answer, err := t.Line(ctx, fmt.Sprintf("%s%s has ONE try left. This is the last try: a wrong %s blocks it%s. Type yes to go on: ",
+		u.prefix(r.URI), withRoles(r.Device, r.Roles), kindName(r.Kind), afterBlock(r)))
 	if err != nil {
 		return asked(err)
 	}
@@ -198,6 +201,14 @@ func (u *ui) lastTry(ctx context.Context, t *tty.Terminal, r signer.SecretReques
 		return fmt.Errorf("%s: %w", r.Device, signer.ErrLastTry)
 	}
 	return nil
+}
+
+// afterBlock says what a block would mean.
+func afterBlock(r signer.SecretRequest) string {
+	if r.Kind == signer.PIN && r.URI.Scheme == "piv" {
+		return ", and then only the card's PUK sets a new one"
+	}
+	return ""
 }
 
 func kindName(k signer.SecretKind) string {
@@ -216,7 +227,7 @@ func kindName(k signer.SecretKind) string {
 // with how many tries left.
 func promptFor(r signer.SecretRequest) string {
 	what := kindName(r.Kind)
-	if r.Kind == signer.PIN && r.URI.Scheme == "piv" {
+	if what == "PIN" && r.URI.Scheme == "piv" {
 		what = "PIV PIN"
 	}
 	if isNew(r.Kind) {
@@ -230,91 +241,13 @@ func promptFor(r signer.SecretRequest) string {
 		s += fmt.Sprintf(", %d tries left", r.TriesLeft)
 	case r.CountLow:
 		s += ", a wrong one was entered before"
+	case isNew(r.Kind) && r.Min > 0 && r.Max > 0:
+		s += fmt.Sprintf(" (%d to %d characters)", r.Min, r.Max)
 	}
 	if r.Note != "" {
 		s += ". " + strings.TrimSuffix(r.Note, ".")
 	}
 	return s + ": "
-}
-
-// withRoles adds the roles to a device's name: "YubiKey 15835999 (slot 9c, role root)".
-func withRoles(device string, roles []string) string {
-	if len(roles) == 0 {
-		return device
-	}
-	what := "role " + strings.Join(roles, ", ")
-	if inside, ok := strings.CutSuffix(device, ")"); ok {
-		return inside + ", " + what + ")"
-	}
-	return device + " (" + what + ")"
-}
-
-// touchAfter and touchAgain are when a person is reminded: not at once, since most
-// keys need no touch and answer before.
-const (
-	touchAfter = 200 * time.Millisecond
-	touchAgain = 5 * time.Second
-)
-
-// Touch implements signer.UI.
-func (u *ui) Touch(ctx context.Context, r signer.TouchRequest) func() {
-	over := make(chan struct{})
-	go u.remind(ctx, r, over)
-	var once sync.Once
-	return func() { once.Do(func() { close(over) }) }
-}
-
-func (u *ui) remind(ctx context.Context, r signer.TouchRequest, over <-chan struct{}) {
-	wait := touchAfter
-	for _, text := range []string{"Touch %s now.", "Still waiting: touch %s; its light is blinking."} {
-		select {
-		case <-over:
-			return
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-		u.mu.Lock() // not while a PIN is typed
-		u.a.say(text, withRoles(r.Device, r.Roles))
-		u.mu.Unlock()
-		wait = touchAgain - touchAfter
-	}
-}
-
-// Insert implements signer.UI.
-func (u *ui) Insert(ctx context.Context, r signer.InsertRequest) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	t, err := u.terminal()
-	if err != nil {
-		return err
-	}
-	_, err = t.Line(ctx, fmt.Sprintf("Insert %s and press Enter%s: ", u.named(r), forRoles(r.Roles)))
-	if err != nil {
-		return asked(err)
-	}
-	return nil
-}
-
-func forRoles(roles []string) string {
-	if len(roles) == 0 {
-		return " (Ctrl-C to stop)"
-	}
-	return " (role " + strings.Join(roles, ", ") + "; Ctrl-C to stop)"
-}
-
-// named adds the name that the configuration gives a key: "YubiKey 15835999 (blue)".
-func (u *ui) named(r signer.InsertRequest) string {
-	cfg, err := u.a.config()
-	if err != nil {
-		return r.Device
-	}
-	for id, place := range cfg.places {
-		if name := cfg.Keys[id].Name; name != "" && covers(r.URI, place) {
-			return fmt.Sprintf("%s (%s)", r.Device, name)
-		}
-	}
-	return r.Device
 }
 
 // errNotConfirmed: the person did not say yes.
