@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -67,6 +69,11 @@ func (a *app) runTokenSetup(ctx context.Context, arg string, o tokenSetupOptions
 	if serial, _ := u.Attr("serial"); o.reset != "" && o.reset != serial {
 		return usagef("--reset %s is not the serial number in %s", o.reset, u)
 	}
+	if o.reset != "" {
+		if err := a.confirmReset(ctx, be, u, o.reset); err != nil {
+			return err
+		}
+	}
 	ui := a.askUI()
 	ui.newPIN, ui.newPUK, ui.soPIN = o.newPIN, o.newPUK, o.soPIN
 	token, err := s.Setup(ctx, u, signer.SetupOptions{Erase: o.erase, Reset: o.reset != ""}, ui)
@@ -76,6 +83,30 @@ func (a *app) runTokenSetup(ctx context.Context, arg string, o tokenSetupOptions
 	a.afterSetup(token)
 	return a.print(tokensResult{Schema: 1, Tokens: []tokenEntry{entryOfToken(token)}}, func(io.Writer) {})
 }
+
+// confirmReset tells the person at the terminal what goes, and has the serial number
+// typed once more. In a script the flag alone says it.
+func (a *app) confirmReset(ctx context.Context, be signer.Backend, u signer.URI, serial string) error {
+	ui := a.askUI()
+	if a.yes || !ui.hasTerminal() {
+		return nil
+	}
+	loses := "every key on it is lost"
+	if l, ok := be.(signer.Tokener); ok {
+		if tokens, err := l.Tokens(ctx, u); err == nil && len(tokens) == 1 && len(tokens[0].Slots) > 0 {
+			loses = "the keys in its slots " + strings.Join(tokens[0].Slots, ", ") + " are lost for good"
+		}
+	}
+	question := fmt.Sprintf("Resetting %s: %s. Type its serial number to go on:", ui.named(u, deviceOf(u)), loses)
+	answer, err := ui.line(ctx, question)
+	if err == nil && answer != serial {
+		return errNotReset
+	}
+	return err
+}
+
+// errNotReset: the person typed something else.
+var errNotReset = errors.New("that is not its serial number; nothing was reset")
 
 // afterSetup says what to write on the label.
 func (a *app) afterSetup(t signer.Token) {

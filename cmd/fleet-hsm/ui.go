@@ -255,18 +255,24 @@ var errNotConfirmed = errors.New("not confirmed; nothing was signed")
 
 // confirm asks for a typed yes.
 func (u *ui) confirm(ctx context.Context, question string) error {
+	answer, err := u.line(ctx, question+" Type yes to go on:")
+	if err == nil && answer != "yes" {
+		return errNotConfirmed
+	}
+	return err
+}
+
+// line asks for a line that is shown as it is typed.
+func (u *ui) line(ctx context.Context, question string) (string, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	t, err := u.terminal()
 	if err != nil {
-		return err
+		return "", err
 	}
-	answer, err := t.Line(ctx, question+" Type yes to go on: ")
+	answer, err := t.Line(ctx, question+" ")
 	if err != nil {
-		return asked(err)
+		return "", asked(err)
 	}
-	if answer != "yes" {
-		return errNotConfirmed
-	}
-	return nil
+	return strings.TrimSpace(answer), nil
 }
