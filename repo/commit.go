@@ -43,6 +43,9 @@ func (r *Repo) Commit(rel *Release) error {
 	if err := atomicfile.SyncDir(r.pending("commit")); err != nil {
 		return b.abandon(err)
 	}
+	if err := r.freshenDropped(rel); err != nil {
+		return b.abandon(err)
+	}
 	j := journal{Schema: 1, Change: rel.c != nil, Renames: b.renames}
 	if err := r.checkPlaces(b.renames); err != nil {
 		return b.abandon(err)

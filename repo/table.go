@@ -33,10 +33,13 @@ func (t *Targets) Rows() (rows []Row, others []string, err error) {
 		rows = append(rows, Row{Name: name, Platform: platform, Channel: channel, File: file,
 			Version: target.Version, SHA512: target.SHA512, Length: target.Length, Path: p})
 	}
-	slices.SortFunc(rows, func(a, b Row) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Platform, b.Platform), cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.File, b.File))
-	})
+	slices.SortFunc(rows, compareRows)
 	return rows, others, nil
+}
+
+// compareRows orders as people read a table: a path would put linux-arm64 before linux.
+func compareRows(a, b Row) int {
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Platform, b.Platform), cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.File, b.File))
 }
 
 // inChannel is Rows of one channel, reading only the entries that are in it.
@@ -54,5 +57,6 @@ func (t *Targets) inChannel(channel string) ([]Row, error) {
 		rows = append(rows, Row{Name: name, Platform: platform, Channel: ch, File: file,
 			Version: target.Version, SHA512: target.SHA512, Length: target.Length, Path: p})
 	}
+	slices.SortFunc(rows, compareRows)
 	return rows, nil
 }

@@ -1,0 +1,37 @@
+package repo
+
+import (
+	"fmt"
+	"os"
+)
+
+// freshenDropped sets the modification time of target files that a release stops
+// naming to now, where no metadata tells later when that was: in the flat layout
+// there are no numbered targets.json. The grace of [Repo.Garbage] counts from it. It
+// runs before the journal; a commit that is abandoned then has only made files look
+// younger.
+func (r *Repo) freshenDropped(rel *Release) error {
+	if rel.p == nil || rel.c == nil || rel.p.Targets == nil || rel.p.Root.ConsistentSnapshot() {
+		return nil
+	}
+	flips := rel.layoutFlips()
+	if rel.c.targets == nil && !flips {
+		return nil
+	}
+	now := r.now()
+	for path := range rel.p.Targets.entries {
+		if rel.c.targets != nil && !flips {
+			if _, stays := rel.c.targets.entries[path]; stays {
+				continue
+			}
+		}
+		if checkPath(path) != nil {
+			continue
+		}
+		err := os.Chtimes(r.web("targets/"+path), now, now)
+		if err != nil && !notExist(err) {
+			return fmt.Errorf("noting when %q was taken out: %w", path, err)
+		}
+	}
+	return nil
+}
