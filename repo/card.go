@@ -1,14 +1,8 @@
 package repo
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"slices"
-	"sort"
 	"time"
-
-	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 )
 
 // Card says in plain data what signing a change would mean, role by role.
@@ -76,12 +70,21 @@ type TargetChange struct {
 	NewLength  int64  `json:"new_length,omitempty"`
 	OldVersion string `json:"old_version,omitempty"`
 	NewVersion string `json:"new_version,omitempty"`
-	// Other: the entry changes in more than length, sha512 and version.
-	Other bool `json:"other,omitempty"`
+	// Other: the entry changes in more than length, sha512 and version; Details say in
+	// what, one line for each field.
+	Other   bool     `json:"other,omitempty"`
+	Details []string `json:"details,omitempty"`
 }
 
 // Card describes a change against what is published (p is nil at init).
 func (r *Repo) Card(p *Published, c *Change, usual Expiries) (Card, error) {
+	return NewCard(p, c, usual, r.now())
+}
+
+// NewCard describes a change against what was published when it was made (p is nil at
+// init). Every field of what would be signed that differs is in it; usual and now
+// only decide about warnings.
+func NewCard(p *Published, c *Change, usual Expiries, now time.Time) (Card, error) {
 	card := Card{Intents: c.Intents, Created: c.Created, Drops: c.Warnings}
 	for _, d := range c.Docs() {
 		rc := RoleCard{Role: d.role, To: d.version, Expires: d.expires, Hash: d.Hash(), Signatures: d.tallied()}
@@ -97,7 +100,8 @@ func (r *Repo) Card(p *Published, c *Change, usual Expiries) (Card, error) {
 		if err != nil {
 			return Card{}, err
 		}
-		rc.warn(r.now(), usual.of(d.role))
+		rc.warn(now, usual.of(d.role))
+		rc.warnClock(now, c.Created)
 		card.Roles = append(card.Roles, rc)
 	}
 	return card, nil
@@ -123,156 +127,6 @@ func ids(keys []Key) []string {
 	return out
 }
 
-func (rc *RoleCard) compareRoots(p *Published, c *Change) error {
-	before := newRoot(c.root.ConsistentSnapshot())
-	for _, role := range Roles() {
-		before.signed.Roles[role].Threshold = 0
-	}
-	if p != nil {
-		before = p.Root
-	}
-	for _, role := range Roles() {
-		rc.compareRole(role, before, c.root)
-	}
-	if before.ConsistentSnapshot() != c.root.ConsistentSnapshot() {
-		rc.Other = append(rc.Other, fmt.Sprintf("consistent_snapshot: %t to %t", before.ConsistentSnapshot(), c.root.ConsistentSnapshot()))
-	}
-	if p == nil {
-		return nil
-	}
-	for id, k := range c.root.keys {
-		if old, ok := before.keys[id]; ok && !sameObject(old, k) {
-			rc.Other = append(rc.Other, fmt.Sprintf("key %.16s keeps its ID and is another key", id))
-		}
-	}
-	return rc.compareRest(p.rootEnv.text(), c.rootDoc.env.text(), "keys", "roles", "version", "expires", "consistent_snapshot")
-}
-
-func sameObject(a, b Key) bool {
-	x, errX := cjson.EncodeCanonical(a.object)
-	y, errY := cjson.EncodeCanonical(b.object)
-	return errX == nil && errY == nil && bytes.Equal(x, y)
-}
-
-func (rc *RoleCard) compareRole(role string, before, after *Root) {
-	for _, k := range after.Keys(role) {
-		if !hasKey(before.Keys(role), k.ID) {
-			rc.Keys = append(rc.Keys, KeyChange{Role: role, KeyID: k.ID, Type: k.Type(), Gains: true})
-		}
-	}
-	for _, k := range before.Keys(role) {
-		if !hasKey(after.Keys(role), k.ID) {
-			rc.Keys = append(rc.Keys, KeyChange{Role: role, KeyID: k.ID, Type: k.Type()})
-		}
-	}
-	if a, b := before.Threshold(role), after.Threshold(role); a != b {
-		rc.Thresholds = append(rc.Thresholds, ThresholdChange{Role: role, From: a, To: b})
-		if b < a {
-			rc.Warnings = append(rc.Warnings, fmt.Sprintf("the threshold of %s falls from %d to %d", role, a, b))
-		}
-	}
-}
-
-// compareRest names top-level fields that differ and have no line of their own.
-func (rc *RoleCard) compareRest(before, after []byte, known ...string) error {
-	var a, b map[string]json.RawMessage
-	if err := json.Unmarshal(before, &a); err != nil {
-		return err
-	}
-	if err := json.Unmarshal(after, &b); err != nil {
-		return err
-	}
-	names := map[string]bool{}
-	for n := range a {
-		names[n] = true
-	}
-	for n := range b {
-		names[n] = true
-	}
-	for _, n := range sortedKeys(names) {
-		if !slices.Contains(known, n) && !bytes.Equal(a[n], b[n]) {
-			rc.Other = append(rc.Other, fmt.Sprintf("%s: %s to %s", n, orNothing(a[n]), orNothing(b[n])))
-		}
-	}
-	return nil
-}
-
-func orNothing(raw json.RawMessage) string {
-	if raw == nil {
-		return "(nothing)"
-	}
-	if len(raw) > 60 {
-		return string(raw[:60]) + "..."
-	}
-	return string(raw)
-}
-
-func sortedKeys(m map[string]bool) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	sort.Strings(out)
-	return out
-}
-
-func (rc *RoleCard) compareTargets(p *Published, c *Change) error {
-	before := newTargets()
-	if p != nil {
-		before = p.Targets
-	}
-	names := map[string]bool{}
-	for path := range before.entries {
-		names[path] = true
-	}
-	for path := range c.targets.entries {
-		names[path] = true
-	}
-	for _, path := range sortedKeys(names) {
-		if !bytes.Equal(before.entries[path], c.targets.entries[path]) {
-			if err := rc.compareTarget(path, before, c.targets); err != nil {
-				return err
-			}
-		}
-	}
-	if p == nil {
-		return nil
-	}
-	return rc.compareRest(p.targetsEnv.text(), c.targetsDoc.env.text(), "targets", "version", "expires")
-}
-
-func (rc *RoleCard) compareTarget(path string, before, after *Targets) error {
-	old, had, err := before.Get(path)
-	if err != nil {
-		return err
-	}
-	now, has, err := after.Get(path)
-	if err != nil {
-		return err
-	}
-	ch := TargetChange{Path: path, OldSHA512: old.SHA512, NewSHA512: now.SHA512, OldLength: old.Length,
-		NewLength: now.Length, OldVersion: old.Version, NewVersion: now.Version}
-	switch {
-	case !had:
-		ch.Other = !plainEntry(now, after.entries[path])
-		rc.Added = append(rc.Added, ch)
-	case !has:
-		rc.Removed = append(rc.Removed, ch)
-	default:
-		ch.Other = plainEntry(old, before.entries[path]) != plainEntry(now, after.entries[path]) ||
-			old.SHA512 == now.SHA512 && old.Length == now.Length && old.Version == now.Version
-		rc.Changed = append(rc.Changed, ch)
-	}
-	return nil
-}
-
-// plainEntry reports whether an entry holds length, sha512 and custom.version and
-// nothing else.
-func plainEntry(t Target, raw json.RawMessage) bool {
-	made := newTargets()
-	return made.set(t) == nil && bytes.Equal(made.entries[t.Path], raw)
-}
-
 func (rc *RoleCard) warn(now time.Time, usual time.Duration) {
 	valid := rc.Expires.Sub(now)
 	switch {
@@ -283,5 +137,17 @@ func (rc *RoleCard) warn(now time.Time, usual time.Duration) {
 	}
 	if !rc.OldExpires.IsZero() && rc.Expires.Before(rc.OldExpires) {
 		rc.Warnings = append(rc.Warnings, "it expires before the published one: is a clock wrong?")
+	}
+}
+
+// warnClock compares this machine's clock with the time at which the change was made.
+func (rc *RoleCard) warnClock(now, created time.Time) {
+	const day = 24 * time.Hour
+	switch {
+	case created.IsZero():
+	case created.Sub(now) > day:
+		rc.Warnings = append(rc.Warnings, fmt.Sprintf("it was made %d days in the future by this machine's clock: one of two clocks is wrong", int((created.Sub(now)+day-1)/day)))
+	case now.Sub(created) > 90*day:
+		rc.Warnings = append(rc.Warnings, fmt.Sprintf("it was made %d days ago: an old change, or a wrong clock", int(now.Sub(created)/day)))
 	}
 }

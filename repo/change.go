@@ -201,6 +201,11 @@ func (r *Repo) Staged(p *Published) (*Change, error) {
 	if f.Schema != 1 {
 		return nil, &MetadataError{File: "pending/change.json", Reason: fmt.Sprintf("schema %d is not known to this version", f.Schema)}
 	}
+	return assemble("pending/change.json", f, p)
+}
+
+// assemble makes a change from what was read of file, on top of p (nil at init).
+func assemble(file string, f changeFile, p *Published) (*Change, error) {
 	c := &Change{BaseRoot: f.BaseRoot, BaseTargets: f.BaseTargets, Created: f.Created, Intents: f.Intents}
 	if p != nil {
 		c.oldRoot, c.root = p.Root, p.Root
@@ -210,14 +215,14 @@ func (r *Repo) Staged(p *Published) (*Change, error) {
 	} else if f.BaseRoot != 0 {
 		return nil, refuse(PublishedMoved, "the staged change was made on root v%d, and nothing is published here", f.BaseRoot)
 	}
-	if err := c.readRoot(f.Root); err != nil {
+	if err := c.readRoot(file, f.Root); err != nil {
 		return nil, err
 	}
-	if err := c.readTargets(f.Targets); err != nil {
+	if err := c.readTargets(file, f.Targets); err != nil {
 		return nil, err
 	}
 	if c.root == nil {
-		return nil, &MetadataError{File: "pending/change.json", Reason: "holds no root, and nothing is published"}
+		return nil, &MetadataError{File: file, Reason: "holds no root, and nothing is published"}
 	}
 	c.refreshSets()
 	c.dropBad()
@@ -234,40 +239,40 @@ func (c *Change) checkBase(p *Published) error {
 	return nil
 }
 
-func (c *Change) readRoot(data []byte) error {
+func (c *Change) readRoot(file string, data []byte) error {
 	if len(data) == 0 {
 		return nil
 	}
 	env, err := parseEnvelope(data)
 	if err != nil {
-		return &MetadataError{File: "pending/change.json", Reason: "staged root", Err: err}
+		return &MetadataError{File: file, Reason: "staged root", Err: err}
 	}
 	root, err := parseRoot(env.text())
 	if err != nil {
-		return &MetadataError{File: "pending/change.json", Reason: "staged root", Err: err}
+		return &MetadataError{File: file, Reason: "staged root", Err: err}
 	}
 	if root.Version() != c.BaseRoot+1 {
-		return &MetadataError{File: "pending/change.json", Reason: fmt.Sprintf("staged root is v%d, not v%d", root.Version(), c.BaseRoot+1)}
+		return &MetadataError{File: file, Reason: fmt.Sprintf("staged root is v%d, not v%d", root.Version(), c.BaseRoot+1)}
 	}
 	c.root = root
 	c.rootDoc = &Doc{role: RoleRoot, version: root.Version(), expires: root.Expires(), env: env}
 	return nil
 }
 
-func (c *Change) readTargets(data []byte) error {
+func (c *Change) readTargets(file string, data []byte) error {
 	if len(data) == 0 {
 		return nil
 	}
 	env, err := parseEnvelope(data)
 	if err != nil {
-		return &MetadataError{File: "pending/change.json", Reason: "staged targets", Err: err}
+		return &MetadataError{File: file, Reason: "staged targets", Err: err}
 	}
 	t, err := parseTargets(env.text())
 	if err != nil {
-		return &MetadataError{File: "pending/change.json", Reason: "staged targets", Err: err}
+		return &MetadataError{File: file, Reason: "staged targets", Err: err}
 	}
 	if t.Version() != c.BaseTargets+1 {
-		return &MetadataError{File: "pending/change.json", Reason: fmt.Sprintf("staged targets is v%d, not v%d", t.Version(), c.BaseTargets+1)}
+		return &MetadataError{File: file, Reason: fmt.Sprintf("staged targets is v%d, not v%d", t.Version(), c.BaseTargets+1)}
 	}
 	c.targets = t
 	c.targetsDoc = &Doc{role: RoleTargets, version: t.Version(), expires: t.Expires(), env: env}

@@ -131,6 +131,8 @@ const (
 	VersionRegress  RefusedKind = "version-regress"  // at or below a published version
 	MissingContent  RefusedKind = "missing-content"  // neither staged nor published
 	PathTaken       RefusedKind = "path-taken"       // something that is no file stands at a path
+	OtherChange     RefusedKind = "other-change"     // signatures over another change than the staged one
+	ForeignChange   RefusedKind = "foreign-change"   // of another repository
 	UnfinishedState RefusedKind = "unfinished-state" // init on leftovers
 )
 

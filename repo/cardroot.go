@@ -1,0 +1,238 @@
+package repo
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/secure-systems-lab/go-securesystemslib/cjson"
+)
+
+// compareRoots says what a staged root changes: keys, thresholds and layout in lines
+// of their own, and whatever else differs field by field, so that nothing that would
+// be signed is left out.
+func (rc *RoleCard) compareRoots(p *Published, c *Change) error {
+	before, beforeText := rootBefore(p, c)
+	for _, role := range Roles() {
+		rc.compareRole(role, before, c.root)
+	}
+	if before.ConsistentSnapshot() != c.root.ConsistentSnapshot() {
+		rc.Other = append(rc.Other, fmt.Sprintf("consistent_snapshot: %t to %t", before.ConsistentSnapshot(), c.root.ConsistentSnapshot()))
+	}
+	shown := map[string]bool{"version": true, "expires": true, "consistent_snapshot": true}
+	for _, role := range Roles() {
+		shown[fieldPath("roles", role, "threshold")], shown[fieldPath("roles", role, "keyids")] = true, true
+	}
+	for _, id := range sortedNames(before.keys, c.root.keys) {
+		if rc.compareKey(id, before, c.root) {
+			shown[fieldPath("keys", id)] = true
+		}
+	}
+	text := c.rootDoc.env.text()
+	if err := rc.compareFields(beforeText, text, shown); err != nil {
+		return err
+	}
+	return rc.checkExpiresText(text)
+}
+
+// rootBefore gives what a new root is compared with: the published one, or one
+// without keys.
+func rootBefore(p *Published, c *Change) (*Root, []byte) {
+	if p != nil {
+		return p.Root, p.rootEnv.text()
+	}
+	empty := newRoot(c.root.ConsistentSnapshot())
+	for _, role := range Roles() {
+		empty.signed.Roles[role].Threshold = 0
+	}
+	return empty, []byte(`{"_type":"root","keys":{},"roles":{},"spec_version":"` + specVersion + `"}`)
+}
+
+func (rc *RoleCard) compareRole(role string, before, after *Root) {
+	changes := len(rc.Keys)
+	for _, k := range after.Keys(role) {
+		if !hasKey(before.Keys(role), k.ID) {
+			rc.Keys = append(rc.Keys, KeyChange{Role: role, KeyID: k.ID, Type: k.Type(), Gains: true})
+		}
+	}
+	for _, k := range before.Keys(role) {
+		if !hasKey(after.Keys(role), k.ID) {
+			rc.Keys = append(rc.Keys, KeyChange{Role: role, KeyID: k.ID, Type: k.Type()})
+		}
+	}
+	a, b := ids(before.Keys(role)), ids(after.Keys(role))
+	if len(rc.Keys) == changes && !slices.Equal(a, b) {
+		rc.Other = append(rc.Other, fmt.Sprintf("the keys of %s are listed in another order", role))
+	}
+	if len(slices.Compact(slices.Sorted(slices.Values(b)))) != len(b) {
+		rc.Other = append(rc.Other, fmt.Sprintf("role %s lists a key ID twice", role))
+	}
+	if a, b := before.Threshold(role), after.Threshold(role); a != b {
+		rc.Thresholds = append(rc.Thresholds, ThresholdChange{Role: role, From: a, To: b})
+		if b < a {
+			rc.Warnings = append(rc.Warnings, fmt.Sprintf("the threshold of %s falls from %d to %d", role, a, b))
+		}
+	}
+}
+
+// compareKey reports whether the lines of the roles say all there is to say of a key
+// that comes or goes; otherwise it adds what is missing.
+func (rc *RoleCard) compareKey(id string, before, after *Root) bool {
+	old, had := before.keys[id]
+	now, has := after.keys[id]
+	switch {
+	case had && has:
+		if !sameObject(old, now) {
+			rc.Other = append(rc.Other, fmt.Sprintf("key %.16s keeps its ID and is another key", id))
+			rc.Warnings = append(rc.Warnings, fmt.Sprintf("key %.16s keeps its ID and is another key", id))
+		}
+		return false
+	case has && !used(after, id):
+		rc.Other = append(rc.Other, fmt.Sprintf("key %.16s is listed and has no role", id))
+	case has:
+		made, err := NewKey(now.Public)
+		if err == nil && made.ID == id && sameObject(made, now) {
+			return true
+		}
+		rc.Other = append(rc.Other, fmt.Sprintf("key %.16s is not called after its content; its fingerprint is %s", id, now.Fingerprint()))
+	case !used(before, id):
+		rc.Other = append(rc.Other, fmt.Sprintf("key %.16s, which had no role, is no longer listed", id))
+	default:
+		return true
+	}
+	return false
+}
+
+func used(r *Root, id string) bool {
+	_, roles, _ := r.Key(id)
+	return len(roles) > 0
+}
+
+func sameObject(a, b Key) bool {
+	x, errX := cjson.EncodeCanonical(a.object)
+	y, errY := cjson.EncodeCanonical(b.object)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+// compareFields adds a line for each field that differs and that shown does not name.
+func (rc *RoleCard) compareFields(before, after []byte, shown map[string]bool) error {
+	lines, err := fieldChanges(before, after, shown)
+	rc.Other = append(rc.Other, lines...)
+	return err
+}
+
+// checkExpiresText tells of a time that is not written as we write it: the card shows
+// the time, and the signature covers the text.
+func (rc *RoleCard) checkExpiresText(signed []byte) error {
+	var head struct {
+		Expires string `json:"expires"`
+	}
+	if err := json.Unmarshal(signed, &head); err != nil {
+		return err
+	}
+	if head.Expires != rc.Expires.UTC().Truncate(time.Second).Format(time.RFC3339) {
+		rc.Other = append(rc.Other, fmt.Sprintf("expires is written as %q", head.Expires))
+	}
+	return nil
+}
+
+// fieldChanges compares two JSON objects field by field and names the fields that
+// differ, with both values. Fields in shown, and those below them, are left out.
+func fieldChanges(before, after []byte, shown map[string]bool) ([]string, error) {
+	a, err := flatten(before, shown)
+	if err != nil {
+		return nil, err
+	}
+	b, err := flatten(after, shown)
+	if err != nil {
+		return nil, err
+	}
+	var lines []string
+	for _, name := range sortedNames(a, b) {
+		if a[name] != b[name] {
+			lines = append(lines, fmt.Sprintf("%s: %s to %s", name, orNothing(a[name]), orNothing(b[name])))
+		}
+	}
+	return lines, nil
+}
+
+// flatten gives the values of a JSON object by their paths; lists are one value.
+func flatten(object []byte, shown map[string]bool) (map[string]string, error) {
+	out := map[string]string{}
+	if len(object) == 0 {
+		return out, nil
+	}
+	return out, flattenInto(out, "", object, shown)
+}
+
+func flattenInto(out map[string]string, path string, raw []byte, shown map[string]bool) error {
+	if shown[path] {
+		return nil
+	}
+	if len(raw) == 0 || raw[0] != '{' {
+		out[path] = string(raw)
+		return nil
+	}
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return err
+	}
+	if len(m) == 0 && path != "" {
+		out[path] = "{}"
+	}
+	for name, v := range m {
+		if err := flattenInto(out, joinPath(path, name), v, shown); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fieldPath writes the path of a field as the card shows it.
+func fieldPath(names ...string) string {
+	path := ""
+	for _, n := range names {
+		path = joinPath(path, n)
+	}
+	return path
+}
+
+func joinPath(path, name string) string {
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r == '.' || r <= ' ' || r == '"' || r > 0x7e }) {
+		name = fmt.Sprintf("%+q", name)
+	}
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+func orNothing(raw string) string {
+	if raw == "" {
+		return "(nothing)"
+	}
+	const most = 80
+	if len(raw) > most {
+		return raw[:most] + "..."
+	}
+	return raw
+}
+
+// sortedNames gives the keys of both maps, each once, sorted.
+func sortedNames[V any](maps ...map[string]V) []string {
+	seen := map[string]bool{}
+	for _, m := range maps {
+		for name := range m {
+			seen[name] = true
+		}
+	}
+	out := make([]string, 0, len(seen))
+	for name := range seen {
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,89 @@
+package repo
+
+import (
+	"slices"
+	"strings"
+)
+
+// Merged says what became of the signatures that another copy of a document brought,
+// by key ID.
+type Merged struct {
+	Added []string // were not here
+	Known []string // were here already
+}
+
+// Merge takes the signatures of another copy of the same change: one that was signed
+// while others went on working here, or that comes back from another machine. Both
+// copies hold verified signatures only ([Repo.Staged] and [Import] drop the others).
+// Copies may be merged in any order and more than once; the result is the same bytes.
+// Nothing is taken unless all documents are the same. Errors:
+// *RefusedError{OtherChange}.
+func (c *Change) Merge(other *Change) (map[string]Merged, error) {
+	if err := c.same(other); err != nil {
+		return nil, err
+	}
+	out := map[string]Merged{}
+	for _, d := range c.Docs() {
+		out[d.role] = d.merge(other.Doc(d.role))
+	}
+	return out, nil
+}
+
+// same refuses a copy of another change.
+func (c *Change) same(other *Change) error {
+	for _, role := range []string{RoleRoot, RoleTargets} {
+		a, b := c.Doc(role), other.Doc(role)
+		switch {
+		case a == nil && b == nil:
+		case a == nil:
+			return refuse(OtherChange, "it holds a %s v%d, and no new %s is staged here", role, b.version, role)
+		case b == nil:
+			return refuse(OtherChange, "it holds no %s, and %s v%d is staged here", role, role, a.version)
+		case a.Hash() != b.Hash():
+			return refuse(OtherChange, "its %s v%d (sha256 %.16s) is not the %s v%d that is staged here (sha256 %.16s)",
+				role, b.version, b.Hash(), role, a.version, a.Hash())
+		}
+	}
+	return nil
+}
+
+// merge takes what verifies here too. Of two good signatures of one key (ECDSA signs
+// differently each time) the smaller one stays, so that the order of merging does not
+// show.
+func (d *Doc) merge(other *Doc) Merged {
+	var m Merged
+	for _, k := range d.Keys() {
+		theirs, ok := other.env.of(k.ID)
+		if !ok || !other.env.signedBy(k) {
+			continue
+		}
+		ours, had := d.env.of(k.ID)
+		if had {
+			m.Known = append(m.Known, k.ID)
+		} else {
+			m.Added = append(m.Added, k.ID)
+		}
+		if !had || theirs.Sig < ours.Sig {
+			d.env.replace(theirs)
+		}
+	}
+	order := ids(d.Keys())
+	slices.SortStableFunc(d.env.signatures, func(a, b signature) int {
+		return slices.Index(order, a.KeyID) - slices.Index(order, b.KeyID)
+	})
+	return m
+}
+
+func (e *envelope) of(keyID string) (signature, bool) {
+	for _, s := range e.signatures {
+		if s.KeyID == keyID {
+			return signature{KeyID: keyID, Sig: strings.ToLower(s.Sig)}, true
+		}
+	}
+	return signature{}, false
+}
+
+func (e *envelope) replace(s signature) {
+	e.signatures = slices.DeleteFunc(e.signatures, func(old signature) bool { return old.KeyID == s.KeyID })
+	e.signatures = append(e.signatures, s)
+}

@@ -1,0 +1,322 @@
+package repo
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+)
+
+// Limits of what [Import] takes, in count and bytes. Clients follow at most 1,000
+// roots in one update.
+const (
+	MaxPortableRoots   = 1000
+	MaxPortableTargets = 64 << 20
+)
+
+// Portable is a staged change with everything that another machine needs to check it
+// and to say what it means: metadata files as bytes.
+type Portable struct {
+	// Roots are the published roots without gaps, the oldest first; none at init.
+	Roots []json.RawMessage
+	// Published is the published targets.json, if a new one is staged.
+	Published json.RawMessage
+	// Root and Targets are what is being signed, with the signatures so far; nil for
+	// what stays as published.
+	Root, Targets json.RawMessage
+	Intents       []string
+	Created       time.Time
+}
+
+// RootLink is one root of a chain.
+type RootLink struct {
+	Version int64
+	Expires time.Time
+	// Hash is the SHA-256 of the canonical signed part, hex: the same whatever
+	// signatures the file carries.
+	Hash string
+}
+
+// Imported is a Portable after every check.
+type Imported struct {
+	Published *Published // nil at init; holds root and targets only
+	Change    *Change
+	Chain     []RootLink
+	env       []*envelope // of the chain
+	roots     []*Root
+}
+
+// Export gives a staged change as bytes. The chain goes as far back from the
+// published root as N.root.json files stand here without a gap.
+func (r *Repo) Export(p *Published, c *Change) (Portable, error) {
+	x := Portable{Intents: slices.Clone(c.Intents), Created: c.Created}
+	for _, d := range c.Docs() {
+		b, err := d.env.bytes()
+		if err != nil {
+			return Portable{}, fmt.Errorf("%s: %w", d.role, err)
+		}
+		if d.role == RoleRoot {
+			x.Root = b
+		} else {
+			x.Targets = b
+		}
+	}
+	if p == nil {
+		return x, nil
+	}
+	if x.Targets != nil {
+		x.Published = p.targetsData
+	}
+	var err error
+	x.Roots, err = r.rootChain(p)
+	return x, err
+}
+
+func (r *Repo) rootChain(p *Published) ([]json.RawMessage, error) {
+	chain := []json.RawMessage{p.rootData}
+	for v := p.Root.Version() - 1; v >= 1 && len(chain) < MaxPortableRoots; v-- {
+		data, err := r.readMetadata(versioned(v, "root.json"), MaxRootSize)
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		chain = append(chain, data)
+	}
+	slices.Reverse(chain)
+	return chain, nil
+}
+
+// Import checks a change that comes from elsewhere, without any repository: every
+// root is signed by itself and by the one before it, the published targets by the
+// last root; what is staged is numbered one higher, is well-formed in the eyes of
+// every client, and is not expired. Signatures over it that do not verify are dropped
+// and named in Change.Warnings. file names it in errors. Whether the first root is
+// the right one is for the caller to ask: see [Imported.Trust]. Errors:
+// *MetadataError, *ExpiredError.
+func Import(file string, x Portable, now time.Time) (*Imported, error) {
+	im := &Imported{}
+	if err := im.readChain(file, x.Roots); err != nil {
+		return nil, err
+	}
+	if err := im.readPublished(file, x); err != nil {
+		return nil, err
+	}
+	f := changeFile{Schema: 1, Created: x.Created, Intents: x.Intents, Root: x.Root, Targets: x.Targets}
+	if im.Published != nil {
+		f.BaseRoot, f.BaseTargets = im.Published.Root.Version(), im.Published.VersionOf(RoleTargets)
+	}
+	if len(x.Root) > MaxRootSize || len(x.Targets) > MaxPortableTargets {
+		return nil, &MetadataError{File: file, Reason: "what is staged is larger than clients take"}
+	}
+	var err error
+	if im.Change, err = assemble(file, f, im.Published); err != nil {
+		return nil, err
+	}
+	return im, im.checkOffered(file, now)
+}
+
+func (im *Imported) readChain(file string, roots []json.RawMessage) error {
+	if len(roots) > MaxPortableRoots {
+		return &MetadataError{File: file, Reason: fmt.Sprintf("%d roots; clients follow %d", len(roots), MaxPortableRoots)}
+	}
+	for i, data := range roots {
+		if len(data) > MaxRootSize {
+			return &MetadataError{File: file, Reason: fmt.Sprintf("published root number %d of the chain is larger than %d bytes", i+1, MaxRootSize)}
+		}
+		root, env, err := readRoot(file, data)
+		if err != nil {
+			return fmt.Errorf("published root number %d of the chain: %w", i+1, err)
+		}
+		if i > 0 {
+			if err := follows(file, im.roots[i-1], root, env); err != nil {
+				return err
+			}
+		}
+		im.roots, im.env = append(im.roots, root), append(im.env, env)
+		im.Chain = append(im.Chain, linkOf(root, env))
+	}
+	return nil
+}
+
+// follows checks that a root is the next one after another and signed by it.
+func follows(file string, before, root *Root, env *envelope) error {
+	if root.Version() != before.Version()+1 {
+		return &MetadataError{File: file, Reason: fmt.Sprintf("root v%d of the chain is followed by v%d", before.Version(), root.Version())}
+	}
+	if err := verifyRole(before, RoleRoot, file, env); err != nil {
+		return fmt.Errorf("root v%d of the chain: %w", root.Version(), err)
+	}
+	return nil
+}
+
+func linkOf(root *Root, env *envelope) RootLink {
+	sum := sha256.Sum256(env.signed)
+	return RootLink{Version: root.Version(), Expires: root.Expires(), Hash: hex.EncodeToString(sum[:])}
+}
+
+func (im *Imported) readPublished(file string, x Portable) error {
+	if len(im.roots) == 0 {
+		if len(x.Published) > 0 {
+			return &MetadataError{File: file, Reason: "holds published targets and no published root"}
+		}
+		return nil
+	}
+	last := len(im.roots) - 1
+	p := &Published{Root: im.roots[last], rootEnv: im.env[last], rootData: x.Roots[last]}
+	im.Published = p
+	if len(x.Targets) == 0 && len(x.Published) == 0 {
+		return nil
+	}
+	if len(x.Published) == 0 {
+		return &MetadataError{File: file, Reason: "holds new targets and not the published ones"}
+	}
+	if len(x.Published) > MaxPortableTargets {
+		return &MetadataError{File: file, Reason: fmt.Sprintf("the published targets are larger than %d bytes", MaxPortableTargets)}
+	}
+	env, err := parseEnvelope(x.Published)
+	if err != nil {
+		return &MetadataError{File: file, Reason: "published targets", Err: err}
+	}
+	if err := verifyRole(p.Root, RoleTargets, file, env); err != nil {
+		return fmt.Errorf("published targets: %w", err)
+	}
+	t, err := parseTargets(env.text())
+	if err != nil {
+		return &MetadataError{File: file, Reason: "published targets", Err: err}
+	}
+	p.Targets, p.targetsEnv, p.targetsData = t, env, x.Published
+	return nil
+}
+
+// checkOffered refuses what nobody should sign, whoever asks for it.
+func (im *Imported) checkOffered(file string, now time.Time) error {
+	c := im.Change
+	if len(c.Docs()) == 0 {
+		return &MetadataError{File: file, Reason: "asks for no signature"}
+	}
+	for _, d := range c.Docs() {
+		if !now.Before(d.expires) {
+			return &ExpiredError{Role: "requested " + d.role, Version: d.version, Expired: d.expires, Now: now}
+		}
+	}
+	if c.rootDoc != nil {
+		return checkMembers(file, c.oldRoot, c.root)
+	}
+	// A new root may take the place of an expired one; nothing else can be published.
+	return im.Published.Expired(now, RoleRoot)
+}
+
+// checkMembers refuses a new root in which one key would count twice.
+func checkMembers(file string, before, after *Root) error {
+	for _, role := range Roles() {
+		if before != nil && unchangedRole(before, after, role) {
+			continue
+		}
+		seen := map[string]bool{}
+		for _, k := range after.Keys(role) {
+			if seen[k.Fingerprint()] {
+				return &MetadataError{File: file, Reason: fmt.Sprintf("role %s would have one public key twice (key ID %.16s)", role, k.ID)}
+			}
+			seen[k.Fingerprint()] = true
+		}
+	}
+	return nil
+}
+
+// ParseRoot reads a root.json and checks that it is signed by itself.
+func ParseRoot(file string, data []byte) (RootLink, error) {
+	if len(data) > MaxRootSize {
+		return RootLink{}, &MetadataError{File: file, Reason: fmt.Sprintf("larger than %d bytes", MaxRootSize)}
+	}
+	root, env, err := readRoot(file, data)
+	if err != nil {
+		return RootLink{}, err
+	}
+	return linkOf(root, env), nil
+}
+
+// Trust checks the chain against a root that the caller trusts: it must be one of the
+// chain's, or the one before its first. Errors: *MetadataError,
+// *RefusedError{PublishedMoved} for a change that was made before the trusted root.
+func (im *Imported) Trust(file string, trusted []byte) error {
+	root, env, err := readRoot(file, trusted)
+	if err != nil {
+		return err
+	}
+	link := linkOf(root, env)
+	if len(im.Chain) == 0 {
+		return &MetadataError{File: file, Reason: fmt.Sprintf("root v%d is trusted, and the request asks for a repository that is only being made", link.Version)}
+	}
+	last := im.Chain[len(im.Chain)-1]
+	if link.Version > last.Version {
+		return refuse(PublishedMoved, "the request was made on root v%d, and root v%d of %q is trusted already", last.Version, link.Version, file)
+	}
+	if first := im.Chain[0]; link.Version == first.Version-1 {
+		return follows(file, root, im.roots[0], im.env[0])
+	}
+	for _, l := range im.Chain {
+		if l.Version == link.Version && l.Hash == link.Hash {
+			return nil
+		}
+		if l.Version == link.Version {
+			return &MetadataError{File: file, Reason: fmt.Sprintf("the request's root v%d (sha256 %.16s) is not the trusted one (sha256 %.16s): it is of another repository", l.Version, l.Hash, link.Hash)}
+		}
+	}
+	return &MetadataError{File: file, Reason: fmt.Sprintf("root v%d is trusted, and the request's chain begins with v%d: too new to be checked", link.Version, im.Chain[0].Version)}
+}
+
+// Foreign checks that a request belongs to this repository and to what is published
+// now (p is nil while nothing is). Errors: *RefusedError{ForeignChange} for another
+// repository, *RefusedError{PublishedMoved} for another state of this one.
+func (r *Repo) Foreign(p *Published, im *Imported) error {
+	if p == nil {
+		if len(im.Chain) > 0 {
+			return refuse(ForeignChange, "it is for a repository that is published, and here nothing is")
+		}
+		return nil
+	}
+	now := p.Root.Version()
+	if len(im.Chain) == 0 {
+		return refuse(ForeignChange, "it is for a repository that is only being made, and here root v%d is published", now)
+	}
+	shared := false
+	for _, l := range im.Chain {
+		data := p.rootData
+		if l.Version > now {
+			continue
+		}
+		if l.Version < now {
+			var err error
+			if data, err = r.readMetadata(versioned(l.Version, "root.json"), MaxRootSize); errors.Is(err, fs.ErrNotExist) {
+				continue
+			} else if err != nil {
+				return err
+			}
+		}
+		env, err := parseEnvelope(data)
+		if err != nil {
+			return &MetadataError{File: "repository/" + versioned(l.Version, "root.json"), Reason: err.Error()}
+		}
+		if sum := sha256.Sum256(env.signed); hex.EncodeToString(sum[:]) != l.Hash {
+			return refuse(ForeignChange, "its root v%d (sha256 %.16s) is not the one published here: it is of another repository", l.Version, l.Hash)
+		}
+		shared = true
+	}
+	last := im.Chain[len(im.Chain)-1].Version
+	if !shared {
+		return refuse(ForeignChange, "none of its roots is published here")
+	}
+	if last != now {
+		return refuse(PublishedMoved, "it was made on root v%d; root v%d is published now", last, now)
+	}
+	if t := im.Published.Targets; t != nil && t.Version() != p.VersionOf(RoleTargets) {
+		return refuse(PublishedMoved, "it was made on targets v%d; targets v%d is published now", t.Version(), p.VersionOf(RoleTargets))
+	}
+	return nil
+}
