@@ -19,6 +19,7 @@ type initOptions struct {
 	generate   bool
 	imported   bool
 	algorithm  string
+	card       cardFlags
 }
 
 func (a *app) initCommand() *cobra.Command {
@@ -46,6 +47,7 @@ twice. --generate makes the named token keys where they do not exist yet.`,
 	f.BoolVar(&o.generate, "generate", false, "make the named token keys if they are absent")
 	f.BoolVar(&o.imported, "allow-imported", false, "accept a root key that was imported into its token or can be taken out of it")
 	f.StringVar(&o.algorithm, "algorithm", "", "kind of new keys: p256, ed25519, rsa2048, rsa3072, rsa4096 (default ed25519 in files, p256 on tokens)")
+	o.card.add(f)
 	return cmd
 }
 
@@ -58,6 +60,10 @@ func (a *app) runInit(ctx context.Context, o initOptions) error {
 		return err
 	}
 	alg, err := parseAlgorithm(o.algorithm)
+	if err != nil {
+		return err
+	}
+	card, err := o.card.read()
 	if err != nil {
 		return err
 	}
@@ -76,7 +82,10 @@ func (a *app) runInit(ctx context.Context, o initOptions) error {
 	if err != nil {
 		return err
 	}
-	keys, err := w.makeKeys(ctx, plan, makeOptions{generate: o.generate, algorithm: alg, imported: o.imported})
+	if err := w.keys.checkPINSources(nil); err != nil {
+		return err
+	}
+	keys, err := w.makeKeys(ctx, plan, makeOptions{generate: o.generate, algorithm: alg, imported: o.imported, card: card})
 	if err != nil {
 		return w.undoKeys(err)
 	}

@@ -30,6 +30,8 @@ type makeOptions struct {
 	algorithm signer.Algorithm
 	// imported accepts root keys that were not born on their token.
 	imported bool
+	// card is how keys are made on YubiKeys.
+	card cardMaking
 }
 
 // makeKeys opens, or makes, the keys that a plan names, and gives their public parts
@@ -172,7 +174,7 @@ func (w *work) generate(ctx context.Context, role string, ref signer.Ref, o make
 	if !ok {
 		return nil, signer.URI{}, &signer.UnsupportedError{What: "making keys of the kind " + ref.URI.Scheme + ":", Why: "this build cannot"}
 	}
-	made, err := g.Generate(ctx, ref, signer.GenerateOptions{Algorithm: o.algorithm, KeyID: keyIDOf}, w.a.askUI())
+	made, err := g.Generate(ctx, ref, o.card.options(role, o.algorithm), w.a.askUI())
 	if err != nil {
 		return nil, signer.URI{}, err
 	}

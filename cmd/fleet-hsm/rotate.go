@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,6 +20,7 @@ type rotateOptions struct {
 	generate         bool
 	imported         bool
 	algorithm        string
+	card             cardFlags
 	allowShorter     bool
 	stageOnly        bool
 	keys             roleKeyFlags
@@ -47,10 +50,21 @@ the roles whose metadata the new root no longer accepts.`,
 	f.BoolVar(&o.generate, "generate", false, "make the named token keys if they are absent")
 	f.BoolVar(&o.imported, "allow-imported", false, "accept a root key that was imported into its token or can be taken out of it")
 	f.StringVar(&o.algorithm, "algorithm", "", "kind of new keys (default: as the old ones in files, p256 on tokens)")
+	o.card.add(f)
 	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
 	f.BoolVar(&o.stageOnly, "stage-only", false, "stage the change and sign nothing")
 	o.keys = addRoleKeyFlags(f, repo.Roles()...)
 	return cmd
+}
+
+// making reads how new keys are to be made.
+func (o rotateOptions) making() (makeOptions, error) {
+	alg, err := parseAlgorithm(o.algorithm)
+	if err != nil {
+		return makeOptions{}, err
+	}
+	card, err := o.card.read()
+	return makeOptions{generate: o.generate, algorithm: alg, imported: o.imported, card: card}, err
 }
 
 func roleArg(_ *cobra.Command, args []string) error {
@@ -64,7 +78,7 @@ func (a *app) runRotate(ctx context.Context, role string, o rotateOptions) error
 	if len(o.set) > 0 && (len(o.add) > 0 || len(o.remove) > 0) {
 		return usagef("--key names the complete new set; --add and --remove do not go with it")
 	}
-	alg, err := parseAlgorithm(o.algorithm)
+	mo, err := o.making()
 	if err != nil {
 		return err
 	}
@@ -81,7 +95,10 @@ func (a *app) runRotate(ctx context.Context, role string, o rotateOptions) error
 	}
 	w.extending()
 	rot := repo.Rotation{Role: role, Remove: o.remove, Threshold: o.threshold}
-	made, err := w.newKeys(ctx, &rot, o, alg)
+	if err := w.checkNewSources(role, slices.Concat(o.set, o.add), o.generate); err != nil {
+		return err
+	}
+	made, err := w.newKeys(ctx, &rot, o, mo)
 	if err != nil {
 		return err
 	}
@@ -107,12 +124,30 @@ func (a *app) runRotate(ctx context.Context, role string, o rotateOptions) error
 	return a.report("rotate", versions)
 }
 
+// checkNewSources refuses a source of PINs that could mean the token of a new key as
+// well as one that signs root, before a key is made.
+func (w *work) checkNewSources(role string, list []string, generate bool) error {
+	if !generate {
+		return nil // no PIN but those of keys that sign is asked for
+	}
+	before := w.keys.uris
+	defer func() { w.keys.uris = before }()
+	w.keys.uris = maps.Clone(before)
+	for _, s := range list {
+		u, err := signer.Parse(s)
+		if err != nil {
+			return err
+		}
+		w.keys.uris[role] = append(slices.Clone(w.keys.uris[role]), u)
+	}
+	return w.keys.checkPINSources(map[string][]repo.Key{repo.RoleRoot: w.p.Root.Keys(repo.RoleRoot)})
+}
+
 // newKeys fills in the keys of the rotation and gives those that were made in
 // keys/ROLE.json.
-func (w *work) newKeys(ctx context.Context, rot *repo.Rotation, o rotateOptions, alg signer.Algorithm) ([]crypto.PublicKey, error) {
-	mo := makeOptions{generate: o.generate, algorithm: alg, imported: o.imported}
+func (w *work) newKeys(ctx context.Context, rot *repo.Rotation, o rotateOptions, mo makeOptions) ([]crypto.PublicKey, error) {
 	if len(o.set)+len(o.add)+len(o.remove) == 0 && o.threshold == 0 {
-		return w.replaceFileKeys(ctx, rot, alg)
+		return w.replaceFileKeys(ctx, rot, mo.algorithm)
 	}
 	var err error
 	if rot.Add, err = w.resolveAll(ctx, rot.Role, o.add, mo); err != nil {
