@@ -101,13 +101,15 @@ func (g *generator) addKey(name string) error {
 func (g *generator) expiry(name string, expired bool) time.Time {
 	life := map[string]time.Duration{"root": rootLife, "targets": targetsLife, "snapshot": snapshotLife, "timestamp": timestampLife}[name]
 	if expired {
-		life = -24 * time.Hour
+		life = 0
 	}
 	location := g.spec.Location
 	if location == nil {
 		location = time.Local
 	}
-	return time.Now().In(location).Add(life).Round(time.Second)
+	// The directory was signed a day ago, so that whoever takes it over signs expiries
+	// that lie behind these.
+	return time.Now().In(location).Add(life - 24*time.Hour).Round(time.Second)
 }
 
 // roots writes every version of root.
