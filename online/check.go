@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"time"
 
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
@@ -58,6 +59,10 @@ func (s *Service) Check(ctx context.Context, req Request) (Result, error) {
 		s.cfg.Metrics.succeeded(res.Outcome, s.now())
 	}
 	s.health.checked(s.now(), err, s.last)
+	if s.bulky {
+		s.bulky = false
+		debug.FreeOSMemory()
+	}
 	return res, err
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/store"
+	"github.com/fleet-hsm/fleet-hsm/store/judge"
 	"github.com/fleet-hsm/fleet-hsm/store/repotest"
 	"github.com/fleet-hsm/fleet-hsm/store/s3test"
 )
@@ -27,8 +28,17 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	var err error
+	if client.Dir, err = os.MkdirTemp("", "online-test-"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(client.Dir)
+	os.Exit(code)
 }
+
+// client builds Fleet's client for the tests that ask it; its folder is TestMain's.
+var client = &judge.Builder{}
 
 // fakeClock stands still unless somebody sleeps on it or moves it.
 type fakeClock struct {

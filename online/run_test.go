@@ -90,7 +90,7 @@ func TestRunRenewsInTime(t *testing.T) {
 	b.repo.Root()
 	b.repo.Commit()
 	b.publish()
-	b.cfg.Interval = time.Hour
+	b.cfg.Interval = 5 * time.Hour
 	ctx, cancel := context.WithCancel(t.Context())
 	s := b.service()
 	b.clock.slept = func(time.Duration) {

@@ -30,6 +30,8 @@ type Service struct {
 	pending *pending
 	// copy is the unversioned snapshot.json as read in this check.
 	copy *[]byte
+	// bulky: this check has read a large targets.json.
+	bulky bool
 	// askNext alternates between two ways to look for newer snapshots.
 	askNext bool
 	// jitter is how much earlier the next renewal is due, for this timestamp.

@@ -253,6 +253,7 @@ func (s *Service) targets(ctx context.Context, m fileMeta) (targetsFile, error) 
 	if err != nil {
 		return targetsFile{}, err
 	}
+	s.bulky = s.bulky || len(data) > bulk
 	t, err := verifyTargets(data, m, role)
 	if err != nil {
 		return targetsFile{}, &UnverifiedError{Role: roleTargets, Name: name, Err: err}
@@ -264,6 +265,10 @@ func (s *Service) targets(ctx context.Context, m fileMeta) (targetsFile, error) 
 	s.goodTargets[key] = t
 	return t, nil
 }
+
+// bulk is from which size on a targets.json leaves so much behind that memory is
+// given back at once rather than when the next one is read, weeks later; bytes.
+const bulk = 1 << 20
 
 func verifyTargets(data []byte, m fileMeta, role roleKeys) (targetsFile, error) {
 	if data == nil {

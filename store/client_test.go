@@ -8,12 +8,12 @@ import (
 	"io/fs"
 )
 
-// client is the part of Fleet's agent (go-tuf v0.5.2) that depends on the order in
+// simpleClient is the part of Fleet's agent (go-tuf v0.5.2) that depends on the order in
 // which files appear: the root chain, then timestamp, snapshot, targets, each stored
 // as soon as it is read, and a timestamp of the same version ends the update. It
 // checks hashes and versions; signatures are the matter of the tests with the real
 // client.
-type client struct {
+type simpleClient struct {
 	get      Fetch
 	root     metadata
 	rootData []byte
@@ -21,15 +21,15 @@ type client struct {
 	targets  *metadata
 }
 
-func newClient(get Fetch, root []byte) (*client, error) {
-	c := &client{get: get}
+func newClient(get Fetch, root []byte) (*simpleClient, error) {
+	c := &simpleClient{get: get}
 	var err error
 	c.root, err = parseMetadata(root, roleRoot)
 	return c, err
 }
 
 // restore puts a client at a state that was published before.
-func restore(get Fetch, before map[string][]byte) (*client, error) {
+func restore(get Fetch, before map[string][]byte) (*simpleClient, error) {
 	c, err := newClient(get, before["root.json"])
 	for file, dst := range map[string]**metadata{"timestamp.json": &c.ts, "snapshot.json": &c.snap, "targets.json": &c.targets} {
 		meta, perr := parseMetadata(before[file], trimJSON(file))
@@ -39,7 +39,7 @@ func restore(get Fetch, before map[string][]byte) (*client, error) {
 	return c, err
 }
 
-func (c *client) update(ctx context.Context) error {
+func (c *simpleClient) update(ctx context.Context) error {
 	for {
 		data, err := c.get(ctx, versioned(c.root.Version+1, "root.json"), limitRoot)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -74,7 +74,7 @@ func (c *client) update(ctx context.Context) error {
 	return err
 }
 
-func (c *client) named(ctx context.Context, file string, m fileMeta, have *metadata) (*metadata, error) {
+func (c *simpleClient) named(ctx context.Context, file string, m fileMeta, have *metadata) (*metadata, error) {
 	if have != nil && have.Version == m.Version {
 		return have, nil
 	}
@@ -93,7 +93,7 @@ func (c *client) named(ctx context.Context, file string, m fileMeta, have *metad
 }
 
 // download fetches all targets.
-func (c *client) download(ctx context.Context) error {
+func (c *simpleClient) download(ctx context.Context) error {
 	for target, m := range c.targets.Targets {
 		data, err := c.get(ctx, targetNames(c.root.Consistent, target, m)[0], m.Length)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fleet-hsm/fleet-hsm/store/judge"
 	"github.com/fleet-hsm/fleet-hsm/store/repotest"
 )
 
@@ -94,10 +95,10 @@ func crashLoop(t *testing.T, s Store, r *repotest.Repo, kills, files int) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	took := time.Since(start)
-	judge := newJudge(t, s, r.Read("1.root.json"))
-	var stop func() pollReport
+	j2 := newJudge(t, s, r.Read("1.root.json"))
+	var stop func() judge.PollReport
 	if r.Consistent {
-		stop = judge.poll(true, t.TempDir())
+		stop = j2.Poll(true, t.TempDir())
 	}
 	killed, agent := 0, t.TempDir()
 	for round := 1; killed < kills; round++ {
@@ -112,10 +113,10 @@ func crashLoop(t *testing.T, s Store, r *repotest.Repo, kills, files int) {
 			killed++
 		}
 		if r.Consistent {
-			mustAccept(t, judge, agent)
+			mustAccept(t, j2, agent)
 		}
 		finish(t, s, r, j)
-		mustAccept(t, judge, agent)
+		mustAccept(t, j2, agent)
 	}
 	if stop == nil {
 		return
@@ -127,12 +128,12 @@ func crashLoop(t *testing.T, s Store, r *repotest.Repo, kills, files int) {
 	}
 }
 
-func mustAccept(t *testing.T, j *judge, agent string) {
+func mustAccept(t *testing.T, j *judge.Judge, agent string) {
 	t.Helper()
-	if err := j.all(t.TempDir()); err != nil {
+	if err := j.All(t.TempDir()); err != nil {
 		t.Fatalf("a new client: %v", err)
 	}
-	if err := j.all(agent); err != nil {
+	if err := j.All(agent); err != nil {
 		t.Fatalf("a client at the state before: %v", err)
 	}
 }

@@ -1,14 +1,16 @@
 package store
 
 import (
+	"context"
 	"os"
 	"testing"
 
+	"github.com/fleet-hsm/fleet-hsm/store/judge"
 	"github.com/fleet-hsm/fleet-hsm/store/s3test"
 )
 
-// scratch is a folder for what the tests build; set once by TestMain.
-var scratch string
+// client builds Fleet's client for the tests that ask it; its folder is TestMain's.
+var client = &judge.Builder{}
 
 func TestMain(m *testing.M) {
 	s3test.Setenv()
@@ -16,11 +18,11 @@ func TestMain(m *testing.M) {
 		publishAndExit(job)
 	}
 	var err error
-	if scratch, err = os.MkdirTemp("", "store-test-"); err != nil {
+	if client.Dir, err = os.MkdirTemp("", "store-test-"); err != nil {
 		panic(err)
 	}
 	code := m.Run()
-	_ = os.RemoveAll(scratch)
+	_ = os.RemoveAll(client.Dir)
 	os.Exit(code)
 }
 
@@ -49,4 +51,11 @@ func openTest(t testing.TB, url string, o OpenOptions) Store {
 		t.Fatal(err)
 	}
 	return s
+}
+
+func newJudge(t testing.TB, s Store, root []byte) *judge.Judge {
+	return client.New(t, func(ctx context.Context, name string) ([]byte, error) {
+		o, err := Get(ctx, s, name, 1<<30)
+		return o.Data, err
+	}, root)
 }

@@ -1,9 +1,7 @@
 package store
 
 import (
-	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -26,7 +24,7 @@ func TestStuckAgent(t *testing.T) {
 		publish(t, s, Options{Dir: r.Dir})
 		j := newJudge(t, s, r.Read("1.root.json"))
 		agent := t.TempDir()
-		stop := j.poll(false, agent)
+		stop := j.Poll(false, agent)
 		for i := range publishes {
 			r.Targets["orbit/linux/stable/orbit"] = []byte(strings.Repeat("x", i+1))
 			r.Commit()
@@ -36,7 +34,7 @@ func TestStuckAgent(t *testing.T) {
 		if rep.Rounds == 0 || rep.Failed > 0 {
 			t.Errorf("%d of %d rounds failed: %v", rep.Failed, rep.Rounds, rep.Errors)
 		}
-		if got := j.targetsVersion(agent); got != int64(r.Version["targets"]) {
+		if got := j.TargetsVersion(agent); got != int64(r.Version["targets"]) {
 			t.Errorf("the agent ended at targets version %d of %d", got, r.Version["targets"])
 		}
 		t.Logf("%d publishes, %d rounds, %d failed", publishes, rep.Rounds, rep.Failed)
@@ -50,7 +48,7 @@ func TestCopyingGetsAgentsStuck(t *testing.T) {
 	publish(t, s, Options{Dir: r.Dir})
 	j := newJudge(t, s, r.Read("1.root.json"))
 	agent := t.TempDir()
-	if err := j.all(agent); err != nil {
+	if err := j.All(agent); err != nil {
 		t.Fatal(err)
 	}
 	r.Targets["orbit/linux/stable/orbit"] = []byte("new")
@@ -63,28 +61,17 @@ func TestCopyingGetsAgentsStuck(t *testing.T) {
 		if err := os.WriteFile(p, r.Read(name), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_ = j.all(agent) // polls after every file
+		_ = j.All(agent) // polls after every file
 	}
-	if got := j.targetsVersion(agent); got == int64(r.Version["targets"]) {
+	if got := j.TargetsVersion(agent); got == int64(r.Version["targets"]) {
 		t.Fatal("the agent is not stuck: this test has lost its subject")
 	}
 	r.Timestamp()
 	publish(t, s, Options{Dir: r.Dir})
-	if err := j.all(agent); err != nil {
+	if err := j.All(agent); err != nil {
 		t.Error(err)
 	}
-	if got := j.targetsVersion(agent); got != int64(r.Version["targets"]) {
+	if got := j.TargetsVersion(agent); got != int64(r.Version["targets"]) {
 		t.Errorf("not healed: targets version %d of %d", got, r.Version["targets"])
 	}
-}
-
-// targetsVersion updates an agent once more and says which targets it ends with.
-func (j *judge) targetsVersion(agent string) int64 {
-	j.t.Helper()
-	out, _ := exec.Command(j.bin, "--url", j.url, "--root", j.root, "--state", agent, "update").Output()
-	var rep struct{ Targets int64 }
-	if err := json.Unmarshal(out, &rep); err != nil {
-		j.t.Fatalf("%v: %s", err, out)
-	}
-	return rep.Targets
 }
