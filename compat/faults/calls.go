@@ -204,7 +204,7 @@ func (c *campaign) bookError(class string, s *scenario) func(h hit, code int, sa
 // was to become.
 func namesFile(said string, paths []string) bool {
 	for _, p := range paths {
-		if strings.Contains(said, filepath.Base(p)) || strings.Contains(said, filepath.Base(filepath.Dir(p))+"/") ||
+		if strings.Contains(said, filepath.Base(p)) || strings.Contains(said, filepath.Base(filepath.Dir(p))) ||
 			strings.Contains(said, "repository/") {
 			return true
 		}

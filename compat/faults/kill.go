@@ -9,8 +9,6 @@ import (
 	"time"
 )
 
-func nil2ctx() context.Context { return context.Background() }
-
 // sighting is how a wait for a file ended.
 type sighting struct {
 	ended bool // the process ended first

@@ -131,7 +131,7 @@ func (c *campaign) runAll(all []*scenario) error {
 		name string
 		run  func([]*scenario) error
 	}{
-		{"kill", c.kills}, {"call", c.calls}, {"error", c.errors},
+		{"kill", c.kills}, {"call", c.calls}, {"error", c.errors}, {"disk", c.disk},
 	}
 	for _, class := range classes {
 		if len(c.opts.only) > 0 && !slices.Contains(c.opts.only, class.name) {

@@ -34,7 +34,9 @@ type report struct {
 	verbose bool
 }
 
-func newReport() *report { return &report{tallies: map[string]map[string]*tally{}, errors: map[string]int{}} }
+func newReport() *report {
+	return &report{tallies: map[string]map[string]*tally{}, errors: map[string]int{}}
+}
 
 var changing = regexp.MustCompile(`[0-9a-f]{16,}|\d+`)
 

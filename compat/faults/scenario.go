@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -168,7 +169,7 @@ func (l *lab) rehearse(s *scenario) error {
 		return err
 	}
 	start := time.Now()
-	cmd := l.tool.command(nil2ctx(), dir, s.args)
+	cmd := l.tool.command(context.Background(), dir, s.args)
 	if err := cmd.Start(); err != nil {
 		return err
 	}

@@ -93,7 +93,8 @@ func trace(cmd *exec.Cmd, decide func(hit) act) (int, error) {
 	// All ptrace requests have to come from the thread that started the process.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
+	// A process group of its own, so that waiting cannot reap another worker's child.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true, Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
@@ -137,8 +138,7 @@ func (t *tracer) loop() (int, error) {
 func (t *tracer) next() (tid, sig, code int, ended bool, err error) {
 	for {
 		var status unix.WaitStatus
-		// WNOTHREAD: another worker's children are none of ours.
-		tid, err = unix.Wait4(-1, &status, unix.WALL|unix.WNOTHREAD, nil)
+		tid, err = unix.Wait4(-t.pid, &status, unix.WALL|unix.WNOTHREAD, nil)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // copyTree copies a folder with modes; files that share an inode share one in the
@@ -100,7 +101,7 @@ func leftovers(dir string) ([]string, error) {
 				return err
 			}
 			rel, _ := filepath.Rel(dir, path)
-			if strings.Contains(e.Name(), ".fleet-hsm-tmp-") || isWorkFile(dir, rel) {
+			if strings.Contains(e.Name(), tempMark) || isWorkFile(dir, rel) {
 				found = append(found, rel)
 			}
 			return nil
@@ -111,6 +112,21 @@ func leftovers(dir string) ([]string, error) {
 	}
 	return found, nil
 }
+
+// age makes temporary files an hour old: whoever mends a wreck comes later. Younger
+// ones beside keys may belong to a command that runs.
+func age(dir string) error {
+	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.Contains(e.Name(), tempMark) {
+			return err
+		}
+		then := time.Now().Add(-time.Hour)
+		return os.Chtimes(path, then, then)
+	})
+}
+
+// tempMark is in the name of every temporary file of fleet-hsm.
+const tempMark = ".fleet-hsm-tmp-"
 
 // isWorkFile tells what belongs to a command that still runs. Staged content may
 // stay as long as a staged change does.

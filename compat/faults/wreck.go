@@ -29,6 +29,15 @@ func (l *lab) try(s *scenario, scratch string, turn int, f fault) (verdict, erro
 	if err := os.Mkdir(scratch, 0o755); err != nil {
 		return verdict{}, err
 	}
+	v, err := l.tryIn(s, scratch, turn, f)
+	if err != nil || v.violation != "" {
+		return v, err
+	}
+	return v, os.RemoveAll(scratch)
+}
+
+// tryIn is try in a folder that is there and stays.
+func (l *lab) tryIn(s *scenario, scratch string, turn int, f fault) (verdict, error) {
 	dir := filepath.Join(scratch, "repo")
 	if err := copyTree(s.base, dir); err != nil {
 		return verdict{}, err
@@ -43,9 +52,8 @@ func (l *lab) try(s *scenario, scratch string, turn int, f fault) (verdict, erro
 	}
 	if v.violation != "" {
 		v.violation = fmt.Sprintf("%s: %s; then %q: %s", s, said, v.first, v.violation)
-		return v, nil
 	}
-	return v, os.RemoveAll(scratch)
+	return v, nil
 }
 
 func (l *lab) examine(s *scenario, dir, scratch string, turn int) (verdict, error) {
@@ -76,6 +84,9 @@ func (l *lab) mend(s *scenario, v *verdict, w *witnesses, turn int) error {
 	may := worlds{s.old, s.new}
 	before, err := readPublished(filepath.Join(w.dir, "repository"))
 	if err != nil {
+		return err
+	}
+	if err := age(w.dir); err != nil {
 		return err
 	}
 	first := s.firsts()[turn%len(s.firsts())]
