@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -100,36 +101,26 @@ func nameAll(named map[string]bool, t *Targets, consistent bool) error {
 	return nil
 }
 
-var numberedTargets = regexp.MustCompile(`^([0-9]+)\.targets\.json$`)
+var numberedName = regexp.MustCompile(`^([1-9][0-9]*)\.targets\.json$`)
 
 // recentTargets reads the numbered targets.json that were in force within grace: all
 // but those whose successor is older than that. One that cannot be read is an error:
 // what it names is not known to be unused.
 func (r *Repo) recentTargets(grace time.Duration) ([]*Targets, error) {
-	entries, err := os.ReadDir(r.path("repository"))
+	versions, err := r.numberedTargets()
 	if err != nil {
 		return nil, err
 	}
-	published := map[int64]time.Time{}
-	for _, e := range entries {
-		m := numberedTargets.FindStringSubmatch(e.Name())
-		if m == nil {
-			continue
-		}
-		n, err := strconv.ParseInt(m[1], 10, 64)
-		if err != nil {
-			continue // no version has so many digits
-		}
-		info, err := e.Info()
-		if err != nil {
-			return nil, err
-		}
-		published[n] = info.ModTime()
-	}
 	var out []*Targets
-	for n := range published {
-		if next, ok := published[n+1]; ok && next.Before(r.now().Add(-grace)) {
-			continue
+	for i, n := range versions {
+		if i+1 < len(versions) && versions[i+1] == n+1 {
+			next, err := os.Stat(r.web(versioned(n+1, "targets.json")))
+			if err != nil {
+				return nil, err
+			}
+			if next.ModTime().Before(r.now().Add(-grace)) {
+				continue
+			}
 		}
 		t, err := r.readNumbered(n)
 		if err != nil {
@@ -137,6 +128,28 @@ func (r *Repo) recentTargets(grace time.Duration) ([]*Targets, error) {
 		}
 		out = append(out, t)
 	}
+	return out, nil
+}
+
+// numberedTargets lists the versions of which an N.targets.json is kept, ascending.
+func (r *Repo) numberedTargets() ([]int64, error) {
+	entries, err := os.ReadDir(r.path("repository"))
+	if err != nil {
+		return nil, err
+	}
+	var out []int64
+	for _, e := range entries {
+		m := numberedName.FindStringSubmatch(e.Name())
+		if m == nil {
+			continue
+		}
+		n, err := strconv.ParseInt(m[1], 10, 64)
+		if err != nil {
+			continue // no version has so many digits
+		}
+		out = append(out, n)
+	}
+	slices.Sort(out)
 	return out, nil
 }
 

@@ -83,6 +83,9 @@ type Report struct {
 	Files    int       `json:"files"`
 	Bytes    int64     `json:"bytes"`
 	Findings []Finding `json:"findings"`
+	// Documents are the bytes of root, timestamp, snapshot and targets, by role, as
+	// far as enough keys of the last trusted root signed them.
+	Documents map[string][]byte `json:"-"`
 }
 
 // OK reports whether no finding is an error.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -23,6 +24,8 @@ type Options struct {
 	// AllTargets reads and hashes every target; otherwise only presence and length
 	// are checked.
 	AllTargets bool
+	// MetadataOnly looks at no target at all.
+	MetadataOnly bool
 	// Workers is how many targets are read at once; 0 means one per processor.
 	Workers int
 	// Progress, if set, is told every 200 ms how far hashing is, and once at the
@@ -126,7 +129,7 @@ func newWalk(ctx context.Context, o Options, src source) *walk {
 	_, local := src.roots()
 	return &walk{
 		ctx: ctx, o: o, src: src, local: local,
-		report:   &Report{Source: o.Source, At: o.At.UTC()},
+		report:   &Report{Source: o.Source, At: o.At.UTC(), Documents: map[string][]byte{}},
 		told:     map[Finding]bool{},
 		rings:    map[int64]keyring{},
 		modified: map[string]time.Time{},
@@ -145,7 +148,9 @@ func (w *walk) run() {
 	w.readSnapshot()
 	files := w.readTargets()
 	w.checkTrap()
-	w.checkTargets(files)
+	if !w.o.MetadataOnly {
+		w.checkTargets(files)
+	}
 	w.runClients()
 }
 
@@ -220,4 +225,7 @@ func (w *walk) addRole(d *document, r *roleKeys, signed int) {
 		w.errorf(CodeExpired, d.role, d.file, "version %d expires %s, which is before %s", d.Version, d.expires.UTC().Format(time.RFC3339), w.o.At.UTC().Format(time.RFC3339))
 	}
 	w.report.Roles = append(w.report.Roles, role)
+	if r != nil && r.Threshold > 0 && signed >= r.Threshold && slices.Contains(topLevel(), d.role) && w.report.Documents[d.role] == nil {
+		w.report.Documents[d.role] = d.raw
+	}
 }

@@ -1,0 +1,58 @@
+package repo
+
+import "fmt"
+
+// ReadRoot parses a root.json that came from elsewhere, and checks that it is signed
+// by itself. file is its name in errors. Errors: *MetadataError.
+func ReadRoot(file string, data []byte) (*Root, error) {
+	root, _, err := readRoot(file, data)
+	return root, err
+}
+
+// ReadTargets parses a targets.json that came from elsewhere and checks that root's
+// targets keys signed it. file is its name in errors. Errors: *MetadataError.
+func ReadTargets(root *Root, file string, data []byte) (*Targets, error) {
+	env, err := parseEnvelope(data)
+	if err != nil {
+		return nil, &MetadataError{File: file, Reason: err.Error()}
+	}
+	if err := verifyRole(root, RoleTargets, file, env); err != nil {
+		return nil, err
+	}
+	t, err := parseTargets(env.text())
+	if err != nil {
+		return nil, &MetadataError{File: file, Reason: err.Error()}
+	}
+	return t, nil
+}
+
+// NumberedTargets is one N.targets.json, for its history.
+type NumberedTargets struct {
+	Version int64
+	Targets *Targets // nil if the file cannot be read
+	Err     error
+}
+
+// History reads every N.targets.json that is kept, ascending, and the published one
+// if it has no numbered copy (flat layout). Signatures are not checked: the keys of
+// old versions may be gone from root. What cannot be read is listed with its error.
+func (r *Repo) History(p *Published) ([]NumberedTargets, error) {
+	versions, err := r.numberedTargets()
+	if err != nil {
+		return nil, err
+	}
+	var out []NumberedTargets
+	current := false
+	for _, n := range versions {
+		t, err := r.readNumbered(n)
+		if err == nil && t.Version() != n {
+			t, err = nil, &MetadataError{File: "repository/" + versioned(n, "targets.json"), Reason: fmt.Sprintf("is version %d", t.Version())}
+		}
+		current = current || n == p.Targets.Version()
+		out = append(out, NumberedTargets{Version: n, Targets: t, Err: err})
+	}
+	if !current {
+		out = append(out, NumberedTargets{Version: p.Targets.Version(), Targets: p.Targets})
+	}
+	return out, nil
+}
