@@ -31,8 +31,8 @@ type cardMaking struct {
 	policy map[string]cardPolicy
 }
 
-func (c cardFlags) read() (cardMaking, error) {
-	roots, err := readOptional(c.attestationCA, "--attestation-ca")
+func (c cardFlags) read(a *app) (cardMaking, error) {
+	roots, err := a.attestationRoots(c.attestationCA)
 	if err != nil {
 		return cardMaking{}, err
 	}

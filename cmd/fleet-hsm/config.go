@@ -22,11 +22,14 @@ type config struct {
 	PKCS11 struct {
 		Module string `yaml:"module"`
 	} `yaml:"pkcs11"`
-	Expires map[string]string    `yaml:"expires"`
-	Warn    map[string]string    `yaml:"warn"`
-	Store   string               `yaml:"store"`
-	Secrets map[string]string    `yaml:"secrets"`
-	Keys    map[string]configKey `yaml:"keys"`
+	Expires map[string]string `yaml:"expires"`
+	Warn    map[string]string `yaml:"warn"`
+	Store   string            `yaml:"store"`
+	// AttestationCA is a PEM file, relative to the configuration: roots that
+	// attestations may lead to besides Yubico's.
+	AttestationCA string               `yaml:"attestation-ca"`
+	Secrets       map[string]string    `yaml:"secrets"`
+	Keys          map[string]configKey `yaml:"keys"`
 
 	file     string
 	expiries repo.Expiries

@@ -63,7 +63,7 @@ func (a *app) runInit(ctx context.Context, o initOptions) error {
 	if err != nil {
 		return err
 	}
-	card, err := o.card.read()
+	card, err := o.card.read(a)
 	if err != nil {
 		return err
 	}

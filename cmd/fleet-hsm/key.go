@@ -90,13 +90,6 @@ func (a *app) attestationFile(keyID string) string {
 	return a.within("attestations", keyID+".pem")
 }
 
-// attested reports whether a certificate for the key is stored; "key attest" checks
-// it.
-func (a *app) attested(k repo.Key) bool {
-	_, err := os.Stat(a.attestationFile(k.ID))
-	return err == nil
-}
-
 // plain opens the configuration and the keychain for key and token commands, which
 // need no repository.
 func (a *app) plain() (*keychain, error) {

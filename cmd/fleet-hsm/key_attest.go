@@ -3,15 +3,12 @@ package main
 import (
 	"context"
 	"crypto"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -20,13 +17,14 @@ type keyAttestOptions struct{ attestationCA string }
 func (a *app) keyAttestCommand() *cobra.Command {
 	var o keyAttestOptions
 	cmd := &cobra.Command{
-		Use:   "attest [URI|KEYID]",
+		Use:   "attest [URI|KEYID|ROLE]",
 		Short: "Check the certificates that prove where keys were born",
-		Long: `attest checks the stored attestation of a key, or of every key that root names: the
-chain to Yubico's roots (or --attestation-ca), the slot, serial, firmware and
-policies in it, and that the attested public key is the one that root names. It
-needs no device. With the URI of a plugged-in card it fetches the attestation anew
-and stores it.`,
+		Long: `attest checks the stored attestation of a key, or of every key that root names,
+published or staged: the chain to Yubico's roots (or --attestation-ca), that the
+attested public key is the one that root names, and that serial and slot are those
+where the configuration says the key is; it shows firmware and policies. It needs no
+device. With the URI of a plugged-in card it fetches the attestation anew and stores
+it. "fleet-hsm verify --attestations" fails unless every root key has one.`,
 		Example: `  fleet-hsm key attest
   fleet-hsm key attest "piv:serial=15835999;slot=9c"`,
 		Args: cobra.MaximumNArgs(1),
@@ -61,7 +59,7 @@ type badAttestation struct{ problems []string }
 func (e *badAttestation) Error() string { return strings.Join(e.problems, "; ") }
 
 func (a *app) runKeyAttest(ctx context.Context, args []string, o keyAttestOptions) error {
-	extra, err := readOptional(o.attestationCA, "--attestation-ca")
+	extra, err := a.attestationRoots(o.attestationCA)
 	if err != nil {
 		return err
 	}
@@ -99,7 +97,11 @@ func (a *app) attestCard(ctx context.Context, att signer.Attester, arg string, e
 	if err := a.keepAttestation(signer.Generated{Public: []crypto.PublicKey{proof.Public}, Attestation: proof.Chain}); err != nil {
 		return err
 	}
-	res := attestResult{Schema: 1, Keys: []attestEntry{entryOfProof(keyIDOf(proof.Public), proof)}}
+	e := entryOfProof(keyIDOf(proof.Public), proof)
+	if w, err := a.look(); err == nil {
+		e.Roles = w.rolesOf(e.KeyID)
+	}
+	res := attestResult{Schema: 1, Keys: []attestEntry{e}}
 	return a.print(res, func(w io.Writer) { res.text(w) })
 }
 
@@ -110,59 +112,23 @@ func entryOfProof(keyID string, p signer.Attestation) attestEntry {
 	}
 }
 
-// attestStored checks what is in attestations/ against what root names.
-func (a *app) attestStored(att signer.Attester, args []string, extra []byte) (*attestResult, error) {
-	p, err := a.repo().LoadOnline()
-	if err != nil {
-		return nil, err
+func (e attestEntry) roles() string {
+	if len(e.Roles) == 0 {
+		return "no role"
 	}
-	res := &attestResult{Schema: 1}
-	seen := map[string]bool{}
-	for _, role := range repo.Roles() {
-		for _, k := range p.Root.Keys(role) {
-			if seen[k.ID] || len(args) == 1 && !strings.HasPrefix(k.ID, args[0]) {
-				continue
-			}
-			seen[k.ID] = true
-			e := a.checkStored(att, k, extra)
-			_, e.Roles, _ = p.Root.Key(k.ID)
-			res.Keys = append(res.Keys, e)
-		}
-	}
-	if len(res.Keys) == 0 {
-		return nil, usagef("root names no key %q", args[0])
-	}
-	return res, nil
-}
-
-func (a *app) checkStored(att signer.Attester, k repo.Key, extra []byte) attestEntry {
-	chain, err := os.ReadFile(a.attestationFile(k.ID))
-	if errors.Is(err, os.ErrNotExist) {
-		return attestEntry{KeyID: k.ID}
-	}
-	if err != nil {
-		return attestEntry{KeyID: k.ID, Problem: err.Error()}
-	}
-	proof, err := att.VerifyAttestation(chain, extra)
-	if err != nil {
-		return attestEntry{KeyID: k.ID, Problem: err.Error()}
-	}
-	if !signer.SamePublic(proof.Public, k.Public) {
-		return attestEntry{KeyID: k.ID, Problem: "the attested key is not the one that root names"}
-	}
-	return entryOfProof(k.ID, proof)
+	return strings.Join(e.Roles, ", ")
 }
 
 func (res *attestResult) text(w io.Writer) {
 	for _, e := range res.Keys {
 		switch {
 		case e.Attested:
-			fmt.Fprintf(w, "%.16s  %s  card %s, slot %s, firmware %s, PIN %s, touch %s (%s)\n", e.KeyID, strings.Join(e.Roles, ", "),
+			fmt.Fprintf(w, "%.16s  %s  card %s, slot %s, firmware %s, PIN %s, touch %s (%s)\n", e.KeyID, e.roles(),
 				e.Serial, e.Slot, e.Firmware, e.PINPolicy, e.TouchPolicy, e.Root)
 		case e.Problem != "":
-			fmt.Fprintf(w, "%.16s  %s  NOT PROVED: %s\n", e.KeyID, strings.Join(e.Roles, ", "), e.Problem)
+			fmt.Fprintf(w, "%.16s  %s  NOT PROVED: %s\n", e.KeyID, e.roles(), e.Problem)
 		default:
-			fmt.Fprintf(w, "%.16s  %s  no attestation\n", e.KeyID, strings.Join(e.Roles, ", "))
+			fmt.Fprintf(w, "%.16s  %s  no attestation\n", e.KeyID, e.roles())
 		}
 	}
 }

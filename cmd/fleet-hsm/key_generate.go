@@ -73,7 +73,7 @@ func (a *app) runKeyGenerate(ctx context.Context, arg string, o keyGenerateOptio
 	if !ok {
 		return usagef("%q names no place for a new key", arg)
 	}
-	extra, err := readOptional(o.attestationCA, "--attestation-ca")
+	extra, err := a.attestationRoots(o.attestationCA)
 	if err != nil {
 		return err
 	}

@@ -58,12 +58,12 @@ the roles whose metadata the new root no longer accepts.`,
 }
 
 // making reads how new keys are to be made.
-func (o rotateOptions) making() (makeOptions, error) {
+func (o rotateOptions) making(a *app) (makeOptions, error) {
 	alg, err := parseAlgorithm(o.algorithm)
 	if err != nil {
 		return makeOptions{}, err
 	}
-	card, err := o.card.read()
+	card, err := o.card.read(a)
 	return makeOptions{generate: o.generate, algorithm: alg, imported: o.imported, card: card}, err
 }
 
@@ -78,7 +78,7 @@ func (a *app) runRotate(ctx context.Context, role string, o rotateOptions) error
 	if len(o.set) > 0 && (len(o.add) > 0 || len(o.remove) > 0) {
 		return usagef("--key names the complete new set; --add and --remove do not go with it")
 	}
-	mo, err := o.making()
+	mo, err := o.making(a)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
 type statusOptions struct {
@@ -56,7 +57,7 @@ type keyStatus struct {
 	Type     string `json:"keytype"`
 	Name     string `json:"name,omitempty"`
 	Place    string `json:"place"`           // URI, or "unknown"
-	Proof    string `json:"proof,omitempty"` // "attested"
+	Proof    string `json:"proof,omitempty"` // see proofOf
 	Doubtful string `json:"doubtful,omitempty"`
 }
 
@@ -162,8 +163,10 @@ func (w *work) keyStatus(_ context.Context, role string, k repo.Key) keyStatus {
 			ks.Place = roleFile(role).String()
 		}
 	}
-	if w.a.attested(k) {
-		ks.Proof = "attested"
+	if att, ok := w.keys.backends["piv"].(signer.Attester); ok {
+		// A root of the configuration that cannot be read is told by "key attest".
+		extra, _ := w.a.attestationRoots("")
+		ks.Proof = w.a.proofOf(att, k, extra)
 	}
 	return ks
 }
@@ -219,7 +222,7 @@ func (res *statusResult) text(w io.Writer) {
 			}
 			proof := ""
 			if k.Proof != "" {
-				proof = ", " + k.Proof
+				proof = ", " + proofWords(k.Proof)
 			}
 			fmt.Fprintf(w, "          %.16s%s  %s%s\n", k.KeyID, name, k.Place, proof)
 		}
@@ -233,6 +236,16 @@ func (res *statusResult) text(w io.Writer) {
 		fmt.Fprintf(w, "WARNING   %s\n", s)
 	}
 	res.textStaged(w)
+}
+
+func proofWords(proof string) string {
+	switch proof {
+	case "attested-by-others":
+		return "attested by a root that is not Yubico's"
+	case "attestation-invalid":
+		return `ATTESTATION IS WRONG ("fleet-hsm key attest" says why)`
+	}
+	return proof
 }
 
 func inDays(t time.Time) string {

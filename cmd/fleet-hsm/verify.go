@@ -21,6 +21,8 @@ type verifyOptions struct {
 	caFile              string
 	clientCert, certKey string
 	workers             int
+	attestations        bool
+	attestationCA       string
 }
 
 func (a *app) verifyCommand() *cobra.Command {
@@ -33,6 +35,7 @@ insist on. It shares no code with what writes repositories. For a folder, the ol
 N.root.json in it is trusted unless --root names another; a URL demands --root. Exit
 4 if anything is wrong; every finding is listed.`,
 		Example: `  fleet-hsm verify --all-targets
+  fleet-hsm verify --attestations
   fleet-hsm verify https://updates.example.com --root root.json --at +14d`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runVerify(cmd.Context(), args, o) },
@@ -43,6 +46,8 @@ N.root.json in it is trusted unless --root names another; a URL demands --root. 
 	f.StringVar(&o.at, "at", "", "judge expiry at this moment: +14d, or 2027-01-31")
 	f.BoolVar(&o.all, "all-targets", false, "read and hash every target")
 	f.IntVar(&o.workers, "workers", 0, "how many targets to read at once (default: one per processor)")
+	f.BoolVar(&o.attestations, "attestations", false, "check that the stored attestations prove on which card every root key was born")
+	f.StringVar(&o.attestationCA, "attestation-ca", "", "PEM certificates that an attestation may lead to besides Yubico's")
 	f.StringVar(&o.caFile, "ca-file", "", "PEM certificates to check the server against")
 	f.StringVar(&o.clientCert, "client-cert", "", "PEM certificate to show the server")
 	f.StringVar(&o.certKey, "client-key", "", "PEM key of --client-cert")
@@ -68,6 +73,10 @@ func (a *app) runVerify(ctx context.Context, args []string, o verifyOptions) err
 	if err != nil {
 		return err
 	}
+	extra, err := a.attestationRoots(o.attestationCA)
+	if err != nil {
+		return err
+	}
 	bar := a.progress("hashing targets")
 	opts.Progress = func(p verify.Progress) { bar.at(p.Bytes, p.TotalBytes) }
 	report, err := verify.Run(ctx, opts)
@@ -77,6 +86,13 @@ func (a *app) runVerify(ctx context.Context, args []string, o verifyOptions) err
 	}
 	if err != nil {
 		return err
+	}
+	if o.attestations {
+		found, err := a.verifyAttestations(opts.Source, extra)
+		if err != nil {
+			return err
+		}
+		report.Findings = append(found, report.Findings...)
 	}
 	if err := a.print(verifyResult{Schema: 1, Report: report, OK: report.OK()}, func(w io.Writer) { showReport(w, report) }); err != nil {
 		return err
@@ -98,6 +114,9 @@ func (a *app) verifyOptions(args []string, o verifyOptions) (verify.Options, err
 	var err error
 	if opts.At, err = parseMoment(o.at, time.Now()); err != nil {
 		return opts, usage(fmt.Errorf("--at: %w", err))
+	}
+	if o.attestations && strings.Contains(opts.Source, "://") {
+		return opts, usagef("--attestations needs the folder: attestations are not published")
 	}
 	if o.root != "" {
 		opts.Root, err = readBounded(o.root, maxConfig)

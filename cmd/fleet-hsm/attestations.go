@@ -1,0 +1,200 @@
+package main
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+	"github.com/fleet-hsm/fleet-hsm/verify"
+)
+
+// The stored attestations (attestations/<keyid>.pem) against what root names.
+
+// attestationRoots reads the roots of --attestation-ca, or of the configuration.
+func (a *app) attestationRoots(flag string) ([]byte, error) {
+	if flag != "" {
+		return readOptional(flag, "--attestation-ca")
+	}
+	cfg, err := a.config()
+	if err != nil || cfg.AttestationCA == "" {
+		return nil, err
+	}
+	file := cfg.AttestationCA
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(filepath.Dir(cfg.file), file)
+	}
+	return readOptional(file, "attestation-ca of the configuration:")
+}
+
+// proofOf says in a word what is stored to prove where a key was born: "attested" if
+// it holds, "attested-by-others" if it is of this key and leads to no root that is
+// known here, "attestation-invalid" otherwise, "" if nothing is stored.
+func (a *app) proofOf(att signer.Attester, k repo.Key, extra []byte) string {
+	file := a.attestationFile(k.ID)
+	e := a.checkStored(att, file, k, extra)
+	switch {
+	case e.Attested:
+		return "attested"
+	case e.Problem == "":
+		return ""
+	}
+	chain, err := os.ReadFile(file)
+	if err != nil {
+		return "attestation-invalid"
+	}
+	block, _ := pem.Decode(chain)
+	if block == nil {
+		return "attestation-invalid"
+	}
+	var unknown x509.UnknownAuthorityError
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if _, verr := att.VerifyAttestation(chain, extra); err == nil && errors.As(verr, &unknown) && signer.SamePublic(leaf.PublicKey, k.Public) {
+		return "attested-by-others"
+	}
+	return "attestation-invalid"
+}
+
+// roots gives the roots whose keys matter: the published one, and the staged one
+// that a person is about to sign.
+func (w *work) roots() []*repo.Root {
+	var list []*repo.Root
+	if w.p != nil {
+		list = append(list, w.p.Root)
+	}
+	if w.staged != nil {
+		list = append(list, w.staged.Root())
+	}
+	return list
+}
+
+// rolesOf lists the roles of a key in any of the roots.
+func (w *work) rolesOf(id string) []string {
+	var roles []string
+	for _, root := range w.roots() {
+		_, of, _ := root.Key(id)
+		for _, role := range of {
+			if !slices.Contains(roles, role) {
+				roles = append(roles, role)
+			}
+		}
+	}
+	return roles
+}
+
+// attestStored checks the keys that match one argument (a key ID or its beginning, or
+// a role), or all.
+func (a *app) attestStored(att signer.Attester, args []string, extra []byte) (*attestResult, error) {
+	w, err := a.look()
+	if err != nil {
+		return nil, err
+	}
+	res := &attestResult{Schema: 1, Keys: []attestEntry{}}
+	seen := map[string]bool{}
+	for _, root := range w.roots() {
+		for _, role := range repo.Roles() {
+			for _, k := range root.Keys(role) {
+				if seen[k.ID] || len(args) == 1 && args[0] != role && !strings.HasPrefix(k.ID, args[0]) {
+					continue
+				}
+				seen[k.ID] = true
+				e := a.checkStored(att, a.attestationFile(k.ID), k, extra)
+				e.Roles = w.rolesOf(k.ID)
+				res.Keys = append(res.Keys, e)
+			}
+		}
+	}
+	if len(res.Keys) == 0 {
+		return nil, usagef("root names no key %q", strings.Join(args, " "))
+	}
+	return res, nil
+}
+
+// checkStored checks one certificate; a key without any has neither proof nor problem.
+func (a *app) checkStored(att signer.Attester, file string, k repo.Key, extra []byte) attestEntry {
+	chain, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return attestEntry{KeyID: k.ID}
+	}
+	if err != nil {
+		return attestEntry{KeyID: k.ID, Problem: err.Error()}
+	}
+	proof, err := att.VerifyAttestation(chain, extra)
+	if err != nil {
+		return attestEntry{KeyID: k.ID, Problem: err.Error()}
+	}
+	e := entryOfProof(k.ID, proof)
+	switch place := a.placeOf(k.ID); {
+	case !signer.SamePublic(proof.Public, k.Public):
+		e.Problem = "the attested key is not the one that root names"
+	case differs(place, "serial", proof.Serial), differs(place, "slot", proof.Slot):
+		e.Problem = fmt.Sprintf("it is of card %s, slot %s, and the configuration says %q", proof.Serial, proof.Slot, place.String())
+	}
+	e.Attested = e.Problem == ""
+	return e
+}
+
+func (a *app) placeOf(id string) signer.URI {
+	cfg, err := a.config()
+	if err != nil {
+		return signer.URI{}
+	}
+	return cfg.places[id]
+}
+
+// differs compares an attribute with what is attested; what either leaves out fits.
+func differs(place signer.URI, name, attested string) bool {
+	have, ok := place.Attr(name)
+	return ok && attested != "" && !strings.EqualFold(strings.TrimLeft(have, "0"), strings.TrimLeft(attested, "0"))
+}
+
+// verifyAttestations is verify --attestations: every root key must have a stored
+// attestation, and every stored one, of whatever role, must hold. The web root that
+// was verified is below the folder with attestations/.
+func (a *app) verifyAttestations(source string, extra []byte) ([]verify.Finding, error) {
+	keys, err := a.plain()
+	if err != nil {
+		return nil, err
+	}
+	att, ok := keys.backends["piv"].(signer.Attester)
+	if !ok {
+		return nil, &signer.UnsupportedError{What: "attestation", Why: "this build has no PIV support"}
+	}
+	top := source
+	if filepath.Base(source) == "repository" {
+		top = filepath.Dir(source)
+	}
+	p, err := repo.Open(top, repo.Options{}).LoadOnline()
+	if err != nil {
+		// What is wrong with the metadata is among verify's own findings.
+		return []verify.Finding{{Code: "attestation-unchecked", Severity: verify.Error, Role: repo.RoleRoot, Text: err.Error()}}, nil
+	}
+	var found []verify.Finding
+	for _, role := range repo.Roles() {
+		for _, k := range p.Root.Keys(role) {
+			name := filepath.Join("attestations", k.ID+".pem")
+			e := a.checkStored(att, filepath.Join(top, name), k, extra)
+			f := verify.Finding{Severity: verify.Error, Role: role, File: name}
+			switch {
+			case e.Problem != "":
+				f.Code, f.Text = "attestation-invalid", e.Problem
+			case e.Attested:
+				f.Code, f.Severity = "attestation-good", verify.Info
+				f.Text = fmt.Sprintf("%s key of card %s, slot %s, firmware %s, PIN %s, touch %s (%s)", role, e.Serial, e.Slot, e.Firmware, e.PINPolicy, e.TouchPolicy, e.Root)
+			case role == repo.RoleRoot:
+				f.Code, f.Text = "attestation-missing", fmt.Sprintf("nothing proves on which device root key %s was born", k.ShortID())
+			default:
+				continue
+			}
+			found = append(found, f)
+		}
+	}
+	return found, nil
+}
