@@ -47,6 +47,9 @@ type verdict struct {
 	hint string
 }
 
+// errInterrupted is what Ctrl-C is called; which step it met helps nobody.
+var errInterrupted = errors.New("interrupted")
+
 // exit reports an error on stderr and gives the exit code.
 func (a *app) exit(ctx context.Context, err error) int {
 	if err == nil {
@@ -55,6 +58,9 @@ func (a *app) exit(ctx context.Context, err error) int {
 	v := judge(err)
 	if ctx.Err() != nil && v.code != exitOK {
 		v = verdict{exitInterrupted, "interrupted", ""}
+	}
+	if errors.Is(err, context.Canceled) {
+		err = errInterrupted
 	}
 	if a.json {
 		a.jsonError(err, v)

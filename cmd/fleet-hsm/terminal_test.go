@@ -16,7 +16,7 @@ import (
 
 // patience bounds how long a dialogue waits for the tool; it is never reached when
 // the tool does what it should.
-const patience = 2 * time.Minute
+const patience = 30 * time.Second
 
 // terminal is a pseudo-terminal with a person at the other end.
 type terminal struct {
@@ -94,6 +94,7 @@ func await(what string, done func() bool) error {
 //	type TEXT     type a line
 //	secret TEXT   type a line once the terminal no longer shows what is typed
 //	press ^C      press a key, once the terminal no longer shows what is typed
+//	press-shown ^C  the same where what is typed is shown
 func (t *terminal) step(line string) error {
 	verb, rest, _ := strings.Cut(line, " ")
 	switch verb {
@@ -106,15 +107,17 @@ func (t *terminal) step(line string) error {
 		if err := await("the echo to be off", t.unseen); err != nil {
 			return err
 		}
-		if verb == "press" {
-			rest = string(rune(rest[1] - '@'))
-		} else {
-			rest += "\n"
-		}
-		_, err := t.master.WriteString(rest)
-		return err
+	case "press-shown":
+	default:
+		return fmt.Errorf("unknown line %q", line)
 	}
-	return fmt.Errorf("unknown line %q", line)
+	if verb == "secret" {
+		rest += "\n"
+	} else {
+		rest = string(rune(rest[1] - '@')) // ^C is 3
+	}
+	_, err := t.master.WriteString(rest)
+	return err
 }
 
 func (t *terminal) expect(text string) error {
@@ -156,6 +159,11 @@ func atTerminal(cmd *exec.Cmd, dialogue []string) (shown string, err error) {
 			return t.close(), err
 		}
 	}
-	err = <-ended
+	select {
+	case err = <-ended:
+	case <-time.After(patience):
+		_ = cmd.Process.Kill()
+		err = errors.Join(<-ended, errors.New("it did not end after the dialogue"))
+	}
 	return t.close(), err
 }
