@@ -30,6 +30,9 @@ func (c *campaign) disk(all []*scenario) error {
 	if c.opts.long {
 		args = append(args, "--long")
 	}
+	if c.opts.verbose {
+		args = append(args, "--verbose")
+	}
 	if c.opts.keep {
 		args = append(args, "--keep")
 	}

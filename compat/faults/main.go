@@ -132,6 +132,7 @@ func (c *campaign) runAll(all []*scenario) error {
 		run  func([]*scenario) error
 	}{
 		{"kill", c.kills}, {"call", c.calls}, {"error", c.errors}, {"disk", c.disk},
+		{"peer", c.compare}, {"race", c.races}, {"poll", c.polls},
 	}
 	for _, class := range classes {
 		if len(c.opts.only) > 0 && !slices.Contains(c.opts.only, class.name) {

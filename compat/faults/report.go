@@ -120,6 +120,13 @@ func (r *report) note(format string, args ...any) {
 	r.notes = append(r.notes, fmt.Sprintf(format, args...))
 }
 
+// notef adds a whole table to the notes.
+func (r *report) notef(write func(io.Writer)) {
+	var b strings.Builder
+	write(&b)
+	r.note("%s", b.String())
+}
+
 func (r *report) print(out io.Writer) {
 	for _, class := range r.order {
 		fmt.Fprintf(out, "\n%s\n", titles[class])
