@@ -85,6 +85,15 @@ func (s *Service) check(ctx context.Context, req Request) (Result, error) {
 		reason = s.due(ts, snap, req)
 	}
 	if reason == "" {
+		outlived, err := s.outlived(ctx)
+		if err != nil {
+			return Result{}, err
+		}
+		if outlived {
+			reason = "keys-changed"
+		}
+	}
+	if reason == "" {
 		return s.result(Fresh, "", ts.file, snap), nil
 	}
 	return s.renew(ctx, ts, snap, reason)
@@ -268,6 +277,7 @@ func (s *Service) put(ctx context.Context, data []byte, etag string, snap *snaps
 	}
 	s.pending = nil
 	if mine {
+		s.suspect = 0
 		s.log.Info("timestamp signed", "reason", reason, "version", ts.Version, "expires", ts.Expires, "snapshot", snap.Version)
 		return s.result(Signed, reason, ts.file, snap), nil
 	}

@@ -19,6 +19,8 @@ type Store interface {
 	// PutTimestamp writes timestamp.json if its ETag is still etag or, with etag "",
 	// if there is none. consistent is the layout, for the Cache-Control header.
 	PutTimestamp(ctx context.Context, data []byte, etag string, consistent bool) error
+	// Modified is when a file was written, by the store's clock.
+	Modified(ctx context.Context, name string) (time.Time, error)
 }
 
 // Key is an open key.

@@ -29,7 +29,10 @@
 //     store or a failed condition the store is read: identical bytes mean success.
 //
 // A timestamp is due when less than [Config].RenewBefore of its life is left, when a
-// newer snapshot waits, when the keys have changed, and when the store went back.
+// newer snapshot waits, when the keys have changed, and when the store went back. The
+// keys count as changed also when a root that changes any role below it is younger
+// than the timestamp: agents drop what they have at such a root, and fetch it again
+// only with a timestamp of a higher version.
 //
 // # Several instances
 //

@@ -26,6 +26,9 @@ type Service struct {
 	snapRoot int64
 	// goodTargets remembers verified targets files by what names them.
 	goodTargets map[string]targetsFile
+	// suspect is the version of a root that changed keys and may be younger than the
+	// published timestamp; 0 if there is none. See outlived.
+	suspect int64
 	// pending is a timestamp whose writing had no clear end.
 	pending *pending
 	// copy is the unversioned snapshot.json as read in this check.
@@ -156,6 +159,9 @@ func (s *Service) followRoots(ctx context.Context) error {
 		}
 		s.log.Info("new root", "version", next.Version, "expires", next.Expires)
 		s.chain = append(s.chain, next)
+		if keysChanged(cur, next) {
+			s.suspect = next.Version
+		}
 	}
 	r := s.root()
 	s.cfg.Metrics.role(roleRoot, r.Version, r.Expires)
@@ -163,6 +169,40 @@ func (s *Service) followRoots(ctx context.Context) error {
 		return &ExpiredError{Role: roleRoot, Version: r.Version, Expires: r.Expires}
 	}
 	return nil
+}
+
+// keysChanged reports whether a root changes who signs below it, or the layout.
+func keysChanged(before, after *root) bool {
+	for _, role := range []string{roleTargets, roleSnapshot, roleTimestamp} {
+		if before.roles[role].print != after.roles[role].print {
+			return true
+		}
+	}
+	return before.Consistent != after.Consistent
+}
+
+// outlived reports whether the published timestamp is older than a root that changed
+// keys. Agents drop their snapshot and targets at such a root, and fetch them again
+// only with a timestamp of a higher version.
+func (s *Service) outlived(ctx context.Context) (bool, error) {
+	if s.suspect == 0 {
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.StoreTimeout)
+	defer cancel()
+	rootTime, err := s.cfg.Store.Modified(ctx, versioned(s.suspect, "root.json"))
+	if err != nil {
+		return false, &StoreError{Err: err}
+	}
+	tsTime, err := s.cfg.Store.Modified(ctx, "timestamp.json")
+	if err != nil {
+		return false, &StoreError{Err: err}
+	}
+	if tsTime.After(rootTime) {
+		s.suspect = 0
+		return false, nil
+	}
+	return true, nil
 }
 
 func versioned(v int64, name string) string { return strconv.FormatInt(v, 10) + "." + name }

@@ -26,3 +26,9 @@ func (p Plain) PutTimestamp(ctx context.Context, data []byte, etag string, consi
 	_, err := p.Store.Put(ctx, "timestamp.json", Bytes(data), o)
 	return err
 }
+
+// Modified is when a file was written, by the store's clock.
+func (p Plain) Modified(ctx context.Context, name string) (time.Time, error) {
+	info, err := p.Store.Stat(ctx, name)
+	return info.Modified, err
+}

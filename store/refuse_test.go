@@ -1,0 +1,144 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/store/repotest"
+)
+
+func TestRefusals(t *testing.T) {
+	layouts(t, func(t *testing.T, s Store, r *repotest.Repo) {
+		r.Targets["a/b"] = []byte("b")
+		r.Commit()
+		ledger := filepath.Join(t.TempDir(), "ledger.json")
+		o := options(r)
+		o.Ledger = ledger
+		publish(t, s, o)
+		before := snapshotOf(t, s)
+		refuse := func(what string, o Options, want error) {
+			t.Helper()
+			if _, err := MakePlan(t.Context(), s, o); !errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v", what, err, want)
+			}
+			if now := snapshotOf(t, s); now != before {
+				t.Errorf("%s: the store has changed", what)
+			}
+		}
+		behind := r.Clone()
+		r.Targets["a/c"] = []byte("c")
+		r.Commit()
+		publish(t, s, o)
+		before = snapshotOf(t, s)
+		refuse("an older repository", options(behind), ErrAhead)
+		behind.Targets["a/x"] = []byte("x")
+		behind.Commit()
+		refuse("the same version with other content", options(behind), ErrDiverged)
+		behind.Commit()
+		bo := options(behind)
+		bo.Ledger = filepath.Join(t.TempDir(), "ledger.json")
+		if err := os.WriteFile(bo.Ledger, []byte(`{"schema":1,"snapshots":[{"version":1,"hashes":{"sha512":"00"}}]}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		refuse("a higher version over a colleague's", bo, ErrDiverged)
+
+		stale := r.Clone()
+		r.Timestamp()
+		publish(t, s, o)
+		before = snapshotOf(t, s)
+		if p, err := MakePlan(t.Context(), s, options(stale)); err != nil || !p.KeepTimestamp || len(p.Items) != 0 {
+			t.Errorf("an older timestamp over the published snapshot: %+v, %v", p, err)
+		}
+		stale.Commit()
+		refuse("a timestamp of the same version over a new snapshot", options(stale), ErrStaleTimestamp)
+
+		torn := r.Clone()
+		torn.CommitWithoutTimestamp()
+		refuse("no timestamp over the newest snapshot", options(torn), ErrUncovered)
+		broken := r.Clone()
+		broken.Write("targets.json", []byte("{}"))
+		refuse("broken targets", options(broken), ErrInconsistent)
+		lacking := r.Clone()
+		lacking.Targets["a/lost"] = []byte("lost")
+		lacking.Commit()
+		if err := os.RemoveAll(filepath.Join(lacking.Dir, "targets")); err != nil {
+			t.Fatal(err)
+		}
+		var missing *ContentMissingError
+		_, err := MakePlan(t.Context(), s, options(lacking))
+		if !errors.As(err, &missing) || len(missing.Names) != 1 {
+			t.Errorf("content that is nowhere: %v", err)
+		}
+		ahead := r.Clone()
+		ahead.Root()
+		ahead.Timestamp()
+		publish(t, s, options(ahead))
+		before = snapshotOf(t, s)
+		refuse("an older root", options(r), ErrAhead)
+	})
+}
+
+// snapshotOf is all of a store in one string.
+func snapshotOf(t *testing.T, s Store) string {
+	t.Helper()
+	var all []string
+	for info, err := range s.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := Get(t.Context(), s, info.Name, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, info.Name+" "+string(o.Data))
+	}
+	slices.Sort(all)
+	return strings.Join(all, "\n")
+}
+
+func TestVerifyComesFirst(t *testing.T) {
+	r := repotest.New(t, true)
+	want := errors.New("expired")
+	o := options(r)
+	o.Verify = func(context.Context) error { return want }
+	if _, err := MakePlan(t.Context(), openTest(t, "file:///nonexistent/x", OpenOptions{}), o); !errors.Is(err, want) {
+		t.Error(err)
+	}
+}
+
+func TestChangedContentIsNotSent(t *testing.T) {
+	layouts(t, func(t *testing.T, s Store, r *repotest.Repo) {
+		r.Targets["a/b"] = []byte("right")
+		r.Targets["a/large"] = bytes.Repeat([]byte("x"), inMemory+1)
+		r.Commit()
+		for _, name := range []string{"b", "large"} {
+			found, _ := filepath.Glob(filepath.Join(r.Dir, "targets/a/*"+name))
+			data := r.Targets["a/"+name]
+			evil := append([]byte("y"), data[1:]...)
+			if err := os.WriteFile(found[0], evil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p, err := MakePlan(t.Context(), s, options(r))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.Publish(t.Context()); !errors.Is(err, ErrInconsistent) {
+				t.Errorf("%s was published with other bytes: %v", name, err)
+			}
+			if _, err := s.Stat(t.Context(), "timestamp.json"); !errors.Is(err, fs.ErrNotExist) {
+				t.Error("a timestamp over it too")
+			}
+			if err := os.WriteFile(found[0], data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		publish(t, s, options(r))
+	})
+}
