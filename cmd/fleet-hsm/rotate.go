@@ -45,7 +45,7 @@ the roles whose metadata the new root no longer accepts.`,
 	f := cmd.Flags()
 	f.StringArrayVar(&o.set, "key", nil, "a key of the complete new set (URI; may be given more than once)")
 	f.StringArrayVar(&o.add, "add", nil, "a key to add (URI)")
-	f.StringArrayVar(&o.remove, "remove", nil, "a key to remove (key ID or its beginning)")
+	f.StringArrayVar(&o.remove, "remove", nil, "a key to remove (key ID or its beginning, or its name in the configuration)")
 	f.IntVar(&o.threshold, "threshold", 0, "how many keys must sign from now on")
 	f.BoolVar(&o.generate, "generate", false, "make the named token keys if they are absent")
 	f.BoolVar(&o.imported, "allow-imported", false, "accept a root key that was imported into its token or can be taken out of it")
@@ -94,7 +94,7 @@ func (a *app) runRotate(ctx context.Context, role string, o rotateOptions) error
 		return err
 	}
 	w.extending()
-	rot := repo.Rotation{Role: role, Remove: o.remove, Threshold: o.threshold}
+	rot := repo.Rotation{Role: role, Remove: w.cfg.idsOf(o.remove), Threshold: o.threshold}
 	if err := w.checkNewSources(role, slices.Concat(o.set, o.add), o.generate); err != nil {
 		return err
 	}
