@@ -126,7 +126,7 @@ func (r *remote) readTimestamp(ctx context.Context, s Store) error {
 	}
 	r.timestamp, r.timestampBytes, r.timestampETag = &ts, o.Data, o.ETag
 	if !o.Date.IsZero() {
-		r.date = o.Date
+		r.date = o.Date.Add(time.Second) // HTTP cuts off the fraction
 	}
 	return nil
 }
