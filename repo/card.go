@@ -87,7 +87,7 @@ func (r *Repo) Card(p *Published, c *Change, usual Expiries) (Card, error) {
 func NewCard(p *Published, c *Change, usual Expiries, now time.Time) (Card, error) {
 	card := Card{Intents: c.Intents, Created: c.Created, Drops: c.Warnings}
 	for _, d := range c.Docs() {
-		rc := RoleCard{Role: d.role, To: d.version, Expires: d.expires, Hash: d.Hash(), Signatures: d.tallied()}
+		rc := RoleCard{Role: d.role, To: d.version, Expires: d.expires, Hash: d.Hash(), Signatures: d.Tallied()}
 		if p != nil {
 			rc.From, rc.OldExpires = p.VersionOf(d.role), p.ExpiresOf(d.role)
 		}
@@ -107,7 +107,8 @@ func NewCard(p *Published, c *Change, usual Expiries, now time.Time) (Card, erro
 	return card, nil
 }
 
-func (d *Doc) tallied() []Tallied {
+// Tallied is Tallies in plain data.
+func (d *Doc) Tallied() []Tallied {
 	var out []Tallied
 	for i, t := range d.Tallies() {
 		by := d.role

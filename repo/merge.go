@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -86,4 +87,21 @@ func (e *envelope) of(keyID string) (signature, bool) {
 func (e *envelope) replace(s signature) {
 	e.signatures = slices.DeleteFunc(e.signatures, func(old signature) bool { return old.KeyID == s.KeyID })
 	e.signatures = append(e.signatures, s)
+}
+
+// Envelopes gives the staged root and targets as metadata files, with the signatures
+// they have; nil for what stays as published.
+func (c *Change) Envelopes() (root, targets []byte, err error) {
+	for _, d := range c.Docs() {
+		b, err := d.env.bytes()
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", d.role, err)
+		}
+		if d.role == RoleRoot {
+			root = b
+		} else {
+			targets = b
+		}
+	}
+	return root, targets, nil
 }

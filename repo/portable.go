@@ -54,16 +54,9 @@ type Imported struct {
 // published root as N.root.json files stand here without a gap.
 func (r *Repo) Export(p *Published, c *Change) (Portable, error) {
 	x := Portable{Intents: slices.Clone(c.Intents), Created: c.Created}
-	for _, d := range c.Docs() {
-		b, err := d.env.bytes()
-		if err != nil {
-			return Portable{}, fmt.Errorf("%s: %w", d.role, err)
-		}
-		if d.role == RoleRoot {
-			x.Root = b
-		} else {
-			x.Targets = b
-		}
+	var err error
+	if x.Root, x.Targets, err = c.Envelopes(); err != nil {
+		return Portable{}, err
 	}
 	if p == nil {
 		return x, nil
@@ -71,7 +64,6 @@ func (r *Repo) Export(p *Published, c *Change) (Portable, error) {
 	if x.Targets != nil {
 		x.Published = p.targetsData
 	}
-	var err error
 	x.Roots, err = r.rootChain(p)
 	return x, err
 }

@@ -76,7 +76,7 @@ another process; 130 interrupted.`,
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.initCommand(), a.addCommand(), a.timestampCommand(), a.rotateCommand(), a.rootsCommand(),
-		a.reviewCommand(), a.signCommand(), a.commitCommand(), a.discardCommand(),
+		a.reviewCommand(), a.requestCommand(), a.signCommand(), a.attachCommand(), a.commitCommand(), a.discardCommand(),
 		a.promoteCommand(), a.removeCommand(), a.listCommand(), a.gcCommand(),
 		a.statusCommand(), a.verifyCommand(), a.keyCommand(), a.tokenCommand(), a.doctorCommand(),
 	}

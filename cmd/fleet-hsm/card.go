@@ -3,8 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
@@ -12,7 +15,7 @@ import (
 // showCard prints the sign card: what a signature would mean, on one screen.
 func (a *app) showCard(w io.Writer, card repo.Card, keys *keychain) {
 	for _, s := range card.Intents {
-		fmt.Fprintf(w, "%s\n", s)
+		fmt.Fprintln(w, plain(s))
 	}
 	for _, rc := range card.Roles {
 		fmt.Fprintln(w)
@@ -26,7 +29,7 @@ func (a *app) showRole(w io.Writer, rc repo.RoleCard, keys *keychain) {
 		from = fmt.Sprintf("v%d (new)", rc.To)
 	}
 	fmt.Fprintf(w, "%s %s\n", strings.ToUpper(rc.Role), from)
-	fmt.Fprintf(w, "  expires   %s (in %s)\n", rc.Expires.Format("2006-01-02 15:04 UTC"), daysUntil(rc.Expires))
+	fmt.Fprintf(w, "  expires   %s (in %s)\n", rc.Expires.UTC().Format("2006-01-02 15:04:05 UTC"), daysUntil(rc.Expires))
 	for _, k := range rc.Keys {
 		verb := "loses"
 		if k.Gains {
@@ -38,23 +41,25 @@ func (a *app) showRole(w io.Writer, rc repo.RoleCard, keys *keychain) {
 		fmt.Fprintf(w, "  threshold %s: %d -> %d\n", t.Role, t.From, t.To)
 	}
 	for _, t := range rc.Added {
-		fmt.Fprintf(w, "  added     %s  %s %s, %s%s\n", t.Path, t.NewVersion, shortHash(t.NewSHA512), size(t.NewLength), other(t))
+		fmt.Fprintf(w, "  added     %s  %s %s, %s\n", plain(t.Path), plain(t.NewVersion), shortHash(t.NewSHA512), size(t.NewLength))
+		showDetails(w, t)
 	}
 	for _, t := range rc.Changed {
-		fmt.Fprintf(w, "  changed   %s  %s -> %s, %s -> %s, %s -> %s%s\n", t.Path, t.OldVersion, t.NewVersion,
-			shortHash(t.OldSHA512), shortHash(t.NewSHA512), size(t.OldLength), size(t.NewLength), other(t))
+		fmt.Fprintf(w, "  changed   %s  %s -> %s, %s -> %s, %s -> %s\n", plain(t.Path), plain(t.OldVersion), plain(t.NewVersion),
+			shortHash(t.OldSHA512), shortHash(t.NewSHA512), size(t.OldLength), size(t.NewLength))
+		showDetails(w, t)
 	}
 	for _, t := range rc.Removed {
-		fmt.Fprintf(w, "  removed   %s  %s %s\n", t.Path, t.OldVersion, shortHash(t.OldSHA512))
+		fmt.Fprintf(w, "  removed   %s  %s %s\n", plain(t.Path), plain(t.OldVersion), shortHash(t.OldSHA512))
 	}
 	for _, s := range rc.Other {
-		fmt.Fprintf(w, "  other     %s\n", s)
+		fmt.Fprintf(w, "  other     %s\n", plain(s))
 	}
 	for _, s := range rc.Signatures {
 		fmt.Fprintf(w, "  signed    %d of %d (%s)\n", s.Have, s.Need, s.By)
 	}
 	for _, s := range rc.Warnings {
-		fmt.Fprintf(w, "  WARNING   %s\n", s)
+		fmt.Fprintf(w, "  WARNING   %s\n", plain(s))
 	}
 	for i, line := range groups(rc.Hash) {
 		label := "sha256"
@@ -71,14 +76,25 @@ func (k *keychain) nameID(id string) string {
 	if err == nil && cfg.Keys[id].Name != "" {
 		return fmt.Sprintf("%.16s %q", id, cfg.Keys[id].Name)
 	}
+	if h := k.hints[id]; h.Name != "" || h.URI != "" {
+		return fmt.Sprintf("%.16s (%s, as the request says)", id, sayHint(h))
+	}
 	return fmt.Sprintf("%.16s", id)
 }
 
-func other(t repo.TargetChange) string {
-	if t.Other {
-		return " and other metadata of the entry"
+func showDetails(w io.Writer, t repo.TargetChange) {
+	for _, s := range t.Details {
+		fmt.Fprintf(w, "            %s\n", plain(s))
 	}
-	return ""
+}
+
+// plain shows a text that others wrote: anything that could move the cursor or hide
+// another character is written as an escape.
+func plain(s string) string {
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return s
+	}
+	return strconv.QuoteToASCII(s)
 }
 
 // groups cuts a hash into what two people can read to each other: lines of four

@@ -25,6 +25,9 @@ type config struct {
 	Expires map[string]string `yaml:"expires"`
 	Warn    map[string]string `yaml:"warn"`
 	Store   string            `yaml:"store"`
+	// TrustedRoot is a root.json that requests from elsewhere must lead back to;
+	// relative to the configuration file.
+	TrustedRoot string `yaml:"trusted-root"`
 	// AttestationCA is a PEM file, relative to the configuration: roots that
 	// attestations may lead to besides Yubico's.
 	AttestationCA string               `yaml:"attestation-ca"`

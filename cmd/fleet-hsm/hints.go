@@ -99,6 +99,8 @@ func judge(err error) verdict {
 		return verdict{exitRefused, "not-confirmed", ""}
 	case as[*reviewedMismatch](err):
 		return verdict{exitUnverified, "reviewed-mismatch", `what is staged is not what was reviewed; look again with "fleet-hsm review"`}
+	case as[*requestError](err):
+		return judgeRequest(err)
 	case as[*expiresSoon](err):
 		return verdict{exitExpires, "expires-soon", ""}
 	case as[*badAttestation](err):

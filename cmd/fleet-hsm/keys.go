@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
@@ -26,6 +27,8 @@ type keychain struct {
 	given map[string][]string
 	uris  map[string][]signer.URI
 	open  map[string]signer.Signer // by key ID
+	// hints are what a request says of where keys are, by key ID; they decide nothing.
+	hints map[string]ceremony.Hint
 }
 
 func (a *app) keychain() (*keychain, error) {
@@ -168,7 +171,34 @@ func (k *keychain) found(ctx context.Context, role string, key repo.Key) (signer
 		}
 		return s, err
 	}
-	return nil, fmt.Errorf("key %s: %w", key.ShortID(), errNotHere)
+	return k.hinted(ctx, role, key)
+}
+
+// hinted tries the place that a request names, if its device is plugged in: an old
+// card does not show its public keys, and so nobody finds them there. Files that a
+// request names are never opened.
+func (k *keychain) hinted(ctx context.Context, role string, key repo.Key) (signer.Signer, error) {
+	absent := fmt.Errorf("key %s: %w", key.ShortID(), errNotHere)
+	u, err := signer.Parse(k.hints[key.ID].URI)
+	if err != nil || u.Scheme != "piv" && u.Scheme != "pkcs11" {
+		return nil, absent
+	}
+	t, ok := k.backends[u.Scheme].(signer.Tokener)
+	if !ok {
+		return nil, absent
+	}
+	if here, err := t.Tokens(ctx, u); err != nil || len(here) != 1 || here[0].Problem != "" {
+		return nil, absent
+	}
+	s, err := k.try(ctx, candidate{u, true}, role, key)
+	switch {
+	case err == nil:
+		k.open[key.ID] = s
+		return s, nil
+	case errors.Is(err, signer.ErrKeyChanged), absentDevice(err):
+		return nil, absent
+	}
+	return nil, err
 }
 
 // absentDevice: the key's place is known, and its device is not plugged in.
@@ -193,6 +223,8 @@ func (k *keychain) name(role string, key repo.Key) string {
 		return name + ", " + u.String()
 	case known:
 		return u.String()
+	case k.hints[key.ID] != ceremony.Hint{}:
+		return "key " + key.ShortID() + " (" + sayHint(k.hints[key.ID]) + ", as the request says)"
 	case len(k.uris[role]) == 0 && k.files.Exists(roleFile(role)):
 		return "key " + key.ShortID() + ", " + roleFile(role).String() + " or elsewhere"
 	case len(k.uris[role]) == 1:

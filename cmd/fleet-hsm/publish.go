@@ -136,10 +136,14 @@ func (w *work) extending() {
 // end clears content that no change uses (a copy that failed, a disk that is full)
 // and lets others in.
 func (w *work) end() {
+	if w.lock == nil {
+		return
+	}
 	if err := w.r.DropContent(); err != nil {
 		w.a.warn("clearing pending/content: %v", err)
 	}
 	w.lock.Unlock()
+	w.lock = nil
 }
 
 func (w *work) stageOptions(allowShorter bool) repo.StageOptions {
@@ -257,6 +261,7 @@ func (w *work) confirmOwn(ctx context.Context, c *repo.Change) error {
 	if err != nil {
 		return err
 	}
+	w.a.warnUnattested(&card, c, nil)
 	w.a.showCard(w.a.stderr, card, w.keys)
 	return ui.confirm(ctx, "Sign this?")
 }

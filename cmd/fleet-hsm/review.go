@@ -10,14 +10,28 @@ import (
 )
 
 func (a *app) reviewCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "review",
+	var root string
+	cmd := &cobra.Command{
+		Use:   "review [FILE]",
 		Short: "Show in plain words what is staged and what a signature would mean",
+		Long: `review shows the sign card of what is staged here, or of a request that came from
+elsewhere (FILE), which needs neither a repository nor a network. It asks for nothing
+and writes nothing.`,
 		Example: `  fleet-hsm review
-  fleet-hsm review --json`,
-		Args: cobra.NoArgs,
-		RunE: func(_ *cobra.Command, _ []string) error { return a.runReview() },
+  fleet-hsm review change.request --root root.json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return a.reviewRequest(args[0], root)
+			}
+			if root != "" {
+				return usagef("--root goes with a request FILE; here the published root is trusted")
+			}
+			return a.runReview()
+		},
 	}
+	cmd.Flags().StringVar(&root, "root", "", "root.json that the request must lead back to")
+	return cmd
 }
 
 // cardResult is the sign card with --json.
@@ -34,7 +48,7 @@ func (a *app) runReview() error {
 	if w.staged == nil {
 		return repo.ErrNothingStaged
 	}
-	card, err := w.r.Card(w.p, w.staged, w.cfg.expiries)
+	card, err := w.card()
 	if err != nil {
 		return err
 	}

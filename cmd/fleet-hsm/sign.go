@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -15,26 +16,35 @@ type signOptions struct {
 	role     string
 	key      []string
 	reviewed []string
+	root     string
 	keys     roleKeyFlags
 }
 
 func (a *app) signCommand() *cobra.Command {
 	var o signOptions
 	cmd := &cobra.Command{
-		Use:   "sign",
-		Short: "Sign what is staged with the keys within reach",
+		Use:   "sign [FILE]",
+		Short: "Sign what is staged, or a request, with the keys within reach",
 		Long: `sign shows the sign card and asks before any device is used. Without a terminal it
 needs --reviewed HASH, as "fleet-hsm review" printed it, once for each role that
-signs. When every threshold is met, "fleet-hsm commit" publishes the change.`,
+signs. When every threshold is met, "fleet-hsm commit" publishes the change.
+
+FILE is a request that came from elsewhere ("fleet-hsm request"): it is checked from
+its first root downwards, signed, and written again. No repository and no network is
+needed. Pin the root you trust with --root, or with trusted-root: in the configuration;
+otherwise sign says which root the request rests on. Keys are taken from --key, the
+configuration, keys/ROLE.json, and from whatever token is plugged in and holds one.`,
 		Example: `  fleet-hsm sign --role root
-  fleet-hsm sign --no-input --reviewed 5d0f12ab34cd56ef`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runSign(cmd.Context(), o) },
+  fleet-hsm sign --no-input --reviewed 5d0f12ab34cd56ef
+  fleet-hsm sign change.request --root root.json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runSign(cmd.Context(), args, o) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.role, "role", "", "sign for this role only")
 	f.StringArrayVar(&o.key, "key", nil, "where the key is (URI; may be given more than once)")
 	f.StringArrayVar(&o.reviewed, "reviewed", nil, "SHA-256 of a payload that was reviewed, at least 8 digits")
+	f.StringVar(&o.root, "root", "", "root.json that the request must lead back to")
 	o.keys = addRoleKeyFlags(f, repo.RoleRoot, repo.RoleTargets)
 	return cmd
 }
@@ -56,7 +66,7 @@ func (e *unreviewed) Error() string {
 	return fmt.Sprintf("signing %s without a terminal needs --reviewed HASH", e.role)
 }
 
-func (a *app) runSign(ctx context.Context, o signOptions) error {
+func (a *app) runSign(ctx context.Context, args []string, o signOptions) error {
 	if o.role != "" && o.role != repo.RoleRoot && o.role != repo.RoleTargets {
 		return usagef("--role %q: root and targets are staged; commit signs snapshot and timestamp", o.role)
 	}
@@ -65,42 +75,117 @@ func (a *app) runSign(ctx context.Context, o signOptions) error {
 			return err
 		}
 	}
+	if len(args) == 1 {
+		return a.signRequest(ctx, args[0], o)
+	}
+	if o.root != "" {
+		return usagef("--root goes with a request FILE; here the published root is trusted")
+	}
 	w, err := a.open(ctx, "sign")
 	if err != nil {
 		return err
 	}
-	defer w.end()
+	// Nobody waits for the person who is about to be asked, least of all a timestamp
+	// from cron: the signatures are merged under the lock afterwards.
+	w.end()
 	if w.staged == nil {
 		return repo.ErrNothingStaged
 	}
-	if err := w.useForSign(o); err != nil {
+	s := &signing{
+		a: a, keys: w.keys, change: w.staged, o: o,
+		card: w.card,
+		keep: func() error { return w.mergeBack(ctx) },
+		done: `everything is signed; "fleet-hsm commit" publishes it`,
+	}
+	if err := s.run(ctx); err != nil {
 		return err
 	}
-	docs := toSign(w.staged, o.role)
-	if err := w.confirmSign(ctx, docs, o.reviewed); err != nil {
+	return a.report("sign", nil)
+}
+
+// mergeBack puts the signatures made here into the staged change, if it still is the
+// one that was signed.
+func (w *work) mergeBack(ctx context.Context) error {
+	// A signature that a person has just given is not thrown away by Ctrl-C.
+	lock, err := w.r.Lock(context.WithoutCancel(ctx), "sign", w.a.lockTimeoutValue())
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	p, err := w.r.Load()
+	if errors.Is(err, repo.ErrNoRepository) {
+		p, err = nil, nil
+	}
+	if err != nil {
+		return err
+	}
+	staged, err := w.r.Staged(p)
+	if err == nil {
+		_, err = staged.Merge(w.staged)
+	}
+	if err != nil {
+		return fmt.Errorf("the signature was not kept, because the staged change is another one now: %w", err)
+	}
+	if err := w.r.Save(staged); err != nil {
+		return err
+	}
+	_, err = w.staged.Merge(staged)
+	return err
+}
+
+// card describes the staged change for the person who is asked.
+func (w *work) card() (repo.Card, error) {
+	card, err := w.r.Card(w.p, w.staged, w.cfg.expiries)
+	if err == nil {
+		w.a.warnUnattested(&card, w.staged, nil)
+	}
+	return card, err
+}
+
+// signing is a change that the keys of this machine are to sign.
+type signing struct {
+	a      *app
+	keys   *keychain
+	change *repo.Change
+	o      signOptions
+	card   func() (repo.Card, error)
+	// keep saves the signatures so far.
+	keep func() error
+	// trust is a question to be answered before the card is shown, or "".
+	trust string
+	// done is said when every threshold is met.
+	done string
+}
+
+func (s *signing) run(ctx context.Context) error {
+	if err := s.useKeys(); err != nil {
+		return err
+	}
+	docs := toSign(s.change, s.o.role)
+	if err := s.confirm(ctx, docs); err != nil {
 		return err
 	}
 	keys := map[string][]repo.Key{}
 	for _, d := range docs {
 		keys[d.Role()] = d.Missing()
 	}
-	if err := w.keys.checkPINSources(keys); err != nil {
+	if err := s.keys.checkPINSources(keys); err != nil {
 		return err
 	}
-	return w.signStaged(ctx, docs)
+	return s.sign(ctx, docs)
 }
 
-func (w *work) useForSign(o signOptions) error {
-	if err := w.keys.use(o.keys); err != nil {
+func (s *signing) useKeys() error {
+	if err := s.keys.use(s.o.keys); err != nil {
 		return err
 	}
-	for _, s := range o.key {
-		u, err := signer.Parse(s)
+	for _, text := range s.o.key {
+		u, err := signer.Parse(text)
 		if err != nil {
 			return err
 		}
 		for _, role := range []string{repo.RoleRoot, repo.RoleTargets} {
-			w.keys.uris[role] = append(w.keys.uris[role], u)
+			s.keys.uris[role] = append(s.keys.uris[role], u)
 		}
 	}
 	return nil
@@ -128,24 +213,29 @@ func checkHash(h string) error {
 // cleanHash takes a hash with the blanks in which review prints it.
 func cleanHash(h string) string { return strings.ToLower(strings.ReplaceAll(h, " ", "")) }
 
-// confirmSign shows the card and asks at a terminal; elsewhere it compares the
-// hashes. --yes does not answer here.
-func (w *work) confirmSign(ctx context.Context, docs []*repo.Doc, reviewed []string) error {
+// confirm shows the card and asks at a terminal; elsewhere it compares the hashes.
+// --yes does not answer here.
+func (s *signing) confirm(ctx context.Context, docs []*repo.Doc) error {
 	if len(docs) == 0 {
 		return nil
 	}
-	if err := matchReviewed(docs, reviewed); err != nil {
+	if err := matchReviewed(docs, s.o.reviewed); err != nil {
 		return err
 	}
-	ui := w.a.askUI()
+	ui := s.a.askUI()
 	if !ui.hasTerminal() {
-		return allReviewed(docs, reviewed)
+		return allReviewed(docs, s.o.reviewed)
 	}
-	card, err := w.r.Card(w.p, w.staged, w.cfg.expiries)
+	if s.trust != "" {
+		if err := ui.confirm(ctx, s.trust); err != nil {
+			return err
+		}
+	}
+	card, err := s.card()
 	if err != nil {
 		return err
 	}
-	w.a.showCard(w.a.stderr, card, w.keys)
+	s.a.showCard(s.a.stderr, card, s.keys)
 	return ui.confirm(ctx, "Sign this?")
 }
 
@@ -177,15 +267,17 @@ func allReviewed(docs []*repo.Doc, reviewed []string) error {
 	return nil
 }
 
-// signStaged signs each document as far as the keys here go, saving after each, and
-// then says who must still sign.
-func (w *work) signStaged(ctx context.Context, docs []*repo.Doc) error {
-	c := w.staged
+// sign signs each document as far as the keys here go, saving after each, and then
+// says who must still sign.
+func (s *signing) sign(ctx context.Context, docs []*repo.Doc) error {
 	var short error
 	for _, d := range docs {
-		err := w.keys.sign(ctx, d, func() error { return w.r.Save(c) })
-		if serr := w.r.Save(c); serr != nil {
-			return serr
+		before := signedBy(d)
+		err := s.keys.sign(ctx, d, s.keep)
+		if signedBy(d) > before {
+			if kerr := s.keep(); kerr != nil {
+				return kerr
+			}
 		}
 		if err != nil && !as[*shortError](err) {
 			return err
@@ -194,19 +286,44 @@ func (w *work) signStaged(ctx context.Context, docs []*repo.Doc) error {
 			short = err
 		}
 	}
-	for _, d := range c.Docs() {
-		for _, t := range d.Tallies() {
-			w.a.note("%s v%d has %d of %d signatures", d.Role(), d.Version(), t.Have, t.Need)
-		}
-	}
-	for _, d := range c.Docs() {
-		if err := w.keys.short(d); err != nil && short == nil {
-			short = err
-		}
+	s.a.nameTallies(s.change)
+	if short == nil {
+		short = s.keys.shortOf(s.change)
 	}
 	if short != nil {
 		return short
 	}
-	w.a.note(`everything is signed; "fleet-hsm commit" publishes it`)
-	return w.a.report("sign", nil)
+	s.a.note("%s", s.done)
+	return nil
 }
+
+// signedBy counts the keys that have signed.
+func signedBy(d *repo.Doc) int {
+	n := 0
+	for _, k := range d.Keys() {
+		if d.Signed(k.ID) {
+			n++
+		}
+	}
+	return n
+}
+
+func (a *app) nameTallies(c *repo.Change) {
+	for _, d := range c.Docs() {
+		for _, t := range d.Tallies() {
+			a.note("%s v%d has %d of %d signatures", d.Role(), d.Version(), t.Have, t.Need)
+		}
+	}
+}
+
+// shortOf says who must still sign a change, or nil.
+func (k *keychain) shortOf(c *repo.Change) error {
+	for _, d := range c.Docs() {
+		if err := k.short(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func named(file string, err error) error { return fmt.Errorf("request %q: %w", file, err) }

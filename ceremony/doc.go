@@ -1,0 +1,34 @@
+// Package ceremony carries a staged change to the people who sign it, in one file,
+// and back, and keeps the log of what they did.
+//
+// # The request file
+//
+// A request is one JSON object of at most [MaxRequest] bytes. Unknown fields, fields
+// that stand twice (at any depth) and anything behind the object are refused.
+//
+//	fleet_hsm_request  1; it also fixes the form of the description
+//	created            when the change was staged, by the staging machine's clock
+//	roots              the published roots without gaps, the oldest first; [] for a
+//	                   repository that is only being made
+//	published_targets  the published targets.json; there if "targets" is
+//	root, targets      what is to be signed, each a whole metadata file with the
+//	                   signatures that it has so far; one of them may be absent
+//	intents            what the staging machine says the change does; words only
+//	keys               key ID -> {uri, name, attestation}: where the staging machine
+//	                   believes the key to be (a URI without query, never a module),
+//	                   its name there, and its certificates (PEM) if it keeps some
+//	description        what root and targets change, field by field, as
+//	                   [repo.NewCard] says it; whoever reads the request computes it
+//	                   again and refuses the file if the two differ
+//
+// Everything but created, intents and keys is checked: each root is signed by itself
+// and by the one before it, published_targets by the last root, and root and targets
+// are one version higher. created, intents and keys are hints and decide nothing. No
+// key, passphrase, PIN or path of a program is ever in the file, so it may travel by
+// mail. Signing replaces the file by one with more signatures.
+//
+// # The transcript
+//
+// A transcript is a file of JSON lines, each with the SHA-256 of the line before it;
+// see [Event] and [Verify].
+package ceremony

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+func (a *app) attachCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "attach FILE...",
+		Short: "Take the signatures of requests that come back into the staged change",
+		Long: `attach adds the signatures of signed requests to what is staged here. The order of
+the files does not matter, nor does attaching one twice. A request of another
+repository, of an older state, or of another change is refused with the reason, and
+then nothing is taken from any file. attach publishes nothing; "fleet-hsm commit" does.`,
+		Example: `  fleet-hsm attach alice.request bob.request`,
+		Args:    cobra.MinimumNArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.runAttach(cmd.Context(), args) },
+	}
+}
+
+func (a *app) runAttach(ctx context.Context, files []string) error {
+	w, err := a.open(ctx, "attach")
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	requests, err := w.readForAttach(files)
+	if err != nil {
+		return err
+	}
+	if w.staged == nil {
+		return repo.ErrNothingStaged
+	}
+	added := map[string][]string{}
+	for i, q := range requests {
+		merged, err := w.staged.Merge(q.Change)
+		if err != nil {
+			return ofRequest(files[i], named(files[i], err))
+		}
+		w.nameMerged(files[i], q, merged)
+		for role, m := range merged {
+			added[role] = append(added[role], m.Added...)
+		}
+	}
+	if err := w.r.Save(w.staged); err != nil {
+		return err
+	}
+	w.a.nameTallies(w.staged)
+	if err := w.keys.shortOf(w.staged); err != nil {
+		return err
+	}
+	a.note(`everything is signed; "fleet-hsm commit" publishes it`)
+	res := a.requested("attach", w.staged, files...)
+	res.Added = added
+	return a.print(res, func(io.Writer) {})
+}
+
+// readForAttach checks every file before anything is taken from one of them. What a
+// request was made on is looked at first: it explains best what has happened since.
+func (w *work) readForAttach(files []string) ([]*ceremony.Request, error) {
+	var requests []*ceremony.Request
+	for _, file := range files {
+		q, err := readRequest(file, w.r.Now())
+		if err != nil {
+			return nil, err
+		}
+		if err := w.r.Foreign(w.p, q.Imported); err != nil {
+			return nil, ofRequest(file, named(file, err))
+		}
+		requests = append(requests, q)
+	}
+	return requests, nil
+}
+
+func (w *work) nameMerged(file string, q *ceremony.Request, merged map[string]repo.Merged) {
+	for _, s := range q.Change.Warnings {
+		w.a.warn("%q: %s", file, s)
+	}
+	news := 0
+	for _, d := range w.staged.Docs() {
+		for _, id := range merged[d.Role()].Added {
+			news++
+			w.a.note("%s: signature of key %s over %s v%d", file, w.keys.nameID(id), d.Role(), d.Version())
+		}
+	}
+	if news == 0 {
+		w.a.note("%s: no signature that is not here already", file)
+	}
+}

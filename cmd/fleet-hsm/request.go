@@ -1,0 +1,335 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+func (a *app) requestCommand() *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:   "request -o FILE",
+		Short: "Write what is staged into one file, to be signed on other machines",
+		Long: `request writes the staged root and targets, the published roots they follow, the
+signatures so far and a description into one file. Whoever has a key runs
+"fleet-hsm sign FILE" wherever they are, without repository or network; "fleet-hsm
+attach FILE" brings the signatures back. No secret is in the file. Copies may be signed
+at the same time.`,
+		Example: `  fleet-hsm request -o change.request`,
+		Args:    cobra.NoArgs,
+		RunE:    func(_ *cobra.Command, _ []string) error { return a.runRequest(out) },
+	}
+	cmd.Flags().StringVarP(&out, "output", "o", "", "file to write; it must not exist, or be this same request")
+	return cmd
+}
+
+// requestError says which request is the trouble.
+type requestError struct {
+	file string
+	err  error
+}
+
+func (e *requestError) Error() string { return e.err.Error() }
+func (e *requestError) Unwrap() error { return e.err }
+
+func ofRequest(file string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &requestError{file, err}
+}
+
+// judgeRequest tells a request that is merely out of date from one that does not
+// verify.
+func judgeRequest(err error) verdict {
+	var refused *repo.RefusedError
+	switch {
+	case errors.As(err, &refused) && refused.Kind == repo.ForeignChange:
+		return verdict{exitUnverified, string(refused.Kind), "nothing was taken from it; ask whoever sent it which repository it is for"}
+	case errors.As(err, &refused):
+		return verdict{exitRefused, string(refused.Kind), `nothing was taken from it; make a new one with "fleet-hsm request -o FILE" and have it signed again`}
+	case errors.Is(err, repo.ErrExpired):
+		return verdict{exitUnverified, "expired", "nothing was signed; have the change staged anew, or check this machine's clock"}
+	case errors.Is(err, repo.ErrMetadata), errors.Is(err, ceremony.ErrRequest), errors.Is(err, repo.ErrKey):
+		return verdict{exitUnverified, "request", "nothing was signed or taken from it; fetch the file again, and ask who changed it if that does not help"}
+	}
+	return verdict{exitRefused, "failed", ""}
+}
+
+// requestResult is what request, sign FILE and attach say with --json.
+type requestResult struct {
+	Schema  int                 `json:"schema"`
+	Command string              `json:"command"`
+	Files   []string            `json:"files"`
+	Roles   []requestedRole     `json:"roles"`
+	Added   map[string][]string `json:"added,omitempty"` // key IDs by role
+}
+
+type requestedRole struct {
+	Role       string         `json:"role"`
+	Version    int64          `json:"version"`
+	Hash       string         `json:"sha256"`
+	Signatures []repo.Tallied `json:"signatures"`
+}
+
+func (a *app) requested(command string, c *repo.Change, files ...string) requestResult {
+	res := requestResult{Schema: 1, Command: command, Files: files}
+	for _, d := range c.Docs() {
+		res.Roles = append(res.Roles, requestedRole{Role: d.Role(), Version: d.Version(), Hash: d.Hash(), Signatures: d.Tallied()})
+	}
+	return res
+}
+
+func (a *app) runRequest(out string) error {
+	if out == "" {
+		return usagef("request needs -o FILE")
+	}
+	w, err := a.look()
+	if err != nil {
+		return err
+	}
+	if w.staged == nil {
+		return repo.ErrNothingStaged
+	}
+	hints, err := w.hints()
+	if err != nil {
+		return err
+	}
+	q, err := ceremony.New(w.r, w.p, w.staged, hints)
+	if err != nil {
+		return err
+	}
+	if err := w.writeRequest(q, out); err != nil {
+		return err
+	}
+	for _, d := range q.Change.Docs() {
+		if err := w.keys.short(d); err != nil {
+			a.note("%v", err)
+		}
+	}
+	a.note(`wrote %s; "fleet-hsm sign %s" signs it anywhere, "fleet-hsm attach %s" brings the signatures back`, out, filepath.Base(out), filepath.Base(out))
+	return a.print(a.requested("request", q.Change, out), func(io.Writer) {})
+}
+
+// writeRequest never replaces a file that is something else, and keeps the signatures
+// of one that is the same request.
+func (w *work) writeRequest(q *ceremony.Request, out string) error {
+	old, err := readRequest(out, w.r.Now())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		data, err := q.Bytes()
+		if err != nil {
+			return err
+		}
+		return atomicfile.Create(out, data, 0o644)
+	case err != nil, !q.Same(old):
+		return &repo.RefusedError{Kind: repo.PathTaken, Text: fmt.Sprintf("%q exists and is not this request", out)}
+	}
+	if _, err := q.Change.Merge(old.Change); err != nil {
+		return err
+	}
+	data, err := q.Bytes()
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(out, data, 0o644)
+}
+
+// hints says where this machine believes each key of the change to be.
+func (w *work) hints() (map[string]ceremony.Hint, error) {
+	hints := map[string]ceremony.Hint{}
+	for _, role := range repo.Roles() {
+		keys := w.staged.Root().Keys(role)
+		if d := w.staged.Doc(role); d != nil {
+			keys = d.Keys()
+		}
+		for _, k := range keys {
+			h := ceremony.Hint{Name: w.cfg.Keys[k.ID].Name}
+			if u, ok := w.cfg.places[k.ID]; ok {
+				h.URI = u.String()
+			}
+			att, err := os.ReadFile(w.a.attestationFile(k.ID))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+			h.Attestation = string(att)
+			if h != (ceremony.Hint{}) {
+				hints[k.ID] = h
+			}
+		}
+	}
+	return hints, nil
+}
+
+// sayHint is where a request says that a key is.
+func sayHint(h ceremony.Hint) string {
+	return plain(strings.Trim(h.Name+", "+h.URI, ", "))
+}
+
+func readRequest(file string, now time.Time) (*ceremony.Request, error) {
+	data, err := readBounded(file, ceremony.MaxRequest)
+	if err != nil {
+		return nil, usage(fmt.Errorf("%q: %w", file, err))
+	}
+	q, err := ceremony.Parse(file, data, now)
+	return q, ofRequest(file, err)
+}
+
+// openRequest reads a request for review or sign: it is checked against the root that
+// this machine trusts, and pinned tells whether there is one.
+func (a *app) openRequest(file, rootFile string) (q *ceremony.Request, pinned bool, err error) {
+	keys, err := a.plain()
+	if err != nil {
+		return nil, false, err
+	}
+	if q, err = readRequest(file, time.Now()); err != nil {
+		return nil, false, err
+	}
+	for _, s := range q.Change.Warnings {
+		a.warn("%s", s)
+	}
+	keys.hints = q.Hints
+	if rootFile == "" && a.cfg.TrustedRoot != "" {
+		rootFile = a.cfg.TrustedRoot
+		if !filepath.IsAbs(rootFile) {
+			rootFile = filepath.Join(filepath.Dir(a.cfg.file), rootFile)
+		}
+	}
+	if rootFile == "" {
+		a.sayTrust(q)
+		return q, false, nil
+	}
+	data, err := readBounded(rootFile, repo.MaxRootSize)
+	if err != nil {
+		return nil, false, usage(fmt.Errorf("trusted root %q: %w", rootFile, err))
+	}
+	return q, true, ofRequest(file, q.Trust(rootFile, data))
+}
+
+// sayTrust tells which root everything else rests on when none is pinned.
+func (a *app) sayTrust(q *ceremony.Request) {
+	if len(q.Chain) == 0 {
+		a.say("This request is for a new repository: there is no published root to compare it with.")
+		return
+	}
+	first, last := q.Chain[0], q.Chain[len(q.Chain)-1]
+	a.say("No root is pinned (--root FILE, or trusted-root: in the configuration), so this request's own root v%d is trusted:", first.Version)
+	for _, line := range groups(first.Hash) {
+		a.say("    %s", line)
+	}
+	if last.Version > first.Version {
+		a.say("It leads to root v%d, which is published now:", last.Version)
+		for _, line := range groups(last.Hash) {
+			a.say("    %s", line)
+		}
+	}
+}
+
+// requestCard is the sign card of a request; what its sender says is marked as such.
+func (a *app) requestCard(q *ceremony.Request) (repo.Card, error) {
+	card, err := q.Card(a.cfg.expiries, time.Now())
+	if err != nil {
+		return repo.Card{}, err
+	}
+	card.Intents = nil
+	for _, s := range q.Change.Intents {
+		card.Intents = append(card.Intents, "the sender says: "+s)
+	}
+	a.warnUnattested(&card, q.Change, q.Hints)
+	return card, nil
+}
+
+func (a *app) reviewRequest(file, rootFile string) error {
+	q, _, err := a.openRequest(file, rootFile)
+	if err != nil {
+		return err
+	}
+	card, err := a.requestCard(q)
+	if err != nil {
+		return err
+	}
+	return a.print(cardResult{Schema: 1, Card: card}, func(out io.Writer) { a.showCard(out, card, a.keys) })
+}
+
+// signRequest signs a request with the keys within reach of this machine.
+func (a *app) signRequest(ctx context.Context, file string, o signOptions) error {
+	q, pinned, err := a.openRequest(file, o.root)
+	if err != nil {
+		return err
+	}
+	st, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	s := &signing{
+		a: a, keys: a.keys, change: q.Change, o: o,
+		card: func() (repo.Card, error) { return a.requestCard(q) },
+		keep: func() error {
+			data, err := q.Bytes()
+			if err != nil {
+				return err
+			}
+			return atomicfile.Write(file, data, st.Mode().Perm())
+		},
+		done: fmt.Sprintf(`everything is signed; "fleet-hsm attach %s" and "fleet-hsm commit" where the repository is`, file),
+	}
+	if !pinned && len(q.Chain) > 0 {
+		s.trust = "Is this the root of the repository that you know?"
+	}
+	if err := s.run(ctx); err != nil {
+		return err
+	}
+	return a.print(a.requested("sign", q.Change, file), func(io.Writer) {})
+}
+
+// warnUnattested adds a warning for keys that get a role and that no certificate
+// proves to have been born on a device.
+func (a *app) warnUnattested(card *repo.Card, c *repo.Change, hints map[string]ceremony.Hint) {
+	att, ok := a.keys.backends["piv"].(signer.Attester)
+	roots, err := a.attestationRoots("")
+	ok = ok && err == nil
+	for i := range card.Roles {
+		var unproved []string
+		for _, ch := range card.Roles[i].Keys {
+			k, _, known := c.Root().Key(ch.KeyID)
+			if !ch.Gains || !known || ok && a.attested(att, roots, k, hints[k.ID].Attestation) {
+				continue
+			}
+			if id := k.ShortID(); !strings.Contains(strings.Join(unproved, " "), id) {
+				unproved = append(unproved, id)
+			}
+		}
+		if len(unproved) > 0 {
+			card.Roles[i].Warnings = append(card.Roles[i].Warnings,
+				"no attestation proves that these keys exist on one device only: "+strings.Join(unproved, ", "))
+		}
+	}
+}
+
+// attested checks the certificates of a key: those that came with a request, or the
+// ones kept here.
+func (a *app) attested(att signer.Attester, roots []byte, k repo.Key, chain string) bool {
+	if chain == "" {
+		stored, err := os.ReadFile(a.attestationFile(k.ID))
+		if err != nil {
+			return false
+		}
+		chain = string(stored)
+	}
+	proof, err := att.VerifyAttestation([]byte(chain), roots)
+	return err == nil && signer.SamePublic(proof.Public, k.Public)
+}
