@@ -75,8 +75,8 @@ func (l *lab) killAt(s *scenario, n int) fault {
 	}
 }
 
-// call is the class "call": every scenario, every n-th call; the long form takes all,
-// the short one all renames and links and every third of the others.
+// calls is the class "call": every call in the long form; every rename and every n-th
+// of the others in the short one.
 func (c *campaign) calls(all []*scenario) error {
 	rng := rand.New(rand.NewPCG(c.opts.seed, 2))
 	var jobs []job
@@ -96,13 +96,19 @@ func (c *campaign) calls(all []*scenario) error {
 	return c.each(len(jobs), func(i int) error { return c.wreck("call", jobs[i].s, i, jobs[i].f) })
 }
 
-// selected leaves the roles that behave alike to the long form.
+// selected leaves out the roles that behave as targets does, and in the short form a
+// layout of some commands.
 func (c *campaign) selected(all []*scenario) []*scenario {
-	if c.opts.long {
-		return all
-	}
 	return slices.DeleteFunc(slices.Clone(all), func(s *scenario) bool {
-		return s.name == "rotate snapshot" || s.name == "rotate timestamp"
+		switch s.name {
+		case "rotate snapshot", "rotate timestamp":
+			return true
+		case "add":
+			return false
+		case "commit":
+			return s.consistent && !c.opts.long
+		}
+		return !s.consistent && !c.opts.long
 	})
 }
 
@@ -146,23 +152,23 @@ func (l *lab) errorAt(s *scenario, n int, e syscall.Errno, book func(h hit, code
 // errors is the class "error".
 func (c *campaign) errors(all []*scenario) error {
 	rng := rand.New(rand.NewPCG(c.opts.seed, 3))
-	for _, e := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
+	for turn, e := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
 		class := map[syscall.Errno]string{syscall.EIO: "EIO", syscall.ENOSPC: "ENOSPC"}[e]
 		var jobs []job
-		for _, s := range c.selected(all) {
+		for i, s := range c.selected(all) {
+			if !c.opts.long && i%2 != turn {
+				continue // each scenario meets one of the two errors
+			}
 			hits, err := c.lab.listCalls(s, c.scratchDir())
 			if err != nil {
 				return err
 			}
-			n, offset, stride := 0, rng.IntN(c.opts.stride*2), c.opts.stride
-			if stride > 1 {
-				stride *= 2 // two errors, so twice as many jobs
-			}
+			n, offset := 0, rng.IntN(c.opts.errorStride)
 			for _, h := range hits {
 				if !below(h, c.lab.work) || !failing(e, h.call) {
 					continue
 				}
-				if n++; (n+offset)%stride == 0 {
+				if n++; (n+offset)%c.opts.errorStride == 0 {
 					jobs = append(jobs, job{class, s, c.lab.errorAt(s, n, e, c.bookError(class, s))})
 				}
 			}

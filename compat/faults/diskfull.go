@@ -79,11 +79,15 @@ func rooms(s *scenario, long bool) []int {
 	var out []int
 	if s.name == "add" {
 		// While the target is copied, once or (flat) for each channel.
-		for _, share := range []int{0, 1, 3, 4, 5, 8, 9, 12} {
+		shares := []int{0, 3, 5, 9}
+		if long {
+			shares = []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
+		}
+		for _, share := range shares {
 			out = append(out, share*sizeNext/4)
 		}
 	}
-	step := 4
+	step := 8
 	if long {
 		step = 1
 	}
