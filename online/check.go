@@ -53,9 +53,11 @@ func (s *Service) Check(ctx context.Context, req Request) (Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	res, err := s.check(ctx, req)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil: // told to stop, which is no failure
+	case err != nil:
 		s.cfg.Metrics.failed(Cause(err))
-	} else {
+	default:
 		s.cfg.Metrics.succeeded(res.Outcome, s.now())
 	}
 	s.health.checked(s.now(), err, s.last)

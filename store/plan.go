@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -93,8 +94,12 @@ type Plan struct {
 	Create bool `json:"create"`
 	// KeepTimestamp: the store's timestamp is newer than ours, names our snapshot,
 	// and stays.
-	KeepTimestamp bool     `json:"keep_timestamp"`
-	Warnings      []string `json:"warnings"`
+	KeepTimestamp bool `json:"keep_timestamp"`
+	// LeaveTimestamp: the store's timestamp is newer than ours and names the snapshot
+	// that we build on. Everything else is published; clients see it when another
+	// machine signs a timestamp over it.
+	LeaveTimestamp bool     `json:"leave_timestamp"`
+	Warnings       []string `json:"warnings"`
 
 	o      Options
 	store  Store
@@ -106,8 +111,8 @@ type Plan struct {
 // MakePlan compares the repository with the store and writes nothing. It refuses what
 // must not be published: a repository that does not fit together (MismatchError) or
 // lacks content (ContentMissingError), and a store that is ahead (AheadError), holds
-// another history (DivergedError) or has a timestamp that is not below ours
-// (StaleTimestampError).
+// another history (DivergedError) or, in the flat layout, has a timestamp that is not
+// below ours (StaleTimestampError).
 func MakePlan(ctx context.Context, s Store, o Options) (*Plan, error) {
 	if o.Verify != nil {
 		if err := o.Verify(ctx); err != nil {
@@ -239,5 +244,14 @@ func (p *Plan) timestampAction() (put bool, err error) {
 		p.KeepTimestamp = true
 		return false, nil
 	}
+	// With consistent snapshots ours can wait beside it, as with WithoutTimestamp.
+	if l.root.Consistent && r.consistent {
+		p.LeaveTimestamp = true
+		p.Warnings = append(p.Warnings, fmt.Sprintf("the store has timestamp version %d, ours is %d: clients see this release when a timestamp over it is signed there", r.timestamp.Version, l.timestamp.Version))
+		return false, nil
+	}
 	return false, &StaleTimestampError{Local: l.timestamp.Version, Remote: r.timestamp.Version}
 }
+
+// unseen: clients will see what is published only when a timestamp comes.
+func (p *Plan) unseen() bool { return p.o.WithoutTimestamp || p.LeaveTimestamp }

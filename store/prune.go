@@ -203,5 +203,5 @@ func (p *Plan) expected(data []byte) bool {
 		return true
 	}
 	before := p.remote.snapshotMeta()
-	return p.o.WithoutTimestamp && m.Version == before.Version && m.sameFile(before)
+	return p.unseen() && m.Version == before.Version && m.sameFile(before)
 }

@@ -24,13 +24,16 @@ type Result struct {
 	// TimestampKept: the timestamp in the store is another machine's, newer than
 	// ours and over our snapshot.
 	TimestampKept bool `json:"timestamp_kept"`
+	// TimestampLeft: no client sees this release until another machine has signed a
+	// timestamp over it.
+	TimestampLeft bool `json:"timestamp_left"`
 }
 
 // Publish makes the plan happen: each step finished before the next, then read back,
 // then deletions. After an error or a kill the store is what clients can use, and the
 // next publish goes on from there.
 func (p *Plan) Publish(ctx context.Context) (Result, error) {
-	res := Result{Kept: p.Kept, TimestampKept: p.KeepTimestamp}
+	res := Result{Kept: p.Kept, TimestampKept: p.KeepTimestamp, TimestampLeft: p.LeaveTimestamp}
 	if err := p.prepare(ctx); err != nil {
 		return res, err
 	}
@@ -188,7 +191,7 @@ func (p *Plan) readBack(ctx context.Context) error {
 	if err := p.readBackContent(ctx); err != nil {
 		return err
 	}
-	if p.o.ReadBack == nil || (p.o.WithoutTimestamp && (p.remote.timestamp == nil || p.remote.rootVersion != p.local.root.Version)) {
+	if p.o.ReadBack == nil || (p.unseen() && (p.remote.timestamp == nil || p.remote.rootVersion != p.local.root.Version)) {
 		return nil // until the timestamp comes there is nothing for a client to see
 	}
 	get := func(ctx context.Context, name string, limit int64) ([]byte, error) {

@@ -49,16 +49,6 @@ func TestRefusals(t *testing.T) {
 		}
 		refuse("a higher version over a colleague's", bo, ErrDiverged)
 
-		stale := r.Clone()
-		r.Timestamp()
-		publish(t, s, o)
-		before = snapshotOf(t, s)
-		if p, err := MakePlan(t.Context(), s, options(stale)); err != nil || !p.KeepTimestamp || len(p.Items) != 0 {
-			t.Errorf("an older timestamp over the published snapshot: %+v, %v", p, err)
-		}
-		stale.Commit()
-		refuse("a timestamp of the same version over a new snapshot", options(stale), ErrStaleTimestamp)
-
 		torn := r.Clone()
 		torn.CommitWithoutTimestamp()
 		refuse("no timestamp over the newest snapshot", options(torn), ErrUncovered)
@@ -82,6 +72,33 @@ func TestRefusals(t *testing.T) {
 		publish(t, s, options(ahead))
 		before = snapshotOf(t, s)
 		refuse("an older root", options(r), ErrAhead)
+	})
+}
+
+// TestNewerTimestamp: the online signer has renewed the timestamp meanwhile.
+func TestNewerTimestamp(t *testing.T) {
+	layouts(t, func(t *testing.T, s Store, r *repotest.Repo) {
+		publish(t, s, options(r))
+		stale := r.Clone()
+		r.Timestamp()
+		publish(t, s, options(r))
+		if p, err := MakePlan(t.Context(), s, options(stale)); err != nil || !p.KeepTimestamp || len(p.Items) != 0 {
+			t.Errorf("an older timestamp over the published snapshot: %+v, %v", p, err)
+		}
+		stale.Commit()
+		if r.Consistent {
+			res, _ := publish(t, s, options(stale))
+			if !res.TimestampLeft || res.Files == 0 {
+				t.Errorf("a release beside a newer timestamp: %+v", res)
+			}
+			if o, err := Get(t.Context(), s, "timestamp.json", limitTimestamp); err != nil || string(o.Data) != string(r.Read("timestamp.json")) {
+				t.Errorf("the newer timestamp was overwritten: %v", err)
+			}
+			return
+		}
+		if _, err := MakePlan(t.Context(), s, options(stale)); !errors.Is(err, ErrStaleTimestamp) {
+			t.Errorf("a release beside a newer timestamp: %v", err)
+		}
 	})
 }
 
