@@ -1,0 +1,252 @@
+//go:build cgo && linux
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/fleet-hsm/fleet-hsm/softpiv/card"
+	"github.com/fleet-hsm/fleet-hsm/softpiv/pcsc"
+)
+
+// TestYubiKey runs testdata/yubikey: the commands of TestScript, and besides
+//
+//	cards NAME=SERIAL[/FIRMWARE]...  YubiKeys, plugged in; their attestations lead to ca.pem.
+//	                                 SERIAL "other" is a card of another vendor
+//	card NAME VERB [ARG]             see deskCard.do
+//	desk DIALOGUE N PROGRAM ARG...   like tty, with everything that the tool says on the
+//	                                 terminal, and lines of the form "card NAME VERB [ARG]"
+//	                                 in the dialogue
+//
+// No line that was typed as a secret may show on the terminal.
+func TestYubiKey(t *testing.T) {
+	t.Parallel()
+	bin, err := clients()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmds := scriptCommands()
+	for name, f := range map[string]func(*testscript.TestScript, []string){"cards": cmdCards, "card": cmdCard, "desk": cmdDesk} {
+		cmds[name] = func(ts *testscript.TestScript, _ bool, args []string) { f(ts, args) }
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "yubikey"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Vars = append(env.Vars, secretEnv()...)
+			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			env.Values[locksKey{}] = map[string]*os.File{}
+			env.Values[deskKey{}] = map[string]*deskCard{}
+			return nil
+		},
+		Cmds: cmds,
+	})
+}
+
+type deskKey struct{}
+
+// deskCard is a card in front of the person.
+type deskCard struct{ *card.Card }
+
+// newDesk makes cards and plugs them into a server of their own. close unplugs them.
+func newDesk(ca *card.CA, names []string) (desk map[string]*deskCard, server *pcsc.Server, err error) {
+	desk = map[string]*deskCard{}
+	var cards []*card.Card
+	for _, spec := range names {
+		name, what, ok := strings.Cut(spec, "=")
+		serial, firmware, _ := strings.Cut(what, "/")
+		cfg := card.Config{CA: ca, TouchTimeout: time.Second, OtherVendor: serial == "other"}
+		if cfg.OtherVendor {
+			cfg.Reader = "ACME Card Reader"
+		} else if n, err := strconv.ParseUint(serial, 10, 32); err != nil || !ok {
+			return nil, nil, fmt.Errorf("%q is not NAME=SERIAL", spec)
+		} else {
+			cfg.Serial = uint32(n)
+		}
+		if firmware != "" {
+			if _, err := fmt.Sscanf(firmware, "%d.%d.%d", &cfg.Firmware[0], &cfg.Firmware[1], &cfg.Firmware[2]); err != nil {
+				return nil, nil, err
+			}
+		}
+		c, err := card.New(cfg)
+		if err != nil {
+			return nil, nil, err
+		}
+		desk[name] = &deskCard{c}
+		cards = append(cards, c)
+	}
+	server, err = pcsc.Serve(cards...)
+	return desk, server, err
+}
+
+// do is what hands do, and what is looked at:
+//
+//	insert, remove       plug it in, pull it out
+//	touch                wait until it blinks, then touch it
+//	touched-by WHO       from now on: auto (at once), slow (after 300 ms), hand, nobody
+//	miss                 the next touch does not come
+//	remove-after N       it leaves after N more commands
+//	wrong N              its next N signatures are wrong
+//	busy N               the next N connections meet another program
+//	tries PIN PUK        want so many tries left
+func (c *deskCard) do(verb, arg string) error {
+	n, _ := strconv.Atoi(arg)
+	switch verb {
+	case "insert":
+		c.Insert()
+	case "remove":
+		c.Remove()
+	case "touch":
+		return await("the card to blink", func() bool { return c.WaitingForTouch() && c.Touch() })
+	case "touched-by":
+		who, ok := map[string]card.Touch{"auto": card.TouchAuto, "slow": card.TouchAuto, "hand": card.TouchByHand, "nobody": card.TouchNobody}[arg]
+		if !ok {
+			return fmt.Errorf("nobody is called %q", arg)
+		}
+		delay := time.Duration(0)
+		if arg == "slow" {
+			delay = 300 * time.Millisecond
+		}
+		c.SetTouch(who, delay)
+	case "miss":
+		c.MissTouches(1)
+	case "remove-after":
+		c.RemoveAfter(n)
+	case "wrong":
+		c.SetWrongSignatures(n)
+	case "busy":
+		c.SetBusy(n)
+	case "tries":
+		if have := fmt.Sprintf("%d %d", c.PINLeft(), c.PUKLeft()); have != arg {
+			return fmt.Errorf("tries left: %s, not %s", have, arg)
+		}
+	default:
+		return fmt.Errorf("%q is no verb", verb)
+	}
+	return nil
+}
+
+func cmdCards(ts *testscript.TestScript, args []string) {
+	need(ts, args, 1, "cards NAME=SERIAL[/FIRMWARE]...")
+	ca, err := card.NewCA("")
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("ca.pem"), ca.PEM(), 0o644))
+	desk, server, err := newDesk(ca, args)
+	ts.Check(err)
+	ts.Defer(func() { _ = server.Close() })
+	for name, c := range desk {
+		ts.Value(deskKey{}).(map[string]*deskCard)[name] = c
+	}
+	for _, kv := range server.Env() {
+		name, value, _ := strings.Cut(kv, "=")
+		ts.Setenv(name, value)
+	}
+}
+
+func cmdCard(ts *testscript.TestScript, args []string) {
+	need(ts, args, 2, "card NAME VERB [ARG]")
+	ts.Check(onDesk(ts.Value(deskKey{}).(map[string]*deskCard), args))
+}
+
+func onDesk(desk map[string]*deskCard, words []string) error {
+	if len(words) < 2 {
+		return fmt.Errorf("card NAME VERB [ARG], not %q", words)
+	}
+	c, ok := desk[words[0]]
+	if !ok {
+		return fmt.Errorf("no card is called %q", words[0])
+	}
+	return c.do(words[1], strings.Join(words[2:], " "))
+}
+
+func cmdDesk(ts *testscript.TestScript, args []string) {
+	need(ts, args, 3, "desk DIALOGUE N PROGRAM ARG...")
+	cmd := exec.Command(args[2], args[3:]...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "SOFTPIV_SOCKET"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	for _, kv := range secretEnv() {
+		name, _, _ := strings.Cut(kv, "=")
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	stdout, shown, err := atDesk(cmd, ts.Value(deskKey{}).(map[string]*deskCard), strings.Split(ts.ReadFile(args[0]), "\n"))
+	ts.Check(os.WriteFile(ts.MkAbs("ttyout"), []byte(shown), 0o600))
+	_, _ = ts.Stdout().Write([]byte(stdout))
+	ts.Logf("[terminal]\n%s", strings.ReplaceAll(shown, "\r", ""))
+	hides(ts, stdout+shown)
+	wantCode(ts, args[1], codeOf(ts, err))
+}
+
+// atDesk runs a command with a terminal that its standard error goes to as well, and
+// plays a dialogue.
+func atDesk(cmd *exec.Cmd, desk map[string]*deskCard, dialogue []string) (stdout, shown string, err error) {
+	t, err := openTerminal()
+	if err != nil {
+		return "", "", err
+	}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, t.slave
+	cmd.ExtraFiles = []*os.File{t.slave}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 3}
+	if err := cmd.Start(); err != nil {
+		return "", t.close(), err
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); err = cmd.Wait() }()
+	for _, line := range dialogue {
+		if serr := t.stepBefore(ended, func() error { return deskStep(t, desk, line) }); serr != nil {
+			_ = cmd.Process.Kill()
+			<-ended
+			return out.String(), "", fmt.Errorf("%q: %w; the terminal shows:\n%s", line, serr, t.close())
+		}
+	}
+	<-ended
+	shown = t.close()
+	for _, line := range dialogue {
+		if secret, ok := strings.CutPrefix(line, "secret "); ok && strings.Contains(shown, secret) {
+			return out.String(), shown, errors.New("the terminal shows a secret")
+		}
+	}
+	return out.String(), shown, err
+}
+
+// stepBefore does a step of a dialogue, and gives up soon when the tool has ended.
+func (t *terminal) stepBefore(ended <-chan struct{}, step func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- step() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ended:
+	}
+	select {
+	case err := <-done: // what was said last may still be on its way
+		return err
+	case <-time.After(2 * time.Second):
+		return errors.New("the tool has ended")
+	}
+}
+
+func deskStep(t *terminal, desk map[string]*deskCard, line string) error {
+	switch words := strings.Fields(line); {
+	case len(words) == 0:
+		return nil
+	case words[0] == "card":
+		return onDesk(desk, words[1:])
+	}
+	return t.step(line)
+}
