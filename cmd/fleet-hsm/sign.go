@@ -310,8 +310,13 @@ func signedBy(d *repo.Doc) int {
 
 func (a *app) nameTallies(c *repo.Change) {
 	for _, d := range c.Docs() {
-		for _, t := range d.Tallies() {
-			a.note("%s v%d has %d of %d signatures", d.Role(), d.Version(), t.Have, t.Need)
+		tallies := d.Tallied()
+		for _, t := range tallies {
+			by := ""
+			if len(tallies) > 1 {
+				by = " (" + t.By + ")"
+			}
+			a.note("%s v%d has %d of %d signatures%s", d.Role(), d.Version(), t.Have, t.Need, by)
 		}
 	}
 }
