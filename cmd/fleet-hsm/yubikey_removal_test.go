@@ -105,7 +105,7 @@ func (r *rootOnCard) stage() string {
 	var review struct {
 		Roles []struct {
 			Role string `json:"role"`
-			Hash string `json:"hash"`
+			Hash string `json:"sha256"`
 		} `json:"roles"`
 	}
 	if err := json.Unmarshal(out, &review); err != nil || len(review.Roles) != 1 {
