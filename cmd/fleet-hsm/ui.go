@@ -129,7 +129,11 @@ func (u *ui) wouldTry(r signer.SecretRequest) []string {
 	for _, role := range r.Roles {
 		switch r.Kind {
 		case signer.Passphrase, signer.NewPassphrase:
-			out = append(out, fmt.Sprintf("$FLEET_%s_PASSPHRASE", strings.ToUpper(role)))
+			name := "$FLEET_%s_PASSPHRASE"
+			if u.changing && r.Kind == signer.NewPassphrase {
+				name = "$FLEET_NEW_%s_PASSPHRASE"
+			}
+			out = append(out, fmt.Sprintf(name, strings.ToUpper(role)))
 		case signer.PIN:
 			out = append(out, fmt.Sprintf("$FLEET_%s_PIN", strings.ToUpper(role)), "--pin-source")
 		}
