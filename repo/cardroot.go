@@ -64,8 +64,14 @@ func (rc *RoleCard) compareRole(role string, before, after *Root) {
 		}
 	}
 	a, b := ids(before.Keys(role)), ids(after.Keys(role))
-	if len(rc.Keys) == changes && !slices.Equal(a, b) {
-		rc.Other = append(rc.Other, fmt.Sprintf("the keys of %s are listed in another order", role))
+	usual := slices.DeleteFunc(slices.Clone(a), func(id string) bool { return !slices.Contains(b, id) })
+	for _, ch := range rc.Keys[changes:] {
+		if ch.Gains {
+			usual = append(usual, ch.KeyID)
+		}
+	}
+	if !slices.Equal(usual, b) {
+		rc.Other = append(rc.Other, fmt.Sprintf("the keys of %s are listed in another order than before", role))
 	}
 	if len(slices.Compact(slices.Sorted(slices.Values(b)))) != len(b) {
 		rc.Other = append(rc.Other, fmt.Sprintf("role %s lists a key ID twice", role))
