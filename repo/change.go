@@ -201,7 +201,11 @@ func (r *Repo) Staged(p *Published) (*Change, error) {
 	if f.Schema != 1 {
 		return nil, &MetadataError{File: "pending/change.json", Reason: fmt.Sprintf("schema %d is not known to this version", f.Schema)}
 	}
-	return assemble("pending/change.json", f, p)
+	c, err := assemble("pending/change.json", f, p)
+	if r.goesWithCommit(err) {
+		return nil, ErrNothingStaged
+	}
+	return c, err
 }
 
 // assemble makes a change from what was read of file, on top of p (nil at init).

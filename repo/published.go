@@ -27,8 +27,10 @@ type Published struct {
 
 // Load reads and verifies everything that is published. Expired metadata is loaded;
 // see [Published.Expired]. Errors: ErrNoRepository, *MetadataError.
-func (r *Repo) Load() (*Published, error) {
-	p, err := r.LoadOnline()
+func (r *Repo) Load() (*Published, error) { return r.settled(r.load) }
+
+func (r *Repo) load() (*Published, error) {
+	p, err := r.loadOnline()
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +39,9 @@ func (r *Repo) Load() (*Published, error) {
 
 // LoadOnline reads what the timestamp needs: root, snapshot and timestamp, but not
 // targets.json.
-func (r *Repo) LoadOnline() (*Published, error) {
+func (r *Repo) LoadOnline() (*Published, error) { return r.settled(r.loadOnline) }
+
+func (r *Repo) loadOnline() (*Published, error) {
 	p, err := r.loadRoot()
 	if err != nil {
 		return nil, err

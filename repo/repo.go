@@ -58,12 +58,6 @@ func (r *Repo) web(name string) string { return r.path("repository", filepath.Fr
 
 func (r *Repo) pending(elem ...string) string { return r.path(append([]string{"pending"}, elem...)...) }
 
-// readMetadata reads a file of the web root, at most limit bytes, and only if it is
-// a regular file. A missing file is fs.ErrNotExist.
-func (r *Repo) readMetadata(name string, limit int64) ([]byte, error) {
-	return readLimited(r.web(name), "repository/"+name, limit)
-}
-
 func readLimited(path, shown string, limit int64) ([]byte, error) {
 	st, err := os.Stat(path)
 	if err != nil {
