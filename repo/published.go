@@ -19,7 +19,8 @@ type Published struct {
 	// as a snapshot that does not match targets.json after fleetctl was interrupted.
 	Warnings []string
 
-	rootEnv, targetsEnv, snapshotEnv     *envelope
+	rootEnv, targetsEnv                  *envelope
+	snapshotEnv, timestampEnv            *envelope
 	rootData, targetsData, snapshotData  []byte
 	otherMeta                            map[string]*metadata.MetaFiles
 	targetsMatch, snapshotMatchesOnStamp bool
@@ -54,11 +55,11 @@ func (r *Repo) loadOnline() (*Published, error) {
 		return nil, &MetadataError{File: "repository/snapshot.json", Reason: err.Error()}
 	}
 	p.otherMeta = p.Snapshot.meta
-	_, env, err := r.loadRole(p.Root, RoleTimestamp)
+	_, p.timestampEnv, err = r.loadRole(p.Root, RoleTimestamp)
 	if err != nil {
 		return nil, err
 	}
-	if p.Timestamp, err = parseListing(RoleTimestamp, env.text()); err != nil {
+	if p.Timestamp, err = parseListing(RoleTimestamp, p.timestampEnv.text()); err != nil {
 		return nil, &MetadataError{File: "repository/timestamp.json", Reason: err.Error()}
 	}
 	return p, p.checkStamp()
@@ -200,6 +201,16 @@ func (p *Published) VersionOf(role string) int64 {
 		return p.Timestamp.Version()
 	}
 	return 0
+}
+
+// SignedBy gives the keys of a role whose signatures over the published metadata
+// verify, one for each public key; none if the role is not loaded.
+func (p *Published) SignedBy(role string) []Key {
+	env := map[string]*envelope{RoleRoot: p.rootEnv, RoleTargets: p.targetsEnv, RoleSnapshot: p.snapshotEnv, RoleTimestamp: p.timestampEnv}[role]
+	if env == nil {
+		return nil
+	}
+	return env.counted(p.Root.Keys(role))
 }
 
 // Expired returns an *ExpiredError for the first of the roles that is expired.

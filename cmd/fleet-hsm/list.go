@@ -1,31 +1,37 @@
 package main
 
 import (
-	"fmt"
+	"context"
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
 type listOptions struct {
 	names, platforms, channels []string
-	markdown, staged           bool
+	markdown, staged, history  bool
+	served                     servedFlags
 }
 
 func (a *app) listCommand() *cobra.Command {
 	var o listOptions
 	cmd := &cobra.Command{
-		Use:   "list",
+		Use:   "list [DIR|URL]",
 		Short: "Show which version each channel has, by component and platform",
+		Long: `list shows what targets.json says: a component and platform a line, a channel a
+column. DIR is another working folder. A URL is what a server gives out, checked from
+the root that --root trusts. --history shows what every kept version changed (folders
+with consistent snapshots keep them).`,
 		Example: `  fleet-hsm list
-  fleet-hsm list --channel stable --markdown`,
-		Args: cobra.NoArgs,
-		RunE: func(_ *cobra.Command, _ []string) error { return a.runList(o) },
+  fleet-hsm list --channel stable --markdown
+  fleet-hsm list https://updates.example.com --root root.json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runList(cmd.Context(), args, o) },
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&o.names, "name", nil, "only this component (may be given more than once)")
@@ -33,6 +39,8 @@ func (a *app) listCommand() *cobra.Command {
 	f.StringArrayVar(&o.channels, "channel", nil, "only this channel")
 	f.BoolVar(&o.markdown, "markdown", false, "a table for documents")
 	f.BoolVar(&o.staged, "staged", false, "as it will be once the staged change is published")
+	f.BoolVar(&o.history, "history", false, "what each version of targets changed")
+	o.served.add(f)
 	return cmd
 }
 
@@ -49,13 +57,28 @@ func (o listOptions) wants(r repo.Row) bool {
 	return ok(o.names, r.Name) && ok(o.platforms, r.Platform) && ok(o.channels, r.Channel)
 }
 
-func (a *app) runList(o listOptions) error {
+func (a *app) runList(ctx context.Context, args []string, o listOptions) error {
+	if o.history && o.staged {
+		return usagef("--history shows what was published; --staged does not go with it")
+	}
+	if len(args) == 1 && strings.Contains(args[0], "://") {
+		return a.runListServed(ctx, args[0], o)
+	}
+	if err := o.served.needsURL(); err != nil {
+		return err
+	}
+	if len(args) == 1 {
+		a.path = args[0]
+	}
 	w, err := a.look()
 	if err != nil {
 		return err
 	}
 	if err := w.needPublished(); err != nil {
 		return err
+	}
+	if o.history {
+		return w.listHistory(o)
 	}
 	t := w.p.Targets
 	if o.staged {
@@ -64,6 +87,34 @@ func (a *app) runList(o listOptions) error {
 		}
 		t = w.staged.Targets()
 	}
+	return a.printList(t, o)
+}
+
+// runListServed shows what a server gives out as far as it verifies; what is wrong
+// with the rest is an error, told after the table.
+func (a *app) runListServed(ctx context.Context, url string, o listOptions) error {
+	if o.history || o.staged {
+		return usagef("--history and --staged look at a folder, not at a URL")
+	}
+	sv, err := a.served(ctx, url, o.served)
+	if err != nil {
+		return err
+	}
+	if sv.targets != nil {
+		if err := a.printList(sv.targets, o); err != nil {
+			return err
+		}
+	}
+	for _, f := range sv.report.Findings {
+		a.note("%s", f)
+	}
+	if n := sv.report.Count(verify.Error); n > 0 {
+		return &unverified{source: sv.report.Source, errors: n}
+	}
+	return nil
+}
+
+func (a *app) printList(t *repo.Targets, o listOptions) error {
 	rows, others, err := t.Rows()
 	if err != nil {
 		return err
@@ -74,90 +125,9 @@ func (a *app) runList(o listOptions) error {
 		res.Targets = []repo.Row{}
 	}
 	return a.print(res, func(out io.Writer) {
-		table := channelTable(rows)
-		if o.markdown {
-			table.markdown(out)
-		} else {
-			table.text(out)
-		}
+		channelTable(rows).write(out, o.markdown)
 		for _, p := range others {
 			a.note("not a path that agents ask for: %s", p)
 		}
 	})
-}
-
-// table is channels down, components and platforms across, as a release engineer
-// thinks of it.
-type table struct {
-	head []string
-	rows [][]string
-}
-
-func channelTable(rows []repo.Row) table {
-	var columns, channels []string
-	cell := map[string]string{}
-	for _, r := range rows {
-		col := r.Name + " " + r.Platform
-		if !slices.Contains(columns, col) {
-			columns = append(columns, col)
-		}
-		if !slices.Contains(channels, r.Channel) {
-			channels = append(channels, r.Channel)
-		}
-		cell[col+"\x00"+r.Channel] = r.Version
-	}
-	// A component and platform a line, a channel a column: names are long and channels
-	// are few, but for the versions, which are channels too and come last.
-	slices.SortFunc(channels, byChannel)
-	t := table{head: append([]string{"component", "platform"}, channels...)}
-	for _, col := range columns {
-		name, platform, _ := strings.Cut(col, " ")
-		line := []string{name, platform}
-		for _, ch := range channels {
-			v := cell[col+"\x00"+ch]
-			if v == "" {
-				v = "-"
-			}
-			line = append(line, v)
-		}
-		t.rows = append(t.rows, line)
-	}
-	return t
-}
-
-// byChannel puts words (edge, stable) before numbers.
-func byChannel(a, b string) int {
-	digit := func(s string) bool { return s != "" && s[0] >= '0' && s[0] <= '9' }
-	if digit(a) != digit(b) {
-		if digit(b) {
-			return -1
-		}
-		return 1
-	}
-	return strings.Compare(a, b)
-}
-
-func (t table) text(w io.Writer) {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, strings.Join(t.head, "\t"))
-	for _, r := range t.rows {
-		fmt.Fprintln(tw, strings.Join(r, "\t"))
-	}
-	// The writer below is stdout; an error there is one of the reader's.
-	_ = tw.Flush()
-}
-
-func (t table) markdown(w io.Writer) {
-	escape := func(cells []string) string {
-		out := slices.Clone(cells)
-		for i := range out {
-			out[i] = strings.ReplaceAll(out[i], "|", `\|`)
-		}
-		return "| " + strings.Join(out, " | ") + " |"
-	}
-	fmt.Fprintln(w, escape(t.head))
-	fmt.Fprintln(w, "|"+strings.Repeat("---|", len(t.head)))
-	for _, r := range t.rows {
-		fmt.Fprintln(w, escape(r))
-	}
 }

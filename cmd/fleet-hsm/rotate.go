@@ -23,6 +23,7 @@ type rotateOptions struct {
 	card             cardFlags
 	allowShorter     bool
 	stageOnly        bool
+	renew            bool
 	keys             roleKeyFlags
 }
 
@@ -32,7 +33,7 @@ func (a *app) rotateCommand() *cobra.Command {
 		Use:   "rotate ROLE",
 		Short: "Change the keys or the threshold of a role",
 		Long: `rotate changes who may sign for root, targets, snapshot or timestamp. Without
---key, --add, --remove or --threshold, and only if all keys of the role are in
+--key, --add, --remove, --threshold or --renew, and only if all keys of the role are in
 keys/ROLE.json, they are all replaced by new ones, as fleetctl does. The old keys go
 to keys/retired/. Adding a key needs root alone; other changes also need the keys of
 the roles whose metadata the new root no longer accepts.`,
@@ -52,6 +53,7 @@ the roles whose metadata the new root no longer accepts.`,
 	f.StringVar(&o.algorithm, "algorithm", "", "kind of new keys (default: as the old ones in files, p256 on tokens)")
 	o.card.add(f)
 	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
+	f.BoolVar(&o.renew, "renew", false, "keep keys and content, and sign root or targets again with a new expiry")
 	f.BoolVar(&o.stageOnly, "stage-only", false, "stage the change and sign nothing")
 	o.keys = addRoleKeyFlags(f, repo.Roles()...)
 	return cmd
@@ -75,6 +77,9 @@ func roleArg(_ *cobra.Command, args []string) error {
 }
 
 func (a *app) runRotate(ctx context.Context, role string, o rotateOptions) error {
+	if o.renew {
+		return a.runRenew(ctx, role, o)
+	}
 	if len(o.set) > 0 && (len(o.add) > 0 || len(o.remove) > 0) {
 		return usagef("--key names the complete new set; --add and --remove do not go with it")
 	}

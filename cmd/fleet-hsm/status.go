@@ -15,6 +15,9 @@ import (
 
 type statusOptions struct {
 	failWithin duration
+	markdown   bool
+	url        string
+	served     servedFlags
 }
 
 func (a *app) statusCommand() *cobra.Command {
@@ -22,25 +25,36 @@ func (a *app) statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show roles, expiry, keys, what is staged and what to do next",
+		Long: `status shows, on one screen, each role's version, expiry, threshold and keys, what is
+staged, and the next step as a command. With --url it shows what a server gives out,
+checked from the root that --root trusts. It warns of an expiry 60 days before for
+root, 30 for targets and snapshot, 3 for timestamp; "warn:" in the configuration says
+otherwise.`,
 		Example: `  fleet-hsm status
-  fleet-hsm status --fail-within 30d   # exit 6 if something expires within 30 days`,
+  fleet-hsm status --fail-within 30d   # exit 6 if something expires within 30 days
+  fleet-hsm status --url https://updates.example.com --root root.json --markdown`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runStatus(cmd.Context(), o) },
 	}
-	cmd.Flags().Var(&o.failWithin, "fail-within", "exit 6 if a role expires within this time")
+	f := cmd.Flags()
+	f.Var(&o.failWithin, "fail-within", "exit 6 if a role expires within this time")
+	f.BoolVar(&o.markdown, "markdown", false, "a table for documents")
+	f.StringVar(&o.url, "url", "", "look at the repository that is served there, not at --path")
+	o.served.add(f)
 	return cmd
 }
 
 // statusResult is status with --json.
 type statusResult struct {
 	Schema      int          `json:"schema"`
+	Source      string       `json:"source,omitempty"` // the URL, with --url
 	Consistent  bool         `json:"consistent_snapshot"`
 	Roles       []roleStatus `json:"roles"`
 	Staged      *repo.Card   `json:"staged,omitempty"`
 	Interrupted bool         `json:"interrupted_commit"`
 	Leftovers   []string     `json:"leftovers,omitempty"`
 	Warnings    []string     `json:"warnings,omitempty"`
-	Next        []string     `json:"next"`
+	Next        []step       `json:"next"`
 }
 
 type roleStatus struct {
@@ -49,7 +63,21 @@ type roleStatus struct {
 	Expires   time.Time   `json:"expires"`
 	DaysLeft  int         `json:"days_left"`
 	Threshold int         `json:"threshold"`
+	Signed    int         `json:"signed"` // keys whose signatures verify
 	Keys      []keyStatus `json:"keys"`
+
+	// left until it expires, how early to warn, and what new metadata gets.
+	left, early, usual time.Duration
+}
+
+func newRoleStatus(cfg *config, role string, version int64, expires, now time.Time) roleStatus {
+	left := expires.Sub(now)
+	usual, ok := cfg.expiries[role]
+	if !ok {
+		usual = repo.DefaultExpiries()[role]
+	}
+	return roleStatus{Role: role, Version: version, Expires: expires.UTC(), DaysLeft: int(left.Hours() / 24),
+		Keys: []keyStatus{}, left: left, early: cfg.early(role), usual: usual}
 }
 
 type keyStatus struct {
@@ -58,13 +86,8 @@ type keyStatus struct {
 	Name     string `json:"name,omitempty"`
 	Place    string `json:"place"`           // URI, or "unknown"
 	Proof    string `json:"proof,omitempty"` // see proofOf
+	Signed   bool   `json:"signed"`          // its signature over the published metadata verifies
 	Doubtful string `json:"doubtful,omitempty"`
-}
-
-// warnDefaults is how early status warns of an expiry.
-func warnDefaults() map[string]time.Duration {
-	day := 24 * time.Hour
-	return map[string]time.Duration{repo.RoleRoot: 60 * day, repo.RoleTargets: 30 * day, repo.RoleSnapshot: 30 * day, repo.RoleTimestamp: 3 * day}
 }
 
 // expiresSoon is the answer to --fail-within. Exit 6.
@@ -75,6 +98,12 @@ type expiresSoon struct {
 func (e *expiresSoon) Error() string { return strings.Join(e.roles, "; ") }
 
 func (a *app) runStatus(ctx context.Context, o statusOptions) error {
+	if o.url != "" {
+		return a.runStatusServed(ctx, o)
+	}
+	if err := o.served.needsURL(); err != nil {
+		return err
+	}
 	w, err := a.look()
 	if err != nil {
 		return err
@@ -86,10 +115,23 @@ func (a *app) runStatus(ctx context.Context, o statusOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := a.print(res, func(out io.Writer) { res.text(out) }); err != nil {
+	if err := a.printStatus(res, o); err != nil {
 		return err
 	}
 	return res.check(time.Duration(o.failWithin))
+}
+
+func (a *app) printStatus(res *statusResult, o statusOptions) error {
+	if res.Roles == nil {
+		res.Roles = []roleStatus{}
+	}
+	if res.Next == nil {
+		res.Next = []step{}
+	}
+	if o.markdown {
+		return a.print(res, res.markdown)
+	}
+	return a.print(res, res.text)
 }
 
 func (a *app) statusOfInit(w *work) error {
@@ -97,7 +139,7 @@ func (a *app) statusOfInit(w *work) error {
 	if err != nil {
 		return err
 	}
-	res := statusResult{Schema: 1, Staged: &card, Next: w.next(nil)}
+	res := statusResult{Schema: 1, Roles: []roleStatus{}, Staged: &card, Next: w.next(nil)}
 	return a.print(res, func(out io.Writer) {
 		fmt.Fprintln(out, "a new repository is staged and not published yet")
 		res.textStaged(out)
@@ -116,14 +158,18 @@ func (w *work) status(ctx context.Context) (*statusResult, error) {
 	res := &statusResult{Schema: 1, Consistent: w.p.Root.ConsistentSnapshot(), Leftovers: left, Interrupted: interrupted, Warnings: w.p.Warnings}
 	now := w.r.Now()
 	for _, role := range repo.Roles() {
-		rs := roleStatus{Role: role, Version: w.p.VersionOf(role), Expires: w.p.ExpiresOf(role), Threshold: w.p.Root.Threshold(role)}
-		rs.DaysLeft = int(rs.Expires.Sub(now).Hours() / 24)
+		rs := newRoleStatus(w.cfg, role, w.p.VersionOf(role), w.p.ExpiresOf(role), now)
+		rs.Threshold = w.p.Root.Threshold(role)
+		signed := w.p.SignedBy(role)
+		rs.Signed = len(signed)
 		for _, k := range w.p.Root.Keys(role) {
-			rs.Keys = append(rs.Keys, w.keyStatus(ctx, role, k))
+			ks := w.keyStatus(ctx, role, k)
+			ks.Signed = hasKeyID(signed, k.ID)
+			rs.Keys = append(rs.Keys, ks)
 		}
 		res.Roles = append(res.Roles, rs)
 	}
-	res.Warnings = append(res.Warnings, w.expiryWarnings(now)...)
+	res.Warnings = append(res.Warnings, res.expiryWarnings(w.cfg, now)...)
 	if w.staged != nil {
 		card, err := w.r.Card(w.p, w.staged, w.cfg.expiries)
 		if err != nil {
@@ -133,23 +179,6 @@ func (w *work) status(ctx context.Context) (*statusResult, error) {
 	}
 	res.Next = w.next(res)
 	return res, nil
-}
-
-func (w *work) expiryWarnings(now time.Time) []string {
-	var out []string
-	for _, role := range repo.Roles() {
-		early := warnDefaults()[role]
-		if d, ok := w.cfg.warnings[role]; ok {
-			early = d
-		}
-		switch left := w.p.ExpiresOf(role).Sub(now); {
-		case left <= 0:
-			out = append(out, fmt.Sprintf("%s v%d expired %s; agents refuse it", role, w.p.VersionOf(role), daysUntil(w.p.ExpiresOf(role))))
-		case left < early:
-			out = append(out, fmt.Sprintf("%s v%d expires in %s", role, w.p.VersionOf(role), daysUntil(w.p.ExpiresOf(role))))
-		}
-	}
-	return out
 }
 
 func (w *work) keyStatus(_ context.Context, role string, k repo.Key) keyStatus {
@@ -171,73 +200,6 @@ func (w *work) keyStatus(_ context.Context, role string, k repo.Key) keyStatus {
 	return ks
 }
 
-// next names the next step as the exact command.
-func (w *work) next(res *statusResult) []string {
-	var out []string
-	if res != nil && res.Interrupted {
-		out = append(out, `a commit was interrupted; any command that writes finishes it, for example "fleet-hsm timestamp"`)
-	}
-	if w.staged != nil {
-		for _, d := range w.staged.Docs() {
-			if err := w.keys.short(d); err != nil {
-				out = append(out, fmt.Sprintf(`%v; then "fleet-hsm sign"`, err))
-			}
-		}
-		if w.staged.Met() {
-			out = append(out, `fleet-hsm commit`)
-		}
-	}
-	if res == nil {
-		return out
-	}
-	for _, rs := range res.Roles {
-		early := warnDefaults()[rs.Role]
-		if d, ok := w.cfg.warnings[rs.Role]; ok {
-			early = d
-		}
-		if time.Until(rs.Expires) >= early {
-			continue
-		}
-		switch rs.Role {
-		case repo.RoleRoot:
-			out = append(out, "fleet-hsm rotate root")
-		case repo.RoleTimestamp:
-			out = append(out, "fleet-hsm timestamp")
-		}
-	}
-	if w.p.AwaitsTimestamp() {
-		out = append(out, "fleet-hsm timestamp")
-	}
-	return out
-}
-
-func (res *statusResult) text(w io.Writer) {
-	for _, rs := range res.Roles {
-		fmt.Fprintf(w, "%-9s v%-5d expires %s (%s)  threshold %d of %d\n", rs.Role, rs.Version,
-			rs.Expires.UTC().Format("2006-01-02"), inDays(rs.Expires), rs.Threshold, len(rs.Keys))
-		for _, k := range rs.Keys {
-			name := ""
-			if k.Name != "" {
-				name = fmt.Sprintf(" %q", k.Name)
-			}
-			proof := ""
-			if k.Proof != "" {
-				proof = ", " + proofWords(k.Proof)
-			}
-			fmt.Fprintf(w, "          %.16s%s  %s%s\n", k.KeyID, name, k.Place, proof)
-		}
-	}
-	layout := "flat"
-	if res.Consistent {
-		layout = "consistent snapshots"
-	}
-	fmt.Fprintf(w, "layout    %s\n", layout)
-	for _, s := range res.Warnings {
-		fmt.Fprintf(w, "WARNING   %s\n", s)
-	}
-	res.textStaged(w)
-}
-
 func proofWords(proof string) string {
 	switch proof {
 	case "attested-by-others":
@@ -246,29 +208,6 @@ func proofWords(proof string) string {
 		return `ATTESTATION IS WRONG ("fleet-hsm key attest" says why)`
 	}
 	return proof
-}
-
-func inDays(t time.Time) string {
-	if time.Until(t) < 0 {
-		return "expired " + daysUntil(t)
-	}
-	return "in " + daysUntil(t)
-}
-
-func (res *statusResult) textStaged(w io.Writer) {
-	if res.Staged != nil {
-		for _, s := range res.Staged.Intents {
-			fmt.Fprintf(w, "staged    %s\n", s)
-		}
-		for _, rc := range res.Staged.Roles {
-			for _, s := range rc.Signatures {
-				fmt.Fprintf(w, "          %s v%d: %d of %d signatures (%s)\n", rc.Role, rc.To, s.Have, s.Need, s.By)
-			}
-		}
-	}
-	for _, s := range res.Next {
-		fmt.Fprintf(w, "next      %s\n", s)
-	}
 }
 
 func (res *statusResult) check(within time.Duration) error {

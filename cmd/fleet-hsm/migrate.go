@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+type migrateOptions struct {
+	dryRun, stageOnly, allowShorter bool
+	keys                            roleKeyFlags
+}
+
+func (a *app) migrateCommand() *cobra.Command {
+	var o migrateOptions
+	cmd := &cobra.Command{
+		Use:   "migrate",
+		Short: "Move a fleetctl folder in: say what is there and what is left to do, and do the layout",
+		Long: `migrate looks at a folder that fleetctl made, says what is odd in it and which steps
+are left, and does the one that is a change of the repository itself: from the flat
+layout to consistent snapshots, in which agents verify at every moment of a publication.
+Every target is put under its hashed name first, and N.targets.json and
+N.snapshot.json of the versions in force; then comes the root that says so. Agents of
+every age follow. It needs root's keys and the timestamp's.
+
+Keys move role by role, whenever you like, before or after: "fleet-hsm rotate ROLE
+--key URI". Until a change is published, "fleet-hsm discard" is the way back.`,
+		Example: `  fleet-hsm migrate --dry-run
+  fleet-hsm migrate --yes`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runMigrate(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.dryRun, "dry-run", false, "only say what is there and what is left to do")
+	f.BoolVar(&o.stageOnly, "stage-only", false, "stage the change and sign nothing")
+	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
+	o.keys = addRoleKeyFlags(f, repo.Roles()...)
+	return cmd
+}
+
+// migrateResult is migrate with --json. Steps are those that are left afterwards.
+type migrateResult struct {
+	published
+	Layout    string        `json:"layout"` // as it is now: "flat" or "consistent"
+	Targets   int           `json:"targets"`
+	Leftovers []string      `json:"leftovers"`
+	Odd       []repo.Oddity `json:"odd"`
+	Steps     []step        `json:"steps"`
+}
+
+func (a *app) runMigrate(ctx context.Context, o migrateOptions) error {
+	if o.dryRun {
+		return a.planMigration()
+	}
+	w, err := a.open(ctx, "migrate")
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	if err := w.needPublished(); err != nil {
+		return err
+	}
+	if err := w.keys.use(o.keys); err != nil {
+		return err
+	}
+	if w.p.Root.ConsistentSnapshot() {
+		return w.reportMigration(nil)
+	}
+	if err := w.p.Expired(w.r.Now(), repo.RoleTargets, repo.RoleSnapshot); err != nil {
+		return err
+	}
+	w.extending()
+	c, err := w.r.Migrate(w.p, w.staged, w.stageOptions(o.allowShorter))
+	if err != nil {
+		return err
+	}
+	if o.stageOnly {
+		if err := w.r.Save(c); err != nil {
+			return err
+		}
+		a.note(`staged root v%d, unsigned; "fleet-hsm review" shows it, "fleet-hsm sign" signs it, "fleet-hsm discard" is the way back`, c.Root().Version())
+		return w.reportMigration(nil)
+	}
+	a.note("%d targets are put under hashed names, then root v%d says so; the plain files stay for agents that are just fetching",
+		w.p.Targets.Len(), c.Root().Version())
+	versions, err := w.publish(ctx, c, publishOptions{allowShorter: o.allowShorter})
+	if err != nil {
+		return err
+	}
+	if w.p, err = w.r.Load(); err != nil {
+		return err
+	}
+	return w.reportMigration(versions)
+}
+
+// planMigration is --dry-run: it reads, and takes no lock.
+func (a *app) planMigration() error {
+	w, err := a.look()
+	if err != nil {
+		return err
+	}
+	if err := w.needPublished(); err != nil {
+		return err
+	}
+	return w.reportMigration(nil)
+}
+
+func (w *work) reportMigration(versions map[string]int64) error {
+	left, err := w.r.FleetctlLeftovers()
+	if err != nil {
+		return err
+	}
+	res := migrateResult{
+		published: published{Schema: 1, Command: "migrate", Versions: versions},
+		Layout:    "flat", Targets: w.p.Targets.Len(), Leftovers: left, Odd: w.r.Oddities(),
+	}
+	if w.p.Root.ConsistentSnapshot() {
+		res.Layout = "consistent"
+	}
+	if res.Leftovers == nil {
+		res.Leftovers = []string{}
+	}
+	if res.Odd == nil {
+		res.Odd = []repo.Oddity{}
+	}
+	res.Steps = w.stepsLeft(res, versions != nil)
+	return w.a.print(res, res.text)
+}
+
+// stepsLeft lists what may still be done to be where DESIGN wants a repository.
+func (w *work) stepsLeft(res migrateResult, moved bool) []step {
+	steps := []step{}
+	if len(res.Leftovers) > 0 {
+		steps = append(steps, step{"fleet-hsm discard", "clears what fleetctl left when it failed; key backups go to keys/retired"})
+	}
+	switch {
+	case res.Layout == "flat" && w.staged != nil:
+		steps = append(steps, step{"fleet-hsm sign", "a change is staged; sign it, or drop it with fleet-hsm discard"})
+	case res.Layout == "flat":
+		steps = append(steps, step{"fleet-hsm migrate", "to consistent snapshots: agents verify at every moment of a publication"})
+	}
+	where := map[string]string{
+		repo.RoleRoot:      `"piv:serial=SERIAL;slot=9c"`,
+		repo.RoleTargets:   `"piv:serial=SERIAL;slot=9c"`,
+		repo.RoleSnapshot:  `"pkcs11:token=TOKEN;object=snapshot"`,
+		repo.RoleTimestamp: `"pkcs11:token=TOKEN;object=timestamp"`,
+	}
+	for _, role := range repo.Roles() {
+		if w.inFiles(role) {
+			steps = append(steps, step{fmt.Sprintf("fleet-hsm rotate %s --key %s --generate", role, where[role]),
+				fmt.Sprintf("the %s key is a file; this moves it to a device through a root that agents follow", role)})
+		}
+	}
+	if moved {
+		steps = append(steps, step{"fleet-hsm gc", "in a week: deletes the plain files, which agents no longer ask for"})
+	}
+	return steps
+}
+
+// inFiles reports whether no key of the role is known to be elsewhere than in
+// keys/ROLE.json.
+func (w *work) inFiles(role string) bool {
+	for _, k := range w.p.Root.Keys(role) {
+		if u, ok := w.cfg.places[k.ID]; ok && u.Scheme != "file" {
+			return false
+		}
+	}
+	return w.keys.files.Exists(roleFile(role))
+}
+
+func (res migrateResult) text(w io.Writer) {
+	layout := res.Layout
+	if layout == "consistent" {
+		layout = "consistent snapshots"
+	}
+	fmt.Fprintf(w, "layout    %s, %d targets\n", layout, res.Targets)
+	for _, s := range res.Leftovers {
+		fmt.Fprintf(w, "leftover  %s: fleetctl left it when it failed; it is never used or published\n", s)
+	}
+	for _, o := range res.Odd {
+		fmt.Fprintf(w, "odd       %s: %s; agents accept it, and the next version is written without\n", o.File, o.What)
+	}
+	for _, s := range res.Steps {
+		fmt.Fprintf(w, "step      %s   # %s\n", s.Command, s.Why)
+	}
+	if len(res.Steps) == 0 {
+		fmt.Fprintln(w, "nothing is left to do")
+	}
+}

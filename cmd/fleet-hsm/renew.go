@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// runRenew is rotate ROLE --renew: the same keys and content, a new expiry.
+func (a *app) runRenew(ctx context.Context, role string, o rotateOptions) error {
+	if len(o.set)+len(o.add)+len(o.remove) > 0 || o.threshold != 0 || o.generate || o.algorithm != "" {
+		return usagef("--renew keeps the keys; no other change goes with it")
+	}
+	if role == repo.RoleSnapshot {
+		return usagef(`snapshot is signed again with targets: "fleet-hsm rotate targets --renew"`)
+	}
+	if role == repo.RoleTimestamp {
+		return usagef(`"fleet-hsm timestamp" signs a new timestamp`)
+	}
+	w, err := a.open(ctx, "rotate")
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	if err := w.needPublished(); err != nil {
+		return err
+	}
+	if err := w.keys.use(o.keys); err != nil {
+		return err
+	}
+	if role != repo.RoleRoot {
+		if err := w.p.Expired(w.r.Now(), repo.RoleRoot); err != nil {
+			return err
+		}
+	}
+	w.extending()
+	c, err := w.r.Renew(w.p, w.staged, role, w.stageOptions(o.allowShorter))
+	if err != nil {
+		return err
+	}
+	return w.finishStaged(ctx, "rotate", c, o.stageOnly, o.allowShorter)
+}
+
+// finishStaged publishes a change, or with stageOnly leaves it unsigned, and reports.
+func (w *work) finishStaged(ctx context.Context, command string, c *repo.Change, stageOnly, allowShorter bool) error {
+	if stageOnly {
+		if err := w.r.Save(c); err != nil {
+			return err
+		}
+		for _, d := range c.Docs() {
+			w.a.note(`staged %s v%d, unsigned; "fleet-hsm review" shows it, "fleet-hsm sign" signs it`, d.Role(), d.Version())
+		}
+		return w.a.report(command, nil)
+	}
+	versions, err := w.publish(ctx, c, publishOptions{allowShorter: allowShorter})
+	if err != nil {
+		return err
+	}
+	return w.a.report(command, versions)
+}

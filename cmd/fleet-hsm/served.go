@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/verify"
+)
+
+// servedFlags say how to look at a repository that a server gives out, for commands
+// that read.
+type servedFlags struct {
+	root, caFile, clientCert, clientKey string
+}
+
+func (s *servedFlags) add(f *pflag.FlagSet) {
+	f.StringVar(&s.root, "root", "", "with a URL: the trusted root.json")
+	f.StringVar(&s.caFile, "ca-file", "", "with a URL: PEM certificates to check the server against")
+	f.StringVar(&s.clientCert, "client-cert", "", "with a URL: PEM certificate to show the server")
+	f.StringVar(&s.clientKey, "client-key", "", "with a URL: PEM key of --client-cert")
+}
+
+// needsURL refuses the flags without a URL.
+func (s *servedFlags) needsURL() error {
+	if *s != (servedFlags{}) {
+		return usagef("--root, --ca-file, --client-cert and --client-key go with a URL")
+	}
+	return nil
+}
+
+// served is what a server gives out, checked from a trusted root by package verify;
+// no target is fetched.
+type served struct {
+	report *verify.Report
+	// root and targets are nil if they do not verify; the report says why.
+	root    *repo.Root
+	targets *repo.Targets
+}
+
+func (a *app) served(ctx context.Context, source string, s servedFlags) (*served, error) {
+	if s.root == "" {
+		return nil, usagef("a URL needs --root FILE: what a server sends cannot say itself that it is to be trusted")
+	}
+	if !strings.Contains(source, "://") {
+		return nil, usagef("%q is no URL; a folder is named with --path", source)
+	}
+	root, err := readBounded(s.root, maxConfig)
+	if err != nil {
+		return nil, usage(fmt.Errorf("--root %q: %w", s.root, err))
+	}
+	report, err := verify.Run(ctx, verify.Options{Source: source, Root: root, MetadataOnly: true,
+		CAFile: s.caFile, CertFile: s.clientCert, KeyFile: s.clientKey})
+	if errors.Is(err, verify.ErrNoRoot) {
+		return nil, usage(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	sv := &served{report: report}
+	// What cannot be read here is among the findings.
+	if data, ok := report.Documents[repo.RoleRoot]; ok {
+		sv.root, _ = repo.ReadRoot("root.json", data)
+	}
+	if data, ok := report.Documents[repo.RoleTargets]; ok && sv.root != nil {
+		sv.targets, _ = repo.ReadTargets(sv.root, "targets.json", data)
+	}
+	return sv, nil
+}
+
+// faults counts the errors that are not an expiry: those --fail-within is for.
+func (sv *served) faults() (expired, other int) {
+	for _, f := range sv.report.Findings {
+		switch {
+		case f.Severity != verify.Error:
+		case f.Code == verify.CodeExpired, f.Code == verify.CodeClient && sv.anyExpired():
+			expired++
+		default:
+			other++
+		}
+	}
+	return expired, other
+}
+
+func (sv *served) anyExpired() bool {
+	for _, r := range sv.report.Roles {
+		if r.Expired {
+			return true
+		}
+	}
+	return false
+}
+
+// runStatusServed is status of what agents see.
+func (a *app) runStatusServed(ctx context.Context, o statusOptions) error {
+	sv, err := a.served(ctx, o.url, o.served)
+	if err != nil {
+		return err
+	}
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	res := sv.status(cfg, time.Now())
+	if err := a.printStatus(res, o); err != nil {
+		return err
+	}
+	expired, other := sv.faults()
+	if other > 0 || expired > 0 && o.failWithin == 0 {
+		return &unverified{source: sv.report.Source, errors: sv.report.Count(verify.Error)}
+	}
+	return res.check(time.Duration(o.failWithin))
+}
+
+func (sv *served) status(cfg *config, now time.Time) *statusResult {
+	res := &statusResult{Schema: 1, Source: sv.report.Source, Consistent: sv.report.ConsistentSnapshot}
+	for _, role := range repo.Roles() {
+		r, ok := sv.report.Role(role)
+		if !ok {
+			continue
+		}
+		rs := newRoleStatus(cfg, role, r.Version, r.Expires, now)
+		rs.Threshold, rs.Signed = r.Threshold, r.Signed
+		if sv.root != nil {
+			for _, k := range sv.root.Keys(role) {
+				rs.Keys = append(rs.Keys, cfg.keyStatus(k))
+			}
+		}
+		res.Roles = append(res.Roles, rs)
+	}
+	res.Warnings = res.expiryWarnings(cfg, now)
+	for _, f := range sv.report.Findings {
+		if f.Code != verify.CodeExpired && f.Severity != verify.Info {
+			res.Warnings = append(res.Warnings, f.String())
+		}
+	}
+	res.Next = res.nextExpiries(cfg, now)
+	return res
+}
+
+// keyStatus says of a key what the configuration knows.
+func (c *config) keyStatus(k repo.Key) keyStatus {
+	ks := keyStatus{KeyID: k.ID, Type: k.Type(), Place: "unknown", Name: c.Keys[k.ID].Name}
+	if u, ok := c.places[k.ID]; ok {
+		ks.Place = u.String()
+	}
+	return ks
+}

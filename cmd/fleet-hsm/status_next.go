@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// step is something to do next: a command as it can be typed, and why.
+type step struct {
+	Command string `json:"command"`
+	Why     string `json:"why"`
+}
+
+// warnDefaults is how early status warns of an expiry.
+func warnDefaults() map[string]time.Duration {
+	day := 24 * time.Hour
+	return map[string]time.Duration{repo.RoleRoot: 60 * day, repo.RoleTargets: 30 * day, repo.RoleSnapshot: 30 * day, repo.RoleTimestamp: 3 * day}
+}
+
+// early is how long before its expiry a role is warned of.
+func (c *config) early(role string) time.Duration {
+	if d, ok := c.warnings[role]; ok {
+		return d
+	}
+	return warnDefaults()[role]
+}
+
+// expiryWarnings names the roles that expire soon, by the configuration's measure.
+func (res *statusResult) expiryWarnings(cfg *config, now time.Time) []string {
+	var out []string
+	for _, rs := range res.Roles {
+		switch left := rs.Expires.Sub(now); {
+		case left <= 0:
+			out = append(out, fmt.Sprintf("%s v%d expired %s; agents refuse it", rs.Role, rs.Version, daysUntil(rs.Expires)))
+		case left < cfg.early(rs.Role):
+			out = append(out, fmt.Sprintf("%s v%d expires in %s", rs.Role, rs.Version, daysUntil(rs.Expires)))
+		}
+	}
+	return out
+}
+
+// next names the next steps, the most pressing first.
+func (w *work) next(res *statusResult) []step {
+	var out []step
+	if res != nil && res.Interrupted {
+		out = append(out, step{"fleet-hsm timestamp", "a commit was interrupted; any command that writes finishes it"})
+	}
+	out = append(out, w.nextStaged()...)
+	if res == nil {
+		return out
+	}
+	out = append(out, res.nextExpiries(w.cfg, w.r.Now())...)
+	if w.p.AwaitsTimestamp() && !hasCommand(out, "fleet-hsm timestamp") {
+		out = append(out, step{"fleet-hsm timestamp", "a newer snapshot waits for a timestamp that names it"})
+	}
+	if len(res.Leftovers) > 0 {
+		out = append(out, step{"fleet-hsm discard", "clears what fleetctl left behind when it failed"})
+	}
+	return out
+}
+
+func (w *work) nextStaged() []step {
+	if w.staged == nil {
+		return nil
+	}
+	var out []step
+	for _, d := range w.staged.Docs() {
+		if err := w.keys.short(d); err != nil && !hasCommand(out, "fleet-hsm sign") {
+			out = append(out, step{"fleet-hsm sign", err.Error()})
+		}
+	}
+	if w.staged.Met() {
+		out = append(out, step{"fleet-hsm commit", "the staged change has all its signatures"})
+	}
+	return out
+}
+
+func hasCommand(list []step, command string) bool {
+	for _, s := range list {
+		if s.Command == command {
+			return true
+		}
+	}
+	return false
+}
+
+// nextExpiries names the command that renews what expires soon. A renewal of targets
+// signs snapshot and timestamp too, one of snapshot is one of targets.
+func (res *statusResult) nextExpiries(cfg *config, now time.Time) []step {
+	var out []step
+	for _, rs := range res.Roles {
+		left := rs.Expires.Sub(now)
+		if left >= cfg.early(rs.Role) {
+			continue
+		}
+		why := fmt.Sprintf("%s v%d expires in %s", rs.Role, rs.Version, daysUntil(rs.Expires))
+		if left <= 0 {
+			why = fmt.Sprintf("%s v%d expired %s", rs.Role, rs.Version, daysUntil(rs.Expires))
+		}
+		command := "fleet-hsm timestamp"
+		switch rs.Role {
+		case repo.RoleRoot:
+			command = "fleet-hsm rotate root --renew"
+		case repo.RoleTargets, repo.RoleSnapshot:
+			command = "fleet-hsm rotate targets --renew"
+		}
+		if rs.Role == repo.RoleTimestamp && hasCommand(out, "fleet-hsm rotate targets --renew") {
+			continue
+		}
+		if !hasCommand(out, command) {
+			out = append(out, step{command, why})
+		}
+	}
+	return out
+}

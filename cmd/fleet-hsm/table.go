@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// table is channels down, components and platforms across, as a release engineer
+// thinks of it.
+type table struct {
+	head []string
+	rows [][]string
+}
+
+func channelTable(rows []repo.Row) table {
+	var columns, channels []string
+	cell := map[string]string{}
+	for _, r := range rows {
+		col := r.Name + " " + r.Platform
+		if !slices.Contains(columns, col) {
+			columns = append(columns, col)
+		}
+		if !slices.Contains(channels, r.Channel) {
+			channels = append(channels, r.Channel)
+		}
+		cell[col+"\x00"+r.Channel] = r.Version
+	}
+	// A component and platform a line, a channel a column: names are long and channels
+	// are few, but for the versions, which are channels too and come last.
+	slices.SortFunc(channels, byChannel)
+	t := table{head: append([]string{"component", "platform"}, channels...)}
+	for _, col := range columns {
+		name, platform, _ := strings.Cut(col, " ")
+		line := []string{name, platform}
+		for _, ch := range channels {
+			v := cell[col+"\x00"+ch]
+			if v == "" {
+				v = "-"
+			}
+			line = append(line, v)
+		}
+		t.rows = append(t.rows, line)
+	}
+	return t
+}
+
+// byChannel puts words (edge, stable) before numbers.
+func byChannel(a, b string) int {
+	digit := func(s string) bool { return s != "" && s[0] >= '0' && s[0] <= '9' }
+	if digit(a) != digit(b) {
+		if digit(b) {
+			return -1
+		}
+		return 1
+	}
+	return strings.Compare(a, b)
+}
+
+func (t table) write(w io.Writer, markdown bool) {
+	if markdown {
+		t.markdown(w)
+		return
+	}
+	t.text(w)
+}
+
+func (t table) text(w io.Writer) {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, strings.Join(t.head, "\t"))
+	for _, r := range t.rows {
+		fmt.Fprintln(tw, strings.Join(r, "\t"))
+	}
+	// The writer below is stdout; an error there is one of the reader's.
+	_ = tw.Flush()
+}
+
+func (t table) markdown(w io.Writer) {
+	escape := func(cells []string) string {
+		out := slices.Clone(cells)
+		for i := range out {
+			out[i] = strings.ReplaceAll(out[i], "|", `\|`)
+		}
+		return "| " + strings.Join(out, " | ") + " |"
+	}
+	fmt.Fprintln(w, escape(t.head))
+	fmt.Fprintln(w, "|"+strings.Repeat("---|", len(t.head)))
+	for _, r := range t.rows {
+		fmt.Fprintln(w, escape(r))
+	}
+}

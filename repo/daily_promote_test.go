@@ -1,0 +1,207 @@
+package repo_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// daily is a published repository with targets for every component, platform and
+// channel that is named.
+type daily struct {
+	keyring
+	*repo.Repo
+	dir string
+}
+
+func newDaily(t testing.TB, consistent bool) *daily {
+	t.Helper()
+	d := &daily{keyring: keyring{}, dir: t.TempDir()}
+	if err := os.Mkdir(filepath.Join(d.dir, "pending"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d.Repo = repo.Open(d.dir, repo.Options{})
+	keys := map[string][]repo.Key{}
+	for _, role := range repo.Roles() {
+		keys[role] = []repo.Key{d.make(t)}
+	}
+	c, err := d.Init(repo.InitOptions{Keys: keys, Consistent: consistent})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.publish(t, d.Repo, nil, c)
+	return d
+}
+
+func (d *daily) load(t testing.TB) *repo.Published {
+	t.Helper()
+	p, err := d.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (d *daily) item(t testing.TB, name, platform, version string, channels ...string) repo.Placed {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), filepath.Base(name))
+	if err := os.WriteFile(file, []byte(name+platform+version), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	content, err := d.Stage(context.Background(), file, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return repo.Placed{Item: repo.Item{Name: name, Platform: platform, Version: version, Channels: channels, File: file}, Content: content}
+}
+
+func (d *daily) add(t testing.TB, items ...repo.Placed) {
+	t.Helper()
+	p := d.load(t)
+	c, err := d.Add(p, nil, items, repo.StageOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.publish(t, d.Repo, p, c)
+}
+
+func (d *daily) inode(t testing.TB, path string) uint64 {
+	t.Helper()
+	target, ok, err := d.load(t).Targets.Get(path)
+	if err != nil || !ok {
+		t.Fatalf("%q: %v, %v", path, ok, err)
+	}
+	dir, base := filepath.Split(path)
+	var st syscall.Stat_t
+	if err := syscall.Stat(filepath.Join(d.dir, "repository", "targets", dir, target.SHA512+"."+base), &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Ino
+}
+
+// A release of 2 components and 5 platforms goes to three channels in one change that
+// three signatures publish; content is linked.
+func TestPromoteRelease(t *testing.T) {
+	t.Parallel()
+	d := newDaily(t, true)
+	var items []repo.Placed
+	platforms := []string{"linux", "linux-arm64", "macos", "windows", "windows-arm64"}
+	for _, name := range []string{"orbit", "desktop"} {
+		for _, platform := range platforms {
+			items = append(items, d.item(t, name, platform, "1.2.0", "edge"))
+		}
+	}
+	items = append(items, d.item(t, "extensions/hello", "linux", "1.2.0", "edge"))
+	d.add(t, items...)
+	p := d.load(t)
+	c, moved, err := d.Promote(p, nil, repo.Promotion{Version: "1.2.0", From: "edge", To: []string{"stable", "1", "1.2"}}, repo.StageOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(moved) != len(items)*3 {
+		t.Errorf("%d lines, not %d", len(moved), len(items)*3)
+	}
+	if docs := c.Docs(); len(docs) != 1 || docs[0].Role() != repo.RoleTargets {
+		t.Errorf("%d documents to sign", len(docs))
+	}
+	for _, doc := range c.Docs() {
+		d.sign(t, doc)
+	}
+	rel, err := d.Release(p, c, repo.ReleaseOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := []string{repo.RoleTargets}
+	for {
+		doc, err := rel.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if doc == nil {
+			break
+		}
+		signed = append(signed, doc.Role())
+		d.sign(t, doc)
+	}
+	if want := []string{repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp}; !slices.Equal(signed, want) {
+		t.Errorf("signed %v, not %v", signed, want)
+	}
+	if err := d.Commit(rel); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := d.inode(t, "orbit/macos/edge/orbit"), d.inode(t, "orbit/macos/stable/orbit"); a != b {
+		t.Error("stable holds a copy of what edge holds")
+	}
+	d.inode(t, "extensions/hello/linux/1.2/hello")
+}
+
+func TestPromoteRefusals(t *testing.T) {
+	t.Parallel()
+	d := newDaily(t, true)
+	d.add(t, d.item(t, "orbit", "linux", "1", "edge", "stable"), d.item(t, "osqueryd", "linux", "5", "stable"))
+	d.add(t, d.item(t, "orbit", "linux", "2", "edge"))
+	p := d.load(t)
+	var missing *repo.MissingError
+	for _, c := range []struct {
+		pr   repo.Promotion
+		want func(error) bool
+	}{
+		{repo.Promotion{Version: "3", From: "edge", To: []string{"stable"}}, kindIs(repo.NoChange)},
+		{repo.Promotion{Version: "2", From: "beta", To: []string{"stable"}}, kindIs(repo.NoChange)},
+		{repo.Promotion{Version: "1", From: "edge", To: []string{"edge"}}, func(err error) bool { return errors.Is(err, repo.ErrName) }},
+		{repo.Promotion{Version: "", From: "edge", To: []string{"stable"}}, func(err error) bool { return errors.Is(err, repo.ErrName) }},
+		{repo.Promotion{Version: "2", From: "edge", To: []string{"stable"}}, func(err error) bool {
+			return errors.As(err, &missing) && errors.Is(err, repo.ErrRefused) && len(missing.Missing) == 1
+		}},
+		{repo.Promotion{Version: "2", From: "edge", To: []string{"2"}}, kindIs(repo.NoChange)},
+	} {
+		if _, _, err := d.Promote(p, nil, c.pr, repo.StageOptions{}); !c.want(err) {
+			t.Errorf("%+v: %v", c.pr, err)
+		}
+	}
+	for _, pr := range []repo.Promotion{
+		{Version: "2", From: "edge", To: []string{"stable"}, AllowMissing: true},
+		{Version: "2", From: "edge", To: []string{"stable"}, Names: []string{"orbit"}},
+		{Version: "2", From: "edge", To: []string{"new"}},
+	} {
+		if _, moved, err := d.Promote(p, nil, pr, repo.StageOptions{}); err != nil || len(moved) != 1 {
+			t.Errorf("%+v: %v, %v", pr, moved, err)
+		}
+	}
+}
+
+func kindIs(kind repo.RefusedKind) func(error) bool {
+	return func(err error) bool {
+		var re *repo.RefusedError
+		return errors.As(err, &re) && re.Kind == kind
+	}
+}
+
+// BenchmarkPromote is a whole release on a repository of 2,000 targets, without the
+// signatures: what the tool itself costs.
+func BenchmarkPromote(b *testing.B) {
+	d := newDaily(b, true)
+	var items []repo.Placed
+	for v := range 200 {
+		for _, platform := range []string{"linux", "linux-arm64", "macos", "windows", "windows-arm64"} {
+			for _, name := range []string{"orbit", "desktop"} {
+				items = append(items, d.item(b, name, platform, fmt.Sprintf("1.%d", v)))
+			}
+		}
+	}
+	d.add(b, items...)
+	p := d.load(b)
+	b.ResetTimer()
+	for range b.N {
+		if _, moved, err := d.Promote(p, nil, repo.Promotion{Version: "1.7", From: "1.7", To: []string{"stable", "1", "edge"}}, repo.StageOptions{}); err != nil || len(moved) != 30 {
+			b.Fatal(len(moved), err)
+		}
+	}
+}
