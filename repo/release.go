@@ -258,13 +258,18 @@ func (rel *Release) makeListing(role string, version int64, file metaFile, other
 		sets: []keySet{{rel.root.Keys(role), rel.root.Threshold(role)}}}, nil
 }
 
+// roundingSlack is how much earlier a new expiry may be without being refused.
+const roundingSlack = 2 * time.Second
+
 // checkExpiry refuses an expiry before the published one: most often a clock that
 // went back, and then clients elsewhere would see the repository expire early.
 func checkExpiry(role string, p *Published, expires time.Time, allowShorter bool) error {
 	if p == nil || allowShorter {
 		return nil
 	}
-	if old := p.ExpiresOf(role); expires.Before(utcSecond(old)) {
+	// go-tuf rounds to the nearest second, so what fleetctl wrote a moment ago may seem
+	// to expire a second later.
+	if old := p.ExpiresOf(role); expires.Add(roundingSlack).Before(utcSecond(old)) {
 		return refuse(ShorterExpiry, "the new %s would expire %s, before the published one (%s)",
 			role, expires.Format(time.RFC3339), old.UTC().Format(time.RFC3339))
 	}
