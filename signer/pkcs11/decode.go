@@ -179,11 +179,25 @@ func encodeECDSA(raw []byte) ([]byte, error) {
 	if len(raw) != 64 {
 		return nil, fmt.Errorf("%w: ECDSA signature of %d bytes, a P-256 one has 64", signer.ErrDevice, len(raw))
 	}
-	r, s := new(big.Int).SetBytes(raw[:32]), new(big.Int).SetBytes(raw[32:])
-	if r.Sign() == 0 || s.Sign() == 0 {
+	r, s := bytes.TrimLeft(raw[:32], "\x00"), bytes.TrimLeft(raw[32:], "\x00")
+	if len(r) == 0 || len(s) == 0 {
 		return nil, fmt.Errorf("%w: ECDSA signature with a zero in it", signer.ErrDevice)
 	}
-	return asn1.Marshal(struct{ R, S *big.Int }{r, s})
+	// At most 2 + 2 x (2 + 33) bytes, so every length fits into one byte.
+	body := appendInteger(appendInteger(make([]byte, 2, 72), r), s)
+	body[0], body[1] = 0x30, byte(len(body)-2)
+	return body, nil
+}
+
+// appendInteger appends a DER INTEGER; v is big-endian, positive, at most 32 bytes and
+// without leading zeros.
+func appendInteger(der, v []byte) []byte {
+	if v[0]&0x80 != 0 {
+		der = append(der, 0x02, byte(len(v)+1), 0)
+	} else {
+		der = append(der, 0x02, byte(len(v)))
+	}
+	return append(der, v...)
 }
 
 // decodeBool reads a CK_BBOOL; nil where the token says nothing.

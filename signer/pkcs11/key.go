@@ -24,6 +24,7 @@ type key struct {
 	name string
 
 	public atomic.Pointer[crypto.PublicKey]
+	ways   atomic.Pointer[[]way]
 	// way is the first mechanism of the key's algorithm that the token takes.
 	way    atomic.Int32
 	closed atomic.Bool
@@ -99,7 +100,11 @@ func failed(op string, u signer.URI, t *token, err error) error {
 func (k *key) look(ctx context.Context, c *conn) (seen bool, err error) {
 	var f found
 	err = c.onHeld(ctx, "looking for the key", func(l lib, s p11.SessionHandle) (err error) {
-		f, err = l.lookup(s, k.ref.URI, k.Public())
+		if c.loggedIn.Load() {
+			f, err = l.lookup(s, k.ref.URI, k.Public())
+		} else {
+			f, err = l.glance(s, k.ref.URI, k.Public())
+		}
 		return err
 	})
 	var absent *signer.NotFoundError
@@ -154,7 +159,7 @@ func (k *key) handle(ctx context.Context, c *conn) (keyHandle, error) {
 			return keyHandle{}, err
 		}
 	}
-	h, err := k.find(ctx, c)
+	h, err := k.find(ctx, c, confirmed)
 	if err != nil {
 		return keyHandle{}, err
 	}
@@ -164,12 +169,19 @@ func (k *key) handle(ctx context.Context, c *conn) (keyHandle, error) {
 	return h, nil
 }
 
-// find finds the private key, after the login.
-func (k *key) find(ctx context.Context, c *conn) (keyHandle, error) {
+// find finds the private key, after the login. Where its public half was seen and is
+// the right one, it is not read again: every signature is verified anyway.
+func (k *key) find(ctx context.Context, c *conn, confirmed bool) (keyHandle, error) {
 	var f found
 	var h keyHandle
 	err := c.onHeld(ctx, "looking for the private key", func(l lib, s p11.SessionHandle) (err error) {
-		if f, err = l.lookup(s, k.ref.URI, k.Public()); err != nil || f.private == nil {
+		if confirmed {
+			f.private, err = l.lookupPrivate(s, k.ref.URI)
+		}
+		if f.private == nil && err == nil {
+			f, err = l.lookup(s, k.ref.URI, k.Public())
+		}
+		if f.private == nil || err != nil {
 			return err
 		}
 		h.h = f.private.h

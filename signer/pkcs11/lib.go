@@ -110,6 +110,29 @@ func (l lib) attribute(s p11.SessionHandle, o p11.ObjectHandle, typ uint) ([]byt
 	return got[0].Value, nil
 }
 
+// attributes reads several attributes, with one call where the module has all of them.
+func (l lib) attributes(s p11.SessionHandle, o p11.ObjectHandle, types ...uint) ([][]byte, error) {
+	template := make([]*p11.Attribute, len(types))
+	for i, typ := range types {
+		template[i] = &p11.Attribute{Type: typ}
+	}
+	values := make([][]byte, len(types))
+	if got, err := l.c.GetAttributeValue(s, o, template); err == nil && len(got) == len(types) {
+		for i := range got {
+			values[i] = got[i].Value
+		}
+		return values, nil
+	}
+	for i, typ := range types {
+		v, err := l.attribute(s, o, typ)
+		if err != nil {
+			return nil, err
+		}
+		values[i] = v
+	}
+	return values, nil
+}
+
 func (l lib) sign(s p11.SessionHandle, m *p11.Mechanism, key p11.ObjectHandle, auth func() error, data []byte) ([]byte, error) {
 	if err := l.c.SignInit(s, []*p11.Mechanism{m}, key); err != nil {
 		return nil, wrap("C_SignInit", err)

@@ -8,6 +8,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -80,25 +81,20 @@ func (l lib) objects(s p11.SessionHandle, class uint, id []byte, label *string) 
 	return out, nil
 }
 
+// describe reads what tells objects apart.
 func (l lib) describe(s p11.SessionHandle, h p11.ObjectHandle, class uint) (object, error) {
-	o := object{h: h, class: class}
-	var err error
-	if o.id, err = l.attribute(s, h, p11.CKA_ID); err != nil {
-		return o, err
-	}
-	label, err := l.attribute(s, h, p11.CKA_LABEL)
-	if err != nil {
-		return o, err
-	}
-	o.label = clean(string(label))
+	types := []uint{p11.CKA_ID, p11.CKA_LABEL, p11.CKA_KEY_TYPE}
 	if class == p11.CKO_CERTIFICATE {
-		return o, nil
+		types = types[:2]
 	}
-	kind, err := l.attribute(s, h, p11.CKA_KEY_TYPE)
+	values, err := l.attributes(s, h, types...)
 	if err != nil {
-		return o, err
+		return object{}, err
 	}
-	o.kind, _ = decodeULong(kind)
+	o := object{h: h, class: class, id: values[0], label: clean(string(values[1]))}
+	if class != p11.CKO_CERTIFICATE {
+		o.kind, _ = decodeULong(values[2])
+	}
 	return o, nil
 }
 
@@ -123,23 +119,52 @@ func keyAttrs(u signer.URI) (id []byte, label *string) {
 // its public part from the first source that has it. want, if not nil, is preferred
 // among several sources. Errors: *signer.AmbiguousError, *signer.NotFoundError.
 func (l lib) lookup(s p11.SessionHandle, u signer.URI, want crypto.PublicKey) (found, error) {
-	id, label := keyAttrs(u)
-	privates, err := l.objects(s, p11.CKO_PRIVATE_KEY, id, label)
+	private, err := l.lookupPrivate(s, u)
 	if err != nil {
 		return found{}, err
 	}
-	if len(privates) > 1 {
-		return found{}, ambiguous("private key", u, privates)
+	if private != nil {
+		return l.withPublic(s, found{private: private, id: private.id, label: private.label}, want)
 	}
-	if len(privates) == 1 {
-		return l.withPublic(s, found{private: &privates[0], id: privates[0].id, label: privates[0].label}, want)
+	// The halves have different labels, or there was no login: the public half or a
+	// certificate leads to the ID.
+	f, err := l.lookupPublic(s, u, want)
+	if err != nil || len(f.id) == 0 {
+		return f, err
 	}
-	return l.lookupPublic(s, u, want)
+	if f.private, err = l.lookupPrivate(s, signer.URI{Scheme: "pkcs11"}.With("id", string(f.id))); err != nil {
+		return found{}, err
+	}
+	return f, nil
 }
 
-// lookupPublic is for a token that does not show the private key under that name:
-// there was no login yet, or its halves have different labels. The public half or a
-// certificate leads to the ID.
+// lookupPrivate finds the private key that a URI names; nil where none is visible.
+func (l lib) lookupPrivate(s p11.SessionHandle, u signer.URI) (*object, error) {
+	id, label := keyAttrs(u)
+	privates, err := l.objects(s, p11.CKO_PRIVATE_KEY, id, label)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(privates) > 1:
+		return nil, ambiguous("private key", u, privates)
+	case len(privates) == 1:
+		return &privates[0], nil
+	}
+	return nil, nil
+}
+
+// glance is lookup before a login: the public object comes first, because private ones
+// are hardly ever visible then.
+func (l lib) glance(s p11.SessionHandle, u signer.URI, want crypto.PublicKey) (found, error) {
+	f, err := l.lookupPublic(s, u, want)
+	var absent *signer.NotFoundError
+	if !errors.As(err, &absent) {
+		return f, err
+	}
+	return l.lookup(s, u, want)
+}
+
+// lookupPublic finds the public part under the name that a URI gives.
 func (l lib) lookupPublic(s p11.SessionHandle, u signer.URI, want crypto.PublicKey) (found, error) {
 	id, label := keyAttrs(u)
 	for _, class := range []uint{p11.CKO_PUBLIC_KEY, p11.CKO_CERTIFICATE} {
@@ -154,21 +179,12 @@ func (l lib) lookupPublic(s p11.SessionHandle, u signer.URI, want crypto.PublicK
 			continue
 		}
 		f := found{id: objects[0].id, label: objects[0].label}
-		if len(f.id) > 0 {
-			privates, err := l.objects(s, p11.CKO_PRIVATE_KEY, f.id, nil)
-			if err != nil {
-				return found{}, err
-			}
-			if len(privates) > 1 {
-				return found{}, ambiguous("private key", u, privates)
-			}
-			if len(privates) == 1 {
-				f.private = &privates[0]
-			}
-			return l.withPublic(s, f, want)
-		}
 		f.public, f.problem, err = l.publicOf(s, objects[0])
-		return f, err
+		asWanted := f.public != nil && (want == nil || signer.SamePublic(want, f.public))
+		if err != nil || asWanted || len(f.id) == 0 {
+			return f, err
+		}
+		return l.withPublic(s, f, want) // another object of that ID may know better
 	}
 	return found{}, l.noKey(s, u)
 }
@@ -224,60 +240,59 @@ func (l lib) noKey(s p11.SessionHandle, u signer.URI) error {
 // shows the public part. A certificate may be older than the key; every signature is
 // verified anyway.
 func (l lib) withPublic(s p11.SessionHandle, f found, want crypto.PublicKey) (found, error) {
-	sources, err := l.publicSources(s, f)
-	if err != nil {
-		return f, err
-	}
-	for _, o := range sources {
-		pub, problem, err := l.publicOf(s, o)
+	for _, class := range []uint{p11.CKO_PUBLIC_KEY, p11.CKO_CERTIFICATE, p11.CKO_PRIVATE_KEY} {
+		sources, err := l.publicSources(s, f, class)
 		if err != nil {
 			return f, err
 		}
-		if problem != nil && f.problem == nil {
-			f.problem = problem
-		}
-		if pub == nil {
-			continue
-		}
-		if f.public == nil {
-			f.public = pub
-		}
-		if want == nil || signer.SamePublic(want, pub) {
-			f.public, f.problem = pub, nil
-			return f, nil
+		for _, o := range sources {
+			pub, problem, err := l.publicOf(s, o)
+			if err != nil {
+				return f, err
+			}
+			if problem != nil && f.problem == nil {
+				f.problem = problem
+			}
+			if pub == nil {
+				continue
+			}
+			if f.public == nil {
+				f.public = pub
+			}
+			if want == nil || signer.SamePublic(want, pub) {
+				f.public, f.problem = pub, nil
+				return f, nil
+			}
 		}
 	}
 	return f, nil
 }
 
-func (l lib) publicSources(s p11.SessionHandle, f found) ([]object, error) {
+// publicSources lists the objects of a class that may show the public part of f.
+func (l lib) publicSources(s p11.SessionHandle, f found, class uint) ([]object, error) {
+	var some []object
+	var err error
+	switch {
+	case class == p11.CKO_PRIVATE_KEY && f.private != nil:
+		return []object{*f.private}, nil
+	case class == p11.CKO_PRIVATE_KEY:
+		return nil, nil
+	case len(f.id) > 0:
+		some, err = l.objects(s, class, f.id, nil)
+	case class == p11.CKO_PUBLIC_KEY && f.label != "":
+		some, err = l.objects(s, class, nil, &f.label)
+	}
 	var sources []object
-	for _, class := range []uint{p11.CKO_PUBLIC_KEY, p11.CKO_CERTIFICATE} {
-		var some []object
-		var err error
-		switch {
-		case len(f.id) > 0:
-			some, err = l.objects(s, class, f.id, nil)
-		case class == p11.CKO_PUBLIC_KEY && f.label != "":
-			some, err = l.objects(s, class, nil, &f.label)
-		}
-		if err != nil {
-			return nil, err
-		}
-		for _, o := range some {
-			if class == p11.CKO_CERTIFICATE || f.private == nil || o.kind == f.private.kind {
-				sources = append(sources, o)
-			}
+	for _, o := range some {
+		if class == p11.CKO_CERTIFICATE || f.private == nil || o.kind == f.private.kind {
+			sources = append(sources, o)
 		}
 	}
 	// Two pairs may share an ID, but hardly the label too.
 	slices.SortStableFunc(sources, func(a, b object) int {
 		return cmp.Compare(btoi(a.label != f.label), btoi(b.label != f.label))
 	})
-	if f.private != nil {
-		sources = append(sources, *f.private)
-	}
-	return sources, nil
+	return sources, err
 }
 
 func btoi(b bool) int {
@@ -312,15 +327,11 @@ func (l lib) certificateKey(s p11.SessionHandle, o object) (crypto.PublicKey, er
 }
 
 func (l lib) rsaKey(s p11.SessionHandle, o object) (crypto.PublicKey, error, error) {
-	n, err := l.attribute(s, o.h, p11.CKA_MODULUS)
-	if err != nil {
+	v, err := l.attributes(s, o.h, p11.CKA_MODULUS, p11.CKA_PUBLIC_EXPONENT)
+	if err != nil || len(v[0]) == 0 || len(v[1]) == 0 {
 		return nil, nil, err
 	}
-	e, err := l.attribute(s, o.h, p11.CKA_PUBLIC_EXPONENT)
-	if err != nil || len(n) == 0 || len(e) == 0 {
-		return nil, nil, err
-	}
-	pub, err := decodeRSA(n, e)
+	pub, err := decodeRSA(v[0], v[1])
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o, err), nil
 	}
@@ -328,15 +339,11 @@ func (l lib) rsaKey(s p11.SessionHandle, o object) (crypto.PublicKey, error, err
 }
 
 func (l lib) ecKey(s p11.SessionHandle, o object) (crypto.PublicKey, error, error) {
-	point, err := l.attribute(s, o.h, p11.CKA_EC_POINT)
-	if err != nil || len(point) == 0 {
+	v, err := l.attributes(s, o.h, p11.CKA_EC_POINT, p11.CKA_EC_PARAMS)
+	if err != nil || len(v[0]) == 0 {
 		return nil, nil, err
 	}
-	params, err := l.attribute(s, o.h, p11.CKA_EC_PARAMS)
-	if err != nil {
-		return nil, nil, err
-	}
-	pub, err := decodeEC(o.kind == ckkECEdwards, params, point)
+	pub, err := decodeEC(o.kind == ckkECEdwards, v[1], v[0])
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o, err), nil
 	}

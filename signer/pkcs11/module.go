@@ -4,16 +4,12 @@ package pkcs11
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
 
 	p11 "github.com/miekg/pkcs11"
-
-	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
 // loaded mirrors what the C world keeps for the whole process anyway: a module is
@@ -42,6 +38,7 @@ type module struct {
 
 	users atomic.Int32 // backends
 	stuck atomic.Int32 // calls that were given up on and are still out
+	idle  idle
 }
 
 // acquire finds or makes the entry of a module for one more backend. It checks the
@@ -60,116 +57,6 @@ func acquire(c chosen) (*module, error) {
 	}
 	m.users.Add(1)
 	return m, nil
-}
-
-// DeadlineError: a call into the module did not come back in time. The module is
-// refused as long as the call is out. It matches signer.ErrDeadline.
-type DeadlineError struct {
-	Doing string // "C_Sign" or what was being done
-	After time.Duration
-	Path  string // the module
-}
-
-func (e *DeadlineError) Error() string {
-	return fmt.Sprintf("PKCS#11 module %q did not answer within %v while %s", e.Path, e.After, e.Doing)
-}
-
-// Is makes errors.Is(err, signer.ErrDeadline) hold.
-func (e *DeadlineError) Is(target error) bool { return target == signer.ErrDeadline }
-
-// hanging refuses a module that has not come back from an earlier call.
-func (m *module) hanging(doing string) error {
-	if m.stuck.Load() == 0 {
-		return nil
-	}
-	return fmt.Errorf("%s: %w: an earlier call into PKCS#11 module %q has not come back", doing, signer.ErrDeadline, m.path)
-}
-
-// run makes calls into C: f runs in a goroutine that is left behind when the deadline
-// passes or ctx ends, because C calls cannot be interrupted. f must put its results
-// where only it and, after a nil error, the caller look. exclusive takes the write
-// side of the module's lock.
-func (m *module) run(ctx context.Context, doing string, limit time.Duration, exclusive bool, f func() error) error {
-	if err := canceled(ctx); err != nil {
-		return err
-	}
-	if err := m.hanging(doing); err != nil {
-		return err
-	}
-	c := &call{m: m, done: make(chan error, 1)}
-	go c.make(exclusive, f)
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	start := time.Now()
-	select {
-	case err := <-c.done:
-		return err
-	case <-timer.C:
-		if !c.giveUp() {
-			return <-c.done
-		}
-		return &DeadlineError{Doing: doing, After: limit, Path: m.path}
-	case <-ctx.Done():
-		// The call may well come back in its time; only if it does not is the module
-		// at fault.
-		time.AfterFunc(limit-time.Since(start), func() { c.giveUp() })
-		return canceled(ctx)
-	}
-}
-
-// call is one goroutine in C.
-type call struct {
-	m     *module
-	state atomic.Int32 // callOut, callBack or callStuck
-	done  chan error   // buffered: nobody may be listening any more
-}
-
-const (
-	callOut int32 = iota
-	callBack
-	callStuck
-)
-
-func (c *call) make(exclusive bool, f func() error) {
-	err := c.m.locked(exclusive, f)
-	if !c.state.CompareAndSwap(callOut, callBack) {
-		c.m.stuck.Add(-1) // it was given up on, and here it is
-	}
-	c.done <- err
-}
-
-// giveUp marks a call as stuck, unless it came back this instant.
-func (c *call) giveUp() bool {
-	c.m.stuck.Add(1)
-	if c.state.CompareAndSwap(callOut, callStuck) {
-		return true
-	}
-	c.m.stuck.Add(-1)
-	return false
-}
-
-func (m *module) locked(exclusive bool, f func() error) error {
-	if exclusive {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-	} else {
-		m.mu.RLock()
-		defer m.mu.RUnlock()
-	}
-	return f()
-}
-
-// canceled gives the error of a context that has ended: signer.ErrCanceled, or
-// signer.ErrDeadline where its own deadline passed. The context's error stays in it.
-func canceled(ctx context.Context) error {
-	switch err := ctx.Err(); {
-	case err == nil:
-		return nil
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%w: %w", signer.ErrDeadline, err)
-	default:
-		return fmt.Errorf("%w: %w", signer.ErrCanceled, err)
-	}
 }
 
 // initialize loads the library and calls C_Initialize where that has not happened.
@@ -237,6 +124,7 @@ func (m *module) release(limit time.Duration) error {
 	return m.run(context.Background(), "shutting it down", limit, true, func() error {
 		if m.users.Load() == 0 { // nobody came in the meantime
 			m.finalize()
+			m.idle.dismiss()
 		}
 		return nil
 	})

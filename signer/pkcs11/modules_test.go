@@ -159,7 +159,7 @@ func TestModuleWithoutPublicObject(t *testing.T) {
 	})
 	t.Run("certificate", func(t *testing.T) {
 		f := newFake(t)
-		pub := importKey(t, f, "targets", "0a0b", true)
+		pub := importKey(t, f, "targets", "0a0b", true, false)
 		f.set("hide=2")
 		ui := person(f.Token)
 		s := opened(t, backend(t, f.Module), signer.Ref{URI: parse(t, f.URI("targets"))}, ui)
@@ -199,27 +199,42 @@ func TestModuleWithoutPublicObject(t *testing.T) {
 	})
 }
 
-// The halves of a key may have different labels (ykcs11): the ID joins them.
+// The halves of a key may have different labels (ykcs11): the ID joins them, whichever
+// label the URI has.
 func TestModuleWithLabelsThatDiffer(t *testing.T) {
 	f := newFake(t)
-	tool(t, f.Token, "--login", "--pin", f.PIN, "--keypairgen", "--key-type", "EC:prime256v1", "--label", "first", "--id", "01")
-	tool(t, f.Token, "--login", "--pin", f.PIN, "--set-id", "02", "--type", "privkey", "--id", "01")
-	tool(t, f.Token, "--login", "--pin", f.PIN, "--keypairgen", "--key-type", "EC:prime256v1", "--label", "second", "--id", "02")
-	// Now "first" is the label of a private key with id 02 and of a public one with 01.
+	pub := importKey(t, f, "half", "0102", false, true)
 	b := backend(t, f.Module)
-	s, err := b.Open(t.Context(), signer.Ref{URI: parse(t, f.URI("first"))}, person(f.Token))
-	if err != nil {
-		t.Fatal(err)
-	}
-	// What it shows before the login is the public half with id 01, which is another
-	// key's. It must not sign for it.
-	if _, err := s.Sign(t.Context(), []byte("a message")); !errors.Is(err, signer.ErrBadSignature) && !errors.Is(err, signer.ErrKeyChanged) && !errors.Is(err, signer.ErrKeyNotFound) {
-		t.Errorf("error is %v, want a refusal", err)
+	for _, label := range []string{"half privkey", "half pubkey"} {
+		got := canSign(t, b, signer.Ref{URI: parse(t, f.URI(label))}, person(f.Token))
+		if !signer.SamePublic(got, pub) {
+			t.Errorf("%s: another key", label)
+		}
 	}
 }
 
-// importKey puts a key that was made outside on a token, with a certificate if wanted.
-func importKey(t *testing.T, f *fake, label, id string, certificate bool) any {
+// A public object that belongs to another private key than its ID says: the signature
+// does not verify and is thrown away.
+func TestModuleWithStalePublicHalf(t *testing.T) {
+	f := newFake(t)
+	importKey(t, f, "old", "01", false, true)
+	importKey(t, f, "new", "01", false, true)
+	tool(t, f.Token, "--login", "--pin", f.PIN, "--delete-object", "--type", "privkey", "--label", "old privkey")
+	tool(t, f.Token, "--login", "--pin", f.PIN, "--delete-object", "--type", "pubkey", "--label", "new pubkey")
+	s := opened(t, backend(t, f.Module), signer.Ref{URI: parse(t, f.URI("old pubkey"))}, person(f.Token))
+	refuses(t, s, signer.ErrBadSignature)
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// importKey puts a key that was made outside on a token, with a certificate if wanted,
+// and with labels of their own for the halves if they are to be apart.
+func importKey(t *testing.T, f *fake, label, id string, certificate, apart bool) any {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -236,7 +251,7 @@ func importKey(t *testing.T, f *fake, label, id string, certificate bool) any {
 	private, _ := x509.MarshalPKCS8PrivateKey(key)
 	public, _ := x509.MarshalPKIXPublicKey(key.Public())
 	for typ, file := range map[string]string{"privkey": write("key", private), "pubkey": write("pub", public)} {
-		tool(t, f.Token, "--login", "--pin", f.PIN, "--write-object", file, "--type", typ, "--label", label, "--id", id, "--usage-sign")
+		tool(t, f.Token, "--login", "--pin", f.PIN, "--write-object", file, "--type", typ, "--label", label+strings.Repeat(" "+typ, btoi(apart)), "--id", id, "--usage-sign")
 	}
 	if certificate {
 		template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: label}, NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<33, 0)}

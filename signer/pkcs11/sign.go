@@ -31,14 +31,6 @@ type way struct {
 // ways lists how a kind of key may sign, the best known first. Modules differ in
 // what they have and in what they list, so the list is tried, not asked for.
 func ways(pub crypto.PublicKey) []way {
-	plain := func(m uint) func() *p11.Mechanism {
-		return func() *p11.Mechanism { return p11.NewMechanism(m, nil) }
-	}
-	pss := func(m uint) func() *p11.Mechanism {
-		return func() *p11.Mechanism {
-			return p11.NewMechanism(m, p11.NewPSSParams(p11.CKM_SHA256, p11.CKG_MGF1_SHA256, sha256.Size))
-		}
-	}
 	switch pub.(type) {
 	case *ecdsa.PublicKey:
 		return []way{{"CKM_ECDSA", plain(p11.CKM_ECDSA), false}, {"CKM_ECDSA_SHA256", plain(p11.CKM_ECDSA_SHA256), true}}
@@ -51,6 +43,17 @@ func ways(pub crypto.PublicKey) []way {
 		return []way{{"CKM_EDDSA", plain(ckmEDDSA), true}}
 	}
 	return nil
+}
+
+func plain(mechanism uint) func() *p11.Mechanism {
+	return func() *p11.Mechanism { return p11.NewMechanism(mechanism, nil) }
+}
+
+// pss is RSA-PSS over SHA-256 with MGF1 over SHA-256 and a salt of 32 bytes.
+func pss(mechanism uint) func() *p11.Mechanism {
+	return func() *p11.Mechanism {
+		return p11.NewMechanism(mechanism, p11.NewPSSParams(p11.CKM_SHA256, p11.CKG_MGF1_SHA256, sha256.Size))
+	}
 }
 
 // Sign implements signer.Signer.
@@ -101,7 +104,7 @@ func (k *key) raw(ctx context.Context, message []byte) ([]byte, error) {
 
 // onToken tries the ways that the key's algorithm has, from the one that worked last.
 func (k *key) onToken(ctx context.Context, c *conn, h keyHandle, message []byte) ([]byte, error) {
-	all := ways(k.Public())
+	all := k.waysOnce()
 	digest := sha256.Sum256(message)
 	var first error
 	for i := int(k.way.Load()); i < len(all); i++ {
@@ -124,6 +127,16 @@ func (k *key) onToken(ctx context.Context, c *conn, h keyHandle, message []byte)
 	return nil, &signer.UnsupportedError{
 		What: fmt.Sprintf("signing with %s", all[0].name), Why: first.Error(),
 	}
+}
+
+// waysOnce is ways of the key, made once.
+func (k *key) waysOnce() []way {
+	if w := k.ways.Load(); w != nil {
+		return *w
+	}
+	w := ways(k.Public())
+	k.ways.Store(&w)
+	return w
 }
 
 // lacksMechanism: another mechanism may do.
@@ -248,7 +261,7 @@ func (k *key) afterBadSignature(ctx context.Context, bad error) error {
 		c.mu.Lock()
 		delete(c.keys, k.name)
 		c.mu.Unlock()
-		_, err := k.find(ctx, c)
+		_, err := k.find(ctx, c, false)
 		return err
 	})
 	if errors.Is(err, signer.ErrKeyChanged) {
