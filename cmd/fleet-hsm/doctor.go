@@ -12,11 +12,13 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
+	"github.com/fleet-hsm/fleet-hsm/store"
 )
 
 type doctorOptions struct {
-	sign bool
-	keys roleKeyFlags
+	sign  bool
+	keys  roleKeyFlags
+	store storeFlags
 }
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -33,6 +35,8 @@ what it signs can never be metadata.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runDoctor(cmd.Context(), args, o) },
 	}
 	cmd.Flags().BoolVar(&o.sign, "sign", false, "also sign something with each key")
+	cmd.Flags().StringVar(&o.store.url, "store", "", "try on this store what publish and online rely on, conditional writes above all")
+	o.store.add(cmd.Flags())
 	o.keys = addRoleKeyFlags(cmd.Flags(), repo.Roles()...)
 	return cmd
 }
@@ -77,9 +81,16 @@ func (a *app) runDoctor(ctx context.Context, args []string, o doctorOptions) err
 		return err
 	}
 	res := &doctorResult{Schema: 1, Findings: []checked{}}
-	refs, err := a.toProbe(res, keys, args)
-	if err != nil {
-		return err
+	if o.store.url != "" {
+		if err := a.probeStore(ctx, res, o.store); err != nil {
+			return err
+		}
+	}
+	var refs []signer.Ref
+	if o.store.url == "" || len(args) > 0 {
+		if refs, err = a.toProbe(res, keys, args); err != nil {
+			return err
+		}
 	}
 	for _, ref := range refs {
 		a.probe(ctx, res, keys, ref, o.sign)
@@ -137,6 +148,18 @@ func (a *app) toProbe(res *doctorResult, keys *keychain, args []string) ([]signe
 		}
 	}
 	return refs, nil
+}
+
+// probeStore writes files of its own to the store and removes them.
+func (a *app) probeStore(ctx context.Context, res *doctorResult, o storeFlags) error {
+	s, err := a.openStore(nil, o)
+	if err != nil {
+		return err
+	}
+	for _, f := range store.Probe(ctx, s) {
+		res.add(s.String(), signer.Finding{Code: f.Code, OK: f.OK, Text: f.Text, Err: f.Err})
+	}
+	return nil
 }
 
 func (a *app) checkDates(res *doctorResult, p *repo.Published) {

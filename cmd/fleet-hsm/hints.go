@@ -133,6 +133,14 @@ func judge(err error) verdict {
 		return verdict{exitRefused, "exists", "nothing was changed; init only works in a folder without repository metadata"}
 	case errors.Is(err, repo.ErrContent):
 		return verdict{exitRefused, "content", ""}
+	case as[*rejected](err):
+		return verdict{exitUnverified, "rejected", `nothing was written; "fleet-hsm verify URL --root FILE" lists what is wrong`}
+	}
+	if v, ok := judgeOnline(err); ok {
+		return v
+	}
+	if v, ok := judgeStore(err); ok {
+		return v
 	}
 	return judgeKey(err)
 }

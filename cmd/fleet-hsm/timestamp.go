@@ -17,6 +17,8 @@ type timestampOptions struct {
 	allowShorter bool
 	expires      []string
 	keys         roleKeyFlags
+	store        storeFlags
+	root         string
 }
 
 func (a *app) timestampCommand() *cobra.Command {
@@ -25,7 +27,8 @@ func (a *app) timestampCommand() *cobra.Command {
 		Use:   "timestamp",
 		Short: "Sign a new timestamp over what is published",
 		Long: `timestamp needs the timestamp key and the published metadata files, nothing else:
-no other key, no target file. A staged change goes on waiting.`,
+no other key, no target file. A staged change goes on waiting. With --store it works
+straight on the published repository, with the trusted root alone.`,
 		Example: `  fleet-hsm timestamp
   fleet-hsm timestamp --within 7d   # only if it expires within 7 days`,
 		Args: cobra.NoArgs,
@@ -35,11 +38,20 @@ no other key, no target file. A staged change goes on waiting.`,
 	f.Var(&o.within, "within", "do nothing unless the timestamp expires within this time")
 	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
 	f.StringArrayVar(&o.expires, "expires", nil, "validity, as timestamp=DURATION")
+	f.StringVar(&o.store.url, "store", "", "sign straight on a published repository: file:///FOLDER or s3://BUCKET/PREFIX")
+	f.StringVar(&o.root, "root", "", "with --store: trusted root.json (default: the oldest one in repository/)")
+	o.store.add(f)
 	o.keys = addRoleKeyFlags(f, repo.RoleTimestamp)
 	return cmd
 }
 
 func (a *app) runTimestamp(ctx context.Context, o timestampOptions) error {
+	if o.store.url != "" {
+		return a.timestampOnStore(ctx, onStore{store: o.store, root: o.root, allowShorter: o.allowShorter, expires: o.expires, keys: o.keys}, time.Duration(o.within))
+	}
+	if o.root != "" || o.store.caFile != "" {
+		return usagef("--root and --ca-file go with --store")
+	}
 	cfg, err := a.config()
 	if err != nil {
 		return err

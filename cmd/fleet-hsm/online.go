@@ -1,0 +1,265 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tty"
+	"github.com/fleet-hsm/fleet-hsm/online"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+	"github.com/fleet-hsm/fleet-hsm/store"
+)
+
+// onStore are the flags of what signs straight on a store.
+type onStore struct {
+	store        storeFlags
+	root         string
+	renewBefore  duration
+	interval     duration
+	listen       string
+	allowShorter bool
+	expires      []string
+	keys         roleKeyFlags
+}
+
+func (a *app) onlineCommand() *cobra.Command {
+	o := onStore{interval: duration(time.Minute), listen: online.DefaultListen}
+	cmd := &cobra.Command{
+		Use:   "online",
+		Short: "Keep the timestamp on a store fresh, unattended",
+		Long: `online works straight on the store that serves the agents, with the trusted root and
+the timestamp key and nothing else. It signs when half of the validity is left, or when
+a newer snapshot waits; several may run at once. It refuses to renew over a root,
+snapshot or targets that expired or do not verify. Metrics are at /metrics, health at
+/healthz and /readyz, on loopback unless --listen says otherwise.`,
+		Example: `  fleet-hsm online --store "s3://updates/fleet?region=eu-1" --root root.json --timestamp-key "pkcs11:token=fleet;object=timestamp"
+  fleet-hsm online --listen 127.0.0.1:9471 --renew-before 5d`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runOnline(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	o.store.add(f)
+	f.StringVar(&o.store.url, "store", "", "where the repository is published (default: store: in the configuration)")
+	f.StringVar(&o.root, "root", "", "trusted root.json (default: the oldest one in repository/)")
+	f.Var(&o.renewBefore, "renew-before", "renew when less than this is left (default: half of the validity)")
+	f.Var(&o.interval, "interval", "pause between two checks")
+	f.StringVar(&o.listen, "listen", o.listen, `address of metrics and health; "" for none`)
+	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
+	f.StringArrayVar(&o.expires, "expires", nil, "validity, as timestamp=DURATION")
+	o.keys = addRoleKeyFlags(f, repo.RoleTimestamp)
+	return cmd
+}
+
+// onlineConfig joins store, root and keys.
+func (a *app) onlineConfig(o onStore) (online.Config, error) {
+	cfg, err := a.config()
+	if err != nil {
+		return online.Config{}, err
+	}
+	if err := cfg.override(o.expires); err != nil {
+		return online.Config{}, err
+	}
+	s, err := a.openStore(nil, o.store)
+	if err != nil {
+		return online.Config{}, err
+	}
+	root, err := a.rootToTrust(o.root)
+	if err != nil {
+		return online.Config{}, err
+	}
+	keys, err := a.keychain()
+	if err != nil {
+		return online.Config{}, err
+	}
+	if err := keys.use(o.keys); err != nil {
+		return online.Config{}, err
+	}
+	if err := keys.checkPINSources(nil); err != nil {
+		return online.Config{}, err
+	}
+	sources := keys.timestampSources(cfg)
+	if len(sources) == 0 {
+		return online.Config{}, usagef("name the timestamp key with --timestamp-key URI, or in keys: of the configuration")
+	}
+	return online.Config{
+		Store: store.Plain{Store: s}, Root: root, Keys: sources, Expires: cfg.expiries[repo.RoleTimestamp],
+		RenewBefore: time.Duration(o.renewBefore), Interval: time.Duration(o.interval), AllowShorter: o.allowShorter,
+	}, nil
+}
+
+// timestampSources lists where timestamp keys may be: the flags, in their order, or
+// all that the configuration names, and keys/timestamp.json.
+func (k *keychain) timestampSources(cfg *config) []online.KeySource {
+	var out []online.KeySource
+	for _, u := range k.uris[repo.RoleTimestamp] {
+		out = append(out, keySource{k, u})
+	}
+	if len(out) > 0 {
+		return out
+	}
+	for _, u := range cfg.places {
+		out = append(out, keySource{k, u})
+	}
+	if k.files.Exists(roleFile(repo.RoleTimestamp)) {
+		out = append(out, keySource{k, roleFile(repo.RoleTimestamp)})
+	}
+	return out
+}
+
+// keySource is a place of a key, for online.
+type keySource struct {
+	k   *keychain
+	uri signer.URI
+}
+
+func (s keySource) Name() string { return s.uri.String() }
+
+// Open opens whichever of the role's keys is there.
+func (s keySource) Open(ctx context.Context, role []crypto.PublicKey) (online.Key, error) {
+	var last error
+	for _, pub := range role {
+		key, err := s.k.backends.Open(ctx, signer.Ref{URI: s.uri, Pinned: pub, Roles: []string{repo.RoleTimestamp}}, s.k.a.askUI())
+		if err != nil {
+			last = err
+			if errors.Is(err, signer.ErrKeyChanged) {
+				continue
+			}
+			return nil, err
+		}
+		if u, ok := key.(signer.Unlocker); ok && s.uri.Scheme == "file" {
+			if err := u.Unlock(ctx); err != nil {
+				last = errors.Join(err, key.Close())
+				if errors.Is(err, signer.ErrKeyChanged) {
+					continue
+				}
+				return nil, last
+			}
+		}
+		return key, nil
+	}
+	return nil, last
+}
+
+func (a *app) runOnline(ctx context.Context, o onStore) error {
+	cfg, err := a.onlineConfig(o)
+	if err != nil {
+		return err
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	cfg.Metrics = online.NewMetrics(reg, nil)
+	cfg.Logger = a.logger()
+	cfg.Beat = func(bool) { notify(cfg.Logger, daemon.SdNotifyWatchdog) }
+	s, err := online.New(cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	served := make(chan error, 1)
+	if o.listen != "" {
+		l, err := online.Listen(o.listen)
+		if err != nil {
+			return err
+		}
+		a.warnPublic(l.Addr())
+		cfg.Logger.Info("listening", "address", l.Addr().String())
+		go func() {
+			served <- online.Serve(ctx, l, online.Handler(s, reg))
+			stop()
+		}()
+	} else {
+		served <- nil
+	}
+	notify(cfg.Logger, daemon.SdNotifyReady)
+	err = s.Run(ctx)
+	stop()
+	notify(cfg.Logger, daemon.SdNotifyStopping)
+	return errors.Join(err, <-served)
+}
+
+// warnPublic says so when others can reach the listener.
+func (a *app) warnPublic(addr net.Addr) {
+	if t, ok := addr.(*net.TCPAddr); ok && !t.IP.IsLoopback() {
+		a.warn("%s can be reached from other machines; it shows metrics and changes nothing", addr)
+	}
+}
+
+func notify(log *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("telling systemd", "state", state, "error", err)
+	}
+}
+
+// logger writes text for people and JSON for machines.
+func (a *app) logger() *slog.Logger {
+	if f, ok := a.stderr.(*os.File); ok && tty.Is(f) && !a.json {
+		return slog.New(slog.NewTextHandler(a.stderr, nil))
+	}
+	return slog.New(slog.NewJSONHandler(a.stderr, nil))
+}
+
+// timestampOnStore is `timestamp --store`: one check, one signature.
+func (a *app) timestampOnStore(ctx context.Context, o onStore, within time.Duration) error {
+	cfg, err := a.onlineConfig(o)
+	if err != nil {
+		return err
+	}
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	res, err := online.Once(ctx, cfg, online.Request{Always: within == 0, Within: within})
+	if err != nil {
+		return err
+	}
+	switch res.Outcome {
+	case online.Signed:
+		a.note("published: timestamp v%d over snapshot v%d, good for %s", res.Version, res.Snapshot, daysUntil(res.Expires))
+	default:
+		a.note("timestamp v%d is good for %s; nothing to do", res.Version, daysUntil(res.Expires))
+	}
+	return a.print(struct {
+		Schema  int    `json:"schema"`
+		Command string `json:"command"`
+		online.Result
+	}{1, "timestamp", res}, func(io.Writer) {})
+}
+
+// judgeOnline judges what the online signer says.
+func judgeOnline(err error) (verdict, bool) {
+	switch {
+	case errors.Is(err, online.ErrExpired):
+		return verdict{exitUnverified, "expired", "a new timestamp would only hide it: the keys of that role have to sign first"}, true
+	case errors.Is(err, online.ErrUnverified), errors.Is(err, online.ErrRollback):
+		return verdict{exitUnverified, "unverified", `nothing was signed; "fleet-hsm verify URL --root FILE" lists what is wrong`}, true
+	case errors.Is(err, online.ErrClock):
+		return verdict{exitRefused, "clock", "nothing was signed; set this machine's clock"}, true
+	case errors.Is(err, online.ErrShorter):
+		return verdict{exitRefused, string(repo.ShorterExpiry), hintRefused(repo.ShorterExpiry)}, true
+	case errors.Is(err, online.ErrNoKey):
+		return verdict{exitSecret, "no-key", "name the key that root lists for timestamp with --timestamp-key"}, true
+	case errors.Is(err, online.ErrSign):
+		v := judgeKey(err)
+		v.code = exitSecret
+		return v, true
+	case errors.Is(err, online.ErrStore):
+		if v, ok := judgeStore(err); ok {
+			return v, true
+		}
+		return verdict{exitRefused, "store", "the store did not answer as it should; run it again"}, true
+	case errors.Is(err, online.ErrConfig):
+		return verdict{exitUsage, "usage", ""}, true
+	}
+	return verdict{}, false
+}
