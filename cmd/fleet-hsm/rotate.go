@@ -23,6 +23,7 @@ type rotateOptions struct {
 	card             cardFlags
 	allowShorter     bool
 	stageOnly        bool
+	plan             bool
 	renew            bool
 	keys             roleKeyFlags
 }
@@ -54,6 +55,7 @@ the roles whose metadata the new root no longer accepts.`,
 	o.card.add(f)
 	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
 	f.BoolVar(&o.renew, "renew", false, "keep keys and content, and sign root or targets again with a new expiry")
+	f.BoolVar(&o.plan, "plan", false, "show who would sign what with which key, and write nothing")
 	f.BoolVar(&o.stageOnly, "stage-only", false, "stage the change and sign nothing")
 	o.keys = addRoleKeyFlags(f, repo.Roles()...)
 	return cmd
@@ -82,6 +84,9 @@ func (a *app) runRotate(ctx context.Context, role string, o rotateOptions) error
 	}
 	if len(o.set) > 0 && (len(o.add) > 0 || len(o.remove) > 0) {
 		return usagef("--key names the complete new set; --add and --remove do not go with it")
+	}
+	if o.plan {
+		return a.runPlan(ctx, role, o)
 	}
 	mo, err := o.making(a)
 	if err != nil {
