@@ -105,6 +105,8 @@ func (c *campaign) selected(all []*scenario) []*scenario {
 			return true
 		case "add":
 			return false
+		case "stage":
+			return !s.consistent
 		case "commit":
 			return s.consistent && !c.opts.long
 		}

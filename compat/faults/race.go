@@ -17,7 +17,50 @@ func (c *campaign) races(all []*scenario) error {
 			return err
 		}
 	}
-	return c.loops()
+	if err := c.loops(); err != nil {
+		return err
+	}
+	return c.readers()
+}
+
+// readers lets status look all the time while the flat layout, where files change one
+// by one under its eyes, is rotated and added to.
+func (c *campaign) readers() error {
+	dir := c.scratchDir()
+	if err := copyTree(c.lab.bases[false], dir); err != nil {
+		return err
+	}
+	t := &contest{c: c, dir: dir}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := t.look(0); err != nil {
+				c.report.fail("race: %v (%s)", err, dir)
+				return
+			}
+		}
+	})
+	n := max(4, c.opts.races)
+	for i := range n {
+		a, err := c.lab.addition(fmt.Sprintf("reader-%d", i), sizeOther+i, fmt.Sprintf("7.%d", i), "edge")
+		if err != nil {
+			return err
+		}
+		args := [][]string{{"rotate", "targets"}, a.args(), {"rotate", "snapshot"}, {"rotate", "timestamp"}}[i%4]
+		if _, err := c.lab.tool.must(dir, args...); err != nil {
+			return err
+		}
+	}
+	close(stop)
+	wg.Wait()
+	c.report.note("race: %d status beside %d rotations and adds in the flat layout", t.looks.Load(), n)
+	return os.RemoveAll(dir)
 }
 
 // twoAdds runs two adds at once, again and again: one waits, or gives up with exit 7

@@ -18,6 +18,8 @@ type scenario struct {
 	role string
 	// staged: a signed change waits in pending/ and the command commits it.
 	staged bool
+	// stages: the command only stages; what is published stays until others go on.
+	stages bool
 	// base is the prepared repository, agent the state folder of an agent that holds
 	// what is published in it.
 	base, agent string
@@ -114,6 +116,8 @@ func (l *lab) plans() []scenario {
 		}
 		plan("add", "", false, l.next.args()...)
 		plan("commit", "", true, "commit")
+		plan("stage", "", false, append(l.next.args(), "--stage-only")...)
+		out[len(out)-1].stages = true
 		plan("timestamp", "", false, "timestamp")
 		for _, role := range roles {
 			plan("rotate "+role, role, false, "rotate", role)
@@ -151,7 +155,7 @@ func (l *lab) fill(s *scenario) error {
 		return saw.err
 	}
 	s.old, s.new = saw.world, saw.world
-	if s.staged || s.name == "add" {
+	if s.staged || s.stages || s.name == "add" {
 		s.new = s.old.with(l.next)
 	}
 	var err error
@@ -186,10 +190,18 @@ func (l *lab) rehearse(s *scenario) error {
 		}
 	}
 	s.takes, s.tail = time.Since(start), time.Since(at)
-	if why := l.judge.look(dir, "").in(worlds{s.new}); why != "" {
+	if why := l.judge.look(dir, "").in(worlds{s.ends()}); why != "" {
 		return fmt.Errorf("without any fault: %s", why)
 	}
 	return os.RemoveAll(dir)
+}
+
+// ends gives the world that clients see after the command.
+func (s *scenario) ends() world {
+	if s.stages {
+		return s.old
+	}
+	return s.new
 }
 
 // stage stages and signs what add adds, for commit.

@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // verdict is what was found of one wreck.
@@ -68,7 +70,8 @@ func (l *lab) examine(s *scenario, dir, scratch string, turn int) (verdict, erro
 		return v, err
 	}
 	pair := w.now()
-	v.running, v.cold = pair[0].in(may), pair[1].in(may)
+	at := worlds{s.old, s.ends()}
+	v.running, v.cold = pair[0].in(at), pair[1].in(at)
 	if v.violation, err = s.before.lost(web, may); err != nil || v.violation != "" {
 		return v, err
 	}
@@ -84,6 +87,9 @@ func (l *lab) mend(s *scenario, v *verdict, w *witnesses, turn int) error {
 	may := worlds{s.old, s.new}
 	before, err := readPublished(filepath.Join(w.dir, "repository"))
 	if err != nil {
+		return err
+	}
+	if v.violation, err = l.reads(w.dir, v.journal); err != nil || v.violation != "" {
 		return err
 	}
 	if err := age(w.dir); err != nil {
@@ -116,6 +122,31 @@ func (l *lab) mend(s *scenario, v *verdict, w *witnesses, turn int) error {
 		v.violation = fmt.Sprintf("left behind: %q", left)
 	}
 	return err
+}
+
+// reads: a command that only reads works on every wreck, tells of an interrupted commit,
+// and changes nothing.
+func (l *lab) reads(dir string, journal bool) (string, error) {
+	before, err := hashTree(dir)
+	if err != nil {
+		return "", err
+	}
+	res, err := l.tool.run(dir, "status")
+	if err != nil {
+		return "", err
+	}
+	after, err := hashTree(dir)
+	switch {
+	case err != nil:
+		return "", err
+	case res.code != 0:
+		return fmt.Sprintf("status exits %d: %s", res.code, oneLine(res.stderr)), nil
+	case journal && !strings.Contains(res.out+res.stderr, "interrupted"):
+		return "status says nothing of the interrupted commit", nil
+	case !maps.Equal(before, after):
+		return "status changed the folder", nil
+	}
+	return "", nil
 }
 
 // progress reads from the files how far the command had come.
