@@ -101,6 +101,8 @@ func judge(err error) verdict {
 		return verdict{exitUnverified, "reviewed-mismatch", `what is staged is not what was reviewed; look again with "fleet-hsm review"`}
 	case as[*requestError](err):
 		return judgeRequest(err)
+	case as[*policyError](err):
+		return verdict{exitRefused, "policy", "no key was used; ask whoever staged the change, and change the policy only if you are sure"}
 	case as[*expiresSoon](err):
 		return verdict{exitExpires, "expires-soon", ""}
 	case as[*badAttestation](err):

@@ -195,6 +195,11 @@ func (w *work) signAll(ctx context.Context, c *repo.Change, opts publishOptions,
 			return nil, err
 		}
 	}
+	if !opts.noSign {
+		if err := w.checkPolicy(c); err != nil {
+			return nil, err
+		}
+	}
 	relOpts := repo.ReleaseOptions{
 		Expiries: w.cfg.expiries, AllowShorter: opts.allowShorter, WithoutTimestamp: opts.withoutTimestamp,
 	}
@@ -217,6 +222,18 @@ func (w *work) signAll(ctx context.Context, c *repo.Change, opts publishOptions,
 		return nil, err
 	}
 	return rel, w.signRelease(ctx, rel)
+}
+
+// checkPolicy looks at a change that is about to be signed as part of this command.
+func (w *work) checkPolicy(c *repo.Change) error {
+	if len(w.cfg.Policy) == 0 {
+		return nil
+	}
+	card, err := w.r.Card(w.p, c, w.cfg.expiries)
+	if err != nil {
+		return err
+	}
+	return w.a.checkPolicy(c, card, rolesOf(c.Docs()), nil)
 }
 
 // signingKeys gives the keys that may have to sign, by role.

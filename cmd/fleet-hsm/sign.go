@@ -222,6 +222,13 @@ func (s *signing) confirm(ctx context.Context, docs []*repo.Doc) error {
 	if err := matchReviewed(docs, s.o.reviewed); err != nil {
 		return err
 	}
+	card, err := s.card()
+	if err != nil {
+		return err
+	}
+	if err := s.a.checkPolicy(s.change, card, rolesOf(docs), s.keys.hints); err != nil {
+		return err
+	}
 	ui := s.a.askUI()
 	if !ui.hasTerminal() {
 		return allReviewed(docs, s.o.reviewed)
@@ -231,12 +238,16 @@ func (s *signing) confirm(ctx context.Context, docs []*repo.Doc) error {
 			return err
 		}
 	}
-	card, err := s.card()
-	if err != nil {
-		return err
-	}
 	s.a.showCard(s.a.stderr, card, s.keys)
 	return ui.confirm(ctx, "Sign this?")
+}
+
+func rolesOf(docs []*repo.Doc) []string {
+	var roles []string
+	for _, d := range docs {
+		roles = append(roles, d.Role())
+	}
+	return roles
 }
 
 func matchReviewed(docs []*repo.Doc, reviewed []string) error {
