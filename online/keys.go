@@ -16,6 +16,8 @@ type keySlot struct {
 	source KeySource
 	key    Key
 	opened int
+	// root is the version of the root that key was opened for.
+	root int64
 }
 
 func (k *keySlot) close() error {
@@ -33,7 +35,7 @@ func (s *Service) signTimestamp(ctx context.Context, message []byte) ([]signatur
 	role := s.root().roles[roleTimestamp]
 	var sigs []signature
 	used := map[string]bool{}
-	var errs []error
+	var errs, passed []error
 	for _, slot := range s.keys {
 		if len(sigs) == role.threshold {
 			break
@@ -43,7 +45,12 @@ func (s *Service) signTimestamp(ctx context.Context, message []byte) ([]signatur
 			return nil, ctx.Err()
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("key %q: %w", slot.source.Name(), err))
+			err = fmt.Errorf("key %q: %w", slot.source.Name(), err)
+			if errors.Is(err, ErrNoKey) {
+				passed = append(passed, err)
+			} else {
+				errs = append(errs, err)
+			}
 			continue
 		}
 		if print := wiresig.Fingerprint(role.keys[id]); !used[print] {
@@ -53,6 +60,10 @@ func (s *Service) signTimestamp(ctx context.Context, message []byte) ([]signatur
 		}
 	}
 	if len(sigs) < role.threshold {
+		// A key that waits for its turn is not what is wrong, unless there is no other.
+		if len(errs) == 0 {
+			errs = passed
+		}
 		return nil, &SignError{Have: len(sigs), Need: role.threshold, Err: errors.Join(errs...)}
 	}
 	sort.Slice(sigs, func(i, j int) bool { return sigs[i].KeyID < sigs[j].KeyID })
@@ -84,6 +95,10 @@ func (s *Service) signWith(ctx context.Context, slot *keySlot, role roleKeys, me
 func (s *Service) tryKey(ctx context.Context, slot *keySlot, role roleKeys, message []byte) (string, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.SignTimeout)
 	defer cancel()
+	// The place of a key that is no longer named may hold the one that is.
+	if slot.key != nil && slot.root != s.root().Version && !role.names(slot.key) {
+		_ = slot.close()
+	}
 	if slot.key == nil {
 		key, err := slot.source.Open(ctx, role.publics())
 		if err != nil {
@@ -93,10 +108,10 @@ func (s *Service) tryKey(ctx context.Context, slot *keySlot, role roleKeys, mess
 			s.cfg.Metrics.reconnect(slot.source.Name())
 			s.log.Info("key opened again", "key", slot.source.Name())
 		}
-		slot.key = key
+		slot.key, slot.root = key, s.root().Version
 	}
 	// A key that root does not name is not used: it may be that of the next root.
-	if pub := slot.key.Public(); pub != nil && role.idOf(pub) == "" {
+	if !role.names(slot.key) {
 		return "", nil, ErrNoKey
 	}
 	sig, err := slot.key.Sign(ctx, message)
@@ -108,6 +123,12 @@ func (s *Service) tryKey(ctx context.Context, slot *keySlot, role roleKeys, mess
 		return "", nil, wiresig.ErrBadSignature
 	}
 	return id, sig, nil
+}
+
+// names reports whether the key is one of the role's, as far as it can be told.
+func (rk roleKeys) names(key Key) bool {
+	pub := key.Public()
+	return pub == nil || rk.idOf(pub) != ""
 }
 
 // idOf is the key ID under which root names pub for the role, "" if it does not.

@@ -12,8 +12,12 @@ type Fetch func(ctx context.Context, name string, limit int64) ([]byte, error)
 
 // Options say what to publish and how.
 type Options struct {
-	// Dir is repository/ on this machine. The caller holds its lock.
+	// Dir is repository/ on this machine. The caller holds its lock until Settled.
 	Dir string
+	// Settled, if not nil, is called by Publish once, before the first file is sent:
+	// from then on metadata comes from memory, and content is sent only if it is what
+	// that metadata names, so the lock of Dir need not be kept for a long upload.
+	Settled func()
 	// Verify, if not nil, checks signatures and expiry of Dir before anything is
 	// looked at in the store.
 	Verify func(ctx context.Context) error

@@ -37,6 +37,9 @@ func (p *Plan) Publish(ctx context.Context) (Result, error) {
 	if err := p.prepare(ctx); err != nil {
 		return res, err
 	}
+	if p.o.Settled != nil {
+		p.o.Settled()
+	}
 	meter := newMeter(p)
 	for i := 0; i < len(p.Items); {
 		n := p.stepLength(i)

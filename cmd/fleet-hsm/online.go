@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -86,12 +89,15 @@ func (a *app) onlineConfig(o onStore) (online.Config, error) {
 	if err := keys.use(o.keys); err != nil {
 		return online.Config{}, err
 	}
-	if err := keys.checkPINSources(nil); err != nil {
+	sources, err := keys.timestampSources(cfg, root)
+	if err != nil {
 		return online.Config{}, err
 	}
-	sources := keys.timestampSources(cfg)
 	if len(sources) == 0 {
 		return online.Config{}, usagef("name the timestamp key with --timestamp-key URI, or in keys: of the configuration")
+	}
+	if err := keys.checkPINSources(nil); err != nil {
+		return online.Config{}, err
 	}
 	return online.Config{
 		Store: store.Plain{Store: s}, Root: root, Keys: sources, Expires: cfg.expiries[repo.RoleTimestamp],
@@ -99,23 +105,54 @@ func (a *app) onlineConfig(o onStore) (online.Config, error) {
 	}, nil
 }
 
-// timestampSources lists where timestamp keys may be: the flags, in their order, or
-// all that the configuration names, and keys/timestamp.json.
-func (k *keychain) timestampSources(cfg *config) []online.KeySource {
+// timestampSources lists where timestamp keys may be, in the order in which they are
+// asked: the flags, or the configuration's keys that are or may become timestamp keys,
+// then keys/timestamp.json.
+func (k *keychain) timestampSources(cfg *config, trusted []byte) ([]online.KeySource, error) {
+	if len(k.uris[repo.RoleTimestamp]) == 0 {
+		root, err := repo.ReadRoot("trusted root", trusted)
+		if err != nil {
+			return nil, err
+		}
+		// From here on they count where a PIN source could mean two tokens.
+		k.uris[repo.RoleTimestamp] = configured(cfg, root)
+		if file := roleFile(repo.RoleTimestamp); k.files.Exists(file) {
+			k.uris[repo.RoleTimestamp] = append(k.uris[repo.RoleTimestamp], file)
+		}
+	}
 	var out []online.KeySource
+	seen := map[string]bool{}
 	for _, u := range k.uris[repo.RoleTimestamp] {
-		out = append(out, keySource{k, u})
+		if !seen[u.String()] {
+			seen[u.String()] = true
+			out = append(out, keySource{k, u})
+		}
 	}
-	if len(out) > 0 {
-		return out
+	return out, nil
+}
+
+// configured gives the places of the keys that root names for timestamp, then of those
+// that it names for nothing: a later root may. Both in the order of key IDs. Keys of
+// other roles are left alone: nobody must be asked for the card of a root key.
+func configured(cfg *config, root *repo.Root) []signer.URI {
+	role := map[string]string{}
+	for _, name := range repo.Roles() {
+		for _, key := range root.Keys(name) {
+			if role[key.ID] != repo.RoleTimestamp {
+				role[key.ID] = name
+			}
+		}
 	}
-	for _, u := range cfg.places {
-		out = append(out, keySource{k, u})
+	var now, later []signer.URI
+	for _, id := range slices.Sorted(maps.Keys(cfg.places)) {
+		switch role[id] {
+		case repo.RoleTimestamp:
+			now = append(now, cfg.places[id])
+		case "":
+			later = append(later, cfg.places[id])
+		}
 	}
-	if k.files.Exists(roleFile(repo.RoleTimestamp)) {
-		out = append(out, keySource{k, roleFile(repo.RoleTimestamp)})
-	}
-	return out
+	return append(now, later...)
 }
 
 // keySource is a place of a key, for online.
@@ -149,10 +186,17 @@ func (s keySource) Open(ctx context.Context, role []crypto.PublicKey) (online.Ke
 		}
 		return key, nil
 	}
-	return nil, last
+	return nil, fmt.Errorf("%w: %w", online.ErrNoKey, last)
 }
 
-func (a *app) runOnline(ctx context.Context, o onStore) error {
+// listenError: the listener could not be opened.
+type listenError struct{ err error }
+
+func (e *listenError) Error() string { return e.err.Error() }
+func (e *listenError) Unwrap() error { return e.err }
+
+// runOnline runs until SIGTERM or an interrupt, which is the orderly end and no error.
+func (a *app) runOnline(ctx context.Context, o onStore) (err error) {
 	cfg, err := a.onlineConfig(o)
 	if err != nil {
 		return err
@@ -173,7 +217,7 @@ func (a *app) runOnline(ctx context.Context, o onStore) error {
 	if o.listen != "" {
 		l, err := online.Listen(o.listen)
 		if err != nil {
-			return err
+			return &listenError{err}
 		}
 		a.warnPublic(l.Addr())
 		cfg.Logger.Info("listening", "address", l.Addr().String())
@@ -248,7 +292,9 @@ func judgeOnline(err error) (verdict, bool) {
 	case errors.Is(err, online.ErrShorter):
 		return verdict{exitRefused, string(repo.ShorterExpiry), hintRefused(repo.ShorterExpiry)}, true
 	case errors.Is(err, online.ErrNoKey):
-		return verdict{exitSecret, "no-key", "name the key that root lists for timestamp with --timestamp-key"}, true
+		return verdict{exitSecret, "no-key", "name the key that root lists for timestamp with --timestamp-key, or in keys: of the configuration"}, true
+	case as[*listenError](err) && !errors.Is(err, online.ErrConfig):
+		return verdict{exitRefused, "listen", `another process may have the address; --listen HOST:PORT names another, --listen "" none`}, true
 	case errors.Is(err, online.ErrSign):
 		v := judgeKey(err)
 		v.code = exitSecret

@@ -32,7 +32,12 @@ run again. URL is file:///FOLDER or s3://BUCKET/PREFIX?endpoint=...&region=...`,
 		Example: `  fleet-hsm publish --dry-run
   fleet-hsm publish "s3://updates/fleet?endpoint=https://s3.example.com&region=eu-1"`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.runPublish(cmd.Context(), args, o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("grace") && !o.prune {
+				return usagef("--grace goes with --prune")
+			}
+			return a.runPublish(cmd.Context(), args, o)
+		},
 	}
 	f := cmd.Flags()
 	o.store.add(f)
@@ -75,9 +80,10 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 		Ledger: a.ledger(), Parallel: o.parallel, Progress: progress,
 		Verify:   func(ctx context.Context) error { return a.verifyLocal(ctx, root) },
 		ReadBack: readBack(root),
+		Settled:  w.end, // an upload of minutes must not hold up the daily timestamp
 	})
 	if err != nil {
-		return err
+		return &storeTrouble{err: err}
 	}
 	for _, s := range plan.Warnings {
 		a.warn("%s", s)
@@ -87,7 +93,9 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 	}
 	result, err := plan.Publish(ctx)
 	if err != nil {
-		return err
+		done()
+		a.note("not finished; what agents see is whole, and publish goes on where it stopped when it is run again")
+		return &storeTrouble{err: err, begun: true}
 	}
 	a.afterPublish(plan, result)
 	return a.print(publishResult{Schema: 1, Plan: plan, Done: &result}, func(io.Writer) {})
@@ -180,7 +188,7 @@ func (a *app) runPull(ctx context.Context, args []string, o pullFlags) error {
 		},
 	})
 	if err != nil {
-		return err
+		return &storeTrouble{err: err}
 	}
 	a.note("pulled %d files, %s from %s", len(res.Files), size(res.Bytes), s)
 	(&work{a: a}).nameVersions(res.Versions)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -42,8 +44,22 @@ func (a *app) openStore(args []string, o storeFlags) (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return store.Open(loc, store.OpenOptions{CAFile: o.caFile})
+	s, err := store.Open(loc, store.OpenOptions{CAFile: o.caFile})
+	if err != nil && !errors.Is(err, store.ErrNoCredentials) {
+		return nil, usage(err) // nothing was asked of the store yet
+	}
+	return s, err
 }
+
+// storeTrouble marks what a store answered, or failed to answer.
+type storeTrouble struct {
+	err error
+	// begun: something may have been written.
+	begun bool
+}
+
+func (e *storeTrouble) Error() string { return e.err.Error() }
+func (e *storeTrouble) Unwrap() error { return e.err }
 
 // oldestRoot is the root that read-back begins with: the oldest here, as an agent
 // that was packaged long ago.
@@ -75,10 +91,22 @@ func (a *app) verifyLocal(ctx context.Context, root []byte) error {
 // ledger remembers what was published from here.
 func (a *app) ledger() string { return a.within("pending", "published.json") }
 
-// barFor shows an upload or download.
+// plainEvery is the pause between two lines of progress where there is no terminal.
+const plainEvery = 10 * time.Second
+
+// barFor shows an upload or download: a bar on a terminal, else a line now and then.
 func (a *app) barFor(what string) (func(store.Progress), func()) {
 	b := a.progress(what)
-	return func(p store.Progress) { b.at(p.Bytes, p.BytesTotal) }, b.end
+	if b.w != nil {
+		return func(p store.Progress) { b.at(p.Bytes, p.BytesTotal) }, b.end
+	}
+	said := time.Now()
+	return func(p store.Progress) {
+		if now := time.Now(); now.Sub(said) >= plainEvery {
+			said = now
+			a.note("%s: %d of %d files, %s of %s", what, p.Files, p.FilesTotal, size(p.Bytes), size(p.BytesTotal))
+		}
+	}, func() {}
 }
 
 // judgeStore judges what stores say.
@@ -111,6 +139,16 @@ func judgeStore(err error) (verdict, bool) {
 		return refused("other-writer", "another machine published at the same time; run it again")
 	case errors.Is(err, store.ErrUnsupported):
 		return refused("store-unsupported", `"fleet-hsm doctor --store URL" says what it lacks`)
+	}
+	var trouble *storeTrouble
+	var network net.Error
+	switch errors.As(err, &trouble); {
+	case trouble == nil:
+		return verdict{}, false
+	case errors.As(err, &network):
+		return refused("store-unreachable", "check the endpoint in the URL, the network and --ca-file; then run it again")
+	case trouble.begun:
+		return refused("store", "run publish again; it goes on where it stopped")
 	}
 	return verdict{}, false
 }
