@@ -2,7 +2,9 @@ package signer
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -65,15 +67,34 @@ func Parse(s string) (URI, error) {
 	return u, nil
 }
 
-// redact cuts the value of a pin-value attribute out of a URI that is about to be
-// shown.
+// redact cuts what may be a PIN out of a URI that is about to be shown, with
+// everything behind it: a PIN may hold any character.
 func redact(s string) string {
-	lower := strings.ToLower(s)
-	i := strings.Index(lower, "pin-value")
-	if i < 0 {
-		return s
+	start := 0
+	for i := 0; i <= len(s); i++ {
+		if i < len(s) && !strings.ContainsRune(":;?&", rune(s[i])) {
+			continue
+		}
+		if name := s[start:i]; holdsPIN(name) {
+			return s[:start] + "pin-value=..."
+		}
+		start = i + 1
 	}
-	return s[:i] + "pin-value=..."
+	return s
+}
+
+// holdsPIN reports whether a piece of a URI looks like an attribute that holds a PIN,
+// however its name is written.
+func holdsPIN(piece string) bool {
+	name, _, isAttr := strings.Cut(piece, "=")
+	if d, reason := decode(name); reason == "" {
+		name = d
+	}
+	name = strings.ToLower(strings.TrimSpace(name))
+	if strings.Contains(name, "pin-value") || strings.Contains(name, "pinvalue") {
+		return true
+	}
+	return isAttr && strings.HasSuffix(name, "pin") || strings.HasPrefix(name, "pin") && isAttr && name != "pin-source"
 }
 
 func parse(s string) (URI, string) {
@@ -109,8 +130,8 @@ func parse(s string) (URI, string) {
 		if reason != "" {
 			return URI{}, reason
 		}
-		if p == "" {
-			return URI{}, "no path after the scheme"
+		if p, reason = localPath(p); reason != "" {
+			return URI{}, reason
 		}
 		u.Opaque = p
 	} else if reason := attrs(pathPart, ";", pathAttrs(scheme), u.path); reason != "" {
@@ -124,18 +145,33 @@ func parse(s string) (URI, string) {
 	return u, check(u)
 }
 
+// localPath takes "///" for the start of an absolute path (RFC 8089) and refuses a
+// host, which is what a relative path behind "//" would be.
+func localPath(p string) (string, string) {
+	switch {
+	case p == "":
+		return "", "no path after the scheme"
+	case strings.HasPrefix(p, "///"):
+		return p[2:], ""
+	case strings.HasPrefix(p, "//"):
+		return "", `"//" starts the name of a host; write the path right after the colon`
+	}
+	return p, ""
+}
+
 func attrs(part, sep string, known []string, into map[string]string) string {
+	part = strings.TrimSuffix(part, sep) // some tools end the list with one
 	if part == "" {
 		return ""
 	}
 	for _, pair := range strings.Split(part, sep) {
 		name, value, ok := strings.Cut(pair, "=")
+		name = strings.ToLower(name)
+		if holdsPIN(pair) {
+			return "pin-value would put the PIN into files and logs; use pin-source, an environment variable or the terminal"
+		}
 		if !ok || name == "" {
 			return fmt.Sprintf("%q is not name=value", pair)
-		}
-		name = strings.ToLower(name)
-		if name == "pin-value" {
-			return "pin-value would put the PIN into files and logs; use pin-source, an environment variable or the terminal"
 		}
 		if !slices.Contains(known, name) && !strings.HasPrefix(name, "x-") {
 			if len(known) == 0 {
@@ -191,7 +227,8 @@ func unhex(c byte) int {
 
 func check(u URI) string {
 	for _, m := range []map[string]string{u.path, u.query} {
-		for name, v := range m {
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			v := m[name]
 			if name != "id" && !utf8.ValidString(v) {
 				return fmt.Sprintf("attribute %q: not UTF-8", name)
 			}
@@ -220,6 +257,11 @@ func checkPKCS11(u URI) string {
 	case "", "private", "public", "cert", "secret-key", "data":
 	default:
 		return fmt.Sprintf("type %q is none of public, private, cert, secret-key, data", t)
+	}
+	if id, ok := u.path["slot-id"]; ok {
+		if _, err := strconv.ParseUint(id, 10, 64); err != nil {
+			return fmt.Sprintf("slot-id %q is not a decimal number", id)
+		}
 	}
 	if u.query["module-name"] != "" && u.query["module-path"] != "" {
 		return "module-name and module-path exclude each other"
@@ -262,6 +304,7 @@ func ValidPIVSlot(s string) bool {
 
 func checkPinSource(u URI) string {
 	if src, ok := u.query["pin-source"]; ok {
+		src = strings.ToLower(strings.TrimSpace(src))
 		if strings.HasPrefix(src, "|") {
 			return `pin-source: a command ("|...") is not run from a URI; name it as cmd:... in the configuration`
 		}
