@@ -68,6 +68,9 @@ func lastElement(name, base, platform, file string) string {
 
 func checkName(name string) error {
 	ext, isExt := strings.CutPrefix(name, "extensions/")
+	if name == "extensions" {
+		return &NameError{What: "name", Value: name, Reason: "is the folder of all extensions; name one as extensions/NAME"}
+	}
 	if !isExt {
 		return checkElement("name", name)
 	}
@@ -102,6 +105,11 @@ func checkElement(what, s string) error {
 		}
 		if r == '?' || r == '#' || r == '%' {
 			return bad(fmt.Sprintf("holds %q, which changes its meaning in a URL", r))
+		}
+		if r == '<' || r == '>' || r == '&' {
+			// orbit's store writes these as escapes: the targets.json it kept no longer has
+			// the hash that snapshot.json names, and every restart fetches it again.
+			return bad(fmt.Sprintf("holds %q, with which agents lose the targets.json they stored", r))
 		}
 	}
 	return nil

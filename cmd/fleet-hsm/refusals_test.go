@@ -20,7 +20,7 @@ func TestNamesRefused(t *testing.T) {
 		{"empty element", "a//b"}, {"parent", ".."}, {"path", "a/b"}, {"above", "../a"}, {"absolute", "/a"},
 		{"backslash", `a\b`}, {"newline", "a\nb"}, {"escape", "a\x1b[2Jb"}, {"delete", "a\x7fb"},
 		{"not UTF-8", "a\xff"}, {"overlong", strings.Repeat("a", 256)}, {"dot", "."}, {"blank", " a"},
-		{"right-to-left", "a\u202eb"}, {"query", "a?b"}, {"fragment", "a#b"}, {"percent", "a%2e"},
+		{"right-to-left", "a\u202eb"}, {"query", "a?b"}, {"fragment", "a#b"}, {"percent", "a%2e"}, {"ampersand", "a&b"},
 	}
 	before, err := treeOf(dir)
 	if err != nil {
