@@ -16,11 +16,11 @@ import (
 
 // plan is what a rotation would mean for the people who hold the keys.
 type plan struct {
-	Schema  int        `json:"schema"`
-	Command string     `json:"command"`
-	Intents []string   `json:"intents"`
-	Roles   []planRole `json:"roles"`
-	Absent  []planAbsence  `json:"if_absent"`
+	Schema  int           `json:"schema"`
+	Command string        `json:"command"`
+	Intents []string      `json:"intents"`
+	Roles   []planRole    `json:"roles"`
+	Absent  []planAbsence `json:"if_absent"`
 }
 
 // planRole is one signature round: root, then targets, snapshot and timestamp.
