@@ -15,6 +15,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
+	"github.com/fleet-hsm/fleet-hsm/signer/pkcs11"
 )
 
 // keychain joins what root names (public keys) with where this machine has them
@@ -97,9 +98,12 @@ func (k *keychain) candidates(role string, key repo.Key) ([]candidate, error) {
 	}
 	var out []candidate
 	for _, u := range k.uris[role] {
-		out = append(out, candidate{u, true})
+		// pub:FILE names a key that is elsewhere.
+		if u.Scheme != "pub" {
+			out = append(out, candidate{u, true})
+		}
 	}
-	if u, ok := cfg.places[key.ID]; ok {
+	if u, ok := cfg.places[key.ID]; ok && u.Scheme != "pub" {
 		out = append(out, candidate{u, false})
 	}
 	if k.files.Exists(roleFile(role)) {
@@ -201,9 +205,12 @@ func (k *keychain) hinted(ctx context.Context, role string, key repo.Key) (signe
 	return nil, err
 }
 
-// absentDevice: the key's place is known, and its device is not plugged in.
+// absentDevice: the key's place is known, and its device is not plugged in. A machine
+// on which nothing names a PKCS#11 module has no token either.
 func absentDevice(err error) bool {
-	return errors.Is(err, signer.ErrNoToken) || errors.Is(err, signer.ErrKeyNotFound)
+	var module *pkcs11.ModuleError
+	return errors.Is(err, signer.ErrNoToken) || errors.Is(err, signer.ErrKeyNotFound) ||
+		errors.As(err, &module) && module.Code == "module-none"
 }
 
 // notHere: this key cannot sign here and now, and another may.
