@@ -188,7 +188,8 @@ func shortest(k signer.KeyInfo, tokens []signer.Token) signer.URI {
 }
 
 // Keys implements signer.KeyLister: what the token of ref.URI shows. With a ui it logs
-// in first, so that the list is complete; without one it lists what anybody sees.
+// in first, so that the list is complete; without one, or where the ui has no source for
+// the PIN, it lists what anybody sees.
 func (b *Backend) Keys(ctx context.Context, ref signer.Ref, ui signer.UI) ([]signer.KeyInfo, error) {
 	t, err := b.token(ctx, ref.URI)
 	if err != nil {
@@ -197,7 +198,8 @@ func (b *Backend) Keys(ctx context.Context, ref signer.Ref, ui signer.UI) ([]sig
 	var out []signer.KeyInfo
 	err = t.do(ctx, func(c *conn) error {
 		if ui != nil {
-			if err := t.login(ctx, c, asker{ui: ui, uri: ref.URI, roles: ref.Roles}, false); err != nil {
+			err := t.login(ctx, c, asker{ui: ui, uri: ref.URI, roles: ref.Roles}, false)
+			if err != nil && !errors.Is(err, signer.ErrNoSecret) && !errors.Is(err, signer.ErrNoTerminal) {
 				return err
 			}
 		}

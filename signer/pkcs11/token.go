@@ -181,7 +181,8 @@ func (t *token) heals(err error, try int, lossy bool) bool {
 		// up right after a loss: while another process rewrites SoftHSM's files, tokens
 		// and keys are away for a moment.
 		var d doubtful
-		return lossy || errors.As(err, &d) || try < 2 || absent.What == "token" && try < 3
+		empty := absent.What == "token" && len(absent.Present) == 0
+		return lossy || errors.As(err, &d) || empty || try < 2 || absent.What == "token" && try < 4
 	}
 	code := codeOf(err)
 	return code != ckrOK && meaningOf(code).transient
