@@ -26,7 +26,10 @@ type app struct {
 	noInput     bool
 	yes         bool
 	lockTimeout duration
+	// transcriptFile and operatorNote are --transcript and --note.
+	transcriptFile, operatorNote string
 
+	log  logged
 	cfg  *config
 	keys *keychain
 	ui   *ui
@@ -68,6 +71,8 @@ another process; 130 interrupted.`,
 	f.BoolVar(&a.noInput, "no-input", false, "never ask; fail instead")
 	f.BoolVar(&a.yes, "yes", false, "do not ask for confirmation of this command's own change")
 	f.Var(&a.lockTimeout, "lock-timeout", "how long to wait for another process")
+	f.StringVar(&a.transcriptFile, "transcript", "", "file to log what is signed and published to (default: transcript: of the configuration)")
+	f.StringVar(&a.operatorNote, "note", "", "what the log is to say of this command besides")
 	root.AddCommand(a.commands()...)
 	wrapArgs(root)
 	return root
@@ -79,7 +84,7 @@ func (a *app) commands() []*cobra.Command {
 		a.reviewCommand(), a.requestCommand(), a.signCommand(), a.attachCommand(), a.commitCommand(), a.discardCommand(),
 		a.promoteCommand(), a.removeCommand(), a.listCommand(), a.gcCommand(), a.migrateCommand(),
 		a.publishCommand(), a.pullCommand(), a.onlineCommand(),
-		a.statusCommand(), a.verifyCommand(), a.keyCommand(), a.tokenCommand(), a.doctorCommand(),
+		a.statusCommand(), a.verifyCommand(), a.keyCommand(), a.tokenCommand(), a.doctorCommand(), a.transcriptCommand(),
 	}
 }
 

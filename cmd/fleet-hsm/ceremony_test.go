@@ -18,7 +18,7 @@ import (
 //	carry FROM TO        copy a file to another machine, as a person would
 //	steps N TRIPS        there were this many
 //	reviewed ARG...      run "fleet-hsm review ARG... --json" and keep the hash of the
-//	                     first role in $HASH
+//	                     first role in $HASH and of the last in $HASH2
 func TestCeremony(t *testing.T) {
 	t.Parallel()
 	bin, err := clients()
@@ -75,6 +75,7 @@ func ceremonyCommands() map[string]func(*testscript.TestScript, bool, []string) 
 		var card struct{ Roles []struct{ SHA256 string } }
 		ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &card))
 		ts.Setenv("HASH", card.Roles[0].SHA256)
+		ts.Setenv("HASH2", card.Roles[len(card.Roles)-1].SHA256)
 	}
 	return m
 }

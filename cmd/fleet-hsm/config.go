@@ -28,6 +28,8 @@ type config struct {
 	// TrustedRoot is a root.json that requests from elsewhere must lead back to;
 	// relative to the configuration file.
 	TrustedRoot string `yaml:"trusted-root"`
+	// Transcript is a log of signatures; relative to the configuration file.
+	Transcript string `yaml:"transcript"`
 	// Policy is what is never signed on this machine.
 	Policy policy `yaml:"policy"`
 	// AttestationCA is a PEM file, relative to the configuration: roots that

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
@@ -53,6 +54,7 @@ var errInterrupted = errors.New("interrupted")
 // exit reports an error on stderr and gives the exit code.
 func (a *app) exit(ctx context.Context, err error) int {
 	if err == nil {
+		a.endLog(nil, exitOK)
 		return exitOK
 	}
 	v := judge(err)
@@ -62,6 +64,7 @@ func (a *app) exit(ctx context.Context, err error) int {
 	if errors.Is(err, context.Canceled) {
 		err = errInterrupted
 	}
+	a.endLog(err, v.code)
 	if a.json {
 		a.jsonError(err, v)
 		return v.code
@@ -101,6 +104,8 @@ func judge(err error) verdict {
 		return verdict{exitUnverified, "reviewed-mismatch", `what is staged is not what was reviewed; look again with "fleet-hsm review"`}
 	case as[*requestError](err):
 		return judgeRequest(err)
+	case errors.Is(err, ceremony.ErrTranscript):
+		return verdict{exitUnverified, "transcript", "what was published is untouched; a log that was altered proves nothing, so begin a new one"}
 	case as[*policyError](err):
 		return verdict{exitRefused, "policy", "no key was used; ask whoever staged the change, and change the policy only if you are sure"}
 	case as[*expiresSoon](err):

@@ -49,6 +49,14 @@ func (a *app) begin(ctx context.Context, name string) (*work, error) {
 	if w.lock, err = w.r.Lock(ctx, name, a.lockTimeoutValue()); err != nil {
 		return nil, err
 	}
+	a.log.command = name
+	if name != "timestamp" {
+		// What cron does every day is logged only if something is signed.
+		if err := a.startLog(name); err != nil {
+			w.lock.Unlock()
+			return nil, err
+		}
+	}
 	for _, s := range w.lock.Recovered {
 		a.note("%s", s)
 	}
@@ -183,6 +191,7 @@ func (w *work) publish(ctx context.Context, c *repo.Change, opts publishOptions)
 		return nil, fmt.Errorf("nothing was published: %w", err)
 	}
 	w.nameVersions(rel.Versions())
+	w.a.logCommit(rel)
 	return rel.Versions(), nil
 }
 
@@ -280,6 +289,9 @@ func (w *work) confirmOwn(ctx context.Context, c *repo.Change) error {
 	}
 	w.a.warnUnattested(&card, c, nil)
 	w.a.showCard(w.a.stderr, card, w.keys)
+	if err := w.a.logCard(c.Docs()); err != nil {
+		return err
+	}
 	return ui.confirm(ctx, "Sign this?")
 }
 

@@ -275,6 +275,9 @@ func (a *app) signRequest(ctx context.Context, file string, o signOptions) error
 	if err != nil {
 		return err
 	}
+	if err := a.startLog("sign " + filepath.Base(file)); err != nil {
+		return err
+	}
 	s := &signing{
 		a: a, keys: a.keys, change: q.Change, o: o,
 		card: func() (repo.Card, error) { return a.requestCard(q) },

@@ -231,7 +231,10 @@ func (s *signing) confirm(ctx context.Context, docs []*repo.Doc) error {
 	}
 	ui := s.a.askUI()
 	if !ui.hasTerminal() {
-		return allReviewed(docs, s.o.reviewed)
+		if err := allReviewed(docs, s.o.reviewed); err != nil {
+			return err
+		}
+		return s.a.logCard(docs)
 	}
 	if s.trust != "" {
 		if err := ui.confirm(ctx, s.trust); err != nil {
@@ -239,6 +242,9 @@ func (s *signing) confirm(ctx context.Context, docs []*repo.Doc) error {
 		}
 	}
 	s.a.showCard(s.a.stderr, card, s.keys)
+	if err := s.a.logCard(docs); err != nil {
+		return err
+	}
 	return ui.confirm(ctx, "Sign this?")
 }
 

@@ -204,6 +204,9 @@ func (k *keychain) signWith(ctx context.Context, d *repo.Doc, key repo.Key, keep
 	if err := d.AddSignature(key.ID, sig); err != nil {
 		return &signer.KeyError{Op: "signing with key", URI: s.URI(), Err: err}
 	}
+	if err := k.a.logSignature(d, key, s.URI(), sig); err != nil {
+		return err
+	}
 	if keep != nil && s.URI().Scheme != "file" {
 		return keep()
 	}

@@ -85,6 +85,7 @@ func (a *app) runTimestamp(ctx context.Context, o timestampOptions) error {
 	if err := w.r.Commit(rel); err != nil {
 		return err
 	}
+	a.logCommit(rel)
 	a.note("published: timestamp v%d", rel.Versions()[repo.RoleTimestamp])
 	return a.report("timestamp", rel.Versions())
 }

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+
+	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// logged is the transcript of one run of the tool.
+type logged struct {
+	command string
+	begun   bool
+}
+
+// transcriptPath is the file of --transcript or of the configuration; "" for none.
+func (a *app) transcriptPath() (string, error) {
+	if a.transcriptFile != "" {
+		return a.transcriptFile, nil
+	}
+	cfg, err := a.config()
+	if err != nil || cfg.Transcript == "" {
+		return "", err
+	}
+	if filepath.IsAbs(cfg.Transcript) {
+		return cfg.Transcript, nil
+	}
+	return filepath.Join(filepath.Dir(cfg.file), cfg.Transcript), nil
+}
+
+// startLog names the command and writes the start of it, before anything is touched:
+// a ceremony whose log cannot be written does not begin.
+func (a *app) startLog(command string) error {
+	a.log.command = command
+	return a.logEvent(ceremony.Event{})
+}
+
+// logEvent appends an event, after the start of this command if that is not written
+// yet. An event without a kind is that start alone.
+func (a *app) logEvent(e ceremony.Event) error {
+	file, err := a.transcriptPath()
+	if err != nil || file == "" {
+		return err
+	}
+	if !a.log.begun {
+		a.log.begun = true
+		if err := a.logStart(file); err != nil {
+			return err
+		}
+	}
+	if e.Event == "" {
+		return nil
+	}
+	return ceremony.Append(file, e)
+}
+
+func (a *app) logStart(file string) error {
+	start := ceremony.Event{Event: ceremony.EventStart, Command: a.log.command}
+	if u, err := user.Current(); err == nil {
+		start.Person = u.Username
+	}
+	if name, err := os.Hostname(); err == nil {
+		start.Machine = name
+	}
+	if err := ceremony.Append(file, start); err != nil {
+		return err
+	}
+	if a.operatorNote == "" {
+		return nil
+	}
+	return ceremony.Append(file, ceremony.Event{Event: ceremony.EventNote, Note: a.operatorNote})
+}
+
+// endLog writes how the command ended, if it began a log.
+func (a *app) endLog(err error, code int) {
+	if !a.log.begun {
+		return
+	}
+	e := ceremony.Event{Event: ceremony.EventEnd, Command: a.log.command, Outcome: fmt.Sprintf("exit %d", code)}
+	if err != nil {
+		e.Outcome += ": " + err.Error()
+	}
+	if err := a.logEvent(e); err != nil {
+		a.warn("%v", err)
+	}
+}
+
+// logCard notes what somebody was shown, or has given the hash of.
+func (a *app) logCard(docs []*repo.Doc) error {
+	for _, d := range docs {
+		err := a.logEvent(ceremony.Event{Event: ceremony.EventCard, Role: d.Role(), Version: d.Version(), SHA256: d.Hash()})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) logSignature(d *repo.Doc, key repo.Key, u signer.URI, sig []byte) error {
+	return a.logEvent(ceremony.Event{
+		Event: ceremony.EventSignature, Role: d.Role(), Version: d.Version(), SHA256: d.Hash(),
+		KeyID: key.ID, Key: u.String(), Device: tokenOf(u), Signature: hex.EncodeToString(sig),
+		Attestation: a.attestationDigest(key.ID),
+	})
+}
+
+// attestationDigest is the SHA-256 of the certificates that are kept for a key, or
+// that came with the request; "" for none.
+func (a *app) attestationDigest(keyID string) string {
+	chain, err := os.ReadFile(a.attestationFile(keyID))
+	if errors.Is(err, os.ErrNotExist) && a.keys != nil {
+		chain = []byte(a.keys.hints[keyID].Attestation)
+	}
+	if len(chain) == 0 {
+		return ""
+	}
+	sum := sha256.Sum256(chain)
+	return hex.EncodeToString(sum[:])
+}
+
+// logCommit cannot fail: what is published is published, whatever the log says.
+func (a *app) logCommit(rel *repo.Release) {
+	if err := a.logEvent(ceremony.Event{Event: ceremony.EventCommit, Published: rel.Versions()}); err != nil {
+		a.warn("published, but not logged: %v", err)
+	}
+}

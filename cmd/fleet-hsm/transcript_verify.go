@@ -1,0 +1,151 @@
+package main
+
+import (
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+func (a *app) transcriptCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "transcript",
+		Short: "Check the log of a ceremony",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "verify FILE",
+		Short: "Check the chain of a log and its signatures against what is published",
+		Long: `verify checks that no line of the log was altered, taken out or put in, and each
+signature in it against the metadata published in --path. It prints a run sheet
+(markdown): who did what, when, with which device. Whether lines are missing at the
+end shows only if the last hash was noted elsewhere; it is printed for that.`,
+		Example: `  fleet-hsm transcript verify ceremony.log > runsheet.md`,
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(_ *cobra.Command, args []string) error { return a.runTranscriptVerify(args[0]) },
+	})
+	return cmd
+}
+
+// runSheet is a checked transcript.
+type runSheet struct {
+	Schema int       `json:"schema"`
+	File   string    `json:"file"`
+	Lines  int       `json:"lines"`
+	Last   string    `json:"last"` // SHA-256 of the last line, hex
+	Steps  []runStep `json:"steps"`
+}
+
+type runStep struct {
+	ceremony.Event
+	// Evidence is what the published metadata says of a signature.
+	Evidence repo.Evidence `json:"evidence,omitempty"`
+}
+
+func (a *app) runTranscriptVerify(file string) error {
+	events, last, err := ceremony.ReadTranscript(file)
+	if err != nil {
+		return transcriptTrouble(err)
+	}
+	r := a.repo()
+	p, err := r.Load()
+	if err != nil {
+		return err
+	}
+	sheet := runSheet{Schema: 1, File: file, Lines: len(events), Last: last}
+	var bad []string
+	for _, e := range events {
+		step := runStep{Event: e}
+		if e.Event == ceremony.EventSignature {
+			sig, err := hex.DecodeString(e.Signature)
+			if err != nil {
+				sig = nil
+			}
+			if step.Evidence, err = r.Evidence(p, e.Role, e.Version, e.SHA256, e.KeyID, sig); err != nil {
+				return err
+			}
+			if step.Evidence == repo.EvidenceBad {
+				bad = append(bad, fmt.Sprintf("line %d: the signature of key %.16s over %s v%d does not verify", e.Line, e.KeyID, e.Role, e.Version))
+			}
+		}
+		sheet.Steps = append(sheet.Steps, step)
+	}
+	if err := a.print(sheet, sheet.markdown); err != nil {
+		return err
+	}
+	if len(bad) > 0 {
+		return &ceremony.TranscriptError{File: file, Reason: strings.Join(bad, "; ")}
+	}
+	return nil
+}
+
+// transcriptTrouble makes a file that is not there a wrong argument.
+func transcriptTrouble(err error) error {
+	if as[*ceremony.TranscriptError](err) {
+		return err
+	}
+	return usage(err)
+}
+
+func (s runSheet) markdown(w io.Writer) {
+	fmt.Fprintf(w, "# Run sheet of %s\n\n", cell(s.File))
+	fmt.Fprintln(w, "| line | time (UTC) | step | who, or which key and device | what | SHA-256 |")
+	fmt.Fprintln(w, "|---|---|---|---|---|---|")
+	for _, e := range s.Steps {
+		fmt.Fprintf(w, "| %d | %s | %s | %s | %s | %s |\n", e.Line, e.Time.UTC().Format("2006-01-02 15:04:05"), e.step(), cell(e.who()), cell(e.what()), strings.Join(groups(e.SHA256), " "))
+	}
+	fmt.Fprintf(w, "\n%d lines. The chain holds. SHA-256 of the last line, to be compared with what was noted on paper:\n\n", s.Lines)
+	for _, line := range groups(s.Last) {
+		fmt.Fprintf(w, "    %s\n", line)
+	}
+}
+
+func (e runStep) step() string {
+	if e.Evidence == "" {
+		return cell(e.Event.Event)
+	}
+	return cell(e.Event.Event) + ", " + strings.ReplaceAll(string(e.Evidence), "-", " ")
+}
+
+func (e runStep) who() string {
+	switch e.Event.Event {
+	case ceremony.EventStart:
+		return e.Person + " on " + e.Machine
+	case ceremony.EventSignature:
+		s := fmt.Sprintf("%.16s %s", e.KeyID, e.Key)
+		if e.Attestation != "" {
+			s += fmt.Sprintf(" (attestation %.16s)", e.Attestation)
+		}
+		return s
+	}
+	return ""
+}
+
+func (e runStep) what() string {
+	switch e.Event.Event {
+	case ceremony.EventNote:
+		return e.Note
+	case ceremony.EventStart:
+		return "fleet-hsm " + e.Command
+	case ceremony.EventEnd:
+		return e.Outcome
+	case ceremony.EventCommit:
+		var parts []string
+		for _, role := range repo.Roles() {
+			if v, ok := e.Published[role]; ok {
+				parts = append(parts, fmt.Sprintf("%s v%d", role, v))
+			}
+		}
+		return strings.Join(parts, ", ")
+	}
+	return fmt.Sprintf("%s v%d", e.Role, e.Version)
+}
+
+// cell makes a text fit for a table: others may have written it.
+func cell(s string) string { return strings.ReplaceAll(plain(s), "|", `\|`) }

@@ -1,0 +1,95 @@
+package repo
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
+)
+
+// Evidence says what the published metadata tells of a signature that somebody
+// claims to have made.
+type Evidence string
+
+// The kinds of evidence.
+const (
+	EvidenceGood  Evidence = "verified"      // it verifies over what was published
+	EvidenceBad   Evidence = "bad"           // it does not verify, or is of no key of any root
+	EvidenceOther Evidence = "not-published" // other bytes were published under this version, or none yet
+	EvidenceGone  Evidence = "not-here"      // the file of this version is no longer here
+)
+
+// Evidence looks for the published file of a role and version and verifies a
+// signature over it with the key that one of the published roots names. hash is the
+// SHA-256 of the signed part, hex. Errors: *MetadataError, of files it had to read.
+func (r *Repo) Evidence(p *Published, role string, version int64, hash, keyID string, sig []byte) (Evidence, error) {
+	env, err := r.publishedVersion(role, version)
+	if err != nil {
+		return "", err
+	}
+	if env == nil && version > p.VersionOf(role) {
+		return EvidenceOther, nil
+	}
+	if env == nil {
+		return EvidenceGone, nil
+	}
+	if sum := sha256.Sum256(env.signed); hex.EncodeToString(sum[:]) != hash {
+		return EvidenceOther, nil
+	}
+	chain, err := r.rootChain(p)
+	if err != nil {
+		return "", err
+	}
+	for _, data := range chain {
+		root, _, err := readRoot("repository/N.root.json", data)
+		if err != nil {
+			return "", err
+		}
+		k, _, ok := root.Key(keyID)
+		if ok && wiresig.Verify(k.Public, env.signed, sig) == nil {
+			return EvidenceGood, nil
+		}
+	}
+	return EvidenceBad, nil
+}
+
+// publishedVersion reads N.ROLE.json, or ROLE.json if that is the version; nil if
+// neither is here.
+func (r *Repo) publishedVersion(role string, version int64) (*envelope, error) {
+	for _, name := range []string{versioned(version, role+".json"), role + ".json"} {
+		data, err := r.readMetadata(name, sizeLimit(role))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		env, err := parseEnvelope(data)
+		if err != nil {
+			return nil, &MetadataError{File: "repository/" + name, Reason: err.Error()}
+		}
+		v, err := versionIn(env)
+		if err != nil {
+			return nil, &MetadataError{File: "repository/" + name, Reason: err.Error()}
+		}
+		if v == version {
+			return env, nil
+		}
+	}
+	return nil, nil
+}
+
+func versionIn(env *envelope) (int64, error) {
+	fields, err := flatten(env.text(), map[string]bool{"targets": true, "keys": true, "roles": true, "meta": true})
+	if err != nil {
+		return 0, err
+	}
+	var v int64
+	if _, err := fmt.Sscan(fields["version"], &v); err != nil {
+		return 0, fmt.Errorf("version %q is no number", fields["version"])
+	}
+	return v, nil
+}
