@@ -30,9 +30,14 @@ func newHistory(t *testing.T, dir string) *history {
 
 func (h *history) agent(state string) followed {
 	h.t.Helper()
-	out, errOut, err := follow(h.dir, state)
+	return h.client("fleetclient", state)
+}
+
+func (h *history) client(program, state string) followed {
+	h.t.Helper()
+	out, errOut, err := followWith(program, h.dir, state)
 	if err != nil {
-		h.t.Fatalf("after step %d the agent %s refuses: %v\n%s", h.steps, filepath.Base(state), err, errOut)
+		h.t.Fatalf("after step %d %s %s refuses: %v\n%s", h.steps, program, filepath.Base(state), err, errOut)
 	}
 	var f followed
 	if err := json.Unmarshal([]byte(out), &f); err != nil {
@@ -41,8 +46,8 @@ func (h *history) agent(state string) followed {
 	return f
 }
 
-// step runs the tool and lets the agent that keeps running, and a new one, follow. A
-// copy of the first is kept as it is now.
+// step runs the tool and lets the agent that keeps running, and a new one, follow, and
+// the clients of go-tuf v0.7.0 and v2. A copy of the first is kept as it is now.
 func (h *history) step(args ...string) {
 	h.t.Helper()
 	must(h.t, append([]string{args[0], "--path", h.dir}, args[1:]...)...)
@@ -52,6 +57,11 @@ func (h *history) step(args ...string) {
 	cold := h.agent(filepath.Join(h.spare, fmt.Sprintf("cold-%d", h.steps)))
 	if was != cold {
 		h.t.Fatalf("after %v a running agent holds %+v, a new one %+v", args, was, cold)
+	}
+	for _, program := range []string{"client07", "clientv2"} {
+		if other := h.client(program, filepath.Join(h.spare, program)); other != was {
+			h.t.Fatalf("after %v %s holds %+v, the agents %+v", args, program, other, was)
+		}
 	}
 	kept := filepath.Join(h.spare, fmt.Sprintf("state-%02d-%s", h.steps, strings.Join(args[:min(2, len(args))], "-")))
 	if err := copyTree(running, kept); err != nil {
@@ -64,6 +74,11 @@ func (h *history) step(args ...string) {
 func (h *history) everybody() {
 	h.t.Helper()
 	want := h.agent(filepath.Join(h.spare, "running"))
+	for _, program := range []string{"client07", "clientv2"} {
+		if cold := h.client(program, filepath.Join(h.spare, fmt.Sprintf("%s-cold-%d", program, h.steps))); cold != want {
+			h.t.Fatalf("a new %s holds %+v, the agents %+v", program, cold, want)
+		}
+	}
 	for _, state := range h.states {
 		again := state + "-again"
 		if err := copyTree(state, again); err != nil {

@@ -191,16 +191,19 @@ func makeFleetctl() (string, error) {
 	return dir, nil
 }
 
-// clients builds the client inside Fleet's agents and the stand-in for fleetctl, once,
-// and gives the folder they are in.
+// clients builds the client inside Fleet's agents, those of later go-tuf and the
+// stand-in for fleetctl, once, and gives the folder they are in.
 var clients = sync.OnceValues(func() (string, error) {
 	bin := filepath.Join(scratch, "clients")
 	if err := os.Mkdir(bin, 0o755); err != nil {
 		return "", err
 	}
-	for _, b := range []struct{ name, pkg string }{{"fleetclient", "."}, {"fleetctl-peer", "./cmd/fleetctl-peer"}} {
+	for _, b := range []struct{ name, module, pkg string }{
+		{"fleetclient", "fleetclient", "."}, {"fleetctl-peer", "fleetclient", "./cmd/fleetctl-peer"},
+		{"client07", "client07", "."}, {"clientv2", "clientv2", "."},
+	} {
 		cmd := exec.Command("go", "build", "-o", filepath.Join(bin, b.name), b.pkg)
-		cmd.Dir = filepath.Join("..", "..", "compat", "fleetclient")
+		cmd.Dir = filepath.Join("..", "..", "compat", b.module)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("building %s: %w\n%s", b.name, err, out)
 		}

@@ -259,13 +259,18 @@ func difference(before, after string) string {
 // follow lets the agent whose state is in a folder poll a repository and check every
 // target. A new agent is pinned to the oldest root.
 func follow(repository, state string) (stdout, stderr string, err error) {
+	return followWith("fleetclient", repository, state)
+}
+
+// followWith is follow for the client of any of the programs in compat/.
+func followWith(client, repository, state string) (stdout, stderr string, err error) {
 	bin, err := clients()
 	if err != nil {
 		return "", "", err
 	}
 	srv := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(repository, "repository"))))
 	defer srv.Close()
-	cmd := exec.Command(filepath.Join(bin, "fleetclient"), "--url", srv.URL, "--state", state,
+	cmd := exec.Command(filepath.Join(bin, client), "--url", srv.URL, "--state", state,
 		"--root", filepath.Join(repository, "repository", "1.root.json"), "all")
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
