@@ -20,7 +20,6 @@ type fake struct {
 	*softhsm.Token
 	Module string // shadows the real one
 	t      testing.TB
-	lines  []string
 }
 
 // built is where the library was built, once for this test binary.

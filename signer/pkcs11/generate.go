@@ -84,21 +84,25 @@ func planFor(u signer.URI, opts signer.GenerateOptions) (plan, error) {
 // free refuses a label or an ID that anything on the token has already.
 func (p plan) free(ctx context.Context, c *conn) error {
 	return c.onHeld(ctx, "looking for keys of that name", func(l lib, s p11.SessionHandle) error {
-		for _, class := range []uint{p11.CKO_PRIVATE_KEY, p11.CKO_PUBLIC_KEY, p11.CKO_CERTIFICATE} {
-			byLabel, err := l.objects(s, class, nil, &p.label)
-			if err != nil {
-				return err
-			}
-			byID, err := l.objects(s, class, p.id, nil)
-			if err != nil {
-				return err
-			}
-			if taken := append(byLabel, byID...); len(taken) > 0 {
-				return permanent{fmt.Errorf("%w: %s", signer.ErrKeyExists, taken[0])}
-			}
-		}
-		return nil
+		return p.freeOn(l, s)
 	})
+}
+
+func (p plan) freeOn(l lib, s p11.SessionHandle) error {
+	for _, class := range []uint{p11.CKO_PRIVATE_KEY, p11.CKO_PUBLIC_KEY, p11.CKO_CERTIFICATE} {
+		byLabel, err := l.objects(s, class, nil, &p.label)
+		if err != nil {
+			return err
+		}
+		byID, err := l.objects(s, class, p.id, nil)
+		if err != nil {
+			return err
+		}
+		if taken := append(byLabel, byID...); len(taken) > 0 {
+			return permanent{fmt.Errorf("%w: %s", signer.ErrKeyExists, taken[0])}
+		}
+	}
+	return nil
 }
 
 // make makes the key and judges it. It needs a session that may write; where the token
@@ -168,6 +172,9 @@ func (p plan) pair(l lib, s p11.SessionHandle) (pub, priv p11.ObjectHandle, err 
 				if err == nil || !refusesAttribute(err) {
 					return pub, priv, err
 				}
+				if left := p.freeOn(l, s); left != nil {
+					return 0, 0, errors.Join(err, left) // it made something all the same
+				}
 			}
 		}
 	}
@@ -178,7 +185,7 @@ func refusesAttribute(err error) bool {
 	switch codeOf(err) {
 	case ckrAttributeTypeInvalid, ckrAttributeValueInvalid, ckrAttributeReadOnly,
 		ckrTemplateInconsistent, ckrTemplateIncomplete, ckrDomainParamsInvalid, ckrCurveNotSupported,
-		ckrArgumentsBad:
+		ckrArgumentsBad, ckrGeneralError, ckrFunctionFailed: // NSS fails so for an attribute it does not know
 		return true
 	}
 	return false

@@ -164,6 +164,8 @@ func (t *token) offer(ctx context.Context, c *conn, before p11.TokenInfo, who as
 		t.refused = t.pinError(ctx, c, err)
 		t.forgetPIN()
 		return t.refused
+	case code == ckrUserTypeInvalid && before.Flags&p11.CKF_USER_PIN_INITIALIZED == 0: // NSS
+		return fmt.Errorf("%w: %w", signer.ErrPINNotSet, err)
 	case code == ckrOK || t.proven || t.pin == nil || !meaningOf(code).transient:
 		return err
 	}
