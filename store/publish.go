@@ -33,7 +33,7 @@ type Result struct {
 // then deletions. After an error or a kill the store is what clients can use, and the
 // next publish goes on from there.
 func (p *Plan) Publish(ctx context.Context) (Result, error) {
-	res := Result{Kept: p.Kept, TimestampKept: p.KeepTimestamp, TimestampLeft: p.LeaveTimestamp}
+	res := Result{Kept: p.Kept, TimestampKept: p.KeepTimestamp, TimestampLeft: p.unseen() && !p.remote.same}
 	if err := p.prepare(ctx); err != nil {
 		return res, err
 	}
