@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +15,6 @@ import (
 type simpleClient struct {
 	get      Fetch
 	root     metadata
-	rootData []byte
 	ts, snap *metadata
 	targets  *metadata
 }
@@ -120,12 +118,5 @@ func readBackWith(root []byte) func(context.Context, Fetch, map[string][]byte) e
 			err = c.download(ctx)
 		}
 		return err
-	}
-}
-
-func fetchFrom(s Store) Fetch {
-	return func(ctx context.Context, name string, limit int64) ([]byte, error) {
-		o, err := Get(ctx, s, name, limit)
-		return bytes.Clone(o.Data), err
 	}
 }

@@ -24,10 +24,9 @@ type keychain struct {
 	a        *app
 	files    *file.Backend
 	backends signer.Backends
-	// given are the URIs of the --<role>-key flags.
-	given map[string][]string
-	uris  map[string][]signer.URI
-	open  map[string]signer.Signer // by key ID
+	// uris are those of the --<role>-key flags, by role.
+	uris map[string][]signer.URI
+	open map[string]signer.Signer // by key ID
 	// hints are what a request says of where keys are, by key ID; they decide nothing.
 	hints map[string]ceremony.Hint
 }

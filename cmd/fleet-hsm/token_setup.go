@@ -13,8 +13,8 @@ import (
 )
 
 type tokenSetupOptions struct {
-	erase, reset                 string
-	newPIN, newPUK, soPIN, label string
+	erase, reset          string
+	newPIN, newPUK, soPIN string
 }
 
 func (a *app) tokenSetupCommand() *cobra.Command {

@@ -105,13 +105,28 @@ func (s *session) reacts(slot piv.Slot) (bool, error) {
 func kinds() []crypto.PublicKey {
 	kinds := []crypto.PublicKey{}
 	for _, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384()} {
-		g := curve.Params()
-		kinds = append(kinds, &ecdsa.PublicKey{Curve: curve, X: g.Gx, Y: g.Gy})
+		kinds = append(kinds, generatorOf(curve))
 	}
 	for _, bits := range []uint{2048, 1024} {
 		kinds = append(kinds, &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), bits-1), E: 65537})
 	}
 	return kinds
+}
+
+// generatorOf gives a curve's base point as a public key: one that is valid and that
+// nobody uses.
+func generatorOf(curve elliptic.Curve) *ecdsa.PublicKey {
+	g := curve.Params()
+	size := (g.BitSize + 7) / 8
+	point := make([]byte, 1+2*size)
+	point[0] = 4 // uncompressed (SEC 1, section 2.3.3)
+	g.Gx.FillBytes(point[1 : 1+size])
+	g.Gy.FillBytes(point[1+size:])
+	pub, err := ecdsa.ParseUncompressedPublicKey(curve, point)
+	if err != nil {
+		panic(err) // a constant of the standard library
+	}
+	return pub
 }
 
 // errUnknownIf: there is a key, and nobody can say which.
