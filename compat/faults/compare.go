@@ -33,6 +33,10 @@ type score struct {
 // same next commands. Nothing is demanded here of the peer, and of us only what the
 // other classes demand too.
 func (c *campaign) compare([]*scenario) error {
+	var err error
+	if c.lab.large, err = c.lab.addition("large", c.opts.peerFile, "1.1.0", "1", "stable"); err != nil {
+		return err
+	}
 	rng := rand.New(rand.NewPCG(c.opts.seed, 4))
 	peer := tool{c.opts.peerBin, c.lab.tool.home}
 	sides := []*side{
@@ -103,7 +107,7 @@ func (l *lab) makeSide(s *side) error {
 // compared is the command that is killed.
 func (l *lab) compared(command string) []string {
 	if command == "add" {
-		return l.next.args()
+		return l.large.args()
 	}
 	return []string{"rotate", "targets"}
 }
@@ -112,18 +116,18 @@ func (l *lab) compared(command string) []string {
 func (l *lab) follow(s *side, command string, i int) ([]string, worlds) {
 	is := worlds{s.old}
 	if command == "add" {
-		is = append(is, s.old.with(l.next))
+		is = append(is, s.old.with(l.large))
 	}
 	then := func(a addition) worlds { return is.after(func(w world) world { return w.with(a) }) }
 	// The same version, built again and smaller.
 	rebuilt := l.other
-	rebuilt.version, rebuilt.tags = l.next.version, l.next.tags
+	rebuilt.version, rebuilt.tags = l.large.version, l.large.tags
 	switch i % 3 {
 	case 0:
 		return []string{"timestamp"}, is
 	case 1:
 		if command == "add" {
-			return l.next.args(), then(l.next)
+			return l.large.args(), then(l.large)
 		}
 		return l.compared(command), is
 	}

@@ -54,15 +54,17 @@ func (c *campaign) disk(all []*scenario) error {
 	return nil
 }
 
+// forDisk: an add in both layouts, and a rotation, which also writes keys.
+func forDisk(s *scenario) bool {
+	return s.name == "add" || s.name == "rotate targets" && s.consistent
+}
+
 func (c *campaign) disksHere(all []*scenario) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("mounting: %w", err)
 	}
 	var jobs []job
 	for _, s := range all {
-		if s.name != "add" && (s.name != "rotate targets" || !s.consistent) {
-			continue
-		}
 		for _, room := range rooms(s, c.opts.long) {
 			jobs = append(jobs, job{"disk", s, c.lab.fullDisk(s, room, c.bookFull(s, room))})
 		}

@@ -22,6 +22,7 @@ type options struct {
 	kills, peerKills int
 	stride           int // every n-th system call that is no rename
 	errorStride      int
+	peerFile         int // bytes
 	races, changes   int
 	loops            time.Duration
 }
@@ -29,8 +30,10 @@ type options struct {
 // size sets the figures of the two forms. The short one has to end within 90 s on two
 // cores, and still meets every class, every scenario and every rename.
 func (o *options) size() {
-	o.kills, o.peerKills, o.stride, o.errorStride, o.races, o.changes, o.loops = 30, 3, 9, 16, 2, 12, 5*time.Second
+	o.kills, o.peerKills, o.stride, o.errorStride, o.races, o.changes, o.loops = 30, 3, 12, 16, 2, 12, 4*time.Second
+	o.peerFile = sizeNext
 	if o.long {
+		o.peerFile = 16 << 20
 		o.kills, o.peerKills, o.stride, o.errorStride, o.races, o.changes, o.loops = 500, 50, 1, 1, 40, 300, time.Minute
 	}
 }
@@ -109,12 +112,16 @@ func campaigns(o options, rep *report) error {
 	if err != nil {
 		return err
 	}
-	all, err := l.prepare()
+	c := &campaign{lab: l, opts: o, report: rep}
+	defer c.clear()
+	wanted := func(*scenario) bool { return true }
+	if os.Getenv(inner) != "" {
+		wanted = forDisk
+	}
+	all, err := c.prepare(wanted)
 	if err != nil {
 		return err
 	}
-	c := &campaign{lab: l, opts: o, report: rep}
-	defer c.clear()
 	return c.runAll(all)
 }
 

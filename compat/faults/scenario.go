@@ -50,6 +50,7 @@ type lab struct {
 	judge       *judge
 	first, next addition // in every base; what add adds
 	other       addition
+	large       addition        // for the comparison with the peer
 	bases       map[bool]string // by layout
 }
 
@@ -126,19 +127,24 @@ func (l *lab) plans() []scenario {
 	return out
 }
 
-// prepare makes the scenarios: bases, worlds and timings.
-func (l *lab) prepare() ([]*scenario, error) {
+// prepare makes the scenarios that are wanted: bases, worlds and timings.
+func (c *campaign) prepare(wanted func(*scenario) bool) ([]*scenario, error) {
+	l := c.lab
 	var out []*scenario
 	for i, p := range l.plans() {
-		s := &p
-		s.same, s.other = l.next, l.other
-		s.base, s.agent = filepath.Join(l.work, fmt.Sprintf("scenario-%d", i)), filepath.Join(l.work, fmt.Sprintf("agent-%d", i))
-		if err := l.fill(s); err != nil {
-			return nil, fmt.Errorf("preparing %s: %w", s, err)
+		if !wanted(&p) {
+			continue
 		}
-		out = append(out, s)
+		p.same, p.other = l.next, l.other
+		p.base, p.agent = filepath.Join(l.work, fmt.Sprintf("scenario-%d", i)), filepath.Join(l.work, fmt.Sprintf("agent-%d", i))
+		out = append(out, &p)
 	}
-	return out, nil
+	return out, c.each(len(out), func(i int) error {
+		if err := l.fill(out[i]); err != nil {
+			return fmt.Errorf("preparing %s: %w", out[i], err)
+		}
+		return nil
+	})
 }
 
 func (l *lab) fill(s *scenario) error {
