@@ -28,18 +28,21 @@ func (e *sourceError) Unwrap() error { return e.Err }
 
 var errEmptySecret = errors.New("is empty")
 
+// errNoSource does not repeat what was given: most often it is the secret itself.
+var errNoSource = errors.New("a secret source is file:PATH, fd:N, env:NAME or cmd:COMMAND, not the secret itself; what was given is not repeated here")
+
 // checkSource refuses a SOURCE that could never be read.
 func checkSource(s string) error {
 	kind, rest, ok := strings.Cut(s, ":")
 	switch {
 	case !ok || rest == "":
-		return fmt.Errorf("secret source %q is none of file:PATH, fd:N, env:NAME, cmd:COMMAND", s)
+		return errNoSource
 	case kind == "fd":
 		if n, err := strconv.Atoi(rest); err != nil || n < 0 || n > 1<<16 {
 			return fmt.Errorf("secret source %q: %q is no file descriptor", s, rest)
 		}
 	case kind != "file" && kind != "env" && kind != "cmd":
-		return fmt.Errorf("secret source %q is none of file:PATH, fd:N, env:NAME, cmd:COMMAND", s)
+		return errNoSource
 	}
 	return nil
 }
