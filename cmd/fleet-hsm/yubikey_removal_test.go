@@ -96,8 +96,14 @@ func (r *rootOnCard) must(args ...string) string { r.Helper(); return r.mustIn(r
 // stage stages a change of root and gives the hash of what is to be signed.
 func (r *rootOnCard) stage() string {
 	r.Helper()
-	r.must("rotate", "timestamp", "--threshold", "1", "--add", "file:keys/spare.json", "--generate", "--stage-only")
-	cmd := r.tool(r.Context(), r.dir, "review", "--json")
+	r.must("rotate", "timestamp", "--add", "file:keys/spare.json", "--stage-only")
+	return r.reviewed(r.dir)
+}
+
+// reviewed gives the hash that review shows.
+func (r *rootOnCard) reviewed(dir string) string {
+	r.Helper()
+	cmd := r.tool(r.Context(), dir, "review", "--json")
 	out, err := cmd.Output()
 	if err != nil {
 		r.Fatal(err)

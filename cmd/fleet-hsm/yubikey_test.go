@@ -214,7 +214,12 @@ func atDesk(cmd *exec.Cmd, desk map[string]*deskCard, dialogue []string) (stdout
 			return out.String(), "", fmt.Errorf("%q: %w; the terminal shows:\n%s", line, serr, t.close())
 		}
 	}
-	<-ended
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		_ = cmd.Process.Kill()
+		<-ended
+	}
 	shown = t.close()
 	for _, line := range dialogue {
 		if secret, ok := strings.CutPrefix(line, "secret "); ok && strings.Contains(shown, secret) {
