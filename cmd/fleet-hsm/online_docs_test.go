@@ -1,0 +1,192 @@
+//go:build cgo && linux
+
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/online"
+	"github.com/fleet-hsm/fleet-hsm/softhsm"
+	"github.com/fleet-hsm/fleet-hsm/store/s3test"
+)
+
+func readDoc(t *testing.T, elem ...string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(append([]string{"..", ".."}, elem...)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// TestOnlineDoc runs the ten commands of docs/online.md as they stand.
+func TestOnlineDoc(t *testing.T) {
+	t.Parallel()
+	var commands []string
+	for _, m := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(readDoc(t, "docs", "online.md"), -1) {
+		commands = append(commands, m[1])
+	}
+	if len(commands) != 10 {
+		t.Fatalf("docs/online.md has %d commands, not 10", len(commands))
+	}
+	module, err := softhsm.Module()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	tokens := filepath.Join(dir, "tokens")
+	if err := os.Mkdir(tokens, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"softhsm2.conf": "directories.tokendir = " + tokens + "\nobjectstore.backend = file\nlog.level = ERROR\n",
+		"pin":           "73519264\n", "so-pin": "90817263\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	script := strings.Join(commands, "") + "kill -TERM $!\nwait $!\n"
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"+script)
+	cmd.Dir = dir
+	cmd.Env = append(append(append(os.Environ(), secretEnv()...), s3test.Env()...), "MODULE="+module,
+		"STORE="+s3test.Start(t).URL("fleet"), "LISTEN="+addr, "SOFTHSM2_CONF="+filepath.Join(dir, "softhsm2.conf"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if s := shows(string(out)); s != "" || strings.Contains(string(out), "73519264") {
+		t.Fatalf("the output shows a secret:\n%s", out)
+	}
+	if !strings.Contains(string(out), `fleet_hsm_role_expiry_seconds{role="timestamp"}`) {
+		t.Fatalf("no metrics:\n%s", out)
+	}
+}
+
+// names collects the metrics that are registered with it.
+type names map[string]bool
+
+func (n names) Register(c prometheus.Collector) error {
+	ch := make(chan *prometheus.Desc, 100)
+	c.Describe(ch)
+	close(ch)
+	fq := regexp.MustCompile(`fqName: "([^"]*)"`)
+	for d := range ch {
+		n[fq.FindStringSubmatch(d.String())[1]] = true
+	}
+	return nil
+}
+
+func (n names) MustRegister(list ...prometheus.Collector) {
+	for _, c := range list {
+		_ = n.Register(c)
+	}
+}
+
+func (n names) Unregister(prometheus.Collector) bool { return false }
+
+type alertFile struct {
+	Groups []struct {
+		Name  string
+		Rules []struct {
+			Alert, Expr, For    string
+			Labels, Annotations map[string]string
+		}
+	}
+}
+
+// TestAlerts holds docs/alerts.yaml to the metrics that there are, and to a chapter
+// for each alert in docs/online.md.
+func TestAlerts(t *testing.T) {
+	t.Parallel()
+	var file alertFile
+	if err := strictYAML([]byte(readDoc(t, "docs", "alerts.yaml")), &file); err != nil {
+		t.Fatal(err)
+	}
+	known := names{}
+	online.NewMetrics(known, nil)
+	doc := readDoc(t, "docs", "online.md")
+	metric := regexp.MustCompile(`fleet_hsm_\w+`)
+	rules := 0
+	for _, g := range file.Groups {
+		for _, r := range g.Rules {
+			rules++
+			used := metric.FindAllString(r.Expr, -1)
+			if len(used) == 0 {
+				t.Errorf("%s watches nothing", r.Alert)
+			}
+			for _, name := range used {
+				if !known[name] {
+					t.Errorf("%s watches %s, which does not exist", r.Alert, name)
+				}
+			}
+			if !strings.Contains(doc, "\n### "+r.Alert+"\n") {
+				t.Errorf("docs/online.md says nothing of %s", r.Alert)
+			}
+			if !strings.HasSuffix(r.Annotations["runbook_url"], "docs/online.md#"+strings.ToLower(r.Alert)) {
+				t.Errorf("%s: runbook_url %q", r.Alert, r.Annotations["runbook_url"])
+			}
+		}
+	}
+	if rules == 0 {
+		t.Fatal("no rules")
+	}
+}
+
+// TestPackagedFlags looks at the command lines in packaging/: every flag exists.
+func TestPackagedFlags(t *testing.T) {
+	t.Parallel()
+	flag := regexp.MustCompile(`(?m)(?:^|[\s"])--([a-z0-9-]+)`)
+	for name, command := range map[string]string{
+		"systemd/fleet-hsm-online.service": "online", "kubernetes/deployment.yaml": "online",
+		"systemd/fleet-hsm-timestamp.service": "timestamp", "kubernetes/cronjob.yaml": "timestamp",
+	} {
+		var lines []string
+		for line := range strings.Lines(readDoc(t, "packaging", filepath.FromSlash(name))) {
+			if !strings.HasPrefix(strings.TrimSpace(line), "#") {
+				lines = append(lines, line)
+			}
+		}
+		found := flag.FindAllStringSubmatch(strings.Join(lines, ""), -1)
+		if len(found) < 5 {
+			t.Errorf("%s: %d flags", name, len(found))
+		}
+		for _, m := range found {
+			if err := hasFlag(command, m[1]); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+func hasFlag(command, name string) error {
+	root := newApp(os.Stdout, os.Stderr).command()
+	cmd, _, err := root.Find([]string{command})
+	if err != nil {
+		return err
+	}
+	if lookup(cmd, name) {
+		return nil
+	}
+	return fmt.Errorf("%s has no --%s", command, name)
+}
+
+func lookup(cmd *cobra.Command, name string) bool {
+	return cmd.Flags().Lookup(name) != nil || cmd.InheritedFlags().Lookup(name) != nil
+}
