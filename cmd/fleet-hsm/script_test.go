@@ -43,6 +43,7 @@ import (
 //	mode FILE MODE               permission bits
 //	fifo FILE, bytes FILE N      make files
 //	hold DIR, release DIR        keep the lock of a repository
+//	serve DIR                    serve DIR/repository; its address is in $URL
 //	touching FILE COMMAND...     run a script command while somebody writes to FILE
 //
 // The passphrases of all roles are in the environment. No run may show one.
@@ -73,6 +74,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"exit": cmdExit, "tty": cmdTTY, "repo": cmdRepo, "keyfile": cmdKeyfile, "snapshot": cmdSnapshot,
 		"unchanged": cmdUnchanged, "json": cmdJSON, "edit": cmdEdit, "alone": cmdAlone, "linked": cmdLinked,
 		"mode": cmdMode, "fifo": cmdFIFO, "bytes": cmdBytes, "hold": cmdHold, "release": cmdRelease, "touching": cmdTouching,
+		"serve": cmdServe,
 	}
 	out := map[string]func(*testscript.TestScript, bool, []string){"agent": cmdAgent}
 	for name, f := range m {
@@ -402,6 +404,13 @@ func holdLock(dir string) (*os.File, error) {
 func cmdRelease(ts *testscript.TestScript, args []string) {
 	need(ts, args, 1, "release DIR")
 	ts.Check(ts.Value(locksKey{}).(map[string]*os.File)[args[0]].Close())
+}
+
+func cmdServe(ts *testscript.TestScript, args []string) {
+	need(ts, args, 1, "serve DIR")
+	srv := httptest.NewServer(http.FileServer(http.Dir(ts.MkAbs(filepath.Join(args[0], "repository")))))
+	ts.Defer(srv.Close)
+	ts.Setenv("URL", srv.URL)
 }
 
 // cmdTouching runs `exit` while the modification time of a file never rests.

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
@@ -129,6 +131,9 @@ func (a *app) verifyOptions(args []string, o verifyOptions) (verify.Options, err
 		return opts, usagef("a URL needs --root FILE: what a server sends cannot say itself that it is to be trusted")
 	}
 	name, root, err := verify.OldestRoot(opts.Source)
+	if errors.Is(err, fs.ErrNotExist) {
+		return opts, fmt.Errorf("%w: no folder %q", repo.ErrNoRepository, opts.Source)
+	}
 	if err != nil {
 		return opts, fmt.Errorf("%q: %w", opts.Source, err)
 	}
