@@ -74,7 +74,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"exit": cmdExit, "tty": cmdTTY, "repo": cmdRepo, "keyfile": cmdKeyfile, "snapshot": cmdSnapshot,
 		"unchanged": cmdUnchanged, "json": cmdJSON, "edit": cmdEdit, "alone": cmdAlone, "linked": cmdLinked,
 		"mode": cmdMode, "fifo": cmdFIFO, "bytes": cmdBytes, "hold": cmdHold, "release": cmdRelease, "touching": cmdTouching,
-		"serve": cmdServe,
+		"serve": cmdServeFolder,
 	}
 	out := map[string]func(*testscript.TestScript, bool, []string){"agent": cmdAgent}
 	for name, f := range m {
@@ -406,7 +406,7 @@ func cmdRelease(ts *testscript.TestScript, args []string) {
 	ts.Check(ts.Value(locksKey{}).(map[string]*os.File)[args[0]].Close())
 }
 
-func cmdServe(ts *testscript.TestScript, args []string) {
+func cmdServeFolder(ts *testscript.TestScript, args []string) {
 	need(ts, args, 1, "serve DIR")
 	srv := httptest.NewServer(http.FileServer(http.Dir(ts.MkAbs(filepath.Join(args[0], "repository")))))
 	ts.Defer(srv.Close)
