@@ -11,20 +11,24 @@ import (
 )
 
 func (a *app) attachCommand() *cobra.Command {
-	return &cobra.Command{
+	var commit bool
+	cmd := &cobra.Command{
 		Use:   "attach FILE...",
 		Short: "Take the signatures of requests that come back into the staged change",
 		Long: `attach adds the signatures of signed requests to what is staged here. The order of
 the files does not matter, nor does attaching one twice. A request of another
 repository, of an older state, or of another change is refused with the reason, and
-then nothing is taken from any file. attach publishes nothing; "fleet-hsm commit" does.`,
-		Example: `  fleet-hsm attach alice.request bob.request`,
-		Args:    cobra.MinimumNArgs(1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.runAttach(cmd.Context(), args) },
+then nothing is taken from any file. "fleet-hsm commit", or --commit, publishes.`,
+		Example: `  fleet-hsm attach change.request
+  fleet-hsm attach alice.request bob.request`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runAttach(cmd.Context(), args, commit) },
 	}
+	cmd.Flags().BoolVar(&commit, "commit", false, "publish the change if it has all its signatures then")
+	return cmd
 }
 
-func (a *app) runAttach(ctx context.Context, files []string) error {
+func (a *app) runAttach(ctx context.Context, files []string, commit bool) error {
 	w, err := a.open(ctx, "attach")
 	if err != nil {
 		return err
@@ -54,6 +58,13 @@ func (a *app) runAttach(ctx context.Context, files []string) error {
 	w.a.nameTallies(w.staged)
 	if err := w.keys.shortOf(w.staged); err != nil {
 		return err
+	}
+	if commit {
+		versions, err := w.commitStaged(ctx, commitOptions{})
+		if err != nil {
+			return err
+		}
+		return a.report("attach", versions)
 	}
 	a.note(`everything is signed; "fleet-hsm commit" publishes it`)
 	res := a.requested("attach", w.staged, files...)

@@ -45,17 +45,26 @@ func (a *app) runCommit(ctx context.Context, o commitOptions) error {
 	if err := w.keys.use(o.keys); err != nil {
 		return err
 	}
+	versions, err := w.commitStaged(ctx, o)
+	if err != nil {
+		return err
+	}
+	return a.report("commit", versions)
+}
+
+// commitStaged publishes a change whose signatures are all there.
+func (w *work) commitStaged(ctx context.Context, o commitOptions) (map[string]int64, error) {
 	rotated := w.rotatedRoles()
 	versions, err := w.publish(ctx, w.staged, publishOptions{
 		allowShorter: o.allowShorter, withoutTimestamp: o.withoutTimestamp, noSign: true,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, role := range rotated {
 		w.retire(role)
 	}
-	return a.report("commit", versions)
+	return versions, nil
 }
 
 // rotatedRoles lists the roles that lose a key with the staged root.

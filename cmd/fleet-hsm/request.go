@@ -29,9 +29,10 @@ signatures so far and a description into one file. Whoever has a key runs
 "fleet-hsm sign FILE" wherever they are, without repository or network; "fleet-hsm
 attach FILE" brings the signatures back. No secret is in the file. Copies may be signed
 at the same time.`,
-		Example: `  fleet-hsm request -o change.request`,
-		Args:    cobra.NoArgs,
-		RunE:    func(_ *cobra.Command, _ []string) error { return a.runRequest(out) },
+		Example: `  fleet-hsm request -o change.request
+  fleet-hsm request -o /media/stick/change.request --json`,
+		Args: cobra.NoArgs,
+		RunE: func(_ *cobra.Command, _ []string) error { return a.runRequest(out) },
 	}
 	cmd.Flags().StringVarP(&out, "output", "o", "", "file to write; it must not exist, or be this same request")
 	return cmd
@@ -123,6 +124,39 @@ func (a *app) runRequest(out string) error {
 	}
 	a.note(`wrote %s; "fleet-hsm sign %s" signs it anywhere, "fleet-hsm attach %s" brings the signatures back`, out, filepath.Base(out), filepath.Base(out))
 	return a.print(a.requested("request", q.Change, out), func(io.Writer) {})
+}
+
+// freeForRequest refuses, before anything is made, a file that is there already.
+func freeForRequest(out string) error {
+	if out == "" {
+		return nil
+	}
+	if _, err := os.Lstat(out); !errors.Is(err, fs.ErrNotExist) {
+		return &repo.RefusedError{Kind: repo.PathTaken, Text: fmt.Sprintf("%q exists already", out)}
+	}
+	return nil
+}
+
+// requestFor writes a change that was just saved into a file, for those who must
+// still sign it.
+func (w *work) requestFor(c *repo.Change, out string) error {
+	if out == "" {
+		return nil
+	}
+	w.staged = c
+	hints, err := w.hints()
+	if err != nil {
+		return err
+	}
+	q, err := ceremony.New(w.r, w.p, c, hints)
+	if err != nil {
+		return err
+	}
+	if err := w.writeRequest(q, out); err != nil {
+		return err
+	}
+	w.a.note(`wrote %s; "fleet-hsm sign %s" signs it anywhere`, out, filepath.Base(out))
+	return nil
 }
 
 // writeRequest never replaces a file that is something else, and keeps the signatures

@@ -24,6 +24,7 @@ type rotateOptions struct {
 	allowShorter     bool
 	stageOnly        bool
 	plan             bool
+	request          string
 	renew            bool
 	keys             roleKeyFlags
 }
@@ -31,7 +32,7 @@ type rotateOptions struct {
 func (a *app) rotateCommand() *cobra.Command {
 	var o rotateOptions
 	cmd := &cobra.Command{
-		Use:   "rotate ROLE",
+		Use:   "rotate ROLE...",
 		Short: "Change the keys or the threshold of a role",
 		Long: `rotate changes who may sign for root, targets, snapshot or timestamp. Without
 --key, --add, --remove, --threshold or --renew, and only if all keys of the role are in
@@ -40,9 +41,9 @@ to keys/retired/. Adding a key needs root alone; other changes also need the key
 the roles whose metadata the new root no longer accepts.`,
 		Example: `  fleet-hsm rotate targets
   fleet-hsm rotate root --add "piv:serial=333;slot=9c" --remove 5d0f12ab34cd56ef --threshold 2`,
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), roleArg),
+		Args:      cobra.MatchAll(cobra.MinimumNArgs(1), roleArgs),
 		ValidArgs: repo.Roles(),
-		RunE:      func(cmd *cobra.Command, args []string) error { return a.runRotate(cmd.Context(), args[0], o) },
+		RunE:      func(cmd *cobra.Command, args []string) error { return a.runRotate(cmd.Context(), args, o) },
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&o.set, "key", nil, "a key of the complete new set (URI; may be given more than once)")
@@ -55,6 +56,7 @@ the roles whose metadata the new root no longer accepts.`,
 	o.card.add(f)
 	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
 	f.BoolVar(&o.renew, "renew", false, "keep keys and content, and sign root or targets again with a new expiry")
+	f.StringVar(&o.request, "request", "", "write the change into this file if signatures are missing, to be signed elsewhere")
 	f.BoolVar(&o.plan, "plan", false, "show who would sign what with which key, and write nothing")
 	f.BoolVar(&o.stageOnly, "stage-only", false, "stage the change and sign nothing")
 	o.keys = addRoleKeyFlags(f, repo.Roles()...)
@@ -71,22 +73,36 @@ func (o rotateOptions) making(a *app) (makeOptions, error) {
 	return makeOptions{generate: o.generate, algorithm: alg, imported: o.imported, card: card}, err
 }
 
-func roleArg(_ *cobra.Command, args []string) error {
-	if !repo.IsRole(args[0]) {
-		return usagef("%q is no role; roles are %s", args[0], strings.Join(repo.Roles(), ", "))
+func roleArgs(_ *cobra.Command, args []string) error {
+	for i, role := range args {
+		if !repo.IsRole(role) {
+			return usagef("%q is no role; roles are %s", role, strings.Join(repo.Roles(), ", "))
+		}
+		if slices.Contains(args[:i], role) {
+			return usagef("role %s is named twice", role)
+		}
 	}
 	return nil
 }
 
-func (a *app) runRotate(ctx context.Context, role string, o rotateOptions) error {
+func (a *app) runRotate(ctx context.Context, roles []string, o rotateOptions) error {
+	if (o.renew || o.plan) && len(roles) > 1 {
+		return usagef("--renew and --plan look at one role at a time")
+	}
+	if o.renew && o.request != "" {
+		return usagef(`--request does not go with --renew; "fleet-hsm request" writes what is staged`)
+	}
 	if o.renew {
-		return a.runRenew(ctx, role, o)
+		return a.runRenew(ctx, roles[0], o)
 	}
 	if len(o.set) > 0 && (len(o.add) > 0 || len(o.remove) > 0) {
 		return usagef("--key names the complete new set; --add and --remove do not go with it")
 	}
 	if o.plan {
-		return a.runPlan(ctx, role, o)
+		return a.runPlan(ctx, roles[0], o)
+	}
+	if err := freeForRequest(o.request); err != nil {
+		return err
 	}
 	mo, err := o.making(a)
 	if err != nil {
@@ -104,20 +120,23 @@ func (a *app) runRotate(ctx context.Context, role string, o rotateOptions) error
 		return err
 	}
 	w.extending()
-	rot := repo.Rotation{Role: role, Remove: w.cfg.idsOf(o.remove), Threshold: o.threshold}
-	if err := w.checkNewSources(role, slices.Concat(o.set, o.add), o.generate); err != nil {
-		return err
+	c, made := w.staged, map[string][]crypto.PublicKey{}
+	undo := func(cause error) error {
+		for role, keys := range made {
+			cause = w.dropMade(role, keys, cause)
+		}
+		return cause
 	}
-	made, err := w.newKeys(ctx, &rot, o, mo)
-	if err != nil {
-		return err
-	}
-	c, err := w.r.Rotate(w.p, w.staged, rot, w.stageOptions(o.allowShorter))
-	if err != nil {
-		return w.dropMade(role, made, err)
+	for _, role := range roles {
+		if c, err = w.rotateRole(ctx, c, role, o, mo, made); err != nil {
+			return undo(err)
+		}
 	}
 	if o.stageOnly {
 		if err := w.r.Save(c); err != nil {
+			return err
+		}
+		if err := w.requestFor(c, o.request); err != nil {
 			return err
 		}
 		a.note(`staged root v%d, unsigned; "fleet-hsm review" shows it, "fleet-hsm sign" signs it`, c.Root().Version())
@@ -125,13 +144,33 @@ func (a *app) runRotate(ctx context.Context, role string, o rotateOptions) error
 	}
 	versions, err := w.publish(ctx, c, publishOptions{allowShorter: o.allowShorter})
 	if err != nil && c.Fresh {
-		return w.dropMade(role, made, err)
+		return undo(err)
+	}
+	if as[*shortError](err) {
+		return errors.Join(err, w.requestFor(c, o.request))
 	}
 	if err != nil {
 		return err
 	}
-	w.retire(role)
+	for _, role := range roles {
+		w.retire(role)
+	}
 	return a.report("rotate", versions)
+}
+
+// rotateRole adds the new keys of one role to a change; made takes those that were
+// made in keys/ROLE.json.
+func (w *work) rotateRole(ctx context.Context, c *repo.Change, role string, o rotateOptions, mo makeOptions, made map[string][]crypto.PublicKey) (*repo.Change, error) {
+	rot := repo.Rotation{Role: role, Remove: w.cfg.idsOf(o.remove), Threshold: o.threshold}
+	if err := w.checkNewSources(role, slices.Concat(o.set, o.add), o.generate); err != nil {
+		return nil, err
+	}
+	keys, err := w.newKeys(ctx, &rot, o, mo)
+	if err != nil {
+		return nil, err
+	}
+	made[role] = keys
+	return w.r.Rotate(w.p, c, rot, w.stageOptions(o.allowShorter))
 }
 
 // checkNewSources refuses a source of PINs that could mean the token of a new key as
