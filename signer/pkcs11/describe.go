@@ -36,10 +36,13 @@ func (b *Backend) Describe(ctx context.Context, ref signer.Ref, ui signer.UI) (s
 			return err
 		})
 	})
-	if err == nil && ref.Pinned != nil && info.Public != nil && !signer.SamePublic(ref.Pinned, info.Public) {
-		err = &signer.KeyChangedError{URI: ref.URI, Want: wiresig.Fingerprint(ref.Pinned), Have: wiresig.Fingerprint(info.Public)}
+	if err != nil {
+		return signer.KeyInfo{}, k.failed("describing key", err)
 	}
-	return info, k.failed("describing key", err)
+	if ref.Pinned != nil && info.Public != nil && !signer.SamePublic(ref.Pinned, info.Public) {
+		return info, &signer.KeyChangedError{URI: ref.URI, Want: wiresig.Fingerprint(ref.Pinned), Have: wiresig.Fingerprint(info.Public)}
+	}
+	return info, nil
 }
 
 // describeKey describes the one key that a URI names.

@@ -42,7 +42,10 @@ func (b *Backend) Generate(ctx context.Context, ref signer.Ref, opts signer.Gene
 		made, err = plan.make(ctx, c)
 		return err
 	})
-	return made, failed("generating key", ref.URI, t, err)
+	if err != nil {
+		return signer.Generated{}, failed("generating key", ref.URI, t, err)
+	}
+	return made, nil
 }
 
 // plan is a key that is to be made.
@@ -130,7 +133,10 @@ func (p plan) make(ctx context.Context, c *conn) (signer.Generated, error) {
 		}
 		return nil
 	})
-	return made, err
+	if err != nil {
+		return signer.Generated{}, err
+	}
+	return made, nil
 }
 
 func (p plan) makeOn(l lib, s p11.SessionHandle) (signer.Generated, error) {

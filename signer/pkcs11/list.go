@@ -32,7 +32,10 @@ func (b *Backend) Tokens(ctx context.Context, u signer.URI) ([]signer.Token, err
 		}
 		return err
 	})
-	return out, failed("listing tokens of", u, nil, err)
+	if err != nil {
+		return nil, failed("listing tokens of", u, nil, err)
+	}
+	return out, nil
 }
 
 // startUp runs calls that need no connection, with the same patience for a module
@@ -208,7 +211,10 @@ func (b *Backend) Keys(ctx context.Context, ref signer.Ref, ui signer.UI) ([]sig
 			return err
 		})
 	})
-	return out, failed("listing keys of", ref.URI, t, err)
+	if err != nil {
+		return nil, failed("listing keys of", ref.URI, t, err)
+	}
+	return out, nil
 }
 
 // keyInfos joins private keys, public keys and certificates by their IDs.

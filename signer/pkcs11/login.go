@@ -227,17 +227,18 @@ func (t *token) pinError(ctx context.Context, c *conn, err error) error {
 	if code := codeOf(err); code == ckrPINLocked || code == ckrPINLenRange || code == ckrPINInvalid || code == ckrPINExpired {
 		return err
 	}
-	e := &signer.PINError{Left: -1, Err: err}
-	_ = c.run(ctx, "reading the token's flags", func(l lib) error {
-		info, err := l.tokenInfo(c.slot.id)
-		switch {
-		case err != nil:
-		case info.Flags&p11.CKF_USER_PIN_LOCKED != 0:
-			e.Left = 0
-		case info.Flags&p11.CKF_USER_PIN_FINAL_TRY != 0:
-			e.Left = 1
-		}
-		return nil
+	var info p11.TokenInfo
+	readErr := c.run(ctx, "reading the token's flags", func(l lib) (err error) {
+		info, err = l.tokenInfo(c.slot.id)
+		return err
 	})
-	return e
+	left := -1
+	switch {
+	case readErr != nil:
+	case info.Flags&p11.CKF_USER_PIN_LOCKED != 0:
+		left = 0
+	case info.Flags&p11.CKF_USER_PIN_FINAL_TRY != 0:
+		left = 1
+	}
+	return &signer.PINError{Left: left, Err: err}
 }

@@ -74,15 +74,22 @@ func (s *setup) run(ctx context.Context, ui signer.UI) (signer.Token, error) {
 	if err := s.ask(ctx, target, ui); err != nil {
 		return signer.Token{}, err
 	}
-	defer func() { clear(s.so); clear(s.newSO); clear(s.pin) }()
 	var out signer.Token
 	limit := s.b.opts.timeout() * slowFactor
 	err = s.m.run(ctx, "setting up the token", limit, true, func() (err error) {
+		defer s.forget()
 		out, err = s.initialize(target)
 		return err
 	})
-	return out, err
+	if err != nil {
+		return signer.Token{}, err
+	}
+	return out, nil
 }
+
+// forget drops the PINs, at the end of the calls that need them: a call that was
+// given up on may come back and go on.
+func (s *setup) forget() { clear(s.so); clear(s.newSO); clear(s.pin) }
 
 // target finds the token to set up.
 func (s *setup) target() (slot, error) {

@@ -192,7 +192,10 @@ func (k *key) once(ctx context.Context, c *conn, h keyHandle, w way, data []byte
 	if err != nil && h.alwaysAuth {
 		return nil, k.contextRefused(ctx, c, err)
 	}
-	return raw, err
+	if err != nil {
+		return nil, err // raw may belong to a call that is still out
+	}
+	return raw, nil
 }
 
 func failedIn(err error, function string) bool {
