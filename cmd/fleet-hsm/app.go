@@ -56,7 +56,7 @@ another process; 130 interrupted.`,
 		SilenceUsage:      true,
 		Args:              cobra.NoArgs,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		CompletionOptions: cobra.CompletionOptions{},
 	}
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
@@ -74,6 +74,8 @@ another process; 130 interrupted.`,
 	f.StringVar(&a.transcriptFile, "transcript", "", "file to log what is signed and published to (default: transcript: of the configuration)")
 	f.StringVar(&a.operatorNote, "note", "", "what the log is to say of this command besides")
 	root.AddCommand(a.commands()...)
+	root.AddCommand(a.manCommand())
+	a.complete(root)
 	wrapArgs(root)
 	return root
 }

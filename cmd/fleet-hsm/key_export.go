@@ -19,6 +19,7 @@ func (a *app) keyExportCommand() *cobra.Command {
 		Use:   "export URI",
 		Short: "Write the public part of a key to a file, to be named elsewhere as pub:FILE",
 		Example: `  fleet-hsm key export "piv:serial=15835999;slot=9c" -o blue.pub.json
+  fleet-hsm key export file:keys/root.json -o root.pub.json
   fleet-hsm rotate root --add pub:blue.pub.json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runKeyExport(cmd.Context(), args[0], out) },

@@ -26,9 +26,10 @@ func (a *app) transcriptCommand() *cobra.Command {
 signature in it against the metadata published in --path. It prints a run sheet
 (markdown): who did what, when, with which device. Whether lines are missing at the
 end shows only if the last hash was noted elsewhere; it is printed for that.`,
-		Example: `  fleet-hsm transcript verify ceremony.log > runsheet.md`,
-		Args:    cobra.ExactArgs(1),
-		RunE:    func(_ *cobra.Command, args []string) error { return a.runTranscriptVerify(args[0]) },
+		Example: `  fleet-hsm transcript verify ceremony.log
+  fleet-hsm transcript verify ceremony.log > runsheet.md`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return a.runTranscriptVerify(args[0]) },
 	})
 	return cmd
 }
