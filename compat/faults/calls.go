@@ -12,6 +12,30 @@ import (
 	"syscall"
 )
 
+// hit is a system call that was met.
+type hit struct {
+	call  string
+	paths []string
+}
+
+func (h hit) String() string { return h.call + " " + strings.Join(h.paths, " -> ") }
+
+// below reports whether the call concerns a file below dir.
+func (h hit) below(dir string) bool {
+	for _, p := range h.paths {
+		if p == dir || strings.HasPrefix(p, dir+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// act is what happens to a call: nothing, a kill in front of it, or an error from it.
+type act struct {
+	kill  bool
+	errno syscall.Errno // 0: none
+}
+
 // traced runs the scenario's command under the tracer. stderr is what it said.
 func (l *lab) traced(s *scenario, dir string, decide func(hit) act) (code int, stderr string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
@@ -107,6 +131,8 @@ func (c *campaign) selected(all []*scenario) []*scenario {
 			return false
 		case "stage":
 			return !s.consistent
+		case unstamped:
+			return !c.opts.long
 		case "commit":
 			return s.consistent && !c.opts.long
 		}

@@ -1,7 +1,7 @@
 // Command faults breaks fleet-hsm on purpose and lets the client inside Fleet's
 // agents (go-tuf v0.5.2, compat/fleetclient) judge what is left.
 //
-//	faults --tool FILE --peer FILE [--long] [--seed N] [--only CLASS,...] [--work DIR]
+//	faults --tool FILE --peer FILE [--long] [--seed N] [--only CLASS,...] [--match TEXT] [--work DIR]
 //
 // It drives the built binary, never the packages, on copies of small repositories in
 // both layouts (consistent snapshots, flat). The classes:

@@ -14,6 +14,7 @@ import (
 // options are the size of a campaign.
 type options struct {
 	toolBin, peerBin, work string
+	match                  string
 	only                   []string
 	seed                   uint64
 	workers                int
@@ -46,6 +47,7 @@ func parse(args []string) (options, error) {
 	fs.StringVar(&o.peerBin, "peer", "", "the fleetctl-peer binary")
 	fs.StringVar(&o.work, "work", "", "folder to work in (default: a new temporary one)")
 	fs.StringVar(&only, "only", "", "classes, separated by commas (default: all)")
+	fs.StringVar(&o.match, "match", "", "only scenarios whose name has this in it, such as \"rotate targets, flat\"")
 	fs.Uint64Var(&o.seed, "seed", uint64(time.Now().Unix()), "of everything random; printed at the start")
 	fs.IntVar(&o.workers, "workers", 2, "wrecks at a time")
 	fs.BoolVar(&o.keep, "keep", false, "keep the work folder")
@@ -114,7 +116,7 @@ func campaigns(o options, rep *report) error {
 	}
 	c := &campaign{lab: l, opts: o, report: rep}
 	defer c.clear()
-	wanted := func(*scenario) bool { return true }
+	wanted := func(s *scenario) bool { return strings.Contains(s.String(), o.match) }
 	if os.Getenv(inner) != "" {
 		wanted = forDisk
 	}

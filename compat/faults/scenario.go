@@ -18,7 +18,7 @@ type scenario struct {
 	role string
 	// staged: a signed change waits in pending/ and the command commits it.
 	staged bool
-	// stages: the command only stages; what is published stays until others go on.
+	// stages: clients see nothing of the command until another one goes on.
 	stages bool
 	// base is the prepared repository, agent the state folder of an agent that holds
 	// what is published in it.
@@ -108,6 +108,10 @@ func (l *lab) makeBase(dir string, consistent bool) error {
 	return os.WriteFile(filepath.Join(dir, "repository", "README.html"), []byte("mirror of ours\n"), 0o644)
 }
 
+// unstamped is a commit that leaves the timestamp to another machine: clients stay
+// where they are until it comes.
+const unstamped = "commit, no timestamp"
+
 // plans are the commands under test.
 func (l *lab) plans() []scenario {
 	var out []scenario
@@ -119,6 +123,10 @@ func (l *lab) plans() []scenario {
 		plan("commit", "", true, "commit")
 		plan("stage", "", false, append(l.next.args(), "--stage-only")...)
 		out[len(out)-1].stages = true
+		if consistent {
+			plan(unstamped, "", true, "commit", "--without-timestamp")
+			out[len(out)-1].stages = true
+		}
 		plan("timestamp", "", false, "timestamp")
 		for _, role := range roles {
 			plan("rotate "+role, role, false, "rotate", role)

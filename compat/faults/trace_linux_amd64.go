@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"syscall"
 	"unsafe"
 
@@ -51,30 +50,6 @@ func watched() map[uint64]call {
 		unix.SYS_COPY_FILE_RANGE: {name: "copy_file_range", fd: 2},
 		unix.SYS_SENDFILE:        {name: "sendfile", fd: 0},
 	}
-}
-
-// hit is a system call that was met.
-type hit struct {
-	call  string
-	paths []string
-}
-
-func (h hit) String() string { return h.call + " " + strings.Join(h.paths, " -> ") }
-
-// below reports whether the call concerns a file below dir.
-func (h hit) below(dir string) bool {
-	for _, p := range h.paths {
-		if p == dir || strings.HasPrefix(p, dir+"/") {
-			return true
-		}
-	}
-	return false
-}
-
-// act is what happens to a call: nothing, a kill in front of it, or an error from it.
-type act struct {
-	kill  bool
-	errno syscall.Errno // 0: none
 }
 
 // tracer runs one command and is asked of every watched call.

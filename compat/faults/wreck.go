@@ -97,7 +97,11 @@ func (l *lab) mend(s *scenario, v *verdict, w *witnesses, turn int) error {
 	}
 	first := s.firsts()[turn%len(s.firsts())]
 	v.first = first.name
-	for _, st := range []step{first, s.second(first.name == "discard")} {
+	steps := []step{first, s.second(first.name == "discard")}
+	if s.name == unstamped {
+		steps = append(steps, step{"timestamp", []string{"timestamp"}, []int{0}, stay})
+	}
+	for _, st := range steps {
 		if v.violation, err = l.tool.take(w.dir, st); err != nil || v.violation != "" {
 			return err
 		}
