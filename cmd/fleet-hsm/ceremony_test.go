@@ -17,6 +17,7 @@ import (
 //	                     a step, and each carry a trip of a file
 //	carry FROM TO        copy a file to another machine, as a person would
 //	steps N TRIPS        there were this many
+//	keyid VAR URI        the ID of a key, in $VAR
 //	reviewed ARG...      run "fleet-hsm review ARG... --json" and keep the hash of the
 //	                     first role in $HASH and of the last in $HASH2
 func TestCeremony(t *testing.T) {
@@ -69,6 +70,13 @@ func ceremonyCommands() map[string]func(*testscript.TestScript, bool, []string) 
 		if got := fmt.Sprintf("%d %d", c.steps, c.trips); got != args[0]+" "+args[1] {
 			ts.Fatalf("steps and trips: %s", got)
 		}
+	}
+	m["keyid"] = func(ts *testscript.TestScript, _ bool, args []string) {
+		need(ts, args, 2, "keyid VAR URI")
+		ts.Check(ts.Exec("fleet-hsm", "key", "show", "--json", args[1]))
+		var shown struct{ KeyID string }
+		ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &shown))
+		ts.Setenv(args[0], shown.KeyID)
 	}
 	m["reviewed"] = func(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(ts.Exec("fleet-hsm", append([]string{"review", "--json"}, args...)...))
