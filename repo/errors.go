@@ -127,6 +127,7 @@ const (
 	NoChange        RefusedKind = "no-change"        // nothing would change
 	OtherDevice     RefusedKind = "other-device"     // pending/ and repository/ on two file systems
 	FlatLayout      RefusedKind = "flat-layout"      // needs consistent snapshots
+	TimestampKeys   RefusedKind = "timestamp-keys"   // the new root needs a new timestamp at once
 	TooLarge        RefusedKind = "too-large"        // over a client's limit
 	VersionRegress  RefusedKind = "version-regress"  // at or below a published version
 	MissingContent  RefusedKind = "missing-content"  // neither staged nor published

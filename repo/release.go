@@ -74,6 +74,9 @@ func (r *Repo) CheckRelease(p *Published, c *Change, opts ReleaseOptions) error 
 		return err
 	}
 	rel := &Release{p: p, c: c, root: c.root, opts: opts, now: r.now()}
+	if opts.WithoutTimestamp && !rel.accepts(RoleTimestamp, p.timestampEnv) {
+		return refuse(TimestampKeys, "root v%d asks for other timestamp keys than those that signed timestamp v%d; without a new one every client would fail", c.root.Version(), p.Timestamp.Version())
+	}
 	rel.decide()
 	for _, role := range rel.Roles() {
 		expires := utcSecond(rel.now.Add(opts.Expiries.of(role)))

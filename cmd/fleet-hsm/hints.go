@@ -247,6 +247,8 @@ func hintRefused(kind repo.RefusedKind) string {
 		return "nothing was published; move it away and run the command again"
 	case repo.ThresholdHigh:
 		return "name more keys, or a lower --threshold"
+	case repo.TimestampKeys:
+		return `commit it where the new timestamp key is, without --without-timestamp`
 	case repo.UnknownKey:
 		return `"fleet-hsm status" lists the key IDs of each role`
 	}
