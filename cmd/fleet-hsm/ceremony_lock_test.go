@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// asked starts a command at a terminal and waits until it asks. answer types yes and
+// askedToSign starts a command at a terminal and waits until it asks. answer types yes and
 // gives the exit code and stderr.
-func asked(t *testing.T, args ...string) (answer func() (int, string)) {
+func askedToSign(t *testing.T, args ...string) (answer func() (int, string)) {
 	t.Helper()
 	term, err := openTerminal()
 	if err != nil {
@@ -52,7 +52,7 @@ func TestNobodyWaitsForAPerson(t *testing.T) {
 	t.Parallel()
 	dir := copyRepo(t, "consistent")
 	must(t, "rotate", "timestamp", "--path", dir, "--stage-only")
-	answer := asked(t, "sign", "--path", dir)
+	answer := askedToSign(t, "sign", "--path", dir)
 	must(t, "timestamp", "--path", dir, "--lock-timeout", "0s")
 	if code, text := answer(); code != 0 {
 		t.Fatalf("sign: exit %d\n%s", code, text)
@@ -69,7 +69,7 @@ func TestStagedChangedMeanwhile(t *testing.T) {
 	t.Parallel()
 	dir := copyRepo(t, "consistent")
 	must(t, "rotate", "timestamp", "--path", dir, "--stage-only")
-	answer := asked(t, "sign", "--path", dir)
+	answer := askedToSign(t, "sign", "--path", dir)
 	must(t, "rotate", "snapshot", "--path", dir, "--stage-only")
 	before, err := treeOf(dir)
 	if err != nil {
