@@ -49,7 +49,9 @@ func (a *app) runAttach(ctx context.Context, files []string, commit bool) error 
 		}
 		w.nameMerged(files[i], q, merged)
 		for role, m := range merged {
-			added[role] = append(added[role], m.Added...)
+			if len(m.Added) > 0 {
+				added[role] = append(added[role], m.Added...)
+			}
 		}
 	}
 	if err := w.r.Save(w.staged); err != nil {
