@@ -33,6 +33,23 @@ import (
 // No line that was typed as a secret may show on the terminal.
 func TestYubiKey(t *testing.T) {
 	t.Parallel()
+	yubikeyScripts(t, testscript.Params{Dir: filepath.Join("testdata", "yubikey")}, false)
+}
+
+// TestYubiKeyDaemon plays the ceremony behind the real PC/SC daemon.
+func TestYubiKeyDaemon(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("a pcscd of its own needs root, and CI must run this test")
+		}
+		t.Skip("a pcscd of its own needs root")
+	}
+	yubikeyScripts(t, testscript.Params{Files: []string{filepath.Join("testdata", "yubikey", "ceremony.txtar")}}, true)
+}
+
+func yubikeyScripts(t *testing.T, p testscript.Params, daemon bool) {
+	t.Helper()
 	bin, err := clients()
 	if err != nil {
 		t.Fatal(err)
@@ -41,30 +58,60 @@ func TestYubiKey(t *testing.T) {
 	for name, f := range map[string]func(*testscript.TestScript, []string){"cards": cmdCards, "card": cmdCard, "desk": cmdDesk} {
 		cmds[name] = func(ts *testscript.TestScript, _ bool, args []string) { f(ts, args) }
 	}
-	testscript.Run(t, testscript.Params{
-		Dir:                 filepath.Join("testdata", "yubikey"),
-		RequireExplicitExec: true,
-		RequireUniqueNames:  true,
-		Setup: func(env *testscript.Env) error {
-			env.Vars = append(env.Vars, secretEnv()...)
-			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
-			env.Values[locksKey{}] = map[string]*os.File{}
-			env.Values[deskKey{}] = map[string]*deskCard{}
-			return nil
-		},
-		Cmds: cmds,
-	})
+	p.RequireExplicitExec, p.RequireUniqueNames, p.Cmds = true, true, cmds
+	p.Setup = func(env *testscript.Env) error {
+		env.Vars = append(env.Vars, secretEnv()...)
+		env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
+		env.Values[locksKey{}] = map[string]*os.File{}
+		env.Values[deskKey{}] = &scriptDesk{cards: map[string]*deskCard{}, daemon: daemon}
+		return nil
+	}
+	testscript.Run(t, p)
 }
 
 type deskKey struct{}
 
+// scriptDesk is the desk of one script.
+type scriptDesk struct {
+	cards map[string]*deskCard
+	// daemon: the cards are behind the real PC/SC daemon, which takes a moment to see
+	// that one comes or goes.
+	daemon bool
+}
+
+// settle waits until the daemon sees what is on the desk.
+func (d *scriptDesk) settle(ts *testscript.TestScript) {
+	if !d.daemon {
+		return
+	}
+	ts.Check(await("the daemon to see the cards", func() bool {
+		cmd := exec.Command("fleet-hsm", "token", "list", "piv:")
+		cmd.Dir, cmd.Env = ts.MkAbs("."), deskEnv(ts)
+		list, err := cmd.Output()
+		for _, c := range d.cards {
+			if strings.Contains(string(list), fmt.Sprintf("piv:serial=%d\n", c.Serial())) != c.Present() {
+				return false
+			}
+		}
+		return err == nil
+	}))
+}
+
 // deskCard is a card in front of the person.
 type deskCard struct{ *card.Card }
 
-// newDesk makes cards and plugs them into a server of their own. close unplugs them.
-func newDesk(ca *card.CA, names []string) (desk map[string]*deskCard, server *pcsc.Server, err error) {
+// newDesk makes cards and plugs them into a server of their own.
+func newDesk(ca *card.CA, names []string) (map[string]*deskCard, *pcsc.Server, error) {
+	desk, cards, err := newCards(ca, names)
+	if err != nil {
+		return nil, nil, err
+	}
+	server, err := pcsc.Serve(cards...)
+	return desk, server, err
+}
+
+func newCards(ca *card.CA, names []string) (desk map[string]*deskCard, cards []*card.Card, err error) {
 	desk = map[string]*deskCard{}
-	var cards []*card.Card
 	for _, spec := range names {
 		name, what, ok := strings.Cut(spec, "=")
 		serial, firmware, _ := strings.Cut(what, "/")
@@ -88,8 +135,7 @@ func newDesk(ca *card.CA, names []string) (desk map[string]*deskCard, server *pc
 		desk[name] = &deskCard{c}
 		cards = append(cards, c)
 	}
-	server, err = pcsc.Serve(cards...)
-	return desk, server, err
+	return desk, cards, nil
 }
 
 // do is what hands do, and what is looked at:
@@ -144,21 +190,35 @@ func cmdCards(ts *testscript.TestScript, args []string) {
 	ca, err := card.NewCA("")
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs("ca.pem"), ca.PEM(), 0o644))
-	desk, server, err := newDesk(ca, args)
+	desk := ts.Value(deskKey{}).(*scriptDesk)
+	var cards []*card.Card
+	desk.cards, cards, err = newCards(ca, args)
 	ts.Check(err)
-	ts.Defer(func() { _ = server.Close() })
-	for name, c := range desk {
-		ts.Value(deskKey{}).(map[string]*deskCard)[name] = c
+	var readers interface {
+		Env() []string
+		Close() error
 	}
-	for _, kv := range server.Env() {
+	if desk.daemon {
+		readers, err = pcsc.StartPCSCD(cards...)
+	} else {
+		readers, err = pcsc.Serve(cards...)
+	}
+	ts.Check(err)
+	ts.Defer(func() { _ = readers.Close() })
+	for _, kv := range readers.Env() {
 		name, value, _ := strings.Cut(kv, "=")
 		ts.Setenv(name, value)
 	}
+	desk.settle(ts)
 }
 
 func cmdCard(ts *testscript.TestScript, args []string) {
 	need(ts, args, 2, "card NAME VERB [ARG]")
-	ts.Check(onDesk(ts.Value(deskKey{}).(map[string]*deskCard), args))
+	desk := ts.Value(deskKey{}).(*scriptDesk)
+	ts.Check(onDesk(desk.cards, args))
+	if args[1] == "insert" || args[1] == "remove" {
+		desk.settle(ts)
+	}
 }
 
 func onDesk(desk map[string]*deskCard, words []string) error {
@@ -175,20 +235,29 @@ func onDesk(desk map[string]*deskCard, words []string) error {
 func cmdDesk(ts *testscript.TestScript, args []string) {
 	need(ts, args, 3, "desk DIALOGUE N PROGRAM ARG...")
 	cmd := exec.Command(args[2], args[3:]...)
-	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "SOFTPIV_SOCKET"} {
-		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
-	}
-	for _, kv := range secretEnv() {
-		name, _, _ := strings.Cut(kv, "=")
-		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
-	}
-	stdout, shown, err := atDesk(cmd, ts.Value(deskKey{}).(map[string]*deskCard), strings.Split(ts.ReadFile(args[0]), "\n"))
+	cmd.Dir, cmd.Env = ts.MkAbs("."), deskEnv(ts)
+	stdout, shown, err := atDesk(cmd, ts.Value(deskKey{}).(*scriptDesk).cards, strings.Split(ts.ReadFile(args[0]), "\n"))
 	ts.Check(os.WriteFile(ts.MkAbs("ttyout"), []byte(shown), 0o600))
 	_, _ = ts.Stdout().Write([]byte(stdout))
 	ts.Logf("[terminal]\n%s", strings.ReplaceAll(shown, "\r", ""))
 	hides(ts, stdout+shown)
 	wantCode(ts, args[1], codeOf(ts, err))
+}
+
+// deskEnv is the environment of the script, as far as the tool looks at it.
+func deskEnv(ts *testscript.TestScript) []string {
+	names := []string{"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "SOFTPIV_SOCKET", "PCSCLITE_CSOCK_NAME"}
+	for _, kv := range secretEnv() {
+		name, _, _ := strings.Cut(kv, "=")
+		names = append(names, name)
+	}
+	var env []string
+	for _, name := range names {
+		if v := ts.Getenv(name); v != "" {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
 }
 
 // atDesk runs a command with a terminal that its standard error goes to as well, and
