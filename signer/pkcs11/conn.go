@@ -37,6 +37,7 @@ type conn struct {
 	open     int                 // pooled sessions, in use or free
 	heldSign bool                // the token has one session only: the held one signs
 	keys     map[string]keyHandle
+	shown    map[string]bool // keys whose public half the token showed, and it was the right one
 }
 
 func newConn(t *token, s slot) *conn {
@@ -45,7 +46,7 @@ func newConn(t *token, s slot) *conn {
 	if limit := s.info.MaxSessionCount; limit > 0 && limit < 1<<30 && int(limit)-1 < n {
 		n = int(limit) - 1
 	}
-	c := &conn{t: t, epoch: t.m.epoch, slot: s, keys: map[string]keyHandle{}}
+	c := &conn{t: t, epoch: t.m.epoch, slot: s, keys: map[string]keyHandle{}, shown: map[string]bool{}}
 	if n < 1 {
 		n, c.heldSign = 1, true
 	}

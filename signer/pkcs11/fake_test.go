@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	p11 "github.com/miekg/pkcs11"
+
 	"github.com/fleet-hsm/fleet-hsm/softhsm"
 )
 
@@ -68,6 +70,7 @@ func newFake(t testing.TB, lines ...string) *fake {
 func newFakeOn(t testing.TB, tok *softhsm.Token, lines ...string) *fake {
 	t.Helper()
 	built.Do(buildFake)
+	pristine(t, tok.Module)
 	if built.err != nil {
 		t.Fatal(built.err)
 	}
@@ -81,6 +84,15 @@ func newFakeOn(t testing.TB, tok *softhsm.Token, lines ...string) *fake {
 	}
 	f.set(lines...)
 	return f
+}
+
+// pristine fails where an earlier test left SoftHSM running in this process: it would
+// go on with that test's tokens.
+func pristine(t testing.TB, module string) {
+	t.Helper()
+	if _, err := p11.New(module).GetInfo(); err != p11.Error(p11.CKR_CRYPTOKI_NOT_INITIALIZED) {
+		t.Fatalf("the module still runs for an earlier test: C_GetInfo answered %v", err)
+	}
 }
 
 // set replaces the faults, while the module is in use or before.

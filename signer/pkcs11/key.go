@@ -114,8 +114,26 @@ func (k *key) look(ctx context.Context, c *conn) (seen bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return k.expect(f)
+	if seen, err = k.expect(f); seen {
+		c.mu.Lock()
+		c.shown[k.shownName()] = true
+		c.mu.Unlock()
+	}
+	return seen, err
 }
+
+// shownOn reports whether a connection showed this very key before. A connection that
+// is lost takes the memory with it.
+func (k *key) shownOn(c *conn) bool {
+	if k.Public() == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shown[k.shownName()]
+}
+
+func (k *key) shownName() string { return k.name + " " + wiresig.Fingerprint(k.Public()) }
 
 // expect compares what was found with the key that it must be: the pinned one, or the
 // one that was there when the key was opened.
@@ -149,11 +167,13 @@ func (k *key) handle(ctx context.Context, c *conn) (keyHandle, error) {
 	if ok {
 		return h, nil
 	}
-	confirmed := false
+	confirmed := k.shownOn(c)
 	if !c.loggedIn.Load() {
-		var err error
-		if confirmed, err = k.look(ctx, c); err != nil {
-			return keyHandle{}, err
+		if !confirmed {
+			var err error
+			if confirmed, err = k.look(ctx, c); err != nil {
+				return keyHandle{}, err
+			}
 		}
 		if err := k.t.login(ctx, c, k.who, confirmed); err != nil {
 			return keyHandle{}, err

@@ -65,6 +65,9 @@ func (m *module) initialize() error {
 	if m.initialized {
 		return nil
 	}
+	if m.users.Load() == 0 {
+		return permanent{errClosed} // a call that was given up on, after the last backend has gone
+	}
 	if m.lib.c == nil {
 		c := p11.New(m.path)
 		if c == nil {

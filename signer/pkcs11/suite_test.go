@@ -56,6 +56,7 @@ func TestSuite(t *testing.T) {
 	for _, a := range []signer.Algorithm{signer.P256, signer.RSA3072, signer.Ed25519} {
 		t.Run(string(a), func(t *testing.T) {
 			tok := softhsm.New(t)
+			pristine(t, tok.Module)
 			first, second := generate(t, tok, "targets", a), generate(t, tok, "timestamp", signer.P256)
 			other := twin(t, tok)
 			signertest.Run(t, signertest.Config{Setup: func(t *testing.T) signertest.Device {
