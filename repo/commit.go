@@ -77,8 +77,10 @@ func (rel *Release) keep() {
 
 // prepareWeb makes the web root and sees to it that renames into it are possible.
 func (r *Repo) prepareWeb() error {
-	if err := os.MkdirAll(r.web("targets"), 0o755); err != nil {
-		return err
+	for _, dir := range []string{r.path("repository"), r.web("targets")} {
+		if err := makeWebFolder(dir); err != nil {
+			return err
+		}
 	}
 	return r.sameDevice(r.web("targets"))
 }

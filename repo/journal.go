@@ -191,7 +191,7 @@ func (d *dirSet) make(dir string) error {
 	if err := d.make(filepath.Dir(dir)); err != nil {
 		return err
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil && !os.IsExist(err) {
+	if err := makeWebFolder(dir); err != nil {
 		return err
 	}
 	d.seen[dir] = true

@@ -32,6 +32,9 @@ func (r *Repo) checkFolder(dir string, seen map[string]bool) error {
 	}
 	seen[dir] = true
 	st, err := os.Stat(dir)
+	if _, lerr := os.Lstat(dir); err != nil && lerr == nil {
+		return refuse(PathTaken, "%q is a symbolic link that leads nowhere, and a folder has to be there", dir)
+	}
 	if err != nil && filepath.Dir(dir) != dir {
 		return r.checkFolder(filepath.Dir(dir), seen)
 	}
@@ -50,6 +53,18 @@ func (r *Repo) checkFolder(dir string, seen map[string]bool) error {
 	return nil
 }
 
+// makeWebFolder makes a folder that a web server can read, whatever the umask says;
+// files there are 0644 for the same reason. One that is there stays as it is.
+func makeWebFolder(dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		if os.IsExist(err) {
+			return nil
+		}
+		return err
+	}
+	return os.Chmod(dir, 0o755)
+}
+
 func (r *Repo) sameDevice(dir string) error {
 	var web, pending syscall.Stat_t
 	if err := syscall.Stat(dir, &web); err != nil {
@@ -58,7 +73,7 @@ func (r *Repo) sameDevice(dir string) error {
 	if err := syscall.Stat(r.pending(), &pending); err != nil {
 		return err
 	}
-	if web.Dev != pending.Dev {
+	if web.Dev != pending.Dev || !sameMount(dir, r.pending()) {
 		return refuse(OtherDevice, "%q and %q are on two file systems, so nothing could be published in one step", dir, r.pending())
 	}
 	return nil
