@@ -211,9 +211,17 @@ func (c *config) remember(places []place) error {
 	if err := yaml.Unmarshal(data, &doc); err != nil {
 		return err
 	}
-	if doc.Kind == 0 {
-		doc = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{Kind: yaml.MappingNode,
-			HeadComment: "Where keys live on this machine. No secret belongs in here."}}}
+	var out bytes.Buffer
+	if doc.Kind == 0 || doc.Content[0].Kind != yaml.MappingNode {
+		// Nothing but comments, or nothing at all.
+		out.Write(data)
+		if len(data) == 0 {
+			out.WriteString("# Where keys live on this machine. No secret belongs in here.")
+		}
+		if !bytes.HasSuffix(out.Bytes(), []byte("\n")) {
+			out.WriteByte('\n')
+		}
+		doc = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{Kind: yaml.MappingNode}}}
 	}
 	keys := mapValue(doc.Content[0], "keys")
 	for _, p := range places {
@@ -223,7 +231,6 @@ func (c *config) remember(places []place) error {
 			setScalar(entry, "name", p.name)
 		}
 	}
-	var out bytes.Buffer
 	enc := yaml.NewEncoder(&out)
 	enc.SetIndent(2)
 	if err := enc.Encode(&doc); err != nil {

@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(cleaning{m}, map[string]func(){
 		"fleet-hsm": tool,
 		"smalldisk": smallDisk,
+		"bindmount": bindMount,
 	})
 }
 

@@ -199,6 +199,12 @@ func (w *work) signAll(ctx context.Context, c *repo.Change, opts publishOptions,
 	if err := w.keys.checkPINSources(w.signingKeys(c)); err != nil {
 		return nil, err
 	}
+	relOpts := repo.ReleaseOptions{
+		Expiries: w.cfg.expiries, AllowShorter: opts.allowShorter, WithoutTimestamp: opts.withoutTimestamp,
+	}
+	if err := w.r.CheckRelease(w.p, c, relOpts); err != nil {
+		return nil, err
+	}
 	if c.Doc(repo.RoleRoot) != nil && !opts.confirmed && !opts.noSign {
 		if err := w.confirmOwn(ctx, c); err != nil {
 			return nil, err
@@ -209,22 +215,8 @@ func (w *work) signAll(ctx context.Context, c *repo.Change, opts publishOptions,
 			return nil, err
 		}
 	}
-	relOpts := repo.ReleaseOptions{
-		Expiries: w.cfg.expiries, AllowShorter: opts.allowShorter, WithoutTimestamp: opts.withoutTimestamp,
-	}
-	if err := w.r.CheckRelease(w.p, c, relOpts); err != nil {
+	if err := w.signDocs(ctx, c, opts, keep); err != nil {
 		return nil, err
-	}
-	for _, d := range c.Docs() {
-		var err error
-		if opts.noSign {
-			err = w.keys.short(d)
-		} else {
-			err = w.keys.sign(ctx, d, keep)
-		}
-		if err != nil {
-			return nil, err
-		}
 	}
 	rel, err := w.r.Release(w.p, c, relOpts)
 	if err != nil {
@@ -243,6 +235,27 @@ func (w *work) checkPolicy(c *repo.Change) error {
 		return err
 	}
 	return w.a.checkPolicy(c, card, rolesOf(c.Docs()), nil)
+}
+
+// signDocs has root and targets signed with every key within reach: where root is
+// short of a key, targets need not be signed on another day.
+func (w *work) signDocs(ctx context.Context, c *repo.Change, opts publishOptions, keep func() error) error {
+	var short error
+	for _, d := range c.Docs() {
+		var err error
+		if opts.noSign {
+			err = w.keys.short(d)
+		} else {
+			err = w.keys.sign(ctx, d, keep)
+		}
+		if err != nil && !as[*shortError](err) {
+			return err
+		}
+		if short == nil {
+			short = err
+		}
+	}
+	return short
 }
 
 // signingKeys gives the keys that may have to sign, by role.

@@ -109,6 +109,47 @@ func TestInterruptedWhileWaiting(t *testing.T) {
 	}
 }
 
+// Ctrl-C in the middle of a large copy: nothing of it stays.
+func TestInterruptedWhileCopying(t *testing.T) {
+	t.Parallel()
+	dir := copyRepo(t, "consistent")
+	big := filepath.Join(t.TempDir(), "big")
+	if err := os.WriteFile(big, []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// A file of holes: quick to make, and slow enough to copy.
+	if err := os.Truncate(big, 4<<30); err != nil {
+		t.Fatal(err)
+	}
+	before, err := treeOf(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("fleet-hsm", "add", "--path", dir, "--target", big, "--name", "orbit", "--platform", "linux", "--version", "1")
+	cmd.Env = append(os.Environ(), secretEnv()...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	err = await("the copy to begin", func() bool {
+		entries, err := os.ReadDir(filepath.Join(dir, "pending", "content"))
+		return err == nil && len(entries) > 0
+	})
+	if err == nil {
+		err = cmd.Process.Signal(syscall.SIGINT)
+	}
+	if err != nil {
+		_ = cmd.Process.Kill()
+		t.Error(err)
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
+		t.Errorf("exit %d, not %d", code, exitInterrupted)
+	}
+	if after, err := treeOf(dir); err != nil || after != before {
+		t.Errorf("something stayed (%v):\n%s", err, difference(before, after))
+	}
+}
+
 func hasOpen(pid int, file string) bool {
 	fds, err := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "fd", "*"))
 	if err != nil {

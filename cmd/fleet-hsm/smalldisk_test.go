@@ -21,6 +21,34 @@ func smallDisk() {
 	os.Exit(code)
 }
 
+// bindMount is a program for scripts: bindmount DIR PROGRAM ARG... runs the program
+// where DIR is a mount of its own, though of the same file system, as the volumes of
+// a container are.
+func bindMount() {
+	code, err := enterNamespace()
+	if os.Getenv(insideMark) != "" {
+		dir := os.Args[1]
+		if err = privateMounts(); err == nil {
+			err = syscall.Mount(dir, dir, "", syscall.MS_BIND, "")
+		}
+		if err == nil {
+			code, err = runInside(exec.Command(os.Args[2], os.Args[3:]...))
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bindmount:", err)
+		os.Exit(99)
+	}
+	os.Exit(code)
+}
+
+func privateMounts() error {
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("making mounts private: %w", err)
+	}
+	return nil
+}
+
 const insideMark = "FLEET_HSM_TEST_INSIDE"
 
 func onSmallDisk(args []string) (int, error) {
@@ -28,8 +56,8 @@ func onSmallDisk(args []string) (int, error) {
 		return enterNamespace()
 	}
 	size, from, at := args[0], args[1], args[2]
-	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
-		return 0, fmt.Errorf("making mounts private: %w", err)
+	if err := privateMounts(); err != nil {
+		return 0, err
 	}
 	if err := syscall.Mount("tmpfs", at, "tmpfs", 0, "size="+size); err != nil {
 		return 0, fmt.Errorf("mounting: %w", err)
@@ -58,6 +86,9 @@ func onSmallDisk(args []string) (int, error) {
 // enterNamespace runs this program again where it may mount: root may in a mount
 // namespace, others in a user namespace of their own too.
 func enterNamespace() (int, error) {
+	if os.Getenv(insideMark) != "" {
+		return 0, nil
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return 0, err

@@ -26,6 +26,8 @@ type terminal struct {
 	seen bytes.Buffer
 	read int // how much of seen earlier lines of the dialogue have matched
 	over chan struct{}
+	// run does the dialogue's run lines.
+	run func(args []string) error
 }
 
 func openTerminal() (*terminal, error) {
@@ -95,6 +97,7 @@ func await(what string, done func() bool) error {
 //	secret TEXT   type a line once the terminal no longer shows what is typed
 //	press ^C      press a key, once the terminal no longer shows what is typed
 //	press-shown ^C  the same where what is typed is shown
+//	run PROGRAM ... run another program to its good end, while this one waits
 func (t *terminal) step(line string) error {
 	verb, rest, _ := strings.Cut(line, " ")
 	switch verb {
@@ -108,6 +111,8 @@ func (t *terminal) step(line string) error {
 			return err
 		}
 	case "press-shown":
+	case "run":
+		return t.run(strings.Fields(rest))
 	default:
 		return fmt.Errorf("unknown line %q", line)
 	}
@@ -144,6 +149,14 @@ func atTerminal(cmd *exec.Cmd, dialogue []string) (shown string, err error) {
 	t, err := openTerminal()
 	if err != nil {
 		return "", err
+	}
+	t.run = func(args []string) error {
+		other := exec.Command(args[0], args[1:]...)
+		other.Dir, other.Env = cmd.Dir, append(cmd.Env, secretEnv()...)
+		if out, err := other.CombinedOutput(); err != nil {
+			return fmt.Errorf("%v: %w\n%s", args, err, out)
+		}
+		return nil
 	}
 	cmd.ExtraFiles = []*os.File{t.slave}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 3}
