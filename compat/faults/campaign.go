@@ -79,11 +79,11 @@ func (c *campaign) kills(all []*scenario) error {
 	jobs := make([]job, c.opts.kills)
 	for i := range jobs {
 		s := list[(i+offset)%len(list)]
-		jobs[i] = job{"kill", s, c.lab.randomKill(s, rng, i%2 == 1)}
+		// Another aim whenever the scenario comes round again.
+		jobs[i] = job{"kill", s, c.lab.randomKill(s, rng, i+i/len(list))}
 	}
 	return c.each(len(jobs), func(i int) error {
-		// Not i alone: the turn must not keep step with the list or with early and late.
-		return c.wreck("kill", jobs[i].s, i/2+i/len(list), jobs[i].f)
+		return c.wreck("kill", jobs[i].s, i+i/len(list)/len(aims()), jobs[i].f)
 	})
 }
 

@@ -7,7 +7,7 @@
 // both layouts (consistent snapshots, flat). The classes:
 //
 //	kill     SIGKILL at random moments of add, rotate (each role), timestamp and
-//	         commit; half of them aimed at the time after pending/commit appears
+//	         commit; two thirds of them aimed at what comes after the signatures
 //	call     SIGKILL in front of every single system call that such a command makes,
 //	         counted over all its threads (package-private tracer, ptrace(2))
 //	error    EIO, then ENOSPC, from every single open, write, fsync, rename, link,
@@ -40,5 +40,6 @@
 // program moves between threads, so "the n-th call" would be another one each time.
 //
 // stdout gets the tables, stderr the progress. Exit codes: 0 all demands met, 1 not
-// (each violation is named with the folder that holds the wreck), 2 wrong use.
+// (each violation is named with the folder that holds the wreck), 2 wrong use, 130
+// stopped (with the tables so far).
 package main

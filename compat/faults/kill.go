@@ -27,19 +27,26 @@ func waitFor(path string, ended <-chan error) sighting {
 		if _, err := os.Lstat(path); err == nil {
 			return sighting{}
 		}
-		time.Sleep(50 * time.Microsecond)
+		time.Sleep(20 * time.Microsecond)
 	}
 }
 
-// randomKill kills the command at a random moment: of its whole time, or, late, of
-// the time after pending/commit appeared.
-func (l *lab) randomKill(s *scenario, rng *rand.Rand, late bool) fault {
-	span := s.takes
-	if late {
-		span = s.tail
-	}
+// aim is a part of a command's time that kills are spread over: from when a file
+// appears (the start, for "") to the end.
+type aim struct {
+	file string
+	span time.Duration
+}
+
+// aims: the whole command is mostly spent opening keys, so two thirds of the kills are
+// for what comes after.
+func aims() []string { return []string{"", "pending/commit", "pending/journal"} }
+
+// randomKill kills the command at a random moment of the n-th aim.
+func (l *lab) randomKill(s *scenario, rng *rand.Rand, n int) fault {
+	at := s.aims[n%len(s.aims)]
 	// A little longer than measured, so that the end is reached too.
-	delay := time.Duration(rng.Int64N(int64(span)*11/10 + 1))
+	delay := time.Duration(rng.Int64N(int64(at.span)*11/10 + 1))
 	return func(dir string) (string, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), commandTime)
 		defer cancel()
@@ -50,9 +57,9 @@ func (l *lab) randomKill(s *scenario, rng *rand.Rand, late bool) fault {
 		ended := make(chan error, 1)
 		go func() { ended <- cmd.Wait() }()
 		said := fmt.Sprintf("killed %v after its start", delay)
-		if late {
-			said = fmt.Sprintf("killed %v after pending/commit appeared", delay)
-			if seen := waitFor(filepath.Join(dir, "pending", "commit"), ended); seen.ended {
+		if at.file != "" {
+			said = fmt.Sprintf("killed %v after %s appeared", delay, at.file)
+			if seen := waitFor(filepath.Join(dir, at.file), ended); seen.ended {
 				return "ended by itself", seen.err
 			}
 		}

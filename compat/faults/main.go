@@ -5,9 +5,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -83,6 +85,15 @@ func run() int {
 	}
 	rep := newReport()
 	rep.verbose = o.verbose
+	stopped := make(chan os.Signal, 1)
+	signal.Notify(stopped, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-stopped
+		// What was found until now is worth as much; children end with their tracer.
+		rep.mu.Lock()
+		rep.print(os.Stdout)
+		os.Exit(130)
+	}()
 	if err := campaigns(o, rep); err != nil {
 		rep.print(os.Stdout)
 		fmt.Fprintln(os.Stderr, "faults:", err)
