@@ -197,7 +197,7 @@ func judgeDevice(err error) verdict {
 	case errors.Is(err, signer.ErrNotSetUp):
 		return verdict{exitRefused, "not-set-up", `"fleet-hsm token setup" sets its PIN first`}
 	case errors.Is(err, signer.ErrUnreachable), errors.Is(err, signer.ErrDeadline):
-		return verdict{exitSecret, "unreachable", "the device or its daemon does not answer; once it is back the same command works again"}
+		return verdict{exitSecret, "unreachable", `the device or its daemon does not answer (YubiKeys need the PC/SC daemon: "systemctl enable --now pcscd.socket"); once it is back the same command works again`}
 	case errors.Is(err, signer.ErrNoToken):
 		return verdict{exitSecret, "no-token", `"fleet-hsm token list" shows what is plugged in`}
 	case errors.Is(err, signer.ErrKeyNotFound):

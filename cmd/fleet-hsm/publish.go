@@ -325,7 +325,11 @@ func (w *work) leave(ctx context.Context, c *repo.Change, cause error) error {
 			w.a.note("staged: %s v%d, %d of %d signatures", d.Role(), d.Version(), t.Have, t.Need)
 		}
 	}
-	w.a.note(`the change stays staged: "fleet-hsm review" shows it, "fleet-hsm discard" drops it`)
+	next := "sign"
+	if c.Met() {
+		next = "commit"
+	}
+	w.a.note(`the change stays staged: "fleet-hsm review" shows it, "fleet-hsm %s" goes on with it, "fleet-hsm discard" drops it`, next)
 	return cause
 }
 

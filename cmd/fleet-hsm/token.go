@@ -89,6 +89,9 @@ func (a *app) runTokenList(ctx context.Context, args []string) error {
 			// Without an argument everything is shown that can be; one kind of device that
 			// cannot be asked does not hide the other.
 			a.warn("%v", err)
+			if hint := judge(err).hint; hint != "" {
+				a.note("hint: %s", hint)
+			}
 			continue
 		}
 		for _, t := range tokens {
