@@ -43,6 +43,7 @@ func (a *app) runKeyExport(ctx context.Context, arg, out string) error {
 		return err
 	}
 	f := pubFile{Schema: 1, KeyID: keyIDOf(pub), URI: at.String()}
+	f.Name = a.cfg.Keys[f.KeyID].Name
 	if f.Public, err = publicPEM(pub); err != nil {
 		return err
 	}

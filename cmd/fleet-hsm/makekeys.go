@@ -3,11 +3,15 @@ package main
 import (
 	"context"
 	"crypto"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -63,11 +67,19 @@ func (w *work) makeKeys(ctx context.Context, plan map[string][]signer.URI, o mak
 			}
 			keys[role] = append(keys[role], k)
 			if at.String() != roleFile(role).String() {
-				places = append(places, place{keyID: k.ID, uri: withQuery(at, u)})
+				places = append(places, place{keyID: k.ID, uri: withQuery(at, u), name: w.newName(k.ID)})
 			}
 		}
 	}
 	return keys, w.rememberPlaces(places)
+}
+
+// newName is the name that a public key came with, unless it has one here.
+func (w *work) newName(keyID string) string {
+	if w.cfg.Keys[keyID].Name != "" {
+		return ""
+	}
+	return w.pubNames[keyID]
 }
 
 func (w *work) rememberPlaces(places []place) error {
@@ -80,6 +92,12 @@ func (w *work) rememberPlaces(places []place) error {
 			return err
 		}
 		w.cfg.places[p.keyID] = u
+		if p.name != "" {
+			if w.cfg.Keys == nil {
+				w.cfg.Keys = map[string]configKey{}
+			}
+			w.cfg.Keys[p.keyID] = configKey{URI: p.uri, Name: p.name}
+		}
 	}
 	return nil
 }
@@ -129,6 +147,9 @@ func (w *work) makeFileKeys(ctx context.Context, role string, n int, alg signer.
 func (w *work) resolve(ctx context.Context, role string, u signer.URI, o makeOptions) (repo.Key, signer.URI, error) {
 	if u.Scheme == "pub" {
 		k, err := w.readPub(u)
+		if err == nil {
+			err = w.adoptPub(u, k)
+		}
 		return k.key, k.at, err
 	}
 	ref := signer.Ref{URI: u, Roles: []string{role}}
@@ -253,12 +274,45 @@ type pubFile struct {
 	KeyID       string `json:"keyid"`
 	Public      string `json:"public"` // PEM SubjectPublicKeyInfo
 	URI         string `json:"uri,omitempty"`
+	Name        string `json:"name,omitempty"`        // what people call it
 	Attestation string `json:"attestation,omitempty"` // PEM chain
 }
 
 type pubKey struct {
 	key repo.Key
 	at  signer.URI
+	// name and attestation are what its holder says of it.
+	name, attestation string
+}
+
+// adoptPub keeps the attestation that came with a public key, and its name. Whether the
+// attestation proves anything is told by those who check it; one of another key is
+// refused here.
+func (w *work) adoptPub(u signer.URI, k pubKey) error {
+	if strings.ContainsFunc(k.name, unicode.IsControl) || len(k.name) > 64 {
+		return usagef("%q: the name in it is not one for people", u.Opaque)
+	}
+	if k.name != "" {
+		if w.pubNames == nil {
+			w.pubNames = map[string]string{}
+		}
+		w.pubNames[k.key.ID] = k.name
+	}
+	if k.attestation == "" {
+		return nil
+	}
+	block, _ := pem.Decode([]byte(k.attestation))
+	if block == nil {
+		return usagef("%q: the attestation in it is no certificate", u.Opaque)
+	}
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil || !signer.SamePublic(leaf.PublicKey, k.key.Public) {
+		return usagef("%q: the attestation in it is not of its key", u.Opaque)
+	}
+	if _, err := os.Stat(w.a.attestationFile(k.key.ID)); err == nil {
+		return nil // the one that is here stays
+	}
+	return w.a.keepAttestation(signer.Generated{Public: []crypto.PublicKey{k.key.Public}, Attestation: []byte(k.attestation)})
 }
 
 func (w *work) readPub(u signer.URI) (pubKey, error) {
@@ -288,5 +342,5 @@ func (w *work) readPub(u signer.URI) (pubKey, error) {
 			return pubKey{}, err
 		}
 	}
-	return pubKey{k, at}, nil
+	return pubKey{key: k, at: at, name: f.Name, attestation: f.Attestation}, nil
 }

@@ -24,6 +24,8 @@ type work struct {
 	staged *repo.Change // nil if nothing is staged
 	// made are the keys that this command made in keys/<role>.json.
 	made map[string][]crypto.PublicKey
+	// pubNames are the names that public keys from elsewhere came with, by key ID.
+	pubNames map[string]string
 }
 
 // begin takes the lock and says what an earlier, interrupted command left.
