@@ -33,7 +33,7 @@ func TestCeremonyTokens(t *testing.T) {
 			env.Vars = append(env.Vars, secretEnv()...)
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Values[locksKey{}] = map[string]*os.File{}
-			env.Values[deskKey{}] = map[string]*deskCard{}
+			env.Values[deskKey{}] = &scriptDesk{cards: map[string]*deskCard{}}
 			env.Values[countKey{}] = new(count)
 			return nil
 		},
