@@ -219,7 +219,8 @@ func (s *signing) confirm(ctx context.Context, docs []*repo.Doc) error {
 	if len(docs) == 0 {
 		return nil
 	}
-	if err := matchReviewed(docs, s.o.reviewed); err != nil {
+	// A role that is signed already may have been reviewed too.
+	if err := matchReviewed(s.change.Docs(), s.o.reviewed); err != nil {
 		return err
 	}
 	card, err := s.card()
