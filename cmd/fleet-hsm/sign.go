@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -219,8 +220,7 @@ func (s *signing) confirm(ctx context.Context, docs []*repo.Doc) error {
 	if len(docs) == 0 {
 		return nil
 	}
-	// A role that is signed already may have been reviewed too.
-	if err := matchReviewed(s.change.Docs(), s.o.reviewed); err != nil {
+	if err := s.matchReviewed(docs); err != nil {
 		return err
 	}
 	card, err := s.card()
@@ -257,28 +257,35 @@ func rolesOf(docs []*repo.Doc) []string {
 	return roles
 }
 
-func matchReviewed(docs []*repo.Doc, reviewed []string) error {
-	for _, h := range reviewed {
-		var have []string
-		found := false
-		for _, d := range docs {
-			have = append(have, d.Role()+" "+d.Hash()[:16])
-			found = found || strings.HasPrefix(d.Hash(), cleanHash(h))
+// matchReviewed: each hash is of a payload of this change, and one of them is of a
+// payload that is to be signed. The others are of roles that are signed already.
+func (s *signing) matchReviewed(docs []*repo.Doc) error {
+	for _, h := range s.o.reviewed {
+		if !anyHash(s.change.Docs(), h) {
+			return mismatch(h, docs)
 		}
-		if !found {
-			return &reviewedMismatch{hash: h, have: have}
-		}
+	}
+	if n := len(s.o.reviewed); n > 0 && !slices.ContainsFunc(s.o.reviewed, func(h string) bool { return anyHash(docs, h) }) {
+		return mismatch(s.o.reviewed[n-1], docs)
 	}
 	return nil
 }
 
+func anyHash(docs []*repo.Doc, h string) bool {
+	return slices.ContainsFunc(docs, func(d *repo.Doc) bool { return strings.HasPrefix(d.Hash(), cleanHash(h)) })
+}
+
+func mismatch(h string, docs []*repo.Doc) error {
+	e := &reviewedMismatch{hash: h}
+	for _, d := range docs {
+		e.have = append(e.have, d.Role()+" "+d.Hash()[:16])
+	}
+	return e
+}
+
 func allReviewed(docs []*repo.Doc, reviewed []string) error {
 	for _, d := range docs {
-		found := false
-		for _, h := range reviewed {
-			found = found || strings.HasPrefix(d.Hash(), cleanHash(h))
-		}
-		if !found {
+		if !slices.ContainsFunc(reviewed, func(h string) bool { return anyHash([]*repo.Doc{d}, h) }) {
 			return usage(&unreviewed{role: d.Role()})
 		}
 	}
