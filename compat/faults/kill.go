@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // sighting is how a wait for a file ended.
@@ -15,20 +18,63 @@ type sighting struct {
 	err   error
 }
 
-// waitFor waits until path exists or the process ends. It looks all the time: what it
-// waits for lasts milliseconds.
-func waitFor(path string, ended <-chan error) sighting {
+// watch tells of names that appear in a folder from now on. What is waited for lasts a
+// millisecond or less, so looking now and then would miss it.
+type watch struct{ fd int }
+
+func newWatch(dir string) (*watch, error) {
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("inotify: %w", err)
+	}
+	w := &watch{fd}
+	if _, err := unix.InotifyAddWatch(fd, dir, unix.IN_CREATE|unix.IN_MOVED_TO); err != nil {
+		w.close()
+		return nil, fmt.Errorf("inotify: %w", err)
+	}
+	return w, nil
+}
+
+func (w *watch) close() { _ = unix.Close(w.fd) }
+
+// wait waits until path, in the folder, exists or the process ends.
+func (w *watch) wait(path string, ended <-chan error) sighting {
+	buf := make([]byte, 4096)
 	for {
+		if _, err := os.Lstat(path); err == nil {
+			return sighting{}
+		}
 		select {
 		case err := <-ended:
 			return sighting{true, err}
 		default:
 		}
-		if _, err := os.Lstat(path); err == nil {
-			return sighting{}
+		// The time-out is for the process that ends without another event.
+		if _, err := unix.Poll([]unix.PollFd{{Fd: int32(w.fd), Events: unix.POLLIN}}, 5); err != nil && !errors.Is(err, unix.EINTR) {
+			return sighting{err: fmt.Errorf("inotify: %w", err)}
 		}
-		time.Sleep(20 * time.Microsecond)
+		_, _ = unix.Read(w.fd, buf)
 	}
+}
+
+// pause waits d, to the microsecond.
+func pause(d time.Duration, ended <-chan error) (over bool, err error) {
+	end := time.Now().Add(d)
+	if d > 2*time.Millisecond {
+		select {
+		case err := <-ended:
+			return true, err
+		case <-time.After(d - time.Millisecond):
+		}
+	}
+	for time.Now().Before(end) {
+		select {
+		case err := <-ended:
+			return true, err
+		default:
+		}
+	}
+	return false, nil
 }
 
 // aim is a part of a command's time that kills are spread over: from when a file
@@ -50,6 +96,11 @@ func (l *lab) randomKill(s *scenario, rng *rand.Rand, n int) fault {
 	return func(dir string) (string, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), commandTime)
 		defer cancel()
+		w, err := newWatch(filepath.Join(dir, "pending"))
+		if err != nil {
+			return "", err
+		}
+		defer w.close()
 		cmd := l.tool.command(ctx, dir, s.args)
 		if err := cmd.Start(); err != nil {
 			return "", err
@@ -59,14 +110,12 @@ func (l *lab) randomKill(s *scenario, rng *rand.Rand, n int) fault {
 		said := fmt.Sprintf("killed %v after its start", delay)
 		if at.file != "" {
 			said = fmt.Sprintf("killed %v after %s appeared", delay, at.file)
-			if seen := waitFor(filepath.Join(dir, at.file), ended); seen.ended {
+			if seen := w.wait(filepath.Join(dir, at.file), ended); seen.ended || seen.err != nil {
 				return "ended by itself", seen.err
 			}
 		}
-		select {
-		case err := <-ended:
+		if over, err := pause(delay, ended); over {
 			return "ended by itself", err
-		case <-time.After(delay):
 		}
 		_ = cmd.Process.Kill()
 		<-ended

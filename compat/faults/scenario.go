@@ -178,46 +178,52 @@ func (l *lab) fill(s *scenario) error {
 	return l.rehearse(s)
 }
 
-// rehearse runs the command to its end, once for each aim: it must lead to the world
-// that clients see then, and its timing tells where to aim.
+// rehearse runs the command to its end: it must lead to the world that clients see
+// then, and its timing tells where to aim.
 func (l *lab) rehearse(s *scenario) error {
-	for _, file := range aims() {
-		dir := s.base + "-rehearsal"
-		if err := copyTree(s.base, dir); err != nil {
-			return err
-		}
-		span, seen, err := l.rehearsal(s, dir, file)
-		if err != nil {
-			return err
-		}
-		if seen {
-			s.aims = append(s.aims, aim{file, span})
-		}
-		if why := l.judge.look(dir, "").in(worlds{s.ends()}); why != "" {
-			return fmt.Errorf("without any fault: %s", why)
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			return err
+	dir := s.base + "-rehearsal"
+	if err := copyTree(s.base, dir); err != nil {
+		return err
+	}
+	starts, end, err := l.rehearsal(s, dir)
+	if err != nil {
+		return err
+	}
+	for i, file := range aims() {
+		if !starts[i].IsZero() {
+			s.aims = append(s.aims, aim{file, end.Sub(starts[i])})
 		}
 	}
-	return nil
+	if why := l.judge.look(dir, "").in(worlds{s.ends()}); why != "" {
+		return fmt.Errorf("without any fault: %s", why)
+	}
+	return os.RemoveAll(dir)
 }
 
-// rehearsal gives how long the command goes on once file is there, if it ever is.
-func (l *lab) rehearsal(s *scenario, dir, file string) (time.Duration, bool, error) {
+// rehearsal gives when the file of each aim appeared, zero if it did not, and the end.
+func (l *lab) rehearsal(s *scenario, dir string) (starts []time.Time, end time.Time, err error) {
+	w, err := newWatch(filepath.Join(dir, "pending"))
+	if err != nil {
+		return nil, end, err
+	}
+	defer w.close()
 	cmd := l.tool.command(context.Background(), dir, s.args)
+	starts = make([]time.Time, len(aims()))
+	starts[0] = time.Now()
 	if err := cmd.Start(); err != nil {
-		return 0, false, err
+		return nil, end, err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	seen := waitFor(filepath.Join(dir, file), ended)
-	if seen.ended {
-		return 0, false, seen.err
+	for i, file := range aims()[1:] {
+		seen := w.wait(filepath.Join(dir, file), ended)
+		if seen.ended || seen.err != nil {
+			return starts, time.Now(), seen.err
+		}
+		starts[i+1] = time.Now()
 	}
-	start := time.Now()
-	err := <-ended
-	return time.Since(start), true, err
+	err = <-ended
+	return starts, time.Now(), err
 }
 
 // ends gives the world that clients see after the command.
