@@ -50,8 +50,8 @@ type envelopeJSON struct {
 }
 
 func parseEnvelope(data []byte) (*envelope, error) {
-	var j envelopeJSON
-	if err := json.Unmarshal(data, &j); err != nil {
+	j, err := openEnvelope(data)
+	if err != nil {
 		return nil, fmt.Errorf("not metadata: %w", err)
 	}
 	if len(j.Signed) == 0 || j.Signed[0] != '{' {
@@ -62,6 +62,18 @@ func parseEnvelope(data []byte) (*envelope, error) {
 		return nil, fmt.Errorf("no canonical form: %w", err)
 	}
 	return &envelope{signed: signed, signatures: j.Signatures}, nil
+}
+
+// openEnvelope takes the two parts apart. A file that has just them is not decoded as a
+// whole: targets.json may be large.
+func openEnvelope(data []byte) (envelopeJSON, error) {
+	if parts, ok := split(data); ok && len(parts) == 2 && parts["signed"] != nil && parts["signatures"] != nil {
+		j := envelopeJSON{Signed: parts["signed"]}
+		return j, json.Unmarshal(parts["signatures"], &j.Signatures)
+	}
+	var j envelopeJSON
+	err := json.Unmarshal(data, &j)
+	return j, err
 }
 
 // bytes gives the file: compact, no trailing newline (orbit's store re-encodes what

@@ -26,7 +26,7 @@ import (
 func FuzzCanonical(f *testing.F) {
 	for _, s := range []string{
 		`{}`, `[]`, `"a"`, `0`, `-1`, `-0`, `01`, `1.0`, `1e3`, `123456789012345`, `1234567890123456`, `9007199254740993`, `true`, `null`, ``,
-		`{"a":1,"b":[2,{"c":"d"}]}`, `{"b":1,"a":2}`, `{"a":1,"a":2}`, `{"a" :1}`, ` {}`, `{} `, `{"a":"\n"}`, "{\"a\":\"\n\"}", `{"a":"\u00e9"}`, `{"a":"é"}`,
+		`{"a":1,"b":[2,{"c":"d"}]}`, `{"b":1,"a":2}`, `{"a":1,"a":2}`, `{"a" :1}`, ` {}`, `{} `, " { \"b\" :\t[ 1 , {} , [ ] ]\n, \"a\": null } ", `{"b":{"d":1,"c":{"f":2,"e":3}},"a":4}`, `{"a":1,}`, `{,}`, `[,]`, `{"a":"\n"}`, "{\"a\":\"\n\"}", `{"a":"\u00e9"}`, `{"a":"é"}`,
 		"{\"a\":\"\xff\"}", `{"a":"<&>"}`, `{"a":"\u2028"}`, "{\"a\":\"\u2028\"}", `{"a\"b":1,"a\\b":2}`, `{"é":1,"z":2}`, `{"a":"\\","b":"\""}`, `{"a":"\/"}`,
 		`{"signed":{"_type":"root"},"signatures":[]}`, strings.Repeat("[", 70) + strings.Repeat("]", 70), `{"a":"\ud800"}`, `[1,2,]`, `{"a":}`, `"\`, `tru`,
 	} {
@@ -44,6 +44,10 @@ func FuzzCanonical(f *testing.F) {
 		if fast && (err != nil || !bytes.Equal(raw, want)) {
 			t.Fatalf("%q was taken for canonical; the form is %q (%v)", raw, want, err)
 		}
+		if moved, ok := reorder(raw); ok && (err != nil || !bytes.Equal(moved, want)) {
+			t.Fatalf("%q was reordered to %q; the form is %q (%v)", raw, moved, want, err)
+		}
+		agreesWithDecoder(t, raw)
 		got, gotErr := canonical(raw)
 		if (err == nil) != (gotErr == nil) || err == nil && !bytes.Equal(got, want) {
 			t.Fatalf("canonical(%q) is %q (%v), not %q (%v)", raw, got, gotErr, want, err)
@@ -57,6 +61,23 @@ func FuzzCanonical(f *testing.F) {
 			t.Fatalf("%q, written as %q, is read as %q (%v)", got, text, again, err)
 		}
 	})
+}
+
+// agreesWithDecoder: what split takes apart, encoding/json takes apart in the same way.
+func agreesWithDecoder(t *testing.T, raw []byte) {
+	got, ok := split(raw)
+	if !ok {
+		return
+	}
+	var want map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &want); err != nil || len(want) != len(got) {
+		t.Fatalf("%q was split into %q; decoded it is %q (%v)", raw, got, want, err)
+	}
+	for key, value := range want {
+		if !bytes.Equal(got[key], value) {
+			t.Fatalf("%q was split into %q; decoded it is %q", raw, got, want)
+		}
+	}
 }
 
 func FuzzEnvelope(f *testing.F) {

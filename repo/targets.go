@@ -91,11 +91,12 @@ func isSHA512(s string) bool {
 }
 
 func parseTargets(signed []byte) (*Targets, error) {
-	t := &Targets{entries: map[string]json.RawMessage{}, rest: map[string]json.RawMessage{}}
-	if err := json.Unmarshal(signed, &t.rest); err != nil {
+	t := &Targets{}
+	var err error
+	if t.rest, err = members(signed); err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(t.rest["targets"], &t.entries); err != nil {
+	if t.entries, err = members(t.rest["targets"]); err != nil {
 		return nil, fmt.Errorf("targets: %w", err)
 	}
 	delete(t.rest, "targets")
@@ -113,6 +114,16 @@ func parseTargets(signed []byte) (*Targets, error) {
 		return nil, fmt.Errorf("version %d, expires %s: one of them is missing", t.head.Version, t.head.Expires)
 	}
 	return t, nil
+}
+
+// members gives the members of a JSON object, undecoded.
+func members(raw []byte) (map[string]json.RawMessage, error) {
+	if m, ok := split(raw); ok {
+		return m, nil
+	}
+	m := map[string]json.RawMessage{}
+	err := json.Unmarshal(raw, &m)
+	return m, err
 }
 
 func newTargets() *Targets {
