@@ -60,7 +60,9 @@ another process; 130 interrupted.`,
 	}
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage(&flagError{command: cmd.CommandPath(), err: err})
+	})
 	root.SetVersionTemplate("fleet-hsm {{.Version}}\n")
 	f := root.PersistentFlags()
 	f.StringVar(&a.path, "path", ".", "folder of the repository")
@@ -87,16 +89,6 @@ func (a *app) commands() []*cobra.Command {
 		a.promoteCommand(), a.removeCommand(), a.listCommand(), a.gcCommand(), a.migrateCommand(),
 		a.publishCommand(), a.pullCommand(), a.onlineCommand(),
 		a.statusCommand(), a.verifyCommand(), a.keyCommand(), a.tokenCommand(), a.doctorCommand(), a.transcriptCommand(),
-	}
-}
-
-// wrapArgs makes a wrong number of arguments exit 2 like a wrong flag.
-func wrapArgs(cmd *cobra.Command) {
-	if check := cmd.Args; check != nil {
-		cmd.Args = func(c *cobra.Command, args []string) error { return usage(check(c, args)) }
-	}
-	for _, c := range cmd.Commands() {
-		wrapArgs(c)
 	}
 }
 

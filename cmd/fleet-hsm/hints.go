@@ -228,6 +228,21 @@ func hintUsage(err error) string {
 	if errors.As(err, &um) {
 		return `"fleet-hsm review" prints the hash; give it back as --reviewed HASH, once for each role`
 	}
+	var ae *argsError
+	if errors.As(err, &ae) {
+		return "usage: " + ae.use
+	}
+	var fe *flagError
+	if errors.As(err, &fe) {
+		return fmt.Sprintf(`"%s --help" lists its flags`, fe.command)
+	}
+	var uc *unknownCommand
+	if errors.As(err, &uc) {
+		if len(uc.near) > 0 {
+			return fmt.Sprintf("did you mean %q?", uc.parent+" "+uc.near[0])
+		}
+		return fmt.Sprintf(`"%s --help" lists the commands`, uc.parent)
+	}
 	return ""
 }
 

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+)
+
+// place is where a key can be found, to be remembered.
+type place struct {
+	keyID, uri, name string
+}
+
+// remember writes places into the configuration.
+func (c *config) remember(places []place) error {
+	if len(places) == 0 {
+		return nil
+	}
+	return c.edit(func(doc *yaml.Node) {
+		keys := mapValue(doc, "keys")
+		for _, p := range places {
+			entry := mapValue(keys, p.keyID)
+			setScalar(entry, "uri", p.uri)
+			if p.name != "" {
+				setScalar(entry, "name", p.name)
+			}
+		}
+	})
+}
+
+// keepExpiries writes what --expires said of a new repository into the configuration,
+// because what is signed next is to be as good for as long. undo puts the file back as
+// it was.
+func (c *config) keepExpiries(list []string) (undo func() error, err error) {
+	if len(list) == 0 {
+		return func() error { return nil }, nil
+	}
+	before, err := os.ReadFile(c.file)
+	absent := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !absent {
+		return nil, err
+	}
+	undo = func() error {
+		if absent {
+			return os.Remove(c.file)
+		}
+		return atomicfile.Write(c.file, before, 0o644)
+	}
+	return undo, c.edit(func(doc *yaml.Node) {
+		expires := mapValue(doc, "expires")
+		for _, s := range list {
+			role, value, _ := cutPair(s)
+			setScalar(expires, role, value)
+		}
+	})
+}
+
+// edit changes the configuration file and keeps what a person wrote there, comments
+// too.
+func (c *config) edit(change func(doc *yaml.Node)) error {
+	data, err := os.ReadFile(c.file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	if doc.Kind == 0 || doc.Content[0].Kind != yaml.MappingNode {
+		// Nothing but comments, or nothing at all.
+		out.Write(data)
+		if len(data) == 0 {
+			out.WriteString("# Where keys live on this machine. No secret belongs in here.")
+		}
+		if !bytes.HasSuffix(out.Bytes(), []byte("\n")) {
+			out.WriteByte('\n')
+		}
+		doc = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{Kind: yaml.MappingNode}}}
+	}
+	change(doc.Content[0])
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	if err := enc.Encode(&doc); err != nil {
+		return err
+	}
+	return atomicfile.Write(c.file, out.Bytes(), 0o644)
+}
+
+// mapValue gives the mapping under a key of a mapping, making it if absent.
+func mapValue(m *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if m.Content[i].Value == key {
+			v := m.Content[i+1]
+			if v.Kind != yaml.MappingNode {
+				*v = yaml.Node{Kind: yaml.MappingNode}
+			}
+			return v
+		}
+	}
+	v := &yaml.Node{Kind: yaml.MappingNode}
+	m.Content = append(m.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, v)
+	return v
+}
+
+func setScalar(m *yaml.Node, key, value string) {
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if m.Content[i].Value == key {
+			m.Content[i+1].Value = value
+			return
+		}
+	}
+	m.Content = append(m.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key},
+		&yaml.Node{Kind: yaml.ScalarNode, Value: value})
+}
