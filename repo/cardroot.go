@@ -48,7 +48,7 @@ func rootBefore(p *Published, c *Change) (*Root, []byte) {
 	for _, role := range Roles() {
 		empty.signed.Roles[role].Threshold = 0
 	}
-	return empty, []byte(`{"_type":"root","keys":{},"roles":{},"spec_version":"` + specVersion + `"}`)
+	return empty, []byte(`{"_type":"root","spec_version":"` + specVersion + `"}`)
 }
 
 func (rc *RoleCard) compareRole(role string, before, after *Root) {
