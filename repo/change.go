@@ -22,8 +22,8 @@ type Change struct {
 	// Intents says in words what it does, one entry for each command that made it.
 	Intents []string
 	Created time.Time
-	// Fresh: made by this process and in no file of pending/ yet, neither saved nor in a
-	// journal. Only then may keys that were made for it be taken back.
+	// Fresh: as it is now, it is in no file of pending/ yet, neither saved nor in a
+	// journal. Only then may it be forgotten, and keys that were made for it taken back.
 	Fresh bool
 	// Warnings name signatures that were dropped when it was loaded.
 	Warnings []string
@@ -85,9 +85,11 @@ func (c *Change) Met() bool {
 	return true
 }
 
-// start makes a change on top of what is published, or goes on with a staged one.
+// start makes a change on top of what is published, or goes on with a staged one: that
+// one stays on disk as it was until the longer one is saved.
 func (r *Repo) start(p *Published, staged *Change) *Change {
 	if staged != nil {
+		staged.Fresh = true
 		return staged
 	}
 	return &Change{
