@@ -160,7 +160,7 @@ func (a *archiveLook) checkFile(h *tar.Header) error {
 	case f.format == formatScript:
 		a.warnf(CodeScript, "%q in the archive is a script; this may be as meant", name)
 	case f.format.executable():
-		a.checkArch(f, name)
+		a.checkArch(f, name, h.Size)
 	default:
 		a.warnf(CodeUnknownFormat, "%q in the archive is no executable that is known here", name)
 	}

@@ -29,6 +29,7 @@
 // # What is judged
 //
 // An error is something that agents cannot run or install. What this package does
-// not know (another component, another platform, a script, an unknown format) gets a
-// warning at most: a self-run server may publish what it likes.
+// not know (another component, another platform, a script, an unknown format, a file
+// shorter than any header) gets a warning at most: a self-run server may publish what
+// it likes.
 package lint

@@ -20,8 +20,13 @@ type linter struct {
 // nil if nothing is to be said.
 func File(r io.ReaderAt, size int64, name, platform, path string) []Finding {
 	l := &linter{name: name, platformName: platform, path: path, want: expect(name, platform), platform: platformOf(platform)}
-	l.checkNames()
-	l.checkContent(r, size)
+	prefix, ok := l.readPrefix(r, size)
+	if !ok {
+		return l.findings
+	}
+	f := sniff(prefix)
+	l.checkNames(f)
+	l.checkContent(r, size, f)
 	return l.findings
 }
 
@@ -42,7 +47,17 @@ func (l *linter) tell(c Code, s Severity, text string) {
 	l.findings = append(l.findings, Finding{c, s, l.name, l.platformName, l.path, text})
 }
 
-func (l *linter) checkNames() {
+// readPrefix gives the first bytes; ok is false if there is nothing more to look at.
+func (l *linter) readPrefix(r io.ReaderAt, size int64) (prefix []byte, ok bool) {
+	prefix = make([]byte, min(size, prefixSize))
+	if n, err := r.ReadAt(prefix, 0); n < len(prefix) {
+		l.tell(CodeUnreadable, Error, fmt.Sprintf("reading: %v", err))
+		return nil, false
+	}
+	return prefix, true
+}
+
+func (l *linter) checkNames(f binaryFile) {
 	if !l.platform.known {
 		l.warnf(CodePlatform, "platform %q: agents know linux, linux-arm64, macos, macos-app, windows and windows-arm64", l.platformName)
 		return
@@ -60,21 +75,20 @@ func (l *linter) checkNames() {
 	}
 	if got := suffixOf(l.path); got != l.want.suffix {
 		base := l.name[strings.LastIndex(l.name, "/")+1:]
-		l.errorf(CodeFileName, "it would be published as %q, and agents ask for %q: give the file a name that ends accordingly", base+got, base+l.want.suffix)
+		tell := l.errorf
+		if f.format == formatNone || f.format == formatScript {
+			// Whoever publishes what Fleet never ships has agents that ask for it.
+			tell = l.warnf
+		}
+		tell(CodeFileName, "it would be published as %q, and agents ask for %q: give the file a name that ends accordingly", base+got, base+l.want.suffix)
 	}
 }
 
-func (l *linter) checkContent(r io.ReaderAt, size int64) {
+func (l *linter) checkContent(r io.ReaderAt, size int64, f binaryFile) {
 	if size == 0 {
 		l.errorf(CodeEmpty, "it has 0 bytes")
 		return
 	}
-	prefix := make([]byte, min(size, prefixSize))
-	if n, err := r.ReadAt(prefix, 0); n < len(prefix) {
-		l.tell(CodeUnreadable, Error, fmt.Sprintf("reading: %v", err))
-		return
-	}
-	f := sniff(prefix)
 	switch {
 	case f.format == formatScript:
 		l.warnf(CodeScript, "it is a script; this may be as meant")
@@ -93,20 +107,21 @@ func (l *linter) checkExecutable(r io.ReaderAt, size int64, f binaryFile) {
 		l.errorf(CodeFormat, "it is %s, and agents unpack a %s here", f.format, strings.TrimPrefix(l.want.suffix, "."))
 		return
 	}
-	l.checkArch(f, "")
+	l.checkArch(f, "", size)
 	if f.fault == "" {
 		l.checkWhole(r, size, f.format)
 	}
 }
 
-// checkArch judges the headers of an executable; inner is its path in an archive.
-func (l *linter) checkArch(f binaryFile, inner string) {
+// checkArch judges the headers of an executable of size bytes; inner is its path in an
+// archive.
+func (l *linter) checkArch(f binaryFile, inner string, size int64) {
 	what := "it"
 	if inner != "" {
 		what = fmt.Sprintf("%q in the archive", inner)
 	}
 	if f.fault != "" {
-		l.errorf(CodeTruncated, "%s is %s, and %s", what, f.format, f.fault)
+		l.cutOff(size)(CodeTruncated, "%s is %s, and %s", what, f.format, f.fault)
 		return
 	}
 	if !l.platform.known {
@@ -119,6 +134,18 @@ func (l *linter) checkArch(f binaryFile, inner string) {
 	if !f.runsOn(l.platform) {
 		l.errorf(CodeArchitecture, "%s is for %s, and %s is %s", what, strings.Join(f.archs, "+"), l.platformName, orEither(l.platform.arch))
 	}
+}
+
+// tiny is less than the header of any executable: nobody's release, and no download
+// that broke either, but something that stands in for one.
+const tiny = 64
+
+// cutOff is how a file is spoken of that is shorter than its headers say.
+func (l *linter) cutOff(size int64) func(c Code, format string, args ...any) {
+	if size < tiny {
+		return l.warnf
+	}
+	return l.errorf
 }
 
 func orEither(arch string) string {

@@ -102,7 +102,10 @@ func TestFaults(t *testing.T) {
 		{"nothing, of nobody", "ours", "linux", "x", nil, lint.CodeEmpty, lint.Warning},
 		{"nothing inside", "desktop", "linux", "desktop.tar.gz", tarGz(file(inner, nil)), lint.CodeEmpty, lint.Error},
 		{"ELF cut in its segment", "orbit", "linux", "orbit", elfFile(amd64)[:130], lint.CodeTruncated, lint.Error},
-		{"ELF cut in its header", "orbit", "linux", "orbit", elfFile(amd64)[:19], lint.CodeTruncated, lint.Error},
+		{"ELF cut in its header", "orbit", "linux", "orbit", elfFile(amd64)[:19], lint.CodeTruncated, lint.Warning},
+		{"ELF cut in its list of segments", "orbit", "linux", "orbit", elfFile(amd64)[:100], lint.CodeTruncated, lint.Error},
+		{"ELF with a header nobody knows", "orbit", "linux", "orbit", at(elfFile(amd64), 20, 9), lint.CodeCorrupt, lint.Warning},
+		{"a stand-in for an executable", "orbit", "windows", "orbit.exe", []byte("MZ exe"), lint.CodeTruncated, lint.Warning},
 		{"PE cut in its section", "orbit", "windows", "orbit.exe", peFile(win)[:140], lint.CodeTruncated, lint.Error},
 		{"PE cut in its header", "orbit", "windows", "orbit.exe", peFile(win)[:66], lint.CodeTruncated, lint.Error},
 		{"Mach-O cut", "orbit", "macos", "orbit", machoFile(macho.CpuArm64)[:110], lint.CodeTruncated, lint.Error},
@@ -150,6 +153,11 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+func at(data []byte, offset int, b byte) []byte {
+	data[offset] = b
+	return data
 }
 
 func cut(data []byte) []byte { return data[:len(data)*2/3] }

@@ -4,6 +4,7 @@ import (
 	"debug/elf"
 	"debug/macho"
 	"debug/pe"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -12,9 +13,13 @@ import (
 // checkWhole looks whether everything that the headers name lies in the file.
 func (l *linter) checkWhole(r io.ReaderAt, size int64, f format) {
 	end, err := endOf(r, size, f)
+	if err != nil && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
+		l.cutOff(size)(CodeTruncated, "it is %s and ends within its headers: is it cut off?", f)
+		return
+	}
 	if err != nil {
-		// Headers that the standard library cannot read are most often cut off.
-		l.errorf(CodeTruncated, "it is %s and cannot be read through: %v", f, err)
+		// Loaders forgive more than the standard library understands.
+		l.warnf(CodeCorrupt, "it is %s with headers that are not understood: %v", f, err)
 		return
 	}
 	if end > uint64(size) {
@@ -70,11 +75,15 @@ func endOfPE(r io.ReaderAt) (end uint64, err error) {
 }
 
 func endOfMachO(r io.ReaderAt) (end uint64, err error) {
-	if fat, err := macho.NewFatFile(r); err == nil {
+	fat, err := macho.NewFatFile(r)
+	if err == nil {
 		for _, a := range fat.Arches {
 			end = max(end, uint64(a.Offset)+uint64(a.Size))
 		}
 		return end, nil
+	}
+	if !errors.Is(err, macho.ErrNotFat) {
+		return 0, err
 	}
 	file, err := macho.NewFile(r)
 	if err != nil {

@@ -130,9 +130,9 @@ var hashedName = regexp.MustCompile(`^([0-9a-f]{128})\.(.+)$`)
 // PublishedContent tells whether file names something below repository/targets. If
 // so it gives the bytes that metadata names there: by target path, whether or not a
 // file of that name exists (with consistent snapshots it does not), or by the
-// hash-named file. name is the target's own last path element. Errors:
-// *ContentError if it is below but no metadata names it.
-func (r *Repo) PublishedContent(p *Published, file string) (content Content, name string, below bool, err error) {
+// hash-named file. path is the target's. Errors: *ContentError if it is below but no
+// metadata names it.
+func (r *Repo) PublishedContent(p *Published, file string) (content Content, path string, below bool, err error) {
 	rel, below := r.belowTargets(file)
 	if !below {
 		return Content{}, "", false, nil
@@ -153,7 +153,7 @@ func (r *Repo) PublishedContent(p *Published, file string) (content Content, nam
 	if _, err := r.publishedFile(p, t); err != nil {
 		return Content{}, "", true, err
 	}
-	return Content{SHA512: t.SHA512, Length: t.Length}, filepath.Base(t.Path), true, nil
+	return Content{SHA512: t.SHA512, Length: t.Length}, t.Path, true, nil
 }
 
 func (t *Targets) byHashedName(rel string) (Target, bool, error) {

@@ -60,6 +60,19 @@ func (r *Repo) Stage(ctx context.Context, file string, progress func(done, total
 	return c, os.Rename(tmp.Name(), r.pending("content", c.SHA512))
 }
 
+// OpenContent opens the bytes of a content, where they are staged or published.
+// Errors: *RefusedError{MissingContent}.
+func (r *Repo) OpenContent(p *Published, c Content) (*os.File, error) {
+	if c.staged {
+		return os.Open(r.pending("content", c.SHA512))
+	}
+	name, err := r.publishedFile(p, Target{Length: c.Length, SHA512: c.SHA512})
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(name)
+}
+
 func openTarget(file string) (*os.File, os.FileInfo, error) {
 	// O_NONBLOCK: opening a FIFO must not wait for somebody to write into it.
 	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK, 0)

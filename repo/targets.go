@@ -86,6 +86,22 @@ func (t *Targets) Get(path string) (target Target, ok bool, err error) {
 	return target, true, nil
 }
 
+// PathsOf lists the paths that have these bytes, sorted.
+func (t *Targets) PathsOf(sha512 string) []string {
+	var paths []string
+	for p, raw := range t.entries {
+		// Of ten thousand entries few hold the text at all; only those are parsed.
+		if !bytes.Contains(raw, []byte(sha512)) {
+			continue
+		}
+		if target, ok, err := t.Get(p); err == nil && ok && target.SHA512 == sha512 {
+			paths = append(paths, p)
+		}
+	}
+	slices.Sort(paths)
+	return paths
+}
+
 func isSHA512(s string) bool {
 	return len(s) == 128 && strings.Trim(s, "0123456789abcdef") == ""
 }

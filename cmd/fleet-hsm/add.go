@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"path/filepath"
 	"slices"
 
@@ -18,6 +19,7 @@ type addOptions struct {
 	manifest                        string
 	stageOnly, replace              bool
 	allowShorter, unknownPlatform   bool
+	noLint                          []string
 	keys                            roleKeyFlags
 }
 
@@ -29,7 +31,13 @@ func (a *app) addCommand() *cobra.Command {
 		Long: `add copies a file into the repository under its version and further channels
 (--tag), and signs targets, snapshot and timestamp once. --manifest takes a whole
 release from a YAML file, all or nothing. A --target below repository/targets names
-what is published there already; nothing is copied then.`,
+what is published there already; nothing is copied then.
+
+Files are looked at before they are signed. What agents could not run or install is
+refused: an executable for another processor or system, an archive that is empty, cut
+off or that agents would not unpack, one binary for two platforms. What is merely odd
+gets a warning. --no-lint takes a file all the same; it names a check (the word in
+square brackets), a component (orbit), or all.`,
 		Example: `  fleet-hsm add --target orbit-linux --name orbit --platform linux --version 1.2.3 -t 1 -t stable
   fleet-hsm add --manifest release.yaml`,
 		Args: cobra.NoArgs,
@@ -46,6 +54,7 @@ what is published there already; nothing is copied then.`,
 	f.BoolVar(&o.replace, "replace", false, "replace a version that is published with other bytes")
 	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
 	f.BoolVar(&o.unknownPlatform, "allow-unknown-platform", false, "accept a platform that agents do not ask for")
+	f.StringArrayVar(&o.noLint, "no-lint", nil, "switch off a check, the checks of a component, or all (may be given more than once)")
 	o.keys = addRoleKeyFlags(f, repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)
 	return cmd
 }
@@ -64,6 +73,9 @@ func (o addOptions) items() ([]repo.Item, error) {
 		if err := repo.CheckPlatform(it.Platform); err != nil && !o.unknownPlatform {
 			return nil, err
 		}
+	}
+	if err := lintNames(o.noLint).check(items); err != nil {
+		return nil, err
 	}
 	return items, repo.CheckItems(items)
 }
@@ -108,13 +120,17 @@ func (a *app) runAdd(ctx context.Context, o addOptions) error {
 	if !o.stageOnly {
 		w.keys.prefetch(ctx, w.rolesOnlyInFiles(repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)...)
 	}
-	placed, err := w.place(ctx, items)
+	list, err := w.place(ctx, items)
+	if err != nil {
+		return err
+	}
+	notes, err := w.lint(ctx, list, o.noLint)
 	if err != nil {
 		return err
 	}
 	opts := w.stageOptions(o.allowShorter)
 	opts.Replace = o.replace
-	c, err := w.r.Add(w.p, w.staged, placed, opts)
+	c, err := w.r.Add(w.p, w.staged, contents(list), opts)
 	if err != nil {
 		return err
 	}
@@ -123,13 +139,13 @@ func (a *app) runAdd(ctx context.Context, o addOptions) error {
 			return err
 		}
 		a.note(`staged targets v%d, unsigned; "fleet-hsm review" shows it, "fleet-hsm sign" signs it`, c.Targets().Version())
-		return a.report("add", nil)
+		return a.report("add", nil, notes...)
 	}
 	versions, err := w.publish(ctx, c, publishOptions{allowShorter: o.allowShorter})
 	if err != nil {
 		return err
 	}
-	return a.report("add", versions)
+	return a.report("add", versions, notes...)
 }
 
 // rolesOnlyInFiles leaves out roles for which a flag or the configuration names
@@ -146,30 +162,45 @@ func (w *work) rolesOnlyInFiles(roles ...string) []string {
 	})
 }
 
+// placed is an item with its bytes; from is the published target that it names, or "".
+type placed struct {
+	repo.Placed
+	from string
+}
+
+func contents(list []placed) []repo.Placed {
+	out := make([]repo.Placed, len(list))
+	for i, p := range list {
+		out[i] = p.Placed
+	}
+	return out
+}
+
 // place stages each distinct file once, or finds it among what is published.
-func (w *work) place(ctx context.Context, items []repo.Item) ([]repo.Placed, error) {
-	done := map[string]repo.Placed{}
-	var out []repo.Placed
+func (w *work) place(ctx context.Context, items []repo.Item) ([]placed, error) {
+	done := map[string]placed{}
+	var out []placed
 	for _, it := range items {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		if had, ok := done[it.File]; ok {
 			it.File = had.Item.File
-			out = append(out, repo.Placed{Item: it, Content: had.Content})
+			had.Item = it
+			out = append(out, had)
 			continue
 		}
 		source := it.File
-		content, name, below, err := w.r.PublishedContent(w.p, it.File)
+		content, from, below, err := w.r.PublishedContent(w.p, it.File)
 		if err != nil {
 			return nil, err
 		}
 		if below {
-			it.File = name
+			it.File = path.Base(from)
 		} else if content, err = w.stageFile(ctx, it.File); err != nil {
 			return nil, err
 		}
-		p := repo.Placed{Item: it, Content: content}
+		p := placed{repo.Placed{Item: it, Content: content}, from}
 		done[source] = p
 		out = append(out, p)
 	}

@@ -95,6 +95,7 @@ func (a *app) jsonError(err error, v verdict) {
 // judge walks from the particular to the general; the first match wins.
 func judge(err error) verdict {
 	var refused *repo.RefusedError
+	var unfit *lintError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return verdict{exitInterrupted, "interrupted", ""}
@@ -120,6 +121,8 @@ func judge(err error) verdict {
 		return verdict{exitShort, "short", hintShort(err)}
 	case as[*usageError](err), as[*configError](err), as[*signer.URIError](err), errors.Is(err, repo.ErrName):
 		return verdict{exitUsage, "usage", hintUsage(err)}
+	case errors.As(err, &unfit):
+		return verdict{exitRefused, "lint", hintLint(unfit)}
 	case as[*repo.MissingError](err):
 		return verdict{exitRefused, "missing", "narrow it with --name or --platform, add what is missing first, or say --allow-missing"}
 	case errors.As(err, &refused):

@@ -346,6 +346,6 @@ func (w *work) nameVersions(v map[string]int64) {
 }
 
 // report prints the result of a command that published.
-func (a *app) report(command string, versions map[string]int64) error {
-	return a.print(published{Schema: 1, Command: command, Versions: versions}, func(io.Writer) {})
+func (a *app) report(command string, versions map[string]int64, notes ...string) error {
+	return a.print(published{Schema: 1, Command: command, Versions: versions, Notes: notes}, func(io.Writer) {})
 }

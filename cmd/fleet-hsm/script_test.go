@@ -42,6 +42,8 @@ import (
 //	alone FILE..., linked A B    inodes
 //	mode FILE MODE               permission bits
 //	fifo FILE, bytes FILE N      make files
+//	binary PLATFORM FILE [TEXT]  an executable for a platform
+//	targz FILE NAME=SOURCE...    an archive (NAME=> is a link)
 //	hold DIR, release DIR        keep the lock of a repository
 //	serve DIR                    serve DIR/repository; its address is in $URL
 //	touching FILE COMMAND...     run a script command while somebody writes to FILE
@@ -74,7 +76,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"exit": cmdExit, "tty": cmdTTY, "repo": cmdRepo, "keyfile": cmdKeyfile, "snapshot": cmdSnapshot,
 		"unchanged": cmdUnchanged, "json": cmdJSON, "edit": cmdEdit, "alone": cmdAlone, "linked": cmdLinked,
 		"mode": cmdMode, "fifo": cmdFIFO, "bytes": cmdBytes, "hold": cmdHold, "release": cmdRelease, "touching": cmdTouching,
-		"serve": cmdServeFolder,
+		"serve": cmdServeFolder, "binary": cmdBinary, "targz": cmdTarGz,
 	}
 	out := map[string]func(*testscript.TestScript, bool, []string){"agent": cmdAgent}
 	for name, f := range m {

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/lint"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// lintError: files that agents could not run or install where they were to be
+// published. Every finding is named, not the first only.
+type lintError struct{ findings []lint.Finding }
+
+func (e *lintError) Error() string {
+	lines := []string{"agents could not use this; nothing was published:"}
+	for _, f := range e.findings {
+		lines = append(lines, "  "+sayFinding(f))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func sayFinding(f lint.Finding) string {
+	return fmt.Sprintf("%s for %s, %q: %s [%s]", f.Name, f.Platform, f.Path, f.Text, f.Code)
+}
+
+// hintLint names the flag for exactly the checks that refused.
+func hintLint(e *lintError) string {
+	var flags []string
+	for _, f := range e.findings {
+		if flag := "--no-lint " + string(f.Code); !slices.Contains(flags, flag) {
+			flags = append(flags, flag)
+		}
+	}
+	return "is it the right file under the right --name and --platform? If it is meant so: " + strings.Join(flags, " ")
+}
+
+// lintNames are the values of --no-lint: a check, a component that is added, or all.
+type lintNames []string
+
+func (n lintNames) all() bool { return slices.Contains(n, "all") }
+
+// check refuses a name that would switch off nothing: most often it is misspelt.
+func (n lintNames) check(items []repo.Item) error {
+	var checks []string
+	for _, c := range lint.Codes() {
+		checks = append(checks, string(c))
+	}
+	for _, name := range n {
+		component := func(it repo.Item) bool { return it.Name == name }
+		if name != "all" && !slices.Contains(checks, name) && !slices.ContainsFunc(items, component) {
+			return usagef("--no-lint %q is no check (%s), no component that is added here, and not all", name, strings.Join(checks, ", "))
+		}
+	}
+	return nil
+}
+
+// keep leaves out the findings that were switched off.
+func (n lintNames) keep(findings []lint.Finding) []lint.Finding {
+	return slices.DeleteFunc(findings, func(f lint.Finding) bool {
+		return slices.Contains(n, string(f.Code)) || slices.Contains(n, f.Name)
+	})
+}
+
+// lint looks at what was placed: at the very bytes that would be signed, before
+// anybody is asked for a key. Warnings are said, or with --json given for its notes;
+// errors refuse.
+func (w *work) lint(ctx context.Context, items []placed, off lintNames) (notes []string, err error) {
+	if off.all() {
+		return nil, nil
+	}
+	items = slices.DeleteFunc(slices.Clone(items), func(it placed) bool { return slices.Contains(off, it.Item.Name) })
+	var findings []lint.Finding
+	var release []lint.Item
+	for _, it := range items {
+		found, err := w.lintFile(ctx, it)
+		if err != nil {
+			return nil, err
+		}
+		findings = append(findings, found...)
+		release = append(release, lint.Item{
+			Name: it.Item.Name, Platform: it.Item.Platform, Path: it.Item.File,
+			Size: it.Content.Length, SHA512: it.Content.SHA512, R: w.reader(ctx, it.Content),
+		})
+	}
+	findings = append(findings, lint.Release(release)...)
+	return w.a.judgeFindings(off.keep(findings))
+}
+
+func (a *app) judgeFindings(findings []lint.Finding) (notes []string, err error) {
+	var refused []lint.Finding
+	for _, f := range findings {
+		switch {
+		case f.Severity == lint.Error:
+			refused = append(refused, f)
+		case a.json:
+			notes = append(notes, sayFinding(f))
+		default:
+			a.warn("%s", sayFinding(f))
+		}
+	}
+	if len(refused) > 0 {
+		return nil, &lintError{refused}
+	}
+	return notes, nil
+}
+
+// lintFile looks at one file. What is published for this component and platform
+// already stays promotable, whatever it is.
+func (w *work) lintFile(ctx context.Context, it placed) ([]lint.Finding, error) {
+	name, platform, _, _, ok := repo.SplitPath(it.from)
+	if ok && name == it.Item.Name && platform == it.Item.Platform {
+		return nil, nil
+	}
+	r := w.reader(ctx, it.Content)
+	f, err := w.r.OpenContent(w.p, it.Content)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	r.file = f
+	r.bar = w.a.progress("checking " + path.Base(it.Item.File))
+	defer r.bar.end()
+	findings := lint.File(r, it.Content.Length, it.Item.Name, it.Item.Platform, it.Item.File)
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("checking %q: %w", it.Item.File, err)
+	}
+	return append(findings, w.elsewhere(it)...), nil
+}
+
+// elsewhere warns of bytes that are published for another platform already: one of
+// the two is the wrong file, and it may be the published one.
+func (w *work) elsewhere(it placed) []lint.Finding {
+	var found []lint.Finding
+	for _, p := range w.p.Targets.PathsOf(it.Content.SHA512) {
+		name, platform, _, _, ok := repo.SplitPath(p)
+		if !ok || name != it.Item.Name || platform == it.Item.Platform {
+			continue
+		}
+		found = append(found, lint.Finding{
+			Code: lint.CodeSameBytes, Severity: lint.Warning, Name: it.Item.Name, Platform: it.Item.Platform, Path: it.Item.File,
+			Text: fmt.Sprintf("the same bytes are published as %q", p),
+		})
+		break
+	}
+	return found
+}
+
+func (w *work) reader(ctx context.Context, c repo.Content) *contentReader {
+	return &contentReader{ctx: ctx, size: c.Length, open: func() (*os.File, error) { return w.r.OpenContent(w.p, c) }}
+}
+
+// contentReader reads the bytes of a content; it ends with the command, and keeps a
+// file open only while one look goes on.
+type contentReader struct {
+	ctx  context.Context
+	open func() (*os.File, error)
+	file *os.File // nil: opened for each read
+	size int64
+	bar  *bar // may be nil
+}
+
+func (r *contentReader) ReadAt(p []byte, off int64) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if r.bar != nil {
+		r.bar.at(min(off+int64(len(p)), r.size), r.size)
+	}
+	if r.file != nil {
+		return r.file.ReadAt(p, off)
+	}
+	f, err := r.open()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = f.Close() }()
+	return f.ReadAt(p, off)
+}
