@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,9 +15,9 @@ import (
 )
 
 // errorKinds reads from the source every kind that an error can have: the second
-// field of a verdict, the first argument of secret(), and the kinds of refusal. Kinds
-// that are computed from something else cannot be found here; there is only
-// repo.RefusedKind, which is read where it is declared.
+// field of a verdict, the first argument of secret() and refused(), and the kinds of
+// refusal, which are read where they are declared. A kind that is given in any other
+// way fails the test (computedKind).
 func errorKinds(t *testing.T) map[string]string {
 	t.Helper()
 	kinds := map[string]string{}
@@ -36,6 +37,12 @@ func errorKinds(t *testing.T) map[string]string {
 			ast.Inspect(file, func(n ast.Node) bool {
 				if kind, err := strconv.Unquote(kindIn(n)); err == nil {
 					kinds[kind] = name
+				}
+				if code := computedKind(n); code != "" {
+					t.Errorf("%s: the kind %s is not a literal; teach this test where it comes from", name, code)
+				}
+				if kind := hintless(n); kind != "" && kind != `"failed"` {
+					t.Errorf("%s: the kind %s has no hint", name, kind)
 				}
 				return true
 			})
@@ -64,13 +71,61 @@ func kindIn(n ast.Node) string {
 			return literal(n.Elts, 1)
 		}
 	case *ast.CallExpr:
-		if named(n.Fun, "secret") {
+		if named(n.Fun, "secret") || named(n.Fun, "refused") {
 			return literal(n.Args, 0)
 		}
 	case *ast.ValueSpec:
 		if named(n.Type, "RefusedKind") {
 			return literal(n.Values, 0)
 		}
+	}
+	return ""
+}
+
+// verdictFields gives the fields of a verdict that is written out.
+func verdictFields(n ast.Node) []ast.Expr {
+	lit, ok := n.(*ast.CompositeLit)
+	if !ok || len(lit.Elts) != 3 {
+		return nil
+	}
+	if id, ok := lit.Type.(*ast.Ident); !ok || id.Name != "verdict" {
+		return nil
+	}
+	return lit.Elts
+}
+
+// computedKind gives the source of a verdict's kind that is neither a literal, nor
+// the parameter of secret() or refused(), nor a repo.RefusedKind.
+func computedKind(n ast.Node) string {
+	fields := verdictFields(n)
+	if fields == nil {
+		return ""
+	}
+	switch kind := fields[1].(type) {
+	case *ast.BasicLit:
+		return ""
+	case *ast.Ident:
+		if kind.Name == "kind" {
+			return ""
+		}
+	case *ast.CallExpr:
+		if id, ok := kind.Fun.(*ast.Ident); ok && id.Name == "string" {
+			if sel, ok := kind.Args[0].(*ast.SelectorExpr); ok && (sel.Sel.Name == "Kind" || sel.Sel.Name == "ShorterExpiry") {
+				return ""
+			}
+		}
+	}
+	return types.ExprString(fields[1])
+}
+
+// hintless gives the kind of a verdict whose hint is written as nothing.
+func hintless(n ast.Node) string {
+	fields := verdictFields(n)
+	if fields == nil {
+		return ""
+	}
+	if hint, ok := fields[2].(*ast.BasicLit); ok && hint.Value == `""` {
+		return types.ExprString(fields[1])
 	}
 	return ""
 }

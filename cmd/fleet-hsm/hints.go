@@ -10,6 +10,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
+	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
 // usageError is a wrong flag, argument, URI, config or manifest.
@@ -48,6 +49,8 @@ type verdict struct {
 	hint string
 }
 
+const hintInterrupted = `nothing is half-published; "fleet-hsm status" says whether a change waits`
+
 // errInterrupted is what Ctrl-C is called; which step it met helps nobody.
 var errInterrupted = errors.New("interrupted")
 
@@ -59,7 +62,7 @@ func (a *app) exit(ctx context.Context, err error) int {
 	}
 	v := judge(err)
 	if ctx.Err() != nil && v.code != exitOK {
-		v = verdict{exitInterrupted, "interrupted", ""}
+		v = verdict{exitInterrupted, "interrupted", hintInterrupted}
 	}
 	if errors.Is(err, context.Canceled) {
 		err = errInterrupted
@@ -98,9 +101,9 @@ func judge(err error) verdict {
 	var unfit *lintError
 	switch {
 	case errors.Is(err, context.Canceled):
-		return verdict{exitInterrupted, "interrupted", ""}
-	case errors.Is(err, errNotConfirmed):
-		return verdict{exitRefused, "not-confirmed", ""}
+		return verdict{exitInterrupted, "interrupted", hintInterrupted}
+	case errors.Is(err, errNotConfirmed), errors.Is(err, errNotReset):
+		return verdict{exitRefused, "not-confirmed", "run it again to be asked again"}
 	case as[*reviewedMismatch](err):
 		return verdict{exitUnverified, "reviewed-mismatch", `what is staged is not what was reviewed; look again with "fleet-hsm review"`}
 	case as[*requestError](err):
@@ -110,7 +113,7 @@ func judge(err error) verdict {
 	case as[*policyError](err):
 		return verdict{exitRefused, "policy", "no key was used; ask whoever staged the change, and change the policy only if you are sure"}
 	case as[*expiresSoon](err):
-		return verdict{exitExpires, "expires-soon", ""}
+		return verdict{exitExpires, "expires-soon", `"fleet-hsm status" names the command that renews it`}
 	case as[*badAttestation](err):
 		return verdict{exitUnverified, "attestation", `fetch it again with "fleet-hsm key attest piv:serial=..;slot=.." while the card is plugged in; do not trust the key before`}
 	case as[*unverified](err):
@@ -142,7 +145,15 @@ func judge(err error) verdict {
 	case errors.Is(err, repo.ErrExists):
 		return verdict{exitRefused, "exists", "nothing was changed; init only works in a folder without repository metadata"}
 	case errors.Is(err, repo.ErrContent):
-		return verdict{exitRefused, "content", ""}
+		return verdict{exitRefused, "content", "name a regular file that is readable and that nothing writes to meanwhile"}
+	case errors.Is(err, repo.ErrKey):
+		return verdict{exitRefused, "key", "agents accept Ed25519, P-256 and RSA keys; docs/keys.md lists them"}
+	case as[*repo.SignatureError](err):
+		return verdict{exitRefused, "bad-signature", "it was not kept; sign again, and replace the device if it happens twice"}
+	case as[*ill](err):
+		return verdict{exitRefused, "doctor", "every line that is not ok names its remedy"}
+	case errors.Is(err, verify.ErrUnreachable):
+		return verdict{exitRefused, "source", "check the address, the network and --ca-file; nothing was verified"}
 	case as[*rejected](err):
 		return verdict{exitUnverified, "rejected", `nothing was written; "fleet-hsm verify URL --root FILE" lists what is wrong`}
 	}
@@ -208,12 +219,21 @@ func judgeDevice(err error) verdict {
 	case errors.Is(err, signer.ErrConfig):
 		return verdict{exitUsage, "module", `name the module with --pkcs11-module or "pkcs11: {module: ...}" in the configuration; "fleet-hsm doctor" checks it`}
 	case errors.Is(err, signer.ErrUnsupported):
-		return verdict{exitRefused, "unsupported", ""}
+		return verdict{exitRefused, "unsupported", "docs/keys.md lists which keys agents accept, and what each kind of device can do"}
 	case errors.Is(err, signer.ErrBadSignature):
 		return verdict{exitRefused, "bad-signature", "the device answered with a wrong signature, which was not kept; try again, and replace the device if it happens twice"}
 	case errors.Is(err, signer.ErrNoTerminal):
 		return verdict{exitUsage, "no-terminal", "run it at a terminal"}
 	}
+	switch {
+	case errors.Is(err, signer.ErrCanceled):
+		return verdict{exitRefused, "not-confirmed", "somebody said no at the device, or it gave up waiting; run it again"}
+	case errors.Is(err, signer.ErrDevice):
+		return verdict{exitRefused, "device", `the device's own reason is in the message; plug it in anew, and see what "fleet-hsm doctor" finds`}
+	case as[*file.FormatError](err):
+		return verdict{exitRefused, "key-file", "nothing was changed; put the file back from your copy of keys/"}
+	}
+	// What has no type of its own is the file system's or the network's, and says it.
 	return verdict{exitRefused, "failed", ""}
 }
 
@@ -226,6 +246,9 @@ func hintUsage(err error) string {
 	var ne *repo.NameError
 	if errors.As(err, &ne) && ne.What == "platform" {
 		return "--allow-unknown-platform takes it all the same"
+	}
+	if ne != nil {
+		return "it is one element of a URL's path, such as orbit, stable or 1.2.3 (an extension is named extensions/NAME)"
 	}
 	var um *unreviewed
 	if errors.As(err, &um) {
@@ -246,7 +269,18 @@ func hintUsage(err error) string {
 		}
 		return fmt.Sprintf(`"%s --help" lists the commands`, uc.parent)
 	}
-	return ""
+	return hintForm(err)
+}
+
+// hintForm says where the form of something is described.
+func hintForm(err error) string {
+	switch {
+	case as[*signer.URIError](err):
+		return "for example file:keys/root.json, pkcs11:token=fleet;object=targets or piv:serial=15835999;slot=9c (in quotes); docs/keys.md has every form"
+	case as[*configError](err):
+		return "docs/files.md shows every field of the configuration"
+	}
+	return "--help behind the command lists its flags, with examples"
 }
 
 func hintRefused(kind repo.RefusedKind) string {
@@ -269,6 +303,24 @@ func hintRefused(kind repo.RefusedKind) string {
 		return `commit it where the new timestamp key is, without --without-timestamp`
 	case repo.UnknownKey:
 		return `"fleet-hsm status" lists the key IDs of each role`
+	case repo.LastKey:
+		return "name the key that takes its place with --add, or the whole new set with --key"
+	case repo.DuplicateKey:
+		return "a key counts once; name another one"
+	case repo.NoChange:
+		return `"fleet-hsm list" shows what each channel has, "fleet-hsm status" the keys of each role`
+	case repo.FlatLayout:
+		return `"fleet-hsm migrate" changes the layout, agents following`
+	case repo.TooLarge:
+		return `agents read no more than that; take out targets ("fleet-hsm remove") or keys`
+	case repo.VersionRegress:
+		return `is this an old copy of the folder? "fleet-hsm pull" brings the newer state`
+	case repo.OtherChange:
+		return `"fleet-hsm request -o FILE" asks for signatures over this change`
+	case repo.ForeignChange:
+		return "is --path the repository that it was made for?"
+	case repo.UnfinishedState:
+		return `"fleet-hsm discard" clears what an earlier attempt left`
 	}
 	return ""
 }
@@ -284,15 +336,15 @@ func hintMetadata(err error) string {
 func hintExpired(err error) string {
 	var ee *repo.ExpiredError
 	if !errors.As(err, &ee) {
-		return ""
+		return `"fleet-hsm status" names the command that renews it`
 	}
 	switch ee.Role {
 	case repo.RoleRoot:
-		return `a new root opens the way again: "fleet-hsm rotate root"`
+		return `"fleet-hsm rotate root --renew" signs a new one with root's keys, and agents follow`
 	case repo.RoleTimestamp:
 		return `"fleet-hsm timestamp" signs a new one`
 	}
-	return `the next "fleet-hsm add" signs targets and snapshot again`
+	return `"fleet-hsm rotate targets --renew" signs targets and snapshot again`
 }
 
 func hintNoSecret(err error) string {
@@ -313,7 +365,7 @@ func hintNoSecret(err error) string {
 func hintMode(err error) string {
 	var fm *signer.FileModeError
 	if !errors.As(err, &fm) {
-		return ""
+		return "let only its owner read it: chmod 600"
 	}
 	return fmt.Sprintf("chmod %o %q", fm.Want, fm.Path)
 }

@@ -305,7 +305,7 @@ func judgeOnline(err error) (verdict, bool) {
 		}
 		return verdict{exitRefused, "store", "the store did not answer as it should; run it again"}, true
 	case errors.Is(err, online.ErrConfig):
-		return verdict{exitUsage, "usage", ""}, true
+		return verdict{exitUsage, "usage", "docs/online.md shows a configuration that works"}, true
 	}
 	return verdict{}, false
 }

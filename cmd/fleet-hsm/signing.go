@@ -27,7 +27,7 @@ func (e *shortError) Error() string {
 func hintShort(err error) string {
 	var s *shortError
 	if !errors.As(err, &s) {
-		return ""
+		return `"fleet-hsm status" says who can still sign`
 	}
 	if s.role == repo.RoleSnapshot || s.role == repo.RoleTimestamp {
 		return fmt.Sprintf(`run "fleet-hsm commit" where the %s key is; with consistent snapshots "fleet-hsm commit --without-timestamp" leaves the timestamp to another machine`, s.role)

@@ -139,6 +139,8 @@ func judgeStore(err error) (verdict, bool) {
 		return refused("other-writer", "another machine published at the same time; run it again")
 	case errors.Is(err, store.ErrUnsupported):
 		return refused("store-unsupported", `"fleet-hsm doctor --store URL" says what it lacks`)
+	case errors.Is(err, store.ErrTooLarge), errors.Is(err, store.ErrBadName):
+		return refused("store-file", "what is there is no repository of ours; check the bucket and prefix of the URL")
 	}
 	var trouble *storeTrouble
 	var network net.Error
