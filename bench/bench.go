@@ -56,15 +56,30 @@ func (b *bench) pairs(slow bool) int {
 	return 11
 }
 
+// step is a case by its name.
+type step struct {
+	name string
+	run  func() error
+}
+
+// sets are what -set may name.
+func (b *bench) sets() map[string][]step {
+	return map[string][]step{
+		"core": {
+			{"init", b.initCase}, {"add of a big file", b.bigCase}, {"a huge file", b.hugeCase},
+			{"add of a small file", b.smallCases}, {"timestamp", b.timestampCases},
+			{"rotate", b.rotateCases}, {"start-up", b.startCases},
+		},
+		"daily": {{"promote", b.promoteCase}, {"verify", b.verifyCase}},
+	}
+}
+
 func (b *bench) all() error {
-	for _, step := range []struct {
-		name string
-		run  func() error
-	}{
-		{"init", b.initCase}, {"add of a big file", b.bigCase}, {"a huge file", b.hugeCase},
-		{"add of a small file", b.smallCases}, {"timestamp", b.timestampCases},
-		{"rotate", b.rotateCases}, {"start-up", b.startCases},
-	} {
+	steps, ok := b.sets()[b.set]
+	if !ok {
+		return fmt.Errorf("-set %q is not core or daily", b.set)
+	}
+	for _, step := range steps {
 		start := time.Now()
 		if err := step.run(); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)

@@ -19,6 +19,7 @@ type sample struct {
 	wall    time.Duration
 	cpu     time.Duration // user and system
 	written int64         // bytes
+	read    int64         // bytes that system calls read
 	peak    int64         // bytes
 }
 
@@ -45,7 +46,7 @@ func measure(c command) (sample, error) {
 	waitErr := awaitExit(cmd.Process.Pid)
 	s := sample{wall: time.Since(start)}
 	var ioErr error
-	s.written, ioErr = written(cmd.Process.Pid)
+	s.written, s.read, ioErr = counters(cmd.Process.Pid)
 	if err := cmd.Wait(); err != nil {
 		return s, fmt.Errorf("%s %s: %w: %s", c.path, strings.Join(c.args, " "), err, bytes.TrimSpace(stderr.Bytes()))
 	}
@@ -71,23 +72,33 @@ func awaitExit(pid int) error {
 	}
 }
 
-// written gives the bytes a process wrote: through system calls, or by dirtying pages.
-func written(pid int) (int64, error) {
+// counters gives the bytes a process wrote, through system calls or by dirtying pages,
+// and those that system calls read.
+func counters(pid int) (written, read int64, err error) {
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	var most int64
 	for line := range strings.Lines(string(content)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
-		if name != "wchar" && name != "write_bytes" {
-			continue
-		}
 		n, err := strconv.ParseInt(value, 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("reading %q: %w", line, err)
+			return 0, 0, fmt.Errorf("reading %q: %w", line, err)
 		}
-		most = max(most, n)
+		switch name {
+		case "wchar", "write_bytes":
+			written = max(written, n)
+		case "rchar":
+			read = n
+		}
 	}
-	return most, nil
+	return written, read, nil
+}
+
+// output runs a program and gives what it prints.
+func output(c command) (string, error) {
+	cmd := exec.Command(c.path, c.args...)
+	cmd.Env = append(os.Environ(), c.env...)
+	out, err := cmd.Output()
+	return string(out), err
 }

@@ -35,6 +35,8 @@ func (s side) cpu() time.Duration {
 }
 func (s side) written() int64 { return median(pick(s, func(s sample) int64 { return s.written })) }
 
+func (s side) read() int64 { return median(pick(s, func(s sample) int64 { return s.read })) }
+
 // peak is the highest of all runs: a limit on memory holds for each of them.
 func (s side) peak() int64 { return slices.Max(pick(s, func(s sample) int64 { return s.peak })) }
 
