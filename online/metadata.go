@@ -18,6 +18,7 @@ import (
 
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/canonjson"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 )
 
@@ -87,8 +88,8 @@ var errWrongRole = errors.New("it is of another role")
 // parse reads a file of the given role. Nothing is verified yet.
 func parse(data []byte, role string) (*file, error) {
 	var env struct {
-		Signed     json.RawMessage `json:"signed"`
-		Signatures []signature     `json:"signatures"`
+		Signed     view        `json:"signed"`
+		Signatures []signature `json:"signatures"`
 	}
 	if err := json.Unmarshal(data, &env); err != nil {
 		return nil, fmt.Errorf("not metadata: %w", err)
@@ -104,10 +105,28 @@ func parse(data []byte, role string) (*file, error) {
 		return nil, errors.New("not metadata: no version or no expiry")
 	}
 	var err error
-	if f.message, err = cjson.EncodeCanonical(env.Signed); err != nil {
+	if f.message, err = canonical(env.Signed); err != nil {
 		return nil, fmt.Errorf("no canonical form: %w", err)
 	}
 	return f, nil
+}
+
+// view is a part of the JSON that it was decoded from, not a copy, which of a
+// targets.json would be tens of megabytes: the bytes are ours and stay as they are.
+type view []byte
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *view) UnmarshalJSON(b []byte) error {
+	*v = b
+	return nil
+}
+
+// canonical gives the form that is signed; mostly raw is in it already.
+func canonical(raw []byte) ([]byte, error) {
+	if canonjson.Is(raw) {
+		return raw, nil
+	}
+	return cjson.EncodeCanonical(json.RawMessage(raw))
 }
 
 // fits says why data is not the file that m names, or nil. An unknown hash alone

@@ -7,10 +7,9 @@ import (
 	"strings"
 
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
-)
 
-// maxDepth bounds the nesting of metadata; real metadata needs seven levels.
-const maxDepth = 64
+	"github.com/fleet-hsm/fleet-hsm/internal/canonjson"
+)
 
 // canonical returns the canonical form (OLPC canonical JSON, as go-tuf and
 // python-tuf use it) of a JSON value. What we write is canonical already, and one pass
@@ -18,7 +17,7 @@ const maxDepth = 64
 // order, which takes a second pass (see reorder). Only other input is decoded and
 // encoded again, which costs twenty times as much on a large targets.json.
 func canonical(raw []byte) ([]byte, error) {
-	if isCanonical(raw) {
+	if canonjson.Is(raw) {
 		return raw, nil
 	}
 	if out, ok := reorder(raw); ok {
@@ -76,7 +75,7 @@ func tooDeep(raw []byte) bool {
 			inString = !inString
 		case inString:
 		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
+			if depth++; depth > canonjson.MaxDepth {
 				return true
 			}
 		case c == '}' || c == ']':

@@ -15,6 +15,7 @@ import (
 
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/canonjson"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 )
 
@@ -33,7 +34,7 @@ func FuzzCanonical(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		fast := isCanonical(raw)
+		fast := canonjson.Is(raw)
 		if fast && !json.Valid(raw) {
 			t.Fatalf("%q is no JSON", raw)
 		}

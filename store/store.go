@@ -112,10 +112,12 @@ func Get(ctx context.Context, s Store, name string, limit int64) (Object, error)
 	if info.Size > limit {
 		return Object{}, &OpError{Op: "reading", Name: name, Store: s.String(), Err: ErrTooLarge}
 	}
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
+	// Room at once for what is announced: growing step by step would need a multiple.
+	buf := bytes.NewBuffer(make([]byte, 0, max(0, info.Size)+bytes.MinRead))
+	if _, err := buf.ReadFrom(io.LimitReader(r, limit+1)); err != nil {
 		return Object{}, &OpError{Op: "reading", Name: name, Store: s.String(), Err: err}
 	}
+	data := buf.Bytes()
 	if int64(len(data)) > limit {
 		return Object{}, &OpError{Op: "reading", Name: name, Store: s.String(), Err: ErrTooLarge}
 	}
