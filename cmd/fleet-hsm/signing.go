@@ -98,10 +98,12 @@ func (k *keychain) signAtHand(ctx context.Context, d *repo.Doc, keys []repo.Key,
 
 // noticed and settled bound how long a card that was just inserted may take to
 // appear. The PC/SC daemon looks every 400 ms; a card that it has not noticed to
-// have been away must be left alone until then.
+// have been away must be left alone until then. A busy machine takes longer for all
+// that: it gets its number of looks.
 const (
 	noticed = 500 * time.Millisecond
 	settled = 2500 * time.Millisecond
+	looks   = 10
 )
 
 // signInserted goes on with the keys that were absent, once one of their cards was
@@ -109,16 +111,19 @@ const (
 func (k *keychain) signInserted(ctx context.Context, d *repo.Doc, away absence, keep func() error) (absence, error) {
 	missing := len(d.Missing())
 	wait := noticed
-	for until := time.Now().Add(settled); ; wait = 100 * time.Millisecond {
+	until := time.Now().Add(settled)
+	for look := 1; ; look++ {
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
 			return away, ctx.Err()
 		}
 		still, err := k.signAtHand(ctx, d, away.keys, keep)
-		if err != nil || len(d.Missing()) < missing || d.Met() || !time.Now().Before(until) {
+		late := look >= looks && !time.Now().Before(until)
+		if err != nil || len(d.Missing()) < missing || d.Met() || late {
 			return still, err
 		}
+		wait = 100 * time.Millisecond
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 
 // patience bounds how long a dialogue waits for the tool; it is never reached when
 // the tool does what it should.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // terminal is a pseudo-terminal with a person at the other end.
 type terminal struct {

@@ -63,7 +63,7 @@ func yubikeyScripts(t *testing.T, p testscript.Params, daemon bool) {
 		env.Vars = append(env.Vars, secretEnv()...)
 		env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
 		env.Values[locksKey{}] = map[string]*os.File{}
-		env.Values[deskKey{}] = &scriptDesk{cards: map[string]*deskCard{}, daemon: daemon}
+		env.Values[deskKey{}] = &scriptDesk{cards: map[string]*deskCard{}, real: daemon}
 		return nil
 	}
 	testscript.Run(t, p)
@@ -74,28 +74,36 @@ type deskKey struct{}
 // scriptDesk is the desk of one script.
 type scriptDesk struct {
 	cards map[string]*deskCard
-	// daemon: the cards are behind the real PC/SC daemon, which takes a moment to see
-	// that one comes or goes.
-	daemon bool
+	// real: the cards are to be behind the real PC/SC daemon, which takes a moment to
+	// see that one comes or goes.
+	real   bool
+	daemon *pcsc.Daemon // that runs
 }
 
-// settle waits until the daemon sees what is on the desk.
+// settle waits until the daemon, if there is one, has noticed what is on the desk, and
+// looks whether the tool sees the same.
 func (d *scriptDesk) settle(ts *testscript.TestScript) {
-	if !d.daemon {
+	if d.daemon == nil {
 		return
 	}
-	ts.Check(await("the daemon to see the cards", func() bool {
-		cmd := exec.Command("fleet-hsm", "token", "list", "piv:")
-		cmd.Dir, cmd.Env = ts.MkAbs("."), deskEnv(ts)
-		list, err := cmd.Output()
-		for _, c := range d.cards {
-			if strings.Contains(string(list), fmt.Sprintf("piv:serial=%d\n", c.Serial())) != c.Present() {
-				return false
-			}
+	ts.Check(d.daemon.Settled())
+	cmd := exec.Command("fleet-hsm", "token", "list", "piv:")
+	cmd.Dir, cmd.Env = ts.MkAbs("."), deskEnv(ts)
+	list, err := cmd.Output()
+	ts.Check(err)
+	for name, c := range d.cards {
+		if strings.Contains(string(list), fmt.Sprintf("piv:serial=%d\n", c.Serial())) != c.Present() {
+			ts.Fatalf("card %s is there: %v; the tool lists:\n%s", name, c.Present(), list)
 		}
-		return err == nil
-	}))
+	}
 }
+
+// A slow person touches a card well after the tool reminds them (touchAfter), and well
+// before the card gives up, on a busy machine too.
+const (
+	slowTouch  = 5 * touchAfter
+	touchLimit = 4 * time.Second
+)
 
 // deskCard is a card in front of the person.
 type deskCard struct{ *card.Card }
@@ -115,7 +123,7 @@ func newCards(ca *card.CA, names []string) (desk map[string]*deskCard, cards []*
 	for _, spec := range names {
 		name, what, ok := strings.Cut(spec, "=")
 		serial, firmware, _ := strings.Cut(what, "/")
-		cfg := card.Config{CA: ca, TouchTimeout: time.Second, OtherVendor: serial == "other"}
+		cfg := card.Config{CA: ca, TouchTimeout: touchLimit, OtherVendor: serial == "other"}
 		if cfg.OtherVendor {
 			cfg.Reader = "ACME Card Reader"
 		} else if n, err := strconv.ParseUint(serial, 10, 32); err != nil || !ok {
@@ -142,7 +150,7 @@ func newCards(ca *card.CA, names []string) (desk map[string]*deskCard, cards []*
 //
 //	insert, remove       plug it in, pull it out
 //	touch                wait until it blinks, then touch it
-//	touched-by WHO       from now on: auto (at once), slow (after 300 ms), hand, nobody
+//	touched-by WHO       from now on: auto (at once), slow (after the reminder), hand, nobody
 //	miss                 the next touch does not come
 //	remove-after N       it leaves after N more commands
 //	wrong N              its next N signatures are wrong
@@ -164,7 +172,7 @@ func (c *deskCard) do(verb, arg string) error {
 		}
 		delay := time.Duration(0)
 		if arg == "slow" {
-			delay = 300 * time.Millisecond
+			delay = slowTouch
 		}
 		c.SetTouch(who, delay)
 	case "miss":
@@ -198,8 +206,9 @@ func cmdCards(ts *testscript.TestScript, args []string) {
 		Env() []string
 		Close() error
 	}
-	if desk.daemon {
-		readers, err = pcsc.StartPCSCD(cards...)
+	if desk.real {
+		desk.daemon, err = pcsc.StartPCSCD(cards...)
+		readers = desk.daemon
 	} else {
 		readers, err = pcsc.Serve(cards...)
 	}
@@ -310,7 +319,7 @@ func (t *terminal) stepBefore(ended <-chan struct{}, step func() error) error {
 	select {
 	case err := <-done: // what was said last may still be on its way
 		return err
-	case <-time.After(2 * time.Second):
+	case <-time.After(10 * time.Second):
 		return errors.New("the tool has ended")
 	}
 }

@@ -50,12 +50,17 @@ func (b *Backend) locate(ctx context.Context, w want, ui signer.UI) (place, erro
 	return p, err
 }
 
+// looks is how often at least a card that was just inserted is looked for, however
+// long a busy machine takes for that.
+const looks = 10
+
 // scanFor scans until the card is there: the daemon takes a moment to see it.
 func (b *Backend) scanFor(ctx context.Context, w want, patience time.Duration) (place, error) {
 	until := time.Now().Add(patience)
-	for {
+	for look := 1; ; look++ {
 		p, err := b.scan(ctx, w)
-		if !errors.Is(err, signer.ErrNoToken) || !time.Now().Before(until) {
+		late := look >= looks && !time.Now().Before(until)
+		if !errors.Is(err, signer.ErrNoToken) || late {
 			return p, err
 		}
 		if pause(ctx, 100*time.Millisecond) != nil {

@@ -137,7 +137,8 @@ func TestCanceledWhileWaitingForTouch(t *testing.T) {
 func TestCardThatDoesNotAnswer(t *testing.T) {
 	c, ref := touchCard(t, soft.Config{})
 	c.SetTouch(soft.TouchByHand, 0)
-	b := newBackend(t, Options{Deadline: 100 * time.Millisecond, BusyFor: 100 * time.Millisecond})
+	// Long enough that a busy machine gets as far as the touch.
+	b := newBackend(t, Options{Deadline: time.Second, BusyFor: 100 * time.Millisecond})
 	s := open(t, b, ref, person(testPIN))
 	soon(t, "a signature", func() {
 		if _, err := s.Sign(t.Context(), []byte("m")); !errors.Is(err, signer.ErrDeadline) {

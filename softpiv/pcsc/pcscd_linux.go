@@ -22,8 +22,9 @@ const (
 	vpcdDriver = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so"
 	// vpcdPort is the first port; every reader of vpcd has two slots and two ports.
 	vpcdPort = 0x8C7B
-	// startLimit is how long pcscd may take to see its cards.
-	startLimit = 30 * time.Second
+	// startLimit is how long pcscd may take to see its cards, on a machine that has
+	// much else to do.
+	startLimit = time.Minute
 )
 
 // launch runs pcscd with a run folder of its own and without the drivers of real
@@ -105,7 +106,7 @@ func (d *Daemon) start(program string, cards []*card.Card) error {
 	for _, v := range d.cards {
 		d.wait.Go(func() { v.run(d.done) })
 	}
-	return d.await()
+	return d.Settled()
 }
 
 // prepare seats the cards and writes the reader.conf folder and the other folders
@@ -143,7 +144,7 @@ func (d *Daemon) seat(cards []*card.Card) []string {
 		name := friendlyName(c)
 		if i, ok := half[name]; ok && c.Reader() == "" {
 			delete(half, name)
-			d.add(c, portOf(i, 1))
+			d.add(c, readers[i]+" 00 01", portOf(i, 1))
 			continue
 		}
 		i := len(readers)
@@ -151,16 +152,24 @@ func (d *Daemon) seat(cards []*card.Card) []string {
 			half[name] = i
 		}
 		readers = append(readers, freeName(name, readers))
-		d.add(c, portOf(i, 0))
+		d.add(c, readers[i]+" 00 00", portOf(i, 0))
 	}
 	return readers
 }
 
 func portOf(reader, slot int) int { return vpcdPort + 2*reader + slot }
 
-func (d *Daemon) add(c *card.Card, port int) {
-	dial := func() (net.Conn, error) { return d.dial(port) }
-	d.cards = append(d.cards, &socketCard{card: c, up: make(chan struct{}), dial: dial})
+// add prepares the place of a card. One that was pulled out is plugged in again only
+// when the daemon has noticed that it was away: no hand is faster than a real reader.
+func (d *Daemon) add(c *card.Card, reader string, port int) {
+	away := func(believed bool) bool { return !believed }
+	dial := func() (net.Conn, error) {
+		if err := d.until(reader, away, nil); err != nil {
+			return nil, err
+		}
+		return d.dial(port)
+	}
+	d.cards = append(d.cards, &socketCard{card: c, reader: reader, dial: dial})
 }
 
 // friendlyName is the reader name without the numbers, which pcscd appends itself.
@@ -199,39 +208,6 @@ func (d *Daemon) dial(port int) (net.Conn, error) {
 			return nil, err
 		case <-d.exited:
 			return nil, err
-		}
-	}
-}
-
-// await returns when pcscd has powered every card that is present and takes clients.
-func (d *Daemon) await() error {
-	limit := time.NewTimer(startLimit)
-	defer limit.Stop()
-	for _, v := range d.cards {
-		if !v.card.Present() {
-			continue
-		}
-		select {
-		case <-v.up:
-		case <-d.exited:
-			return fmt.Errorf("it ended:\n%s", d.logged())
-		case <-limit.C:
-			return fmt.Errorf("it did not see card %d in %v:\n%s", v.card.Serial(), startLimit, d.logged())
-		}
-	}
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		conn, err := net.Dial("unix", d.Socket())
-		if err == nil {
-			return conn.Close()
-		}
-		select {
-		case <-tick.C:
-		case <-d.exited:
-			return fmt.Errorf("it ended:\n%s", d.logged())
-		case <-limit.C:
-			return err
 		}
 	}
 }

@@ -25,5 +25,8 @@ func (d *Daemon) Env() []string { return nil }
 // PID is 0 here.
 func (d *Daemon) PID() int { return 0 }
 
+// Settled does nothing here.
+func (d *Daemon) Settled() error { return nil }
+
 // Close does nothing here.
 func (d *Daemon) Close() error { return nil }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/softpiv/card"
 	"github.com/fleet-hsm/fleet-hsm/softpiv/pcsc"
@@ -39,7 +38,7 @@ func TestDaemon(t *testing.T) {
 	}
 	blue, red := newCard(t, card.Config{Serial: 1111, Firmware: [3]byte{5, 4, 3}}), newCard(t, card.Config{Serial: 2222, Firmware: [3]byte{4, 3, 7}})
 	acme := newCard(t, card.Config{OtherVendor: true})
-	b, _ := daemon(t, blue, red, acme)
+	b, d := daemon(t, blue, red, acme)
 	readers := b.run("opensc-tool", "-l")
 	for _, want := range []string{"Yes             Yubico YubiKey OTP+FIDO+CCID 00 00", "Yes             Yubico YubiKey OTP+FIDO+CCID 00 01", "Yes             ACME Card Reader 00 00"} {
 		if !strings.Contains(readers, want) {
@@ -54,26 +53,41 @@ func TestDaemon(t *testing.T) {
 	}
 	b.prepare()
 	b.signThrough(needModule(t, "libykcs11.so"))
-	blue.Remove()
-	b.untilReaders(func(out string) bool {
-		return strings.Contains(out, "No              Yubico YubiKey OTP+FIDO+CCID 00 00")
-	})
-	blue.Insert()
-	b.untilReaders(func(out string) bool {
-		return strings.Contains(out, "Yes             Yubico YubiKey OTP+FIDO+CCID 00 00")
-	})
+	for _, change := range []struct {
+		do   func()
+		want string
+	}{{blue.Remove, "No "}, {blue.Insert, "Yes"}} {
+		change.do()
+		if err := d.Settled(); err != nil {
+			t.Fatal(err)
+		}
+		if out := b.run("opensc-tool", "-l"); !strings.Contains(out, change.want+"             Yubico YubiKey OTP+FIDO+CCID 00 00") {
+			t.Errorf("the card is not %q:\n%s", change.want, out)
+		}
+	}
 	b.run("yubico-piv-tool", "-a", "verify-pin", "-P", "123456")
 }
 
-// untilReaders waits until pcscd, which looks every 400 ms, has seen a change.
-func (b bench) untilReaders(good func(string) bool) {
-	b.Helper()
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if good(b.run("opensc-tool", "-l")) {
-			return
+// TestDaemonQuickHand: a card that is pulled out while a program uses it, and is back
+// before the daemon has looked again, is seen again all the same.
+func TestDaemonQuickHand(t *testing.T) {
+	t.Parallel()
+	need(t, "yubico-piv-tool")
+	blue := newCard(t, card.Config{Serial: 1111})
+	b, d := daemon(t, blue)
+	for range 5 {
+		blue.RemoveAfter(3)
+		if out, err := b.try("yubico-piv-tool", "-a", "status"); err == nil && strings.Contains(out, "1111") {
+			t.Fatalf("the card was not pulled out:\n%s", out)
+		}
+		blue.Insert()
+		if err := d.Settled(); err != nil {
+			t.Fatal(err)
+		}
+		if out := b.run("yubico-piv-tool", "-a", "status"); !strings.Contains(out, "Serial Number:\t1111\n") {
+			t.Fatalf("plugged in again:\n%s", out)
 		}
 	}
-	b.Fatalf("pcscd has not noticed:\n%s", b.run("opensc-tool", "-l"))
 }
 
 // TestDaemonsApart: two daemons at once, each with its own card, and nothing left of

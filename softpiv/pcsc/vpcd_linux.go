@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
-	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -22,12 +22,19 @@ const (
 // socketCard is a card in one slot of vpcd: while it is plugged in there is a
 // connection, which is how vpcd sees that a card is there.
 type socketCard struct {
-	card    *card.Card
-	dial    func() (net.Conn, error)
-	up      chan struct{} // closed when the daemon has taken the card into its list
-	powered bool
-	asks    int // for the ATR, since power came on
-	once    sync.Once
+	card   *card.Card
+	reader string // the daemon's name for the slot
+	dial   func() (net.Conn, error)
+	stay   atomic.Uint64 // the card's Arrivals when it was plugged in last
+}
+
+// is reports whether what the daemon believes of the slot is so. That a card is there
+// counts only for this stay of the card, not for an earlier one.
+func (v *socketCard) is(believed bool) bool {
+	if !v.card.Present() {
+		return !believed
+	}
+	return believed && v.stay.Load() == v.card.Arrivals()
 }
 
 // run keeps the card plugged in whenever it is present, until done.
@@ -58,6 +65,7 @@ func (v *socketCard) plug(done <-chan struct{}) {
 	if err != nil {
 		return
 	}
+	v.stay.Store(arrivals)
 	defer func() { _ = conn.Close() }()
 	stop := make(chan struct{})
 	defer close(stop)
@@ -105,23 +113,12 @@ func (v *socketCard) answer(conn net.Conn) bool {
 	switch b[0] {
 	case vpcdOff, vpcdOn:
 		v.card.PowerOff()
-		v.powered, v.asks = true, 0
 	case vpcdReset:
 		v.card.Reset()
 	case vpcdATR:
-		v.asked()
 		return send(conn, v.card.ATR())
 	}
 	return true
-}
-
-// asked notes a question for the ATR. The daemon asks whether a card is there, powers
-// it, reads its ATR, enters it into its list, and some time later asks again.
-func (v *socketCard) asked() {
-	v.asks++
-	if v.powered && v.asks == 2 {
-		v.once.Do(func() { close(v.up) })
-	}
 }
 
 // quickAck acknowledges what has arrived: vpcd writes length and body apart, and with
