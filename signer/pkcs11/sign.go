@@ -72,34 +72,34 @@ func (k *key) sign(ctx context.Context, message []byte) ([]byte, error) {
 	if err := canceled(ctx); err != nil {
 		return nil, err
 	}
-	raw, err := k.raw(ctx, message)
-	if err != nil {
-		return nil, err
+	sig, err := k.verified(ctx, message)
+	var bad badSignature
+	if errors.As(err, &bad) {
+		return nil, k.afterBadSignature(ctx, bad.err)
 	}
-	sig, err := k.wire(raw)
-	if err != nil {
-		return nil, err
-	}
-	if err := wiresig.Verify(k.Public(), message, sig); err != nil {
-		return nil, k.afterBadSignature(ctx, err)
-	}
-	return sig, nil
+	return sig, err
 }
 
-// raw has the token sign, with reconnects as they are needed. A signature that was
-// made but did not arrive is made again: it is never returned twice, and signing
-// twice harms nobody.
-func (k *key) raw(ctx context.Context, message []byte) ([]byte, error) {
-	var raw []byte
+// badSignature: what the token returned is no signature of our key.
+type badSignature struct{ err error }
+
+func (e badSignature) Error() string { return e.err.Error() }
+func (e badSignature) Unwrap() error { return e.err }
+
+// verified has the token sign, with reconnects as they are needed, and verifies. A
+// signature that was made but did not arrive is made again: it is never returned
+// twice, and signing twice harms nobody.
+func (k *key) verified(ctx context.Context, message []byte) ([]byte, error) {
+	var sig []byte
 	err := k.t.do(ctx, func(c *conn) error {
 		h, err := k.handle(ctx, c)
 		if err != nil {
 			return err
 		}
-		raw, err = k.onToken(ctx, c, h, message)
+		sig, err = k.onToken(ctx, c, h, message)
 		return err
 	})
-	return raw, err
+	return sig, err
 }
 
 // onToken tries the ways that the key's algorithm has, from the one that worked last.
@@ -112,10 +112,10 @@ func (k *key) onToken(ctx context.Context, c *conn, h keyHandle, message []byte)
 		if all[i].whole {
 			data = message
 		}
-		raw, err := k.once(ctx, c, h, all[i], data)
+		sig, err := k.once(ctx, c, h, all[i], message, data)
 		if err == nil {
 			k.way.Store(int32(i))
-			return raw, nil
+			return sig, nil
 		}
 		if first == nil {
 			first = err
@@ -161,9 +161,9 @@ func tooLong(err error, w way, length int) error {
 	return err
 }
 
-// once makes one attempt on one session.
-func (k *key) once(ctx context.Context, c *conn, h keyHandle, w way, data []byte) ([]byte, error) {
-	var raw []byte
+// once makes one attempt on one session. data is what the token gets of message.
+func (k *key) once(ctx context.Context, c *conn, h keyHandle, w way, message, data []byte) ([]byte, error) {
+	var sig []byte
 	limit := k.t.opts.timeout()
 	if h.alwaysAuth && onPad(c.slot.info) {
 		limit *= slowFactor
@@ -181,21 +181,24 @@ func (k *key) once(ctx context.Context, c *conn, h keyHandle, w way, data []byte
 		if h.alwaysAuth {
 			auth = func() error { return l.login(s, ckuContextSpecific, pin) }
 		}
-		sig, err := l.sign(s, w.mechanism(), h.h, auth, data)
-		if err == nil {
-			raw = sig
+		raw, err := l.sign(s, w.mechanism(), h.h, auth, data)
+		if err != nil {
+			// After an error between C_SignInit and C_Sign the operation stays active: such
+			// a session is closed. C_SignInit itself leaves nothing when it fails.
+			return failedIn(err, "C_SignInit"), err
 		}
-		// After an error between C_SignInit and C_Sign the operation stays active: such
-		// a session is closed. C_SignInit itself leaves nothing when it fails.
-		return err == nil || failedIn(err, "C_SignInit"), err
+		// Verified here and not by the caller, who may wake up on another processor
+		// with nothing of this in its caches.
+		sig, err = k.wire(raw, message)
+		return true, err
 	})
 	if err != nil && h.alwaysAuth {
 		return nil, k.contextRefused(ctx, c, err)
 	}
 	if err != nil {
-		return nil, err // raw may belong to a call that is still out
+		return nil, err // sig may belong to a call that is still out
 	}
-	return raw, nil
+	return sig, nil
 }
 
 func failedIn(err error, function string) bool {
@@ -249,12 +252,20 @@ func (k *key) contextRefused(ctx context.Context, c *conn, err error) error {
 	return t.refused
 }
 
-// wire turns what the token returned into the form that stands in TUF metadata.
-func (k *key) wire(raw []byte) ([]byte, error) {
+// wire turns what the token returned into the form that stands in TUF metadata, and
+// verifies it.
+func (k *key) wire(raw, message []byte) ([]byte, error) {
+	sig := raw
 	if _, ok := k.Public().(*ecdsa.PublicKey); ok {
-		return encodeECDSA(raw)
+		var err error
+		if sig, err = encodeECDSA(raw); err != nil {
+			return nil, err
+		}
 	}
-	return raw, nil
+	if err := wiresig.Verify(k.Public(), message, sig); err != nil {
+		return nil, badSignature{err}
+	}
+	return sig, nil
 }
 
 // afterBadSignature finds out whether another key has taken the place of ours, as
