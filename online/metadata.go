@@ -126,6 +126,9 @@ func canonical(raw []byte) ([]byte, error) {
 	if canonjson.Is(raw) {
 		return raw, nil
 	}
+	if out, ok := canonjson.Reorder(raw); ok {
+		return out, nil
+	}
 	return cjson.EncodeCanonical(json.RawMessage(raw))
 }
 

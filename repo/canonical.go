@@ -14,13 +14,13 @@ import (
 // canonical returns the canonical form (OLPC canonical JSON, as go-tuf and
 // python-tuf use it) of a JSON value. What we write is canonical already, and one pass
 // over the bytes shows it; what go-tuf and fleetctl write has its keys in another
-// order, which takes a second pass (see reorder). Only other input is decoded and
+// order, which takes a second pass (see canonjson.Reorder). Only other input is decoded and
 // encoded again, which costs twenty times as much on a large targets.json.
 func canonical(raw []byte) ([]byte, error) {
 	if canonjson.Is(raw) {
 		return raw, nil
 	}
-	if out, ok := reorder(raw); ok {
+	if out, ok := canonjson.Reorder(raw); ok {
 		return out, nil
 	}
 	if tooDeep(raw) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/canonjson"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 )
 
@@ -67,7 +68,7 @@ func parseEnvelope(data []byte) (*envelope, error) {
 // openEnvelope takes the two parts apart. A file that has just them is not decoded as a
 // whole: targets.json may be large.
 func openEnvelope(data []byte) (envelopeJSON, error) {
-	if parts, ok := split(data); ok && len(parts) == 2 && parts["signed"] != nil && parts["signatures"] != nil {
+	if parts, ok := canonjson.Split(data); ok && len(parts) == 2 && parts["signed"] != nil && parts["signatures"] != nil {
 		j := envelopeJSON{Signed: parts["signed"]}
 		return j, json.Unmarshal(parts["signatures"], &j.Signatures)
 	}

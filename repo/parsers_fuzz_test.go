@@ -15,15 +15,13 @@ import (
 
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 
-	"github.com/fleet-hsm/fleet-hsm/internal/canonjson"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 )
 
 // Parsers of what may come from elsewhere: a published repository, a folder that
 // travelled on a stick, a person's typing.
 
-// The fast path must agree with the canonical form that every client computes, and
-// must never take for canonical what is not.
+// Whichever way it takes, the result is the canonical form that every client computes.
 func FuzzCanonical(f *testing.F) {
 	for _, s := range []string{
 		`{}`, `[]`, `"a"`, `0`, `-1`, `-0`, `01`, `1.0`, `1e3`, `123456789012345`, `1234567890123456`, `9007199254740993`, `true`, `null`, ``,
@@ -34,21 +32,10 @@ func FuzzCanonical(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		fast := canonjson.Is(raw)
-		if fast && !json.Valid(raw) {
-			t.Fatalf("%q is no JSON", raw)
-		}
 		if !json.Valid(raw) || tooDeep(raw) {
 			return
 		}
 		want, err := cjson.EncodeCanonical(json.RawMessage(raw))
-		if fast && (err != nil || !bytes.Equal(raw, want)) {
-			t.Fatalf("%q was taken for canonical; the form is %q (%v)", raw, want, err)
-		}
-		if moved, ok := reorder(raw); ok && (err != nil || !bytes.Equal(moved, want)) {
-			t.Fatalf("%q was reordered to %q; the form is %q (%v)", raw, moved, want, err)
-		}
-		agreesWithDecoder(t, raw)
 		got, gotErr := canonical(raw)
 		if (err == nil) != (gotErr == nil) || err == nil && !bytes.Equal(got, want) {
 			t.Fatalf("canonical(%q) is %q (%v), not %q (%v)", raw, got, gotErr, want, err)
@@ -62,23 +49,6 @@ func FuzzCanonical(f *testing.F) {
 			t.Fatalf("%q, written as %q, is read as %q (%v)", got, text, again, err)
 		}
 	})
-}
-
-// agreesWithDecoder: what split takes apart, encoding/json takes apart in the same way.
-func agreesWithDecoder(t *testing.T, raw []byte) {
-	got, ok := split(raw)
-	if !ok {
-		return
-	}
-	var want map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &want); err != nil || len(want) != len(got) {
-		t.Fatalf("%q was split into %q; decoded it is %q (%v)", raw, got, want, err)
-	}
-	for key, value := range want {
-		if !bytes.Equal(got[key], value) {
-			t.Fatalf("%q was split into %q; decoded it is %q", raw, got, want)
-		}
-	}
 }
 
 func FuzzEnvelope(f *testing.F) {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/canonjson"
 )
 
 // Target is what targets.json says of one path.
@@ -134,7 +136,7 @@ func parseTargets(signed []byte) (*Targets, error) {
 
 // members gives the members of a JSON object, undecoded.
 func members(raw []byte) (map[string]json.RawMessage, error) {
-	if m, ok := split(raw); ok {
+	if m, ok := canonjson.Split(raw); ok {
 		return m, nil
 	}
 	m := map[string]json.RawMessage{}

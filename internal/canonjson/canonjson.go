@@ -1,7 +1,9 @@
-// Package canonjson tells whether JSON is in canonical form already (OLPC canonical
-// JSON, the form that TUF metadata is signed in), in one pass and without memory of
-// its own. What go-tuf, fleetctl and we write is; to decode a large targets.json and
-// encode it again would cost twenty times the time and ten times the memory.
+// Package canonjson handles large JSON without decoding it: it tells whether it is in
+// canonical form already (OLPC canonical JSON, the form that TUF metadata is signed in),
+// brings it into that form by moving its bytes, and takes an object apart. What we write
+// is canonical; what go-tuf and fleetctl write has its keys in another order. To decode
+// a large targets.json and encode it again would cost twenty times the time and ten
+// times the memory. What these functions say no to has to be decoded.
 package canonjson
 
 import "unicode/utf8"

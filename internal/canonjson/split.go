@@ -1,12 +1,12 @@
-package repo
+package canonjson
 
 import "encoding/json"
 
-// split gives the members of a JSON object as they stand in raw, without decoding
+// Split gives the members of a JSON object as they stand in raw, without decoding
 // them: of ten thousand targets, an add reads four. ok is false for what is not an
 // object, and for what has to be decoded to be read: see scanner.str and
 // scanner.number. A key that stands twice is an object that has to be decoded, too.
-func split(raw []byte) (members map[string]json.RawMessage, ok bool) {
+func Split(raw []byte) (members map[string]json.RawMessage, ok bool) {
 	s := scanner{b: raw}
 	members = map[string]json.RawMessage{}
 	s.blanks()
@@ -51,7 +51,7 @@ func (s *scanner) blanks() {
 
 // skip passes over a value, whose keys may stand in any order.
 func (s *scanner) skip(depth int) bool {
-	if depth > maxDepth || s.i >= len(s.b) {
+	if depth > MaxDepth || s.i >= len(s.b) {
 		return false
 	}
 	switch s.b[s.i] {

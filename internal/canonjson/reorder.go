@@ -1,15 +1,15 @@
-package repo
+package canonjson
 
 import (
 	"bytes"
 	"slices"
 )
 
-// reorder writes a JSON value in canonical form by moving its bytes: keys are sorted
+// Reorder writes a JSON value in canonical form by moving its bytes: keys are sorted
 // and blanks between tokens dropped. ok is false for what is not JSON, and for what
 // moving alone does not make canonical: escapes other than \\ and \", escapes in keys,
 // a key twice, numbers beyond 15 digits.
-func reorder(raw []byte) (out []byte, ok bool) {
+func Reorder(raw []byte) (out []byte, ok bool) {
 	r := reorderer{scanner: scanner{b: raw}, out: make([]byte, 0, len(raw))}
 	r.blanks()
 	ok = r.value(0)
@@ -32,7 +32,7 @@ type moved struct {
 }
 
 func (r *reorderer) value(depth int) bool {
-	if depth > maxDepth || r.i >= len(r.b) {
+	if depth > MaxDepth || r.i >= len(r.b) {
 		return false
 	}
 	switch r.b[r.i] {
