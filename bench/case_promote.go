@@ -100,7 +100,7 @@ func (b *bench) peerPromotes(base string) (sample, error) {
 }
 
 func promotion() []string {
-	return []string{"promote", released, "--from", "edge", "--to", "stable", "-t", "4", "-t", "4.0"}
+	return []string{"promote", released, "--name", "orbit", "--name", "desktop", "--from", "edge", "--to", "stable", "-t", "4", "-t", "4.0"}
 }
 
 func (b *bench) promoteCase() error {
