@@ -173,7 +173,7 @@ func (i *idle) dismiss() {
 }
 
 func (m *module) locked(exclusive bool, f func() error) error {
-	if exclusive {
+	if exclusive || m.oneAtATime.Load() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 	} else {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 )
 
 // checkModule looks at a module file before it is loaded: dlopen runs its code at
@@ -98,30 +97,4 @@ func checkELF(path, resolved string) error {
 		return &ModuleError{Path: path, Code: "module-not-library", Reason: "is not a shared library but " + f.Type.String()}
 	}
 	return nil
-}
-
-// whyNotLoaded guesses why the loader refused a module that looked right: the binding
-// loses what dlopen said.
-func whyNotLoaded(resolved string) string {
-	f, err := elf.Open(resolved)
-	if err != nil {
-		return "the system cannot load it"
-	}
-	defer f.Close()
-	if symbols, err := f.DynamicSymbols(); err == nil && !exports(symbols, "C_GetFunctionList") {
-		return "it is a shared library, but no PKCS#11 module: it has no C_GetFunctionList"
-	}
-	if needed, err := f.ImportedLibraries(); err == nil && len(needed) > 0 {
-		return "the system cannot load it; it needs " + strings.Join(needed, ", ")
-	}
-	return "the system cannot load it"
-}
-
-func exports(symbols []elf.Symbol, name string) bool {
-	for _, s := range symbols {
-		if s.Name == name && s.Section != elf.SHN_UNDEF {
-			return true
-		}
-	}
-	return false
 }

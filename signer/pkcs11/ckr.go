@@ -55,6 +55,8 @@ const (
 	ckrGeneralError              = 0x05
 	ckrFunctionFailed            = 0x06
 	ckrArgumentsBad              = 0x07
+	ckrNeedToCreateThreads       = 0x09
+	ckrCantLock                  = 0x0A
 	ckrAttributeReadOnly         = 0x10
 	ckrAttributeSensitive        = 0x11
 	ckrAttributeTypeInvalid      = 0x12
@@ -122,6 +124,9 @@ func meaningOf(code uint) meaning {
 	if m, ok := meaningOfObject(code); ok {
 		return m
 	}
+	if name := nameOf(code); name != "" {
+		return meaning{name, "the module refused, for a reason that has nothing to do with signing", signer.ErrDevice, false}
+	}
 	if code&ckrVendorDefined != 0 {
 		return meaning{"CKR_VENDOR_DEFINED", "the module's maker defined this error; its manual or log knows more", signer.ErrDevice, false}
 	}
@@ -143,6 +148,10 @@ func meaningOfDevice(code uint) (meaning, bool) {
 		return meaning{"CKR_GENERAL_ERROR", "the module failed and gives no reason; its configuration, its files or its daemon are the usual ones", signer.ErrDevice, true}, true
 	case ckrFunctionFailed:
 		return meaning{"CKR_FUNCTION_FAILED", "the token could not do it and gives no reason", signer.ErrDevice, true}, true
+	case ckrNeedToCreateThreads:
+		return meaning{"CKR_NEED_TO_CREATE_THREADS", "the module wants threads of its own", signer.ErrDevice, false}, true
+	case ckrCantLock:
+		return meaning{"CKR_CANT_LOCK", "the module has no locks for several threads", signer.ErrDevice, false}, true
 	case ckrArgumentsBad:
 		return meaning{"CKR_ARGUMENTS_BAD", "the module does not take these arguments", signer.ErrDevice, false}, true
 	case ckrDeviceError:
@@ -159,6 +168,8 @@ func meaningOfDevice(code uint) (meaning, bool) {
 		return meaning{"CKR_SESSION_COUNT", "the token has no free session; another program holds them", signer.ErrBusy, false}, true
 	case ckrSessionHandleInvalid:
 		return meaning{"CKR_SESSION_HANDLE_INVALID", "the session is gone, as after a restart of the HSM", signer.ErrDevice, true}, true
+	case ckrSessionParallelNotSup:
+		return meaning{"CKR_SESSION_PARALLEL_NOT_SUPPORTED", "the module does not open such sessions", signer.ErrDevice, false}, true
 	case ckrSessionReadOnly:
 		return meaning{"CKR_SESSION_READ_ONLY", "the session may not write", signer.ErrDevice, false}, true
 	case ckrSessionExists:
@@ -264,4 +275,58 @@ func meaningOfObject(code uint) (meaning, bool) {
 		return meaning{"CKR_BUFFER_TOO_SMALL", "the module did not keep to its own length", signer.ErrDevice, true}, true
 	}
 	return meaning{}, false
+}
+
+// nameOf names the codes of the standard that nothing here should meet, so that a
+// search for them finds something (PKCS#11 v3.1, pkcs11t.h).
+func nameOf(code uint) string {
+	switch code {
+	case 0x08:
+		return "CKR_NO_EVENT"
+	case 0x40:
+		return "CKR_ENCRYPTED_DATA_INVALID"
+	case 0x41:
+		return "CKR_ENCRYPTED_DATA_LEN_RANGE"
+	case 0x51:
+		return "CKR_FUNCTION_NOT_PARALLEL"
+	case 0x64:
+		return "CKR_KEY_NOT_NEEDED"
+	case 0x65:
+		return "CKR_KEY_CHANGED"
+	case 0x66:
+		return "CKR_KEY_NEEDED"
+	case 0x67:
+		return "CKR_KEY_INDIGESTIBLE"
+	case 0x69:
+		return "CKR_KEY_NOT_WRAPPABLE"
+	case 0x6A:
+		return "CKR_KEY_UNEXTRACTABLE"
+	case 0xC0:
+		return "CKR_SIGNATURE_INVALID"
+	case 0xC1:
+		return "CKR_SIGNATURE_LEN_RANGE"
+	case 0x120:
+		return "CKR_RANDOM_SEED_NOT_SUPPORTED"
+	case 0x160:
+		return "CKR_SAVED_STATE_INVALID"
+	case 0x170:
+		return "CKR_INFORMATION_SENSITIVE"
+	case 0x180:
+		return "CKR_STATE_UNSAVEABLE"
+	case 0x1A0:
+		return "CKR_MUTEX_BAD"
+	case 0x1A1:
+		return "CKR_MUTEX_NOT_LOCKED"
+	case 0x1B7:
+		return "CKR_LIBRARY_LOAD_FAILED"
+	case 0x1B8:
+		return "CKR_PIN_TOO_WEAK"
+	case 0x1B9:
+		return "CKR_PUBLIC_KEY_INVALID"
+	case 0x202:
+		return "CKR_OPERATION_CANCEL_FAILED"
+	case 0x203:
+		return "CKR_KEY_EXHAUSTED"
+	}
+	return ""
 }

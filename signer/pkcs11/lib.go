@@ -19,7 +19,10 @@ const (
 
 // lib is a loaded module: the calls we make, with errors that say which call it was.
 // Every method is a call into C and runs under the deadline of module.run.
-type lib struct{ c *p11.Ctx }
+type lib struct {
+	c *p11.Ctx
+	n native
+}
 
 // wrap turns the binding's number into a *CKRError.
 func wrap(function string, err error) error {
@@ -142,8 +145,7 @@ func (l lib) sign(s p11.SessionHandle, m *p11.Mechanism, key p11.ObjectHandle, a
 			return nil, err
 		}
 	}
-	sig, err := l.c.Sign(s, data)
-	return sig, wrap("C_Sign", err)
+	return l.n.sign(s, data)
 }
 
 func (l lib) generate(s p11.SessionHandle, m *p11.Mechanism, public, private []*p11.Attribute) (pub, priv p11.ObjectHandle, err error) {

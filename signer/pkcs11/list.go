@@ -24,7 +24,7 @@ func (b *Backend) Tokens(ctx context.Context, u signer.URI) ([]signer.Token, err
 	var out []signer.Token
 	err = b.startUp(ctx, m, "listing the tokens", func() error {
 		out = nil
-		ids, err := m.lib.slots(true)
+		ids, err := m.lib.occupied()
 		for _, id := range ids {
 			if t, ok := m.tokenAt(id, u); ok {
 				out = append(out, t)

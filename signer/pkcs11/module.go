@@ -4,6 +4,7 @@ package pkcs11
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,8 @@ type module struct {
 	initialized bool
 	owner       bool // C_Initialize was ours; what somebody else began, we never end
 	epoch       int  // counts C_Initialize; handles of older epochs are void
+
+	oneAtATime atomic.Bool // the module has no locks of its own: every call is alone
 
 	users atomic.Int32 // backends
 	stuck atomic.Int32 // calls that were given up on and are still out
@@ -69,13 +72,13 @@ func (m *module) initialize() error {
 		return permanent{errClosed} // a call that was given up on, after the last backend has gone
 	}
 	if m.lib.c == nil {
-		c := p11.New(m.path)
-		if c == nil {
-			return &ModuleError{Path: m.path, Code: "module-load", Reason: whyNotLoaded(m.path)}
+		l, err := loadLib(m.path)
+		if err != nil {
+			return err
 		}
-		m.lib = lib{c}
+		m.lib = l
 	}
-	err := wrap("C_Initialize", m.lib.c.Initialize(m.reserved()...))
+	err := m.callInitialize()
 	if err == nil {
 		m.owner = true
 	}
@@ -90,6 +93,25 @@ func (m *module) initialize() error {
 	}
 	m.initialized = true
 	m.epoch++
+	return nil
+}
+
+// callInitialize asks for a module that several threads may call at once. One that
+// cannot, or that takes no arguments at all, is called by one thread at a time.
+func (m *module) callInitialize() error {
+	err := wrap("C_Initialize", m.lib.c.Initialize(m.reserved()...))
+	if m.initArgs != "" {
+		return err
+	}
+	switch codeOf(err) {
+	case ckrCantLock, ckrNeedToCreateThreads, ckrArgumentsBad:
+	default:
+		return err
+	}
+	if plain := m.lib.n.initializePlainly(); plain != nil {
+		return errors.Join(err, plain)
+	}
+	m.oneAtATime.Store(true)
 	return nil
 }
 

@@ -270,3 +270,71 @@ func TestModuleWithInitArguments(t *testing.T) {
 	defer b.Close()
 	canSign(t, b, ref, person(f.Token))
 }
+
+// Some modules refuse to tell the length of a signature before they make it.
+func TestModuleWithoutLengthQuery(t *testing.T) {
+	f, ref := keyed(t, "no_length_query=1")
+	s := opened(t, backend(t, f.Module), ref, person(f.Token))
+	signs(t, s)
+	signs(t, s)
+	if n := f.calls("C_Sign"); n != 2 {
+		t.Errorf("%d C_Sign for 2 signatures", n)
+	}
+}
+
+func TestModuleThatWantsRoom(t *testing.T) {
+	f, ref := keyed(t, "want_room=5000")
+	canSign(t, backend(t, f.Module), ref, person(f.Token))
+}
+
+// A module that takes no arguments, or has no locks, is called by one thread at a time.
+func TestModuleThatRefusesArguments(t *testing.T) {
+	for name, code := range map[string]string{"CKR_ARGUMENTS_BAD": "0x07", "CKR_NEED_TO_CREATE_THREADS": "0x09", "CKR_CANT_LOCK": "0x0a"} {
+		t.Run(name, func(t *testing.T) {
+			f, ref := keyed(t, "refuse_args="+code, "alone=1")
+			s := opened(t, backend(t, f.Module), ref, person(f.Token))
+			spread(40, 4, func(int) { must(s.Sign(t.Context(), []byte("a message"))) })
+		})
+	}
+}
+
+// A slot list that is empty until all slots are asked for.
+func TestModuleThatHidesItsTokens(t *testing.T) {
+	f, ref := keyed(t, "shy_slots=1")
+	b := backend(t, f.Module)
+	canSign(t, b, ref, person(f.Token))
+	tokens, err := b.Tokens(t.Context(), signer.URI{Scheme: "pkcs11"})
+	if err != nil || len(tokens) == 0 {
+		t.Errorf("Tokens: %v, %v", tokens, err)
+	}
+}
+
+// Broken modules are refused; the binding alone would crash on them.
+func TestModuleThatIsBroken(t *testing.T) {
+	for line, want := range map[string]string{
+		"no_functions=1": "does not give its functions",
+		"no_function=1":  "has no C_GetSessionInfo",
+	} {
+		f, ref := keyed(t)
+		f.set(line)
+		_, err := backend(t, f.Module).Open(t.Context(), ref, person(f.Token))
+		var m *pkcs11.ModuleError
+		if !errors.As(err, &m) || m.Code != "module-load" || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), f.Module) {
+			t.Errorf("%s: error is %v, want %q", line, err, want)
+		}
+	}
+}
+
+// A code of the maker's own is given with its number, the key and the token.
+func TestModuleWithCodesOfItsOwn(t *testing.T) {
+	f, ref := keyed(t)
+	s := opened(t, backend(t, f.Module), ref, person(f.Token))
+	signs(t, s)
+	f.set("fail=C_SignInit 0x80000321 100")
+	err := refuses(t, s, signer.ErrDevice)
+	for _, want := range []string{"0x80000321", "CKR_VENDOR_DEFINED", "C_SignInit", ref.URI.String(), `token "fleet"`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %q", want, err)
+		}
+	}
+}

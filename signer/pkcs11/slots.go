@@ -44,7 +44,7 @@ func (l lib) findToken(u signer.URI) (slot, error) {
 // be read. No slot at all means that the module does not reach its device (a network
 // HSM that is down, a daemon that is not running).
 func (l lib) present() (all []slot, problems []error, err error) {
-	ids, err := l.slots(true)
+	ids, err := l.occupied()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -57,6 +57,25 @@ func (l lib) present() (all []slot, problems []error, err error) {
 		all = append(all, slot{id, info})
 	}
 	return all, problems, nil
+}
+
+// occupied lists the slots that have a token: there are modules that name none of them
+// before, or unless, they are asked for all slots.
+func (l lib) occupied() ([]uint, error) {
+	ids, err := l.slots(true)
+	if err != nil || len(ids) > 0 {
+		return ids, err
+	}
+	all, err := l.slots(false)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range all {
+		if _, err := l.tokenInfo(id); codeOf(err) != ckrTokenNotPresent {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
 }
 
 // doubtful is a token that was not found while a slot could not be read: it may be in

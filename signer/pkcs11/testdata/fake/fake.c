@@ -23,7 +23,7 @@ static CK_FUNCTION_LIST_PTR real;
 static char self[4096];
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 static int sessions, wrong_pins, restarts_seen, first_after_restart, bad_signatures, failures;
-static int logged_in;
+static int logged_in, signing, together;
 
 /* text copies the value of a name into out and says whether the name is there. The
  * n-th line of that name counts, from 0. */
@@ -141,6 +141,8 @@ static CK_RV initialize(CK_VOID_PTR args)
 	restarts_seen = number("restart", 0);
 	first_after_restart = 0;
 	sessions = logged_in = 0;
+	/* refuse_args=CODE: takes no arguments, as modules that know no threads */
+	if (args && on("refuse_args")) return number("refuse_args", 0);
 	char want[256];
 	if (text("init_args", want, sizeof want)) { /* NSS wants its parameters there */
 		CK_C_INITIALIZE_ARGS *a = args;
@@ -160,6 +162,8 @@ static CK_RV get_slot_list(CK_BBOOL present, CK_SLOT_ID_PTR slots, CK_ULONG_PTR 
 {
 	ENTER("C_GetSlotList");
 	if (on("no_slots")) { *count = 0; return CKR_OK; }
+	/* shy_slots: no slot has a token unless all slots are asked for */
+	if (on("shy_slots") && present) { *count = 0; return CKR_OK; }
 	if (!on("bad_slot")) return real->C_GetSlotList(present, slots, count);
 	if (!slots) {
 		CK_RV rv = real->C_GetSlotList(present, NULL, count);
@@ -349,6 +353,17 @@ static CK_RV sign(CK_SESSION_HANDLE s, CK_BYTE_PTR data, CK_ULONG len, CK_BYTE_P
 	ON_SESSION("C_Sign");
 	long max = number("data_max", 0);
 	if (max && len > (CK_ULONG)max) return CKR_DATA_LEN_RANGE;
+	if (!sig && on("no_length_query")) return CKR_ARGUMENTS_BAD;
+	/* want_room=N: the buffer must be that large, whatever the signature takes */
+	if (sig && *sig_len < (CK_ULONG)number("want_room", 0)) { *sig_len = number("want_room", 0); return CKR_BUFFER_TOO_SMALL; }
+	/* alone: two calls at once are one too many */
+	if (on("alone")) {
+		if (__sync_fetch_and_add(&signing, 1)) together++;
+		usleep(1000);
+		CK_RV rv = together ? CKR_GENERAL_ERROR : real->C_Sign(s, data, len, sig, sig_len);
+		__sync_fetch_and_sub(&signing, 1);
+		return rv;
+	}
 	CK_RV rv = real->C_Sign(s, data, len, sig, sig_len);
 	if (!rv && sig && bad_signatures < number("bad_signatures", 0)) { bad_signatures++; sig[5] ^= 0x40; }
 	return rv;
@@ -375,6 +390,7 @@ __attribute__((visibility("default"))) CK_RV C_GetFunctionList(CK_FUNCTION_LIST_
 	snprintf(self, sizeof self, "%s", me.dli_fname);
 	note("C_GetFunctionList");
 	hang("C_GetFunctionList");
+	if (on("no_functions")) return CKR_OK; /* and no list */
 	if (!text("real", path, sizeof path)) return CKR_GENERAL_ERROR;
 	void *lib = dlopen(path, RTLD_NOW);
 	if (!lib) return CKR_GENERAL_ERROR;
@@ -397,6 +413,7 @@ __attribute__((visibility("default"))) CK_RV C_GetFunctionList(CK_FUNCTION_LIST_
 	list.C_GetAttributeValue = get_attribute_value;
 	list.C_SignInit = sign_init;
 	list.C_Sign = sign;
+	if (on("no_function")) list.C_GetSessionInfo = NULL;
 	list.C_GenerateKeyPair = generate_pair;
 	*out = &list;
 	return CKR_OK;
