@@ -313,6 +313,16 @@ func (r *Repo) dropStaged() error {
 	return os.RemoveAll(r.pending("content"))
 }
 
+// Withdraw takes a saved change out of pending/ again and makes it as it was before it
+// was saved. The lock must be held.
+func (r *Repo) Withdraw(c *Change) error {
+	if err := r.dropStaged(); err != nil {
+		return err
+	}
+	c.Fresh = true
+	return atomicfile.SyncDir(r.pending())
+}
+
 // DropContent removes staged content that no saved change uses, at once instead of
 // at the next lock.
 func (r *Repo) DropContent() error {

@@ -66,6 +66,7 @@ func (a *app) runGC(ctx context.Context, o gcOptions) error {
 		res.Bytes += g.Length
 	}
 	if !o.dryRun && len(list) > 0 {
+		w.letOthersIn()
 		if err := w.confirmGC(ctx, list, res.Bytes); err != nil {
 			return err
 		}

@@ -108,6 +108,7 @@ func (a *app) openForTargets(ctx context.Context, name string, flags roleKeyFlag
 		w.end()
 		return nil, err
 	}
+	w.letOthersIn()
 	w.extending()
 	return w, nil
 }

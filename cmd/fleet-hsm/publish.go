@@ -22,6 +22,13 @@ type work struct {
 	// p is nil in init.
 	p      *repo.Published
 	staged *repo.Change // nil if nothing is staged
+	// change is what this command stages and publishes, once it is made.
+	change *repo.Change
+	// waiting: it is in pending/ only because a person is asked.
+	waiting bool
+	// lost says why the command may write no more: what became of the lock, or of what
+	// it protects, while a person was asked.
+	lost error
 	// made are the keys that this command made in keys/<role>.json.
 	made map[string][]crypto.PublicKey
 	// pubNames are the names that public keys from elsewhere came with, by key ID.
@@ -182,8 +189,13 @@ type published struct {
 // cannot be used, the change stays staged and is named. Ctrl-C before anybody's
 // device has signed leaves nothing.
 func (w *work) publish(ctx context.Context, c *repo.Change, opts publishOptions) (map[string]int64, error) {
-	keep := func() error { return w.r.Save(c) }
-	rel, err := w.signAll(ctx, c, opts, keep)
+	w.change = c
+	w.letOthersIn()
+	rel, err := w.signAll(ctx, c, opts, func() error { return w.keep(c) })
+	w.a.askUI().meanwhile = nil
+	if err == nil {
+		err = w.lost
+	}
 	if err != nil {
 		return nil, w.leave(ctx, c, err)
 	}
@@ -220,11 +232,17 @@ func (w *work) signAll(ctx context.Context, c *repo.Change, opts publishOptions,
 	if err := w.signDocs(ctx, c, opts, keep); err != nil {
 		return nil, err
 	}
-	rel, err := w.r.Release(w.p, c, relOpts)
-	if err != nil {
-		return nil, err
+	for {
+		p := w.p
+		rel, err := w.r.Release(p, c, relOpts)
+		if err == nil {
+			err = w.signRelease(ctx, rel)
+		}
+		if err != nil || w.p == p {
+			return rel, err
+		}
+		w.a.note("another timestamp was published meanwhile; building over it")
 	}
-	return rel, w.signRelease(ctx, rel)
 }
 
 // checkPolicy looks at a change that is about to be signed as part of this command.
@@ -312,9 +330,12 @@ func (w *work) confirmOwn(ctx context.Context, c *repo.Change) error {
 
 // leave decides what becomes of a change that could not be published, and says so.
 func (w *work) leave(ctx context.Context, c *repo.Change, cause error) error {
+	if w.lost != nil {
+		return w.leaveLost(cause)
+	}
 	pointless := ctx.Err() != nil || errors.Is(cause, errNotConfirmed) || errors.Is(cause, repo.ErrRefused)
-	if c.Fresh && (pointless || judge(cause).code == exitUsage) {
-		if err := w.r.DropContent(); err != nil {
+	if (c.Fresh || w.waiting) && (pointless || judge(cause).code == exitUsage) {
+		if err := errors.Join(w.withdraw(c), w.r.DropContent()); err != nil {
 			return errors.Join(cause, err)
 		}
 		return cause
@@ -333,6 +354,17 @@ func (w *work) leave(ctx context.Context, c *repo.Change, cause error) error {
 	}
 	w.a.note(`the change stays staged: "fleet-hsm review" shows it, "fleet-hsm %s" goes on with it, "fleet-hsm discard" drops it`, next)
 	return cause
+}
+
+// leaveLost leaves pending/ to whoever changed it.
+func (w *work) leaveLost(cause error) error {
+	if as[*repo.LockedError](w.lost) {
+		w.a.note(`the change stays staged: "fleet-hsm review" shows it, "fleet-hsm sign" goes on with it, "fleet-hsm discard" drops it`)
+	}
+	if errors.Is(cause, w.lost) {
+		return cause
+	}
+	return errors.Join(cause, w.lost)
 }
 
 func (w *work) nameVersions(v map[string]int64) {

@@ -119,6 +119,7 @@ func (a *app) runRotate(ctx context.Context, roles []string, o rotateOptions) er
 	if err := w.keys.use(o.keys); err != nil {
 		return err
 	}
+	w.letOthersIn()
 	w.extending()
 	c, made := w.staged, map[string][]crypto.PublicKey{}
 	undo := func(cause error) error {
@@ -170,6 +171,9 @@ func (w *work) rotateRole(ctx context.Context, c *repo.Change, role string, o ro
 		return nil, err
 	}
 	made[role] = keys
+	if w.lost != nil {
+		return nil, w.lost
+	}
 	return w.r.Rotate(w.p, c, rot, w.stageOptions(o.allowShorter))
 }
 

@@ -20,6 +20,10 @@ type ui struct {
 	// changing: a new passphrase is for a file that has one already.
 	changing bool
 
+	// meanwhile is called before a person is asked or waited for, and what it gives
+	// afterwards; nil if nobody else waits for that.
+	meanwhile func(context.Context) (back func() error, err error)
+
 	mu     sync.Mutex // held while somebody is asked
 	term   *tty.Terminal
 	noTerm bool
@@ -80,7 +84,43 @@ func (u *ui) Secret(ctx context.Context, r signer.SecretRequest) (signer.Secret,
 	if err != nil {
 		return signer.Secret{}, &signer.NoSecretError{Kind: r.Kind, Device: r.Device, Tried: u.wouldTry(r), Err: err}
 	}
-	return u.typed(ctx, t, r)
+	var secret signer.Secret
+	err = u.while(ctx, func() error {
+		secret, err = u.typed(ctx, t, r)
+		return err
+	})
+	if err != nil {
+		secret.Forget()
+		return signer.Secret{}, err
+	}
+	return secret, nil
+}
+
+// while asks a person, and lets others work on the repository meanwhile.
+func (u *ui) while(ctx context.Context, ask func() error) error {
+	if u.meanwhile == nil {
+		return ask()
+	}
+	back, err := u.meanwhile(ctx)
+	if err != nil {
+		return err
+	}
+	err = ask()
+	if lost := back(); err == nil {
+		return lost
+	}
+	return err
+}
+
+// ask asks for a line that is shown as it is typed.
+func (u *ui) ask(ctx context.Context, t *tty.Terminal, prompt string) (answer string, err error) {
+	err = u.while(ctx, func() error {
+		if answer, err = t.Line(ctx, prompt); err != nil {
+			return asked(err)
+		}
+		return nil
+	})
+	return answer, err
 }
 
 // fromSource reads the first source that is there. A source that cannot be read is
@@ -274,9 +314,9 @@ func (u *ui) line(ctx context.Context, question string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	answer, err := t.Line(ctx, question+" ")
+	answer, err := u.ask(ctx, t, question+" ")
 	if err != nil {
-		return "", asked(err)
+		return "", err
 	}
 	return strings.TrimSpace(answer), nil
 }

@@ -36,10 +36,19 @@ const (
 
 // Touch implements signer.UI.
 func (u *ui) Touch(ctx context.Context, r signer.TouchRequest) func() {
+	// What came of it meanwhile is told when the signature is kept.
+	back := func() error { return nil }
+	if u.meanwhile != nil {
+		if b, err := u.meanwhile(ctx); err == nil {
+			back = b
+		}
+	}
 	over := make(chan struct{})
 	go u.remind(ctx, r, over)
-	var once sync.Once
-	return func() { once.Do(func() { close(over) }) }
+	return sync.OnceFunc(func() {
+		close(over)
+		_ = back()
+	})
 }
 
 func (u *ui) remind(ctx context.Context, r signer.TouchRequest, over <-chan struct{}) {
@@ -72,11 +81,8 @@ func (u *ui) Insert(ctx context.Context, r signer.InsertRequest) error {
 		return err
 	}
 	device := u.named(r.URI, r.Device)
-	_, err = t.Line(ctx, fmt.Sprintf("%sInsert %s and press Enter%s: ", u.still(device), device, forRoles(r.Roles, "Ctrl-C to stop")))
-	if err != nil {
-		return asked(err)
-	}
-	return nil
+	_, err = u.ask(ctx, t, fmt.Sprintf("%sInsert %s and press Enter%s: ", u.still(device), device, forRoles(r.Roles, "Ctrl-C to stop")))
+	return err
 }
 
 // still says that a device is not there although the person was asked for it.
@@ -108,10 +114,10 @@ func (u *ui) insertAny(ctx context.Context, places []signer.URI, role string) er
 		}
 	}
 	devices := strings.Join(names, " or ")
-	answer, err := t.Line(ctx, fmt.Sprintf("%sInsert %s and press Enter%s: ", u.still(devices), devices,
+	answer, err := u.ask(ctx, t, fmt.Sprintf("%sInsert %s and press Enter%s: ", u.still(devices), devices,
 		forRoles([]string{role}, `type "later" to sign with it another time`)))
 	if err != nil {
-		return asked(err)
+		return err
 	}
 	if strings.EqualFold(strings.Trim(strings.TrimSpace(answer), `"`), "later") {
 		return errLater
@@ -180,7 +186,7 @@ func (u *ui) onceMore(ctx context.Context, at signer.URI) bool {
 	if err != nil || ctx.Err() != nil {
 		return false
 	}
-	answer, err := t.Line(ctx, fmt.Sprintf("Nobody touched %s in time; the PIN was right and nothing is lost. "+
+	answer, err := u.ask(ctx, t, fmt.Sprintf("Nobody touched %s in time; the PIN was right and nothing is lost. "+
 		`Press Enter, then touch it when it blinks (type "later" to stop here): `, u.named(at, deviceOf(at))))
 	return err == nil && strings.TrimSpace(answer) == ""
 }
