@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -39,6 +42,61 @@ func TestCeremony(t *testing.T) {
 		},
 		Cmds: ceremonyCommands(),
 	})
+}
+
+// TestStepsInTheDocument: the table of docs/ceremony.md has the figures of the scripts and
+// of the lists below it, and ours are at most a third.
+func TestStepsInTheDocument(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile(filepath.Join("..", "..", "docs", "ceremony.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile(`(?m)^\| ([a-z][^|(]*?) (?:\([^|]*\) )?\| (\d+)[^|]*\| (\d+)[^|]*\|`).FindAllStringSubmatch(string(data), -1)
+	scripts := map[string]string{
+		"create with 3 root keys": "create", "add a releaser's keys to three roles": "releaser",
+		"rotate all root keys": "rotate_root", "remove one holder": "remove",
+	}
+	seen := 0
+	for _, row := range rows {
+		script, ok := scripts[row[1]]
+		if !ok {
+			continue
+		}
+		seen++
+		played, err := os.ReadFile(filepath.Join("testdata", "ceremony", "handbook_"+script+".txtar"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if steps := "\nsteps " + row[3] + " "; !strings.Contains(string(played), steps) {
+			t.Errorf("%s: the document says %s steps, and the script counts others", row[1], row[3])
+		}
+		theirs, ours := number(t, row[2]), number(t, row[3])
+		if 3*ours > theirs {
+			t.Errorf("%s: %d steps are more than a third of %d", row[1], ours, theirs)
+		}
+		_, list, ok := strings.Cut(string(data), "<!-- peer: "+row[1]+" -->")
+		if !ok {
+			continue // the handbook numbers them
+		}
+		list, _, _ = strings.Cut(list, "\n\n<!--")
+		list, _, _ = strings.Cut(list, "\n\n## ")
+		if n := len(regexp.MustCompile(`(?m)^\d+\. `).FindAllString(list, -1)); n != theirs {
+			t.Errorf("%s: the list has %d steps and the table says %d", row[1], n, theirs)
+		}
+	}
+	if seen != len(scripts) {
+		t.Errorf("the table has %d of the %d procedures", seen, len(scripts))
+	}
+}
+
+func number(t *testing.T, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 type countKey struct{}
