@@ -36,6 +36,9 @@ type Change struct {
 	oldRoot *Root
 }
 
+// maxChangeSize bounds pending/change.json, in bytes.
+const maxChangeSize = maxTargetsSize + maxTargetsSize/2
+
 // changeFile is pending/change.json.
 type changeFile struct {
 	Schema      int             `json:"schema"`
@@ -189,7 +192,7 @@ func (r *Repo) Save(c *Change) error {
 // when nothing is, at init). Signatures that do not verify are dropped and named in
 // Warnings. Errors: ErrNothingStaged, *MetadataError, *RefusedError{PublishedMoved}.
 func (r *Repo) Staged(p *Published) (*Change, error) {
-	data, err := readLimited(r.pending("change.json"), "pending/change.json", maxTargetsSize+maxTargetsSize/2)
+	data, err := readLimited(r.pending("change.json"), "pending/change.json", maxChangeSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNothingStaged
 	}
@@ -313,9 +316,23 @@ func (r *Repo) dropStaged() error {
 	return os.RemoveAll(r.pending("content"))
 }
 
-// Withdraw takes a saved change out of pending/ again and makes it as it was before it
-// was saved. The lock must be held.
-func (r *Repo) Withdraw(c *Change) error {
+// StagedFile gives the bytes of the staged change on disk, nil if there is none, for
+// [Repo.Withdraw]. The lock must be held.
+func (r *Repo) StagedFile() ([]byte, error) {
+	data, err := readLimited(r.pending("change.json"), "pending/change.json", maxChangeSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}
+
+// Withdraw takes a saved change out of pending/ again, puts back what was staged before
+// it was saved (nil: nothing), and makes it as it was then. The lock must be held.
+func (r *Repo) Withdraw(c *Change, earlier []byte) error {
+	if earlier != nil {
+		c.Fresh = true
+		return atomicfile.Write(r.pending("change.json"), earlier, 0o600)
+	}
 	if err := r.dropStaged(); err != nil {
 		return err
 	}

@@ -26,11 +26,8 @@ func (w *work) meanwhile(ctx context.Context) (back func() error, err error) {
 	if w.lock == nil || unborn {
 		return func() error { return w.lost }, nil
 	}
-	if w.change != nil {
-		w.waiting = w.waiting || w.change.Fresh
-		if err := w.r.Save(w.change); err != nil {
-			return nil, err
-		}
+	if err := w.leaveInPending(); err != nil {
+		return nil, err
 	}
 	files, err := w.files()
 	if err != nil {
@@ -42,6 +39,21 @@ func (w *work) meanwhile(ctx context.Context) (back func() error, err error) {
 		w.lost = w.retake(ctx, files)
 		return w.lost
 	}, nil
+}
+
+// leaveInPending saves the change for the time of the question, and keeps in mind what
+// was staged before.
+func (w *work) leaveInPending() (err error) {
+	if w.change == nil {
+		return nil
+	}
+	if w.change.Fresh && !w.waiting {
+		if w.earlier, err = w.r.StagedFile(); err != nil {
+			return err
+		}
+		w.waiting = true
+	}
+	return w.r.Save(w.change)
 }
 
 // retake takes the lock again and looks whether all is as it was. What a person has
@@ -156,11 +168,11 @@ func (w *work) keep(c *repo.Change) error {
 }
 
 // withdraw takes a change out of pending/ that is there only because a person was
-// asked.
+// asked; what waited there before waits on.
 func (w *work) withdraw(c *repo.Change) error {
 	if !w.waiting || w.lost != nil {
 		return nil
 	}
 	w.waiting = false
-	return w.r.Withdraw(c)
+	return w.r.Withdraw(c, w.earlier)
 }

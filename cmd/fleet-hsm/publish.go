@@ -26,6 +26,8 @@ type work struct {
 	change *repo.Change
 	// waiting: it is in pending/ only because a person is asked.
 	waiting bool
+	// earlier is what was staged before it, nil for nothing.
+	earlier []byte
 	// lost says why the command may write no more: what became of the lock, or of what
 	// it protects, while a person was asked.
 	lost error
