@@ -61,10 +61,19 @@ func (e *KeyError) Unwrap() error { return e.Err }
 type PINError struct {
 	// Left is the number of tries left, -1 where the device does not tell.
 	Left int
-	Err  error // the device's own error; may be nil
+	// Answer is what the device said in its own terms, for whoever reads its log; may be "".
+	Answer string
+	Err    error // the device's own error; may be nil
 }
 
 func (e *PINError) Error() string {
+	if e.Answer == "" {
+		return e.text()
+	}
+	return fmt.Sprintf("%s (%s)", e.text(), e.Answer)
+}
+
+func (e *PINError) text() string {
 	switch {
 	case e.Left < 0:
 		return "wrong PIN"

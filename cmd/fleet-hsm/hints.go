@@ -10,6 +10,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
+	"github.com/fleet-hsm/fleet-hsm/signer/pkcs11"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
@@ -196,6 +197,8 @@ func judgeKey(err error) verdict {
 		return verdict{exitRefused, "key-exists", "nothing was changed; choose another label or slot, or use the key that is there"}
 	case errors.Is(err, signer.ErrTouchTimeout):
 		return secret("touch-timeout", `the PIN was right and nothing is lost; run it again ("fleet-hsm sign" if a change is staged) and touch the key when its light blinks`)
+	case errors.Is(err, signer.ErrBusy) && as[*pkcs11.CKRError](err):
+		return secret("busy", "other programs hold the token or all its sessions; end one, or wait, and run the command again")
 	case errors.Is(err, signer.ErrBusy):
 		return secret("busy", `another program holds the card, most often GnuPG's scdaemon, a browser or a VPN client; "gpgconf --kill scdaemon" frees it`)
 	}
@@ -203,6 +206,7 @@ func judgeKey(err error) verdict {
 }
 
 func judgeDevice(err error) verdict {
+	secret := func(kind, hint string) verdict { return verdict{exitSecret, kind, hint} }
 	switch {
 	case errors.Is(err, signer.ErrAlreadySetUp):
 		return verdict{exitRefused, "already-set-up", "nothing was changed; its PIN and keys are as they were"}
@@ -216,10 +220,12 @@ func judgeDevice(err error) verdict {
 		return verdict{exitSecret, "no-token", `"fleet-hsm token list" shows what is plugged in`}
 	case errors.Is(err, signer.ErrKeyNotFound):
 		return verdict{exitRefused, "key-not-found", `"fleet-hsm key list" shows the keys that are there`}
+	case notStarted(err):
+		return secret("module-start", `the module is found, and what it needs is not: its configuration, its token files, its daemon or the network to the HSM; once that is back the same command works again. "fleet-hsm doctor" looks closer`)
 	case errors.Is(err, signer.ErrConfig):
 		return verdict{exitUsage, "module", `name the module with --pkcs11-module or "pkcs11: {module: ...}" in the configuration; "fleet-hsm doctor" checks it`}
 	case errors.Is(err, signer.ErrUnsupported):
-		return verdict{exitRefused, "unsupported", "docs/keys.md lists which keys agents accept, and what each kind of device can do"}
+		return verdict{exitRefused, "unsupported", `another kind of key (--algorithm) or another device may do; "fleet-hsm token list" shows what is there`}
 	case errors.Is(err, signer.ErrBadSignature):
 		return verdict{exitRefused, "bad-signature", "the device answered with a wrong signature, which was not kept; try again, and replace the device if it happens twice"}
 	case errors.Is(err, signer.ErrNoTerminal):
@@ -229,12 +235,18 @@ func judgeDevice(err error) verdict {
 	case errors.Is(err, signer.ErrCanceled):
 		return verdict{exitRefused, "not-confirmed", "somebody said no at the device, or it gave up waiting; run it again"}
 	case errors.Is(err, signer.ErrDevice):
-		return verdict{exitRefused, "device", `the device's own reason is in the message; plug it in anew, and see what "fleet-hsm doctor" finds`}
+		return verdict{exitRefused, "device", `nothing was signed or changed by this; run it again, and look into the log of the device or its module if it fails twice. "fleet-hsm doctor" tries the way to the key step by step`}
 	case as[*file.FormatError](err):
 		return verdict{exitRefused, "key-file", "nothing was changed; put the file back from your copy of keys/"}
 	}
 	// What has no type of its own is the file system's or the network's, and says it.
 	return verdict{exitRefused, "failed", ""}
+}
+
+// notStarted: a PKCS#11 module that can be loaded and does not start.
+func notStarted(err error) bool {
+	var m *pkcs11.ModuleError
+	return errors.As(err, &m) && m.Code == "module-init"
 }
 
 func as[T error](err error) bool {

@@ -19,8 +19,19 @@ func (e *CKRError) Name() string { return meaningOf(e.Code).name }
 // Meaning says in plain words what the code means here.
 func (e *CKRError) Meaning() string { return meaningOf(e.Code).words }
 
-func (e *CKRError) Error() string {
-	return fmt.Sprintf("%s (%s answered %s, 0x%x)", e.Meaning(), e.Func, e.Name(), e.Code)
+func (e *CKRError) Error() string { return fmt.Sprintf("%s (%s)", e.Meaning(), e.answer()) }
+
+func (e *CKRError) answer() string {
+	return fmt.Sprintf("%s answered %s, 0x%x", e.Func, e.Name(), e.Code)
+}
+
+// answerIn gives the module's answer in err, without what it means.
+func answerIn(err error) string {
+	var e *CKRError
+	if errors.As(err, &e) {
+		return e.answer()
+	}
+	return ""
 }
 
 // Is joins the code to the causes of package signer.

@@ -240,5 +240,5 @@ func (t *token) pinError(ctx context.Context, c *conn, err error) error {
 	case info.Flags&p11.CKF_USER_PIN_FINAL_TRY != 0:
 		left = 1
 	}
-	return &signer.PINError{Left: left, Err: err}
+	return &signer.PINError{Left: left, Answer: answerIn(err), Err: err}
 }

@@ -205,7 +205,7 @@ func (s *setup) initialize(t slot) (signer.Token, error) {
 
 func soError(err error) error {
 	if codeOf(err) == ckrPINIncorrect {
-		return &signer.PINError{Left: -1, Err: err}
+		return &signer.PINError{Left: -1, Answer: answerIn(err), Err: err}
 	}
 	return err
 }
