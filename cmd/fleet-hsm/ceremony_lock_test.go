@@ -215,13 +215,7 @@ func TestMovedWhileAsked(t *testing.T) {
 			p := atPrompt(t, nil, "rotate", "timestamp", "--path", dir)
 			p.play("expect Sign this? Type yes")
 			if c.meanwhile == nil {
-				var card struct {
-					Roles []struct{ SHA256 string }
-				}
-				if err := json.Unmarshal([]byte(must(t, "review", "--path", dir, "--json").stdout), &card); err != nil {
-					t.Fatal(err)
-				}
-				must(t, "sign", "--path", dir, "--no-input", "--reviewed", card.Roles[0].SHA256)
+				must(t, "sign", "--path", dir, "--no-input", "--reviewed", hashesOf(t, dir)["root"])
 				must(t, "commit", "--path", dir)
 			} else {
 				must(t, append(c.meanwhile, "--path", dir)...)

@@ -217,11 +217,11 @@ func cleanHash(h string) string { return strings.ToLower(strings.ReplaceAll(h, "
 // confirm shows the card and asks at a terminal; elsewhere it compares the hashes.
 // --yes does not answer here.
 func (s *signing) confirm(ctx context.Context, docs []*repo.Doc) error {
-	if len(docs) == 0 {
-		return nil
-	}
 	if err := s.matchReviewed(docs); err != nil {
 		return err
+	}
+	if len(docs) == 0 {
+		return nil
 	}
 	card, err := s.card()
 	if err != nil {
@@ -258,14 +258,15 @@ func rolesOf(docs []*repo.Doc) []string {
 }
 
 // matchReviewed: each hash is of a payload of this change, and one of them is of a
-// payload that is to be signed. The others are of roles that are signed already.
+// payload that is to be signed, unless none is. The others are of roles that are signed
+// already.
 func (s *signing) matchReviewed(docs []*repo.Doc) error {
 	for _, h := range s.o.reviewed {
 		if !anyHash(s.change.Docs(), h) {
-			return mismatch(h, docs)
+			return mismatch(h, s.change.Docs())
 		}
 	}
-	if n := len(s.o.reviewed); n > 0 && !slices.ContainsFunc(s.o.reviewed, func(h string) bool { return anyHash(docs, h) }) {
+	if n := len(s.o.reviewed); n > 0 && len(docs) > 0 && !slices.ContainsFunc(s.o.reviewed, func(h string) bool { return anyHash(docs, h) }) {
 		return mismatch(s.o.reviewed[n-1], docs)
 	}
 	return nil
