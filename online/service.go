@@ -219,6 +219,9 @@ func (s *Service) readTimestamp(ctx context.Context) (*published, error) {
 	if data == nil {
 		return nil, nil
 	}
+	if etag == "" {
+		return nil, &StoreError{Err: errors.New("timestamp.json came without an ETag, so it cannot be replaced without a race")}
+	}
 	return s.verifyTimestamp(data, etag)
 }
 

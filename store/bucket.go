@@ -11,6 +11,8 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"time"
+	"unicode"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -159,16 +161,34 @@ func (b *bucket) Put(ctx context.Context, name string, c Content, o PutOptions) 
 		opts.SetMatchETag(o.Match)
 		opts.DisableMultipart = true
 	}
-	r, err := c.Open()
-	if err != nil {
-		return Info{}, b.fail("writing", name, err)
+	up, err := b.send(ctx, name, c, opts)
+	for try := 1; try < conflictTries && isConflict(err) && pause(ctx, time.Duration(try)*100*time.Millisecond) == nil; try++ {
+		up, err = b.send(ctx, name, c, opts)
 	}
-	defer func() { _ = r.Close() }()
-	up, err := b.core.Client.PutObject(ctx, b.loc.Bucket, b.key(name), keepOpen(r), c.Size, opts)
 	if err != nil {
 		return Info{}, b.fail("writing", name, err)
 	}
 	return Info{Name: name, Size: c.Size, ETag: up.ETag, SHA512: c.SHA512}, nil
+}
+
+func (b *bucket) send(ctx context.Context, name string, c Content, opts minio.PutObjectOptions) (minio.UploadInfo, error) {
+	r, err := c.Open()
+	if err != nil {
+		return minio.UploadInfo{}, err
+	}
+	defer func() { _ = r.Close() }()
+	return b.core.Client.PutObject(ctx, b.loc.Bucket, b.key(name), keepOpen(r), c.Size, opts)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
 }
 
 // needCredentials keeps a write from going out unsigned: the chain falls back to
@@ -252,26 +272,36 @@ func (b *bucket) Delete(ctx context.Context, name string) error {
 func (b *bucket) fail(op, name string, err error) error {
 	var resp minio.ErrorResponse
 	if errors.As(err, &resp) {
-		err = &responseError{cause: causeOf(resp), resp: resp}
+		cause := causeOf(resp)
+		if errors.Is(cause, fs.ErrPermission) && b.needCredentials() != nil {
+			cause = ErrNoCredentials // a request without any was refused
+		}
+		err = &responseError{cause: cause, resp: resp}
 	}
 	return &OpError{Op: op, Name: name, Store: b.String(), Err: err}
 }
 
-// causeOf goes by the server's code, and by the status where an answer has no body.
+// causeOf goes by the server's code, then by the status. Not by status 404 where there
+// is another code: that says that a user or a tenant is unknown, and nothing of the
+// file. To an answer without a code the client library gives one.
 func causeOf(resp minio.ErrorResponse) error {
 	switch resp.Code {
 	case "NoSuchBucket":
 		return ErrNoStore
-	case "NoSuchKey", "NoSuchVersion":
+	case "NoSuchKey", "NoSuchVersion", "NoSuchObject", "NotFound":
 		return fs.ErrNotExist
-	case "PreconditionFailed", "ConditionalRequestConflict":
+	case "PreconditionFailed", conflictCode:
 		return ErrPrecondition
 	case "NotImplemented":
 		return ErrUnsupported
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "XAdminUserNotFound":
+		return ErrCredentials
+	case "RequestTimeTooSkewed":
+		return ErrClock
+	case "AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException":
+		return ErrRegion
 	}
 	switch resp.StatusCode {
-	case http.StatusNotFound:
-		return fs.ErrNotExist
 	case http.StatusForbidden, http.StatusUnauthorized:
 		return fs.ErrPermission
 	case http.StatusPreconditionFailed:
@@ -282,6 +312,18 @@ func causeOf(resp minio.ErrorResponse) error {
 	return nil
 }
 
+// conflictCode says that another write of the same file was under way, and that this
+// one may be tried again (Amazon S3 API reference, PutObject).
+const conflictCode = "ConditionalRequestConflict"
+
+// conflictTries is how often a write is tried that met another one under way.
+const conflictTries = 5
+
+func isConflict(err error) bool {
+	var resp minio.ErrorResponse
+	return errors.As(err, &resp) && resp.Code == conflictCode
+}
+
 // responseError is what the server answered.
 type responseError struct {
 	cause error // may be nil
@@ -289,9 +331,22 @@ type responseError struct {
 }
 
 func (e *responseError) Error() string {
-	s := fmt.Sprintf("%s (%s, HTTP status %d)", strings.TrimSuffix(e.resp.Message, "."), e.resp.Code, e.resp.StatusCode)
+	s := fmt.Sprintf("%s (%s, HTTP status %d)", strings.TrimSuffix(oneLine(e.resp.Message), "."), oneLine(e.resp.Code), e.resp.StatusCode)
 	if e.cause != nil {
 		s = e.cause.Error() + ": " + s
+	}
+	return s
+}
+
+// maxMessage is how much of a server's words an error repeats; bytes.
+const maxMessage = 200
+
+// oneLine makes a server's words fit for a line on a terminal: they may be a page of
+// HTML, or anything.
+func oneLine(s string) string {
+	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "?"), func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+	if len(s) > maxMessage {
+		s = strings.ToValidUTF8(s[:maxMessage], "") + "..."
 	}
 	return s
 }

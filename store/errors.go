@@ -15,6 +15,12 @@ var (
 	ErrTooLarge = errors.New("larger than allowed")
 	// ErrNoCredentials: a bucket was to be written and no source had credentials.
 	ErrNoCredentials = errors.New("no credentials found")
+	// ErrCredentials: the store does not know the credentials, or no longer.
+	ErrCredentials = errors.New("credentials refused")
+	// ErrRegion: the bucket is in another region than the request says.
+	ErrRegion = errors.New("wrong region")
+	// ErrClock: the store refuses requests of this machine's time.
+	ErrClock = errors.New("this machine's clock is too far from the store's")
 	// ErrUnsupported: the store cannot do this, for example conditional writes.
 	ErrUnsupported = errors.New("not supported by this store")
 	// ErrBadURL: see URLError.

@@ -43,6 +43,9 @@ func (f *folder) Create(context.Context) error {
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return &OpError{Op: "creating", Name: filepath.Base(f.root), Store: f.String(), Err: fmt.Errorf("%w: nor does %q", ErrNoStore, filepath.Dir(f.root))}
+	}
 	if err != nil {
 		return &OpError{Op: "creating", Name: f.root, Store: f.String(), Err: err}
 	}

@@ -97,7 +97,7 @@ func redact(s string) string {
 
 func parseFile(u *url.URL) (Location, string) {
 	switch {
-	case u.Host != "":
+	case u.Host != "" && u.Host != "localhost": // RFC 8089 knows both forms
 		return Location{}, "a folder is named with three slashes: file:///srv/updates"
 	case u.RawQuery != "":
 		return Location{}, "a folder takes no parameters"

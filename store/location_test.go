@@ -10,6 +10,7 @@ func TestParse(t *testing.T) {
 	for in, want := range map[string]Location{
 		"file:///srv/updates":                          {Scheme: "file", Path: "/srv/updates"},
 		"file:///srv/updates/":                         {Scheme: "file", Path: "/srv/updates"},
+		"file://localhost/srv/updates":                 {Scheme: "file", Path: "/srv/updates"},
 		"file:///srv/my%20updates":                     {Scheme: "file", Path: "/srv/my updates"},
 		"s3://updates":                                 {Scheme: "s3", Bucket: "updates"},
 		"s3://updates/a/b/":                            {Scheme: "s3", Bucket: "updates", Prefix: "a/b"},

@@ -54,10 +54,10 @@ func (p *Plan) addSteps(ctx context.Context) error {
 			return err
 		}
 	}
-	if putTimestamp {
-		p.addTimestamp()
+	if !putTimestamp {
+		return nil
 	}
-	return nil
+	return p.addTimestamp()
 }
 
 func (p *Plan) caching() Caching {
@@ -194,15 +194,19 @@ func (p *Plan) addCopies(ctx context.Context) error {
 	return p.addFile(ctx, Item{Name: "snapshot.json", Step: StepCopies}, p.local.snapshotBytes)
 }
 
-func (p *Plan) addTimestamp() {
+func (p *Plan) addTimestamp() error {
 	data := p.local.timestampBytes
 	it := Item{Name: "timestamp.json", Step: StepTimestamp, Size: int64(len(data)), Change: "new", content: Bytes(data)}
 	it.put.Header = p.header(it.Name)
 	it.put.Absent = p.remote.timestamp == nil
 	if !it.put.Absent {
 		it.put.Match, it.Change = p.remote.timestampETag, "changed"
+		if it.put.Match == "" {
+			return &OpError{Op: "replacing", Name: it.Name, Store: p.Store, Err: fmt.Errorf("it came without an ETag: %w", ErrUnsupported)}
+		}
 	}
 	p.Items = append(p.Items, it)
+	return nil
 }
 
 // candidate is a target file that may have to go out.

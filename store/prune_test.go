@@ -61,6 +61,8 @@ func TestPrune(t *testing.T) {
 func TestCreateFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	r := repotest.New(t, true)
+	r.Targets["orbit/linux/stable/orbit"] = []byte("content") // is looked at after the upload
+	r.Commit()
 	_, p := publish(t, openTest(t, "file://"+dir, OpenOptions{}), options(r))
 	if !p.Create {
 		t.Error("the plan does not say that the folder is new")

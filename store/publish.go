@@ -44,6 +44,13 @@ func (p *Plan) Publish(ctx context.Context) (Result, error) {
 	for i := 0; i < len(p.Items); {
 		n := p.stepLength(i)
 		step := p.Items[i : i+n]
+		if step[0].Step == StepTimestamp && p.local.root.Consistent {
+			// No client must hear of files that the store took and does not serve. In
+			// the flat layout clients fail until the timestamp is there: it comes first.
+			if err := p.readBackFiles(ctx, p.Items[:i]); err != nil {
+				return res, err
+			}
+		}
 		err := parallel(ctx, p.workersFor(step[0].Step), n, func(ctx context.Context, j int) error {
 			kept, err := p.write(ctx, &step[j], meter)
 			if kept {
@@ -73,6 +80,7 @@ func (p *Plan) prepare(ctx context.Context) error {
 		if err := c.Create(ctx); err != nil {
 			return err
 		}
+		p.remote.missing = false
 	}
 	return p.ledger.record(p.local.snapshot.Version, p.local.snapshotBytes)
 }
@@ -188,10 +196,11 @@ func readAll(c Content) ([]byte, error) {
 
 // readBack reads what clients will read, and lets one or two clients try.
 func (p *Plan) readBack(ctx context.Context) error {
-	if err := p.readBackMetadata(ctx); err != nil {
-		return err
+	rest := p.Items
+	if n := len(rest) - 1; n >= 0 && rest[n].Step == StepTimestamp && p.local.root.Consistent {
+		rest = rest[n:] // the others were read before it was written
 	}
-	if err := p.readBackContent(ctx); err != nil {
+	if err := p.readBackFiles(ctx, rest); err != nil {
 		return err
 	}
 	if p.o.ReadBack == nil || (p.unseen() && (p.remote.timestamp == nil || p.remote.rootVersion != p.local.root.Version)) {
@@ -242,10 +251,18 @@ func (p *Plan) before() map[string][]byte {
 	return files
 }
 
+// readBackFiles asks for what was written.
+func (p *Plan) readBackFiles(ctx context.Context, items []Item) error {
+	if err := p.readBackMetadata(ctx, items); err != nil {
+		return err
+	}
+	return p.readBackContent(ctx, items)
+}
+
 // readBackMetadata asks for the metadata that was written, as a client would.
-func (p *Plan) readBackMetadata(ctx context.Context) error {
-	for i := range p.Items {
-		it := &p.Items[i]
+func (p *Plan) readBackMetadata(ctx context.Context, written []Item) error {
+	for i := range written {
+		it := &written[i]
 		if it.Step == StepContent {
 			continue
 		}
@@ -272,9 +289,9 @@ func (p *Plan) readBackMetadata(ctx context.Context) error {
 }
 
 // readBackContent looks at each target file that was written.
-func (p *Plan) readBackContent(ctx context.Context) error {
+func (p *Plan) readBackContent(ctx context.Context, written []Item) error {
 	var items []Item
-	for _, it := range p.Items {
+	for _, it := range written {
 		if it.Step == StepContent {
 			items = append(items, it)
 		}

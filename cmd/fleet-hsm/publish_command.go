@@ -64,6 +64,9 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 	if err != nil {
 		return err
 	}
+	if err := a.checkApart(s); err != nil {
+		return err
+	}
 	w, err := a.begin(ctx, "publish")
 	if err != nil {
 		return err
@@ -94,7 +97,9 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 	result, err := plan.Publish(ctx)
 	if err != nil {
 		done()
-		a.note("not finished; what agents see is whole, and publish goes on where it stopped when it is run again")
+		if plan.Layout == "consistent" && !errors.Is(err, store.ErrReadBack) {
+			a.note("not finished; what agents see is whole")
+		}
 		return &storeTrouble{err: err, begun: true}
 	}
 	a.afterPublish(plan, result)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"io/fs"
+	"net/url"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -49,6 +51,40 @@ func (a *app) openStore(args []string, o storeFlags) (store.Store, error) {
 		return nil, usage(err) // nothing was asked of the store yet
 	}
 	return s, err
+}
+
+// checkApart refuses to publish a repository into itself: files of the web root would
+// lie among the keys, or the next command would find what it did not write.
+func (a *app) checkApart(s store.Store) error {
+	loc, err := store.Parse(s.String())
+	if err != nil || loc.Scheme != "file" {
+		return err
+	}
+	target := resolved(loc.Path)
+	if target == resolved(a.path) {
+		return usagef("%q holds this repository and its keys: name the folder that the web server serves", loc.Path)
+	}
+	for _, own := range []string{"repository", "keys", "pending", "staged", "attestations"} {
+		if rel, err := filepath.Rel(resolved(a.within(own)), target); err == nil && filepath.IsLocal(rel) {
+			return usagef("%q belongs to this repository itself: name the folder that the web server serves", loc.Path)
+		}
+	}
+	return nil
+}
+
+// resolved is a path without symbolic links, as far as it exists.
+func resolved(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path
+	}
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		return real
+	}
+	if dir := filepath.Dir(abs); dir != abs {
+		return filepath.Join(resolved(dir), filepath.Base(abs))
+	}
+	return abs
 }
 
 // storeTrouble marks what a store answered, or failed to answer.
@@ -111,46 +147,63 @@ func (a *app) barFor(what string) (func(store.Progress), func()) {
 
 // judgeStore judges what stores say.
 func judgeStore(err error) (verdict, bool) {
-	refused := func(kind, hint string) (verdict, bool) { return verdict{exitRefused, kind, hint}, true }
 	switch {
 	case errors.Is(err, store.ErrBadURL):
 		return verdict{exitUsage, "store-url", `for example file:///srv/updates or s3://bucket/prefix?endpoint=https://s3.example.com&region=eu-1`}, true
 	case errors.Is(err, store.ErrAhead):
-		return refused("store-ahead", `somebody published from elsewhere; "fleet-hsm pull" brings it here first`)
+		return verdict{exitRefused, "store-ahead", `somebody published from elsewhere; "fleet-hsm pull" brings it here first`}, true
 	case errors.Is(err, store.ErrDiverged):
-		return refused("store-diverged", "two histories: compare both before anything is overwritten; nothing was written")
+		return verdict{exitRefused, "store-diverged", "two histories: compare both before anything is overwritten; nothing was written"}, true
 	case errors.Is(err, store.ErrStaleTimestamp):
-		return refused("stale-timestamp", `"fleet-hsm pull", then sign again; or "fleet-hsm timestamp" until its version is higher`)
+		return verdict{exitRefused, "stale-timestamp", `"fleet-hsm pull", then sign again; or "fleet-hsm timestamp" until its version is higher`}, true
 	case errors.Is(err, store.ErrUncovered):
-		return refused("uncovered", `"fleet-hsm timestamp" signs one here; "fleet-hsm publish --without-timestamp" leaves it to the online signer`)
+		return verdict{exitRefused, "uncovered", `"fleet-hsm timestamp" signs one here; "fleet-hsm publish --without-timestamp" leaves it to the online signer`}, true
 	case errors.Is(err, store.ErrRollback):
-		return refused("rollback", "the store is older than what is here; pull never goes back")
-	case errors.Is(err, store.ErrNoStore):
-		return refused("no-store", "make the bucket or folder first, and check its name")
-	case errors.Is(err, store.ErrNoCredentials):
-		return verdict{exitSecret, "no-credentials", "give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, in the AWS credentials file, or by the instance's role"}, true
-	case errors.Is(err, store.ErrInconsistent), errors.Is(err, store.ErrReadBack):
-		return verdict{exitUnverified, "store-inconsistent", "run publish again; it goes on where it stopped"}, true
+		return verdict{exitRefused, "rollback", "the store is older than what is here; pull never goes back"}, true
 	case errors.Is(err, store.ErrContentMissing):
-		return refused("content-missing", `"fleet-hsm pull --targets" brings what the store has`)
+		return verdict{exitRefused, "content-missing", `"fleet-hsm pull --targets" brings what the store has`}, true
 	case errors.Is(err, store.ErrLayout):
-		return refused("flat-layout", "only with consistent snapshots")
+		return verdict{exitRefused, "flat-layout", "only with consistent snapshots"}, true
+	case errors.Is(err, store.ErrInconsistent), errors.Is(err, store.ErrReadBack):
+		return verdict{exitUnverified, "store-inconsistent", `run publish again; it goes on where it stopped. If it stays so, "fleet-hsm doctor --store URL" tries the store`}, true
 	case errors.Is(err, store.ErrPrecondition):
-		return refused("other-writer", "another machine published at the same time; run it again")
-	case errors.Is(err, store.ErrUnsupported):
-		return refused("store-unsupported", `"fleet-hsm doctor --store URL" says what it lacks`)
+		return verdict{exitRefused, "other-writer", "another machine published at the same time; run it again"}, true
 	case errors.Is(err, store.ErrTooLarge), errors.Is(err, store.ErrBadName):
-		return refused("store-file", "what is there is no repository of ours; check the bucket and prefix of the URL")
+		return verdict{exitRefused, "store-file", "what is there is no repository of ours; check the bucket and prefix of the URL"}, true
+	}
+	if v, ok := judgeAccess(err); ok {
+		return v, true
 	}
 	var trouble *storeTrouble
-	var network net.Error
+	var network *url.Error
 	switch errors.As(err, &trouble); {
-	case trouble == nil:
-		return verdict{}, false
 	case errors.As(err, &network):
-		return refused("store-unreachable", "check the endpoint in the URL, the network and --ca-file; then run it again")
-	case trouble.begun:
-		return refused("store", "run publish again; it goes on where it stopped")
+		return verdict{exitRefused, "store-unreachable", "check the endpoint in the URL, the network and --ca-file; then run it again"}, true
+	case trouble != nil && trouble.begun:
+		return verdict{exitRefused, "store", "run publish again; it goes on where it stopped"}, true
+	case as[*store.OpError](err):
+		return verdict{exitRefused, "store", "the store did not answer as it should; run it again"}, true
+	}
+	return verdict{}, false
+}
+
+// judgeAccess judges why a store lets nobody in.
+func judgeAccess(err error) (verdict, bool) {
+	switch {
+	case errors.Is(err, store.ErrNoStore):
+		return verdict{exitRefused, "no-store", "make the bucket or folder first, and check its name"}, true
+	case errors.Is(err, store.ErrNoCredentials):
+		return verdict{exitSecret, "no-credentials", "give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, in the AWS credentials file, or by the instance's role"}, true
+	case errors.Is(err, store.ErrCredentials):
+		return verdict{exitSecret, "bad-credentials", "wrong or expired: look at AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or at the AWS credentials file"}, true
+	case errors.Is(err, store.ErrClock):
+		return verdict{exitRefused, "clock", "set this machine's clock"}, true
+	case errors.Is(err, store.ErrRegion):
+		return verdict{exitRefused, "store-region", "name the bucket's region with region= in the URL, or in AWS_REGION"}, true
+	case errors.Is(err, store.ErrUnsupported):
+		return verdict{exitRefused, "store-unsupported", `"fleet-hsm doctor --store URL" says what it lacks; without conditional writes one machine at a time may write there (docs/online.md)`}, true
+	case errors.Is(err, fs.ErrPermission) && as[*store.OpError](err):
+		return verdict{exitRefused, "store-forbidden", "the credentials need to get, put and list below the prefix; without list, a store says the same of a file that is absent"}, true
 	}
 	return verdict{}, false
 }
