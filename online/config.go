@@ -73,7 +73,7 @@ type Config struct {
 	Clock   Clock        // nil: the system's
 	Logger  *slog.Logger // nil: discards
 	Metrics *Metrics     // nil: none are kept
-	// Beat, if not nil, is called after each check of Run, for a watchdog; ok says
+	// Beat, if not nil, is called after each check of Run; ok says
 	// whether the check went well.
 	Beat func(ok bool)
 }

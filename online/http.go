@@ -53,7 +53,7 @@ func (s *Service) Alive() error {
 	s.health.mu.Lock()
 	defer s.health.mu.Unlock()
 	limit := 3*s.cfg.Interval + 10*s.cfg.StoreTimeout + 4*s.cfg.SignTimeout
-	if age := s.now().Sub(s.health.at); s.health.checks > 0 && age > limit {
+	if age := s.now().Sub(s.health.at); age > limit {
 		return fmt.Errorf("no check for %s", age.Round(time.Second))
 	}
 	return nil

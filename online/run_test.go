@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fleet-hsm/fleet-hsm/store"
+	"github.com/fleet-hsm/fleet-hsm/store/repotest"
 )
 
 // TestRunThroughOutage: the store is away for hours, checks slow down but go on, and
@@ -177,5 +180,22 @@ func TestListen(t *testing.T) {
 	}
 	if host, _, err := net.SplitHostPort(DefaultListen); err != nil || !net.ParseIP(host).IsLoopback() {
 		t.Errorf("the default is %q", DefaultListen)
+	}
+}
+
+// TestAliveBeforeTheFirstCheck: a first check that hangs is found out like any other.
+func TestAliveBeforeTheFirstCheck(t *testing.T) {
+	r := repotest.New(t, true)
+	clock := &fakeClock{now: time.Now()}
+	s, err := New(Config{Store: store.Plain{Store: open(t, "file://"+r.Dir)}, Root: r.Read("1.root.json"), Clock: clock, Keys: []KeySource{&memKey{key: r.Keys["timestamp"][0]}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Alive(); err != nil {
+		t.Errorf("at the start: %v", err)
+	}
+	clock.add(time.Hour)
+	if s.Alive() == nil {
+		t.Error("alive after an hour in the first check")
 	}
 }

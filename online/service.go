@@ -93,6 +93,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, &UnverifiedError{Role: roleRoot, Name: "trusted root", Err: err}
 	}
 	s := &Service{cfg: cfg, log: cfg.Logger, chain: []*root{r}, goodTargets: map[string]targetsFile{}}
+	s.health.at = s.now() // the first check has as long as any other
 	for _, src := range cfg.Keys {
 		s.keys = append(s.keys, &keySlot{source: src})
 	}

@@ -205,7 +205,6 @@ func (a *app) runOnline(ctx context.Context, o onStore) (err error) {
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	cfg.Metrics = online.NewMetrics(reg, nil)
 	cfg.Logger = a.logger()
-	cfg.Beat = func(bool) { notify(cfg.Logger, daemon.SdNotifyWatchdog) }
 	s, err := online.New(cfg)
 	if err != nil {
 		return err
@@ -229,6 +228,7 @@ func (a *app) runOnline(ctx context.Context, o onStore) (err error) {
 		served <- nil
 	}
 	notify(cfg.Logger, daemon.SdNotifyReady)
+	go watchdog(ctx, cfg.Logger, s.Alive)
 	err = s.Run(ctx)
 	stop()
 	notify(cfg.Logger, daemon.SdNotifyStopping)
@@ -239,6 +239,32 @@ func (a *app) runOnline(ctx context.Context, o onStore) (err error) {
 func (a *app) warnPublic(addr net.Addr) {
 	if t, ok := addr.(*net.TCPAddr); ok && !t.IP.IsLoopback() {
 		a.warn("%s can be reached from other machines; it shows metrics and changes nothing", addr)
+	}
+}
+
+// watchdog tells systemd that the process is alive as long as checks take place, as
+// often as the unit asks for: the pause between two checks may be longer than that.
+func watchdog(ctx context.Context, log *slog.Logger, alive func() error) {
+	every, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		log.Warn("asking systemd for its watchdog", "error", err)
+	}
+	if every <= 0 {
+		return
+	}
+	t := time.NewTicker(every / 3)
+	defer t.Stop()
+	for {
+		if err := alive(); err == nil {
+			notify(log, daemon.SdNotifyWatchdog)
+		} else {
+			log.Error("systemd is not told that this process is alive", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
 	}
 }
 

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"net"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/online"
@@ -146,6 +149,29 @@ func TestAlerts(t *testing.T) {
 	}
 	if rules == 0 {
 		t.Fatal("no rules")
+	}
+}
+
+// TestPromtool lets Prometheus judge the alert rules, and the names and help texts of
+// the metrics.
+func TestPromtool(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("promtool", "check", "rules", filepath.Join("..", "..", "docs", "alerts.yaml")).CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	reg := prometheus.NewRegistry()
+	online.NewMetrics(reg, nil)
+	srv := httptest.NewServer(promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	defer srv.Close()
+	body, err := fetch(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := exec.Command("promtool", "check", "metrics")
+	check.Stdin = bytes.NewReader(body)
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
