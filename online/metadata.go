@@ -16,8 +16,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/secure-systems-lab/go-securesystemslib/cjson"
-
 	"github.com/fleet-hsm/fleet-hsm/internal/canonjson"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 )
@@ -105,7 +103,7 @@ func parse(data []byte, role string) (*file, error) {
 		return nil, errors.New("not metadata: no version or no expiry")
 	}
 	var err error
-	if f.message, err = canonical(env.Signed); err != nil {
+	if f.message, err = canonjson.Encode(env.Signed); err != nil {
 		return nil, fmt.Errorf("no canonical form: %w", err)
 	}
 	return f, nil
@@ -119,17 +117,6 @@ type view []byte
 func (v *view) UnmarshalJSON(b []byte) error {
 	*v = b
 	return nil
-}
-
-// canonical gives the form that is signed; mostly raw is in it already.
-func canonical(raw []byte) ([]byte, error) {
-	if canonjson.Is(raw) {
-		return raw, nil
-	}
-	if out, ok := canonjson.Reorder(raw); ok {
-		return out, nil
-	}
-	return cjson.EncodeCanonical(json.RawMessage(raw))
 }
 
 // fits says why data is not the file that m names, or nil. An unknown hash alone

@@ -58,7 +58,7 @@ func parseEnvelope(data []byte) (*envelope, error) {
 	if len(j.Signed) == 0 || j.Signed[0] != '{' {
 		return nil, errors.New(`not metadata: no "signed" object`)
 	}
-	signed, err := canonical(j.Signed)
+	signed, err := canonjson.Encode(j.Signed)
 	if err != nil {
 		return nil, fmt.Errorf("no canonical form: %w", err)
 	}

@@ -192,7 +192,7 @@ func (t *Targets) encode() ([]byte, error) {
 	}
 	all["version"] = fmt.Appendf(nil, "%d", t.head.Version)
 	all["expires"] = fmt.Appendf(nil, "%q", t.head.Expires.Format(time.RFC3339))
-	return canonical(joinCanonical(all))
+	return canonjson.Encode(joinCanonical(all))
 }
 
 // joinCanonical writes an object whose values are canonical already.

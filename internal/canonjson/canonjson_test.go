@@ -33,10 +33,14 @@ func FuzzCanonJSON(f *testing.F) {
 		if splits {
 			agree(t, raw, members)
 		}
-		if !is && !movable {
+		if tooDeep(raw) {
 			return
 		}
 		want, err := cjson.EncodeCanonical(json.RawMessage(raw))
+		got, gotErr := Encode(raw)
+		if (err == nil) != (gotErr == nil) || err == nil && !bytes.Equal(got, want) {
+			t.Fatalf("%q is encoded as %q (%v); the form is %q (%v)", raw, got, gotErr, want, err)
+		}
 		if is && (err != nil || !bytes.Equal(raw, want)) {
 			t.Fatalf("%q was taken for canonical; the form is %q (%v)", raw, want, err)
 		}
