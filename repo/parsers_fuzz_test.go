@@ -13,6 +13,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/secure-systems-lab/go-securesystemslib/cjson"
+
 	"github.com/fleet-hsm/fleet-hsm/internal/canonjson"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 )
