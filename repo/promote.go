@@ -53,7 +53,7 @@ func (pr Promotion) check() error {
 		}
 	}
 	if slices.Contains(pr.To, pr.From) {
-		return &NameError{What: "channel", Value: pr.From, Reason: "is promoted to itself"}
+		return &NameError{What: "destination channel", Value: pr.From, Reason: "is the one that it is promoted from"}
 	}
 	return nil
 }

@@ -1,7 +1,9 @@
 package repo
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 )
 
 // Removal says which targets are taken out: by path, or all of a channel.
@@ -28,11 +30,19 @@ func (r *Repo) Remove(p *Published, staged *Change, rm Removal, opts StageOption
 	return c, gone, r.restage(p, c, t, opts)
 }
 
+// meant names the target that a path of the file system, or of a URL, leads to.
+func meant(t *Targets, path string) string {
+	if _, rest, ok := strings.Cut("/"+path, "/targets/"); ok && t.entries[rest] != nil {
+		return fmt.Sprintf("; did you mean %q?", rest)
+	}
+	return ""
+}
+
 func (rm Removal) paths(t *Targets) ([]string, error) {
 	var out []string
 	for _, path := range rm.Paths {
 		if _, ok := t.entries[path]; !ok {
-			return nil, refuse(NoChange, "no target %q is published", path)
+			return nil, refuse(NoChange, "no target %q is published%s", path, meant(t, path))
 		}
 		if !slices.Contains(out, path) {
 			out = append(out, path)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/repo"
@@ -259,7 +260,7 @@ func hintUsage(err error) string {
 	if errors.As(err, &ne) && ne.What == "platform" {
 		return "--allow-unknown-platform takes it all the same"
 	}
-	if ne != nil {
+	if ne != nil && slices.Contains([]string{"name", "channel", "version"}, ne.What) {
 		return "it is one element of a URL's path, such as orbit, stable or 1.2.3 (an extension is named extensions/NAME)"
 	}
 	var um *unreviewed
@@ -289,6 +290,8 @@ func hintForm(err error) string {
 	switch {
 	case as[*signer.URIError](err):
 		return "for example file:keys/root.json, pkcs11:token=fleet;object=targets or piv:serial=15835999;slot=9c (in quotes); docs/keys.md has every form"
+	case as[*manifestError](err):
+		return "version: \"1.2.3\", channels: [stable], targets: [{name: orbit, platform: linux, file: build/orbit}]; docs/files.md shows one"
 	case as[*configError](err):
 		return "docs/files.md shows every field of the configuration"
 	}

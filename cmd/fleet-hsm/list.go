@@ -24,8 +24,8 @@ func (a *app) listCommand() *cobra.Command {
 		Use:   "list [DIR|URL]",
 		Short: "Show which version each channel has, by component and platform",
 		Long: `list shows what targets.json says: a component and platform a line, a channel a
-column. DIR is another working folder. A URL is what a server gives out, checked from
-the root that --root trusts. --history shows what every kept version changed (folders
+column. DIR is another working folder, or a folder as a server gives it out. A URL is
+checked from the root that --root trusts, such a folder from its oldest. --history shows what every kept version changed (folders
 with consistent snapshots keep them).`,
 		Example: `  fleet-hsm list
   fleet-hsm list --channel stable --markdown
@@ -61,7 +61,7 @@ func (a *app) runList(ctx context.Context, args []string, o listOptions) error {
 	if o.history && o.staged {
 		return usagef("--history shows what was published; --staged does not go with it")
 	}
-	if len(args) == 1 && strings.Contains(args[0], "://") {
+	if len(args) == 1 && (strings.Contains(args[0], "://") || isWebRoot(args[0])) {
 		return a.runListServed(ctx, args[0], o)
 	}
 	if err := o.served.needsURL(); err != nil {
@@ -94,7 +94,7 @@ func (a *app) runList(ctx context.Context, args []string, o listOptions) error {
 // with the rest is an error, told after the table.
 func (a *app) runListServed(ctx context.Context, url string, o listOptions) error {
 	if o.history || o.staged {
-		return usagef("--history and --staged look at a folder, not at a URL")
+		return usagef("--history and --staged look at a working folder, not at what is served")
 	}
 	sv, err := a.served(ctx, url, o.served)
 	if err != nil {

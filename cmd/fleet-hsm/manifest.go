@@ -34,10 +34,19 @@ func readManifest(file string) ([]repo.Item, error) {
 	}
 	items, err := parseManifest(data, filepath.Dir(file))
 	if err != nil {
-		return nil, usage(fmt.Errorf("manifest %q: %w", file, err))
+		return nil, usage(&manifestError{file, err})
 	}
 	return items, nil
 }
+
+// manifestError: a manifest that is not understood. Exit 2.
+type manifestError struct {
+	file string
+	err  error
+}
+
+func (e *manifestError) Error() string { return fmt.Sprintf("manifest %q: %v", e.file, e.err) }
+func (e *manifestError) Unwrap() error { return e.err }
 
 func parseManifest(data []byte, dir string) ([]repo.Item, error) {
 	var m manifest

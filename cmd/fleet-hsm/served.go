@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -43,16 +46,46 @@ type served struct {
 	targets *repo.Targets
 }
 
-func (a *app) served(ctx context.Context, source string, s servedFlags) (*served, error) {
-	if s.root == "" {
+// isWebRoot reports whether a folder is what a server gives out, without the working
+// folder around it: a mirror, or repository/ itself.
+func isWebRoot(dir string) bool {
+	there := func(elem ...string) bool {
+		_, err := os.Stat(filepath.Join(append([]string{dir}, elem...)...))
+		return err == nil
+	}
+	return there("root.json") && !there("repository", "root.json")
+}
+
+// pinnedRoot reads --root; a folder may go without, and its oldest root is trusted then.
+func (a *app) pinnedRoot(source, file string) ([]byte, error) {
+	if file != "" {
+		root, err := readBounded(file, maxConfig)
+		if err != nil {
+			err = usage(fmt.Errorf("--root %q: %w", file, err))
+		}
+		return root, err
+	}
+	if strings.Contains(source, "://") {
 		return nil, usagef("a URL needs --root FILE: what a server sends cannot say itself that it is to be trusted")
 	}
-	if !strings.Contains(source, "://") {
+	name, root, err := verify.OldestRoot(source)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: no folder %q", repo.ErrNoRepository, source)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", source, err)
+	}
+	a.note("trusting %s, the oldest root there; --root FILE trusts another", filepath.Join(source, name))
+	return root, nil
+}
+
+func (a *app) served(ctx context.Context, source string, s servedFlags) (*served, error) {
+	if !strings.Contains(source, "://") && !isWebRoot(source) {
 		return nil, usagef("%q is no URL; a folder is named with --path", source)
 	}
-	root, err := readBounded(s.root, maxConfig)
+	root, err := a.pinnedRoot(source, s.root)
 	if err != nil {
-		return nil, usage(fmt.Errorf("--root %q: %w", s.root, err))
+		return nil, err
 	}
 	report, err := verify.Run(ctx, verify.Options{Source: source, Root: root, MetadataOnly: true,
 		CAFile: s.caFile, CertFile: s.clientCert, KeyFile: s.clientKey})

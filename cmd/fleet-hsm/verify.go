@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
@@ -120,35 +117,16 @@ func (a *app) verifyOptions(args []string, o verifyOptions) (verify.Options, err
 	if o.attestations && strings.Contains(opts.Source, "://") {
 		return opts, usagef("--attestations needs the folder: attestations are not published")
 	}
-	if o.root != "" {
-		opts.Root, err = readBounded(o.root, maxConfig)
-		if err != nil {
-			err = usage(fmt.Errorf("--root %q: %w", o.root, err))
-		}
-		return opts, err
-	}
-	if strings.Contains(opts.Source, "://") {
-		return opts, usagef("a URL needs --root FILE: what a server sends cannot say itself that it is to be trusted")
-	}
-	name, root, err := verify.OldestRoot(opts.Source)
-	if errors.Is(err, fs.ErrNotExist) {
-		return opts, fmt.Errorf("%w: no folder %q", repo.ErrNoRepository, opts.Source)
-	}
-	if err != nil {
-		return opts, fmt.Errorf("%q: %w", opts.Source, err)
-	}
-	a.note("trusting %s, the oldest root there; --root FILE trusts another", filepath.Join(opts.Source, name))
-	opts.Root = root
-	return opts, nil
+	opts.Root, err = a.pinnedRoot(opts.Source, o.root)
+	return opts, err
 }
 
-// parseMoment reads "+14d", a date, or a time; empty is the zero time.
+// parseMoment reads "+14d" (or "14d"), a date, or a time; empty is the zero time.
 func parseMoment(s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
-	if strings.HasPrefix(s, "+") {
-		d, err := parseDuration(s)
+	if d, err := parseDuration(s); err == nil || strings.HasPrefix(s, "+") {
 		return now.Add(d), err
 	}
 	for _, layout := range []string{time.RFC3339, "2006-01-02"} {
