@@ -26,6 +26,7 @@ func (a *app) complete(root *cobra.Command) {
 		"platform": func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return repo.Platforms(), cobra.ShellCompDirectiveNoFileComp
 		},
+		"no-lint":  a.completeChecks,
 		"remove":   a.completeKeys,
 		"key":      a.completeURIs,
 		"add":      a.completeURIs,
@@ -46,6 +47,7 @@ func (a *app) complete(root *cobra.Command) {
 		"fleet-hsm key passwd":   onlyFirst(a.completeURIs),
 		"fleet-hsm key generate": onlyFirst(a.completeURIs),
 		"fleet-hsm key attest":   a.completeURIs,
+		"fleet-hsm doctor":       a.completeURIs,
 	}
 	walk(root, func(cmd *cobra.Command) {
 		for name, f := range flags {
@@ -103,6 +105,17 @@ func (a *app) completeRows(column func(repo.Row) string) completer {
 		}
 		return out, no
 	}
+}
+
+// completeChecks gives what --no-lint may name.
+func (a *app) completeChecks(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	var out []string
+	for _, name := range append([]string{"all"}, lintChecks()...) {
+		if strings.HasPrefix(name, typed) {
+			out = append(out, name)
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeKeys gives key IDs as root lists them, with names and places as remarks.

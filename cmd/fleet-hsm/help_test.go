@@ -103,6 +103,7 @@ func TestCompletion(t *testing.T) {
 		{"remove --path DIR |orbit/", []string{"orbit/linux/edge/orbit"}},
 		{"rotate --path DIR root --key |file:", []string{"file:keys/root.json"}},
 		{"rotate --path DIR root --algorithm |", []string{"p256"}},
+		{"add --path DIR --no-lint |arch", []string{"architecture", "archive-empty"}},
 		{"promote --path /nonexistent --from |", nil},
 		{"key |", []string{"attest", "generate"}},
 	} {

@@ -39,6 +39,14 @@ func hintLint(e *lintError) string {
 	return "is it the right file under the right --name and --platform? If it is meant so: " + strings.Join(flags, " ")
 }
 
+func lintChecks() []string {
+	var checks []string
+	for _, c := range lint.Codes() {
+		checks = append(checks, string(c))
+	}
+	return checks
+}
+
 // lintNames are the values of --no-lint: a check, a component that is added, or all.
 type lintNames []string
 
@@ -46,10 +54,7 @@ func (n lintNames) all() bool { return slices.Contains(n, "all") }
 
 // check refuses a name that would switch off nothing: most often it is misspelt.
 func (n lintNames) check(items []repo.Item) error {
-	var checks []string
-	for _, c := range lint.Codes() {
-		checks = append(checks, string(c))
-	}
+	checks := lintChecks()
 	for _, name := range n {
 		component := func(it repo.Item) bool { return it.Name == name }
 		if name != "all" && !slices.Contains(checks, name) && !slices.ContainsFunc(items, component) {

@@ -25,7 +25,8 @@ func styleOf(w io.Writer) style {
 	return style{bars: true, colour: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
 
-const barWidth = 20
+// barWidth: with it a line fits into the 80 columns of a terminal.
+const barWidth = 6
 
 // bar draws how much of its usual time a role has left, green, yellow (to be renewed
 // soon) or red (expired).
