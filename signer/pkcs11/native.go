@@ -10,7 +10,6 @@ package pkcs11
 
 // What is used here of PKCS#11's C types (pkcs11.h and pkcs11t.h, v2.40).
 struct functions { unsigned char version[2]; void *f[68]; };
-typedef unsigned long (*get_functions)(struct functions **);
 typedef unsigned long (*initialize)(void *args);
 typedef unsigned long (*sign)(unsigned long session, const unsigned char *data, unsigned long len, unsigned char *sig, unsigned long *sig_len);
 enum { C_Initialize = 0, C_Sign = 43 }; // places in CK_FUNCTION_LIST
@@ -24,10 +23,6 @@ static void *load(const char *path, char **why) {
 }
 
 static int has_functions(void *handle) { return dlsym(handle, "C_GetFunctionList") != NULL; }
-
-static unsigned long functions_of(void *handle, struct functions **list) {
-	return ((get_functions)dlsym(handle, "C_GetFunctionList"))(list);
-}
 
 static int has(struct functions *l, int place) { return l->f[place] != NULL; }
 
@@ -69,31 +64,44 @@ func loadLib(path string) (lib, error) {
 	fail := func(reason string, err error) (lib, error) {
 		return lib{}, &ModuleError{Path: path, Code: "module-load", Reason: reason, Err: err}
 	}
-	name := C.CString(path)
-	defer C.free(unsafe.Pointer(name))
-	var why *C.char
-	handle := C.load(name, &why)
-	if handle == nil {
-		defer C.free(unsafe.Pointer(why))
-		return fail("the system cannot load it", errors.New(C.GoString(why)))
+	c := p11.New(path)
+	if c == nil {
+		return fail(whyNotLoaded(path))
 	}
-	if C.has_functions(handle) == 0 {
-		return fail("it is a shared library, but no PKCS#11 module: it has no C_GetFunctionList", nil)
-	}
-	var n native
-	if rv := C.functions_of(handle, &n.list); rv != ckrOK || n.list == nil {
-		return fail("it does not give its functions", &CKRError{Code: uint(rv), Func: "C_GetFunctionList"})
+	n := native{functionsOf(c)}
+	if n.list == nil {
+		return fail("it does not give its functions (C_GetFunctionList)", nil)
 	}
 	for place, function := range used() {
 		if C.has(n.list, place) == 0 {
 			return fail(fmt.Sprintf("it is broken: it has no %s", function), nil)
 		}
 	}
-	c := p11.New(path)
-	if c == nil {
-		return fail("the system cannot load it", nil)
-	}
 	return lib{c, n}, nil
+}
+
+// functionsOf takes the function list out of the binding. Asking the module for another
+// one will not do: p11-kit's client gives each caller a module of its own. The binding
+// is pinned in go.mod; struct ctx in its pkcs11.go is a handle and the list.
+func functionsOf(c *p11.Ctx) *C.struct_functions {
+	held := (*struct{ ctx *[2]unsafe.Pointer })(unsafe.Pointer(c))
+	return (*C.struct_functions)(held.ctx[1])
+}
+
+// whyNotLoaded loads it again for what the system says of it.
+func whyNotLoaded(path string) (string, error) {
+	name := C.CString(path)
+	defer C.free(unsafe.Pointer(name))
+	var why *C.char
+	handle := C.load(name, &why)
+	switch {
+	case handle == nil:
+		defer C.free(unsafe.Pointer(why))
+		return "the system cannot load it", errors.New(C.GoString(why))
+	case C.has_functions(handle) == 0:
+		return "it is a shared library, but no PKCS#11 module: it has no C_GetFunctionList", nil
+	}
+	return "the system cannot load it", nil
 }
 
 // initializePlainly calls C_Initialize with NULL: one thread at a time, says the
