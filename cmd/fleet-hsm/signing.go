@@ -82,6 +82,9 @@ func (k *keychain) signAtHand(ctx context.Context, d *repo.Doc, keys []repo.Key,
 			continue
 		}
 		err := k.signWith(ctx, d, key, keep)
+		if absentDevice(err) {
+			k.pulledOut(key)
+		}
 		if err != nil && !notHere(err) {
 			return away, fmt.Errorf("signing %s v%d: %w", d.Role(), d.Version(), err)
 		}
@@ -94,6 +97,18 @@ func (k *keychain) signAtHand(ctx context.Context, d *repo.Doc, keys []repo.Key,
 		}
 	}
 	return away, nil
+}
+
+// pulledOut says that a device which was there when its key was looked at is gone, so
+// that nobody wonders why the PIN that they typed did nothing.
+func (k *keychain) pulledOut(key repo.Key) {
+	s, was := k.open[key.ID]
+	if !was || s.URI().Scheme != "piv" {
+		return
+	}
+	delete(k.open, key.ID)
+	_ = s.Close() // nothing was signed with it
+	k.a.note("%s was pulled out; nothing was signed with it", k.a.askUI().named(s.URI(), deviceOf(s.URI())))
 }
 
 // noticed and settled bound how long a card that was just inserted may take to
