@@ -106,11 +106,10 @@ func (s *Server) Restart() error {
 	s.cmd.Env = []string{"HOME=" + s.Dir, "PATH=" + os.Getenv("PATH")}
 	// The server must not outlive a test process that is killed.
 	s.cmd.SysProcAttr = dieWithParent()
-	if err := s.cmd.Start(); err != nil {
+	exited, err := startOnThread(s.cmd)
+	if err != nil {
 		return err
 	}
-	exited := make(chan struct{})
-	go func(c *exec.Cmd) { _ = c.Wait(); close(exited) }(s.cmd)
 	deadline := time.After(30 * time.Second)
 	for {
 		if s.healthy() {
@@ -125,6 +124,23 @@ func (s *Server) Restart() error {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// startOnThread starts a process from a thread of its own, which stays until the process
+// has ended: the death signal comes with the thread that started it, not with the
+// process, and other tests end threads (softpiv/pcsc, to leave a network namespace).
+func startOnThread(cmd *exec.Cmd) (exited <-chan struct{}, err error) {
+	started, ended := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		runtime.LockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+		}
+	}()
+	return ended, <-started
 }
 
 func (s *Server) healthy() bool {
