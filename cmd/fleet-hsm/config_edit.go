@@ -33,33 +33,6 @@ func (c *config) remember(places []place) error {
 	})
 }
 
-// keepExpiries writes what --expires said of a new repository into the configuration,
-// because what is signed next is to be as good for as long. undo puts the file back as
-// it was.
-func (c *config) keepExpiries(list []string) (undo func() error, err error) {
-	if len(list) == 0 {
-		return func() error { return nil }, nil
-	}
-	before, err := os.ReadFile(c.file)
-	absent := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !absent {
-		return nil, err
-	}
-	undo = func() error {
-		if absent {
-			return os.Remove(c.file)
-		}
-		return atomicfile.Write(c.file, before, 0o644)
-	}
-	return undo, c.edit(func(doc *yaml.Node) {
-		expires := mapValue(doc, "expires")
-		for _, s := range list {
-			role, value, _ := cutPair(s)
-			setScalar(expires, role, value)
-		}
-	})
-}
-
 // edit changes the configuration file and keeps what a person wrote there, comments
 // too.
 func (c *config) edit(change func(doc *yaml.Node)) error {

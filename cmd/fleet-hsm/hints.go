@@ -303,7 +303,7 @@ func hintRefused(kind repo.RefusedKind) string {
 	case repo.VersionTaken:
 		return "give the new file a new version; agents that have the old one would not notice. --replace publishes it all the same"
 	case repo.ShorterExpiry:
-		return "is this machine's clock right? --allow-shorter signs it all the same"
+		return `is this machine's clock right? "expires:" in the configuration says how long metadata is good; --allow-shorter signs it all the same`
 	case repo.ChangeWaits, repo.PublishedMoved:
 		return `"fleet-hsm review" shows the staged change, "fleet-hsm discard" drops it`
 	case repo.OtherDevice:

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -43,7 +42,7 @@ twice. --generate makes the named token keys where they do not exist yet.`,
 	for _, role := range repo.Roles() {
 		o.thresholds[role] = f.Int(role+"-threshold", 1, "how many "+role+" keys must sign")
 	}
-	f.StringArrayVar(&o.expires, "expires", nil, "how long metadata is good, as role=DURATION; kept in the configuration (may be given more than once)")
+	f.StringArrayVar(&o.expires, "expires", nil, "how long version 1 is good, as role=DURATION (may be given more than once)")
 	f.BoolVar(&o.consistent, "consistent-snapshot", true, "publish under versioned and hash-named files, so that agents verify at every moment")
 	f.BoolVar(&o.generate, "generate", false, "make the named token keys if they are absent")
 	f.BoolVar(&o.imported, "allow-imported", false, "accept a root key that was imported into its token or can be taken out of it")
@@ -98,18 +97,17 @@ func (a *app) runInit(ctx context.Context, o initOptions) error {
 	if err != nil {
 		return w.undoKeys(err)
 	}
-	forget, err := cfg.keepExpiries(o.expires)
-	if err != nil {
-		return w.undoKeys(fmt.Errorf("keeping --expires in %q: %w", cfg.file, err))
-	}
 	versions, err := w.publish(ctx, c, publishOptions{})
 	if err != nil && c.Fresh {
-		return w.undoKeys(errors.Join(err, forget()))
+		return w.undoKeys(err)
 	}
 	if err != nil {
 		return err
 	}
 	w.afterInit(plan)
+	if len(o.expires) > 0 {
+		a.note(`--expires is for version 1; "expires:" in %s says how long later ones are good.`, cfg.file)
+	}
 	return a.report("init", versions)
 }
 
