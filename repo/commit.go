@@ -40,16 +40,19 @@ func (r *Repo) Commit(rel *Release) error {
 			return b.abandon(err)
 		}
 	}
-	if err := atomicfile.SyncDir(r.pending("commit")); err != nil {
-		return b.abandon(err)
-	}
 	if err := r.freshenDropped(rel); err != nil {
 		return b.abandon(err)
 	}
-	j := journal{Schema: 1, Change: rel.c != nil, Renames: b.renames}
 	if err := r.checkPlaces(b.renames); err != nil {
 		return b.abandon(err)
 	}
+	if rel.c == nil && len(b.renames) == 1 {
+		return b.publishOne()
+	}
+	if err := atomicfile.SyncDir(r.pending("commit")); err != nil {
+		return b.abandon(err)
+	}
+	j := journal{Schema: 1, Change: rel.c != nil, Renames: b.renames}
 	if err := r.writeJournal(j); err != nil {
 		// It may be in place although making it durable failed; it goes before what it
 		// names does.
@@ -64,6 +67,21 @@ func (r *Repo) Commit(rel *Release) error {
 	if err := r.apply(j); err != nil {
 		return &InterruptedError{Err: err}
 	}
+	return nil
+}
+
+// publishOne moves the only file of a commit into place: the next timestamp. One rename
+// happens or does not, so there is nothing that a journal would have to finish.
+func (b *builder) publishOne() error {
+	dirs := newDirSet()
+	if err := b.r.move(b.renames[0], dirs); err != nil {
+		return b.abandon(fmt.Errorf("publishing %q: %w", b.renames[0].To, err))
+	}
+	if err := dirs.sync(); err != nil {
+		return &InterruptedError{Err: err}
+	}
+	// An empty folder that stays is cleared by the next command.
+	_ = os.RemoveAll(b.r.pending("commit"))
 	return nil
 }
 

@@ -36,7 +36,8 @@
 // renames in an order in which clients verify at every step (DESIGN: targets, root,
 // targets.json, snapshot.json, timestamp.json last), then the folders are synced and
 // the journal goes. Before the journal a crash leaves the old repository; after it
-// the next command that takes the lock finishes the renames and needs no key.
+// the next command that takes the lock finishes the renames and needs no key. A
+// timestamp alone is one rename and needs no journal.
 //
 // # Bytes
 //
