@@ -39,11 +39,17 @@ type signature struct {
 }
 
 // envelope is a metadata file: the signed part, kept in its canonical bytes, and the
-// signatures over it.
+// signatures over it. The signed part never changes.
 type envelope struct {
 	signed     []byte
 	signatures []signature
+	// checked remembers which signatures verify: thresholds are looked at many times,
+	// and the signed part may be megabytes.
+	checked map[check]bool
 }
+
+// check is one verification: a signature (hex) against a public key.
+type check struct{ fingerprint, sig string }
 
 type envelopeJSON struct {
 	Signatures []signature     `json:"signatures"`
@@ -145,15 +151,29 @@ func (e *envelope) counted(keys []Key) []Key {
 
 func (e *envelope) signedBy(k Key) bool {
 	for _, s := range e.signatures {
-		if s.KeyID != k.ID {
-			continue
-		}
-		sig, err := hex.DecodeString(s.Sig)
-		if err == nil && wiresig.Verify(k.Public, e.signed, sig) == nil {
+		if s.KeyID == k.ID && e.verifies(k, s.Sig) {
 			return true
 		}
 	}
 	return false
+}
+
+func (e *envelope) verifies(k Key, sig string) bool {
+	if ok, known := e.checked[check{k.Fingerprint(), sig}]; known {
+		return ok
+	}
+	raw, err := hex.DecodeString(sig)
+	return err == nil && e.verify(k, raw) == nil
+}
+
+// verify checks a signature and remembers the answer.
+func (e *envelope) verify(k Key, sig []byte) error {
+	err := wiresig.Verify(k.Public, e.signed, sig)
+	if e.checked == nil {
+		e.checked = map[check]bool{}
+	}
+	e.checked[check{k.Fingerprint(), hex.EncodeToString(sig)}] = err == nil
+	return err
 }
 
 // dropBad removes signatures that do not verify with a key of keys, or that are of
@@ -165,8 +185,7 @@ func (e *envelope) dropBad(keys []Key) (dropped []string) {
 	for _, s := range e.signatures {
 		ok := false
 		for _, k := range keys {
-			one := envelope{signed: e.signed, signatures: []signature{s}}
-			ok = ok || k.ID == s.KeyID && one.signedBy(k)
+			ok = ok || k.ID == s.KeyID && e.verifies(k, s.Sig)
 		}
 		if !ok || seen[s.KeyID] {
 			dropped = append(dropped, s.KeyID)

@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"time"
-
-	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 )
 
 // Doc is one piece of metadata that is being signed.
@@ -129,7 +127,7 @@ func (d *Doc) AddSignature(keyID string, sig []byte) error {
 		if k.ID != keyID {
 			continue
 		}
-		if err := wiresig.Verify(k.Public, d.env.signed, sig); err != nil {
+		if err := d.env.verify(k, sig); err != nil {
 			return &SignatureError{Role: d.role, KeyID: keyID, Err: err}
 		}
 		d.env.put(keyID, sig)
