@@ -117,6 +117,9 @@ func crashLoop(t *testing.T, s Store, r *repotest.Repo, kills, files int) {
 		}
 		finish(t, s, r, j)
 		mustAccept(t, j2, agent)
+		if killed%20 == 0 {
+			t.Logf("%d kills in %d rounds so far", killed, round)
+		}
 	}
 	if stop == nil {
 		return
