@@ -234,8 +234,7 @@ func TestMovedWhileAsked(t *testing.T) {
 				t.Fatal(err)
 			}
 			if name == "dropped" { // the keys made for it are of no use and go
-				after, before = strings.ReplaceAll(after, "keys/", ""), strings.ReplaceAll(before, "keys/", "")
-				return
+				before, after = withoutKeys(before), withoutKeys(after)
 			}
 			if after != before {
 				t.Errorf("something was written:\n%s", difference(before, after))
@@ -243,6 +242,17 @@ func TestMovedWhileAsked(t *testing.T) {
 			must(t, "timestamp", "--path", dir)
 		})
 	}
+}
+
+// withoutKeys leaves keys/ out of what treeOf gives.
+func withoutKeys(tree string) string {
+	var b strings.Builder
+	for line := range strings.Lines(tree) {
+		if !strings.Contains(line, "keys") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }
 
 // TestNoLeavesNothing: a change that is in pending/ only because somebody was asked goes
