@@ -59,7 +59,7 @@ func theirErrors() map[string]error {
 		"store.ErrStaleTimestamp": store.ErrStaleTimestamp, "store.ErrUncovered": store.ErrUncovered, "store.ErrInconsistent": store.ErrInconsistent,
 		"store.ErrContentMissing": store.ErrContentMissing, "store.ErrLayout": store.ErrLayout, "store.ErrReadBack": store.ErrReadBack,
 		"store.ErrRollback": store.ErrRollback, "store.ErrCredentials": store.ErrCredentials, "store.ErrRegion": store.ErrRegion, "store.ErrClock": store.ErrClock,
-		"store.OpError":     &store.OpError{Err: store.ErrNoStore}, "store.URLError": &store.URLError{}, "store.AheadError": &store.AheadError{},
+		"store.OpError": &store.OpError{Err: store.ErrNoStore}, "store.URLError": &store.URLError{}, "store.AheadError": &store.AheadError{},
 		"store.DivergedError": &store.DivergedError{}, "store.StaleTimestampError": &store.StaleTimestampError{}, "store.MismatchError": &store.MismatchError{},
 		"store.ContentMissingError": &store.ContentMissingError{}, "store.RollbackError": &store.RollbackError{},
 
