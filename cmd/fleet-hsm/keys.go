@@ -245,12 +245,13 @@ func (k *keychain) name(role string, key repo.Key) string {
 // be asked; what it finds is used later, and errors are reported then.
 func (k *keychain) prefetch(ctx context.Context, roles ...string) *sync.WaitGroup {
 	var wg sync.WaitGroup
+	ui := k.a.askUI() // one for all of them
 	for _, role := range roles {
 		if !k.files.Exists(roleFile(role)) || len(envSources([]string{role}, "FLEET_%s_PASSPHRASE", "TUF_%s_PASSPHRASE")) == 0 {
 			continue
 		}
 		wg.Go(func() {
-			_ = k.files.Unlock(ctx, signer.Ref{URI: roleFile(role), Roles: []string{role}}, k.a.askUI())
+			_ = k.files.Unlock(ctx, signer.Ref{URI: roleFile(role), Roles: []string{role}}, ui)
 		})
 	}
 	return &wg
