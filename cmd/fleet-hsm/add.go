@@ -40,7 +40,7 @@ gets a warning. --no-lint takes a file all the same; it names a check (the word 
 square brackets), a component (orbit), or all.`,
 		Example: `  fleet-hsm add --target orbit-linux --name orbit --platform linux --version 1.2.3 -t 1 -t stable
   fleet-hsm add --manifest release.yaml`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runAdd(cmd.Context(), o) },
 	}
 	f := cmd.Flags()

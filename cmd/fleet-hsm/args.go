@@ -36,6 +36,15 @@ func (e *unknownCommand) Error() string {
 	return fmt.Sprintf("%q is no command of %q", e.name, e.parent)
 }
 
+// noArgs is for commands that take no argument; cobra.NoArgs speaks of an unknown
+// command, and nobody meant one.
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("takes no argument, not %q", args[0])
+}
+
 // wrapArgs makes wrong arguments exit 2 like a wrong flag, and say what was meant.
 func wrapArgs(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
@@ -48,22 +57,10 @@ func wrapArgs(cmd *cobra.Command) {
 				c.SuggestionsMinimumDistance = 2
 				return usage(&unknownCommand{parent: c.CommandPath(), name: args[0], near: c.SuggestionsFor(args[0])})
 			}
-			if err.Error() == noArgs(c, args) {
-				// cobra speaks of an unknown command, and nobody meant one.
-				err = fmt.Errorf("takes no argument, not %q", args[0])
-			}
 			return usage(&argsError{command: c.CommandPath(), use: c.UseLine(), err: err})
 		}
 	}
 	for _, c := range cmd.Commands() {
 		wrapArgs(c)
 	}
-}
-
-// noArgs is what cobra says where no argument is taken.
-func noArgs(c *cobra.Command, args []string) string {
-	if err := cobra.NoArgs(c, args); err != nil {
-		return err.Error()
-	}
-	return ""
 }

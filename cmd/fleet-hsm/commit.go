@@ -23,7 +23,7 @@ and publishes everything. --without-timestamp leaves the timestamp to the machin
 that has its key (consistent snapshots only).`,
 		Example: `  fleet-hsm commit
   fleet-hsm commit --without-timestamp`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runCommit(cmd.Context(), o) },
 	}
 	f := cmd.Flags()

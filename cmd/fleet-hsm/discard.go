@@ -19,7 +19,7 @@ and its .backup folders (a backup of keys goes to keys/retired/ instead). Publis
 files and keys stay.`,
 		Example: `  fleet-hsm discard
   fleet-hsm discard --path /srv/updates`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runDiscard(cmd.Context()) },
 	}
 }

@@ -25,7 +25,7 @@ func (a *app) gcCommand() *cobra.Command {
 --grace names. N.root.json are never deleted, nor files that fleet-hsm did not write.`,
 		Example: `  fleet-hsm gc --dry-run
   fleet-hsm gc --grace 30d`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runGC(cmd.Context(), o) },
 	}
 	f := cmd.Flags()

@@ -34,7 +34,7 @@ twice. --generate makes the named token keys where they do not exist yet.`,
 		Example: `  fleet-hsm init
   fleet-hsm init --root-key "piv:serial=111;slot=9c" --root-key "piv:serial=222;slot=9c" --root-threshold 2 \
       --timestamp-key "pkcs11:token=fleet;object=timestamp" --generate`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runInit(cmd.Context(), o) },
 	}
 	f := cmd.Flags()

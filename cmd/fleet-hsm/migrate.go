@@ -31,7 +31,7 @@ Keys move role by role, whenever you like, before or after: "fleet-hsm rotate RO
 --key URI". Until a change is published, "fleet-hsm discard" is the way back.`,
 		Example: `  fleet-hsm migrate --dry-run
   fleet-hsm migrate --yes`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runMigrate(cmd.Context(), o) },
 	}
 	f := cmd.Flags()

@@ -49,7 +49,7 @@ snapshot or targets that expired or do not verify. Metrics are at /metrics, heal
 /healthz and /readyz, on loopback unless --listen says otherwise.`,
 		Example: `  fleet-hsm online --store "s3://updates/fleet?region=eu-1" --root root.json --timestamp-key "pkcs11:token=fleet;object=timestamp"
   fleet-hsm online --listen 127.0.0.1:9471 --renew-before 5d`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runOnline(cmd.Context(), o) },
 	}
 	f := cmd.Flags()

@@ -31,7 +31,7 @@ attach FILE" brings the signatures back. No secret is in the file. Copies may be
 at the same time.`,
 		Example: `  fleet-hsm request -o change.request
   fleet-hsm request -o /media/stick/change.request --json`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(_ *cobra.Command, _ []string) error { return a.runRequest(out) },
 	}
 	cmd.Flags().StringVarP(&out, "output", "o", "", "file to write; it must not exist, or be this same request")

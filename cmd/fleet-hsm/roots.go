@@ -12,7 +12,7 @@ func (a *app) rootsCommand() *cobra.Command {
 		Short: "Print the published root.json, for fleetctl package --update-roots",
 		Example: `  fleet-hsm roots
   fleetctl package --type deb --update-roots "$(fleet-hsm roots)" --update-url https://updates.example.com`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
 			if err := a.checkPath(); err != nil {
 				return err

@@ -33,7 +33,7 @@ otherwise.`,
 		Example: `  fleet-hsm status
   fleet-hsm status --fail-within 30d   # exit 6 if something expires within 30 days
   fleet-hsm status --url https://updates.example.com --root root.json --markdown`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runStatus(cmd.Context(), o) },
 	}
 	f := cmd.Flags()

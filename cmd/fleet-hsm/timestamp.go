@@ -31,7 +31,7 @@ no other key, no target file. A staged change goes on waiting. With --store it w
 straight on the published repository, with the trusted root alone.`,
 		Example: `  fleet-hsm timestamp
   fleet-hsm timestamp --within 7d   # only if it expires within 7 days`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runTimestamp(cmd.Context(), o) },
 	}
 	f := cmd.Flags()

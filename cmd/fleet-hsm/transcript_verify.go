@@ -16,7 +16,7 @@ func (a *app) transcriptCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "transcript",
 		Short: "Check the log of a ceremony",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(&cobra.Command{
