@@ -1,6 +1,8 @@
 package store
 
 import (
+	"crypto/sha256"
+	"crypto/sha512"
 	"path"
 	"regexp"
 	"strings"
@@ -33,9 +35,6 @@ func DefaultCaching(consistent bool) Caching {
 // versionedName matches N.root.json, N.targets.json and so on.
 var versionedName = regexp.MustCompile(`^[1-9][0-9]*\.[^/]+\.json$`)
 
-// hashNamed matches the last element of a hash-named target: SHA-512 or SHA-256.
-var hashNamed = regexp.MustCompile(`^([0-9a-f]{64}|[0-9a-f]{128})\..+$`)
-
 func (c Caching) header(name string, consistent bool) Header {
 	h := Header{ContentType: contentType(name), CacheControl: c.Mutable}
 	target := strings.HasPrefix(name, "targets/")
@@ -44,10 +43,16 @@ func (c Caching) header(name string, consistent bool) Header {
 		h.CacheControl = c.Timestamp
 	case !target && versionedName.MatchString(name):
 		h.CacheControl = c.Immutable
-	case target && consistent && hashNamed.MatchString(path.Base(name)):
+	case target && consistent && hashNamed(path.Base(name)):
 		h.CacheControl = c.Immutable
 	}
 	return h
+}
+
+// hashNamed: the last element of a hash-named target, by SHA-512 or SHA-256.
+func hashNamed(last string) bool {
+	sum, name, _ := strings.Cut(last, ".")
+	return name != "" && (isHex(sum, 2*sha512.Size) || isHex(sum, 2*sha256.Size))
 }
 
 // contentType never names a type that an intermediary may want to unpack: agents

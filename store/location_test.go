@@ -12,6 +12,7 @@ func TestParse(t *testing.T) {
 		"file:///srv/updates/":                         {Scheme: "file", Path: "/srv/updates"},
 		"file://localhost/srv/updates":                 {Scheme: "file", Path: "/srv/updates"},
 		"file:///srv/my%20updates":                     {Scheme: "file", Path: "/srv/my updates"},
+		"s3://" + strings.Repeat("b", 63):              {Scheme: "s3", Bucket: strings.Repeat("b", 63)},
 		"s3://updates":                                 {Scheme: "s3", Bucket: "updates"},
 		"s3://updates/a/b/":                            {Scheme: "s3", Bucket: "updates", Prefix: "a/b"},
 		"s3://u.p-1?region=auto":                       {Scheme: "s3", Bucket: "u.p-1", Region: "auto"},
@@ -38,6 +39,7 @@ func TestParseRefuses(t *testing.T) {
 		"s3://bucket?endpoint=", "s3://bucket?endpoint=ftp://h", "s3://bucket?endpoint=https://u:p@h", "s3://bucket?endpoint=https://h/path",
 		"s3://bucket?endpoint=h:0", "s3://bucket?endpoint=h:99999", "s3://bucket?endpoint=h:080", "s3://bucket?style=auto", "s3://bucket?region=a;style=path",
 		"s3://bucket/%zz", "s3://bucket/a\nb", "s3://bucket/#x", "s3://bucket?", "s3://bucket?endpoint=https://h?x", "s3://bucket?%zz=1",
+		"s3://ab", "s3://" + strings.Repeat("b", 64), "s3://bucket?region=" + strings.Repeat("r", 65), "s3://bucket?endpoint=" + strings.Repeat("h", 254),
 	} {
 		if got, err := Parse(in); !errors.Is(err, ErrBadURL) {
 			t.Errorf("%q was taken as %+v, %v", in, got, err)
