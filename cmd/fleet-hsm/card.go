@@ -143,7 +143,7 @@ func daysUntilDuration(d time.Duration) string {
 		return fmt.Sprintf("%d days", days)
 	}
 	if d >= time.Hour {
-		return fmt.Sprintf("%d hours", int(d.Hours()))
+		return fmt.Sprintf("%d hours", int(d.Round(time.Minute).Hours()))
 	}
 	return d.Round(time.Second).String()
 }
