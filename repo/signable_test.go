@@ -1,0 +1,74 @@
+package repo_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// A signature is verified before it is kept: agents with go-tuf v0.5.2 give up at a
+// wrong one, however many good ones stand beside it. It does not take the place of a
+// good one of the same key either.
+func TestOnlyGoodSignaturesAreKept(t *testing.T) {
+	r, kr := newRepo(t, true)
+	rel, err := r.Timestamp(repo.ReleaseOptions{Expiries: map[string]time.Duration{repo.RoleTimestamp: 30 * 24 * time.Hour}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := rel.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := d.Keys()[0]
+	stranger := kr.make(t)
+	good, byStranger := signature(t, kr, key, d.Payload()), signature(t, kr, stranger, d.Payload())
+	flipped := append([]byte(nil), good...)
+	flipped[3] ^= 1
+	bad := map[string]struct {
+		keyID string
+		sig   []byte
+	}{
+		"of other bytes":           {key.ID, signature(t, kr, key, append(d.Payload(), ' '))},
+		"by another key":           {key.ID, byStranger},
+		"by a key of another role": {stranger.ID, byStranger},
+		"with a bit flipped":       {key.ID, flipped},
+		"cut off":                  {key.ID, good[:63]},
+		"with something behind it": {key.ID, append(append([]byte(nil), good...), 0)},
+		"empty":                    {key.ID, nil},
+		"of no key ID":             {"", good},
+	}
+	refused := func(when string) {
+		t.Helper()
+		for name, b := range bad {
+			var e *repo.SignatureError
+			if err := d.AddSignature(b.keyID, b.sig); !errors.As(err, &e) {
+				t.Errorf("%s, a signature %s: %v, want a SignatureError", when, name, err)
+			}
+		}
+	}
+	refused("before a good one")
+	if d.Met() || d.Signed(key.ID) || d.Signed(stranger.ID) {
+		t.Fatal("one of them was kept")
+	}
+	if err := d.AddSignature(key.ID, good); err != nil {
+		t.Fatal(err)
+	}
+	refused("after a good one")
+	if !d.Met() {
+		t.Fatal("the good one went")
+	}
+	kr.commit(t, r, rel)
+	load(t, r)
+}
+
+func signature(t testing.TB, kr keyring, k repo.Key, message []byte) []byte {
+	t.Helper()
+	sig, err := wiresig.Sign(kr[k.ID], message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sig
+}
