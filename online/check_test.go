@@ -200,6 +200,18 @@ func TestStoreWentBack(t *testing.T) {
 	})
 }
 
+// A store that gives no ETag gives nothing to hold a race against: nothing is written.
+func TestStoreWithoutETags(t *testing.T) {
+	b := newBench(t, true)
+	s := b.service()
+	b.clock.now = b.clock.now.Add(30 * time.Hour)
+	b.store.noETag = true
+	b.mustFail(s, ErrStore)
+	if b.store.puts != 0 {
+		t.Errorf("%d writes", b.store.puts)
+	}
+}
+
 func TestSnapshotNeverGoesBack(t *testing.T) {
 	b := newBench(t, true)
 	s := b.service()

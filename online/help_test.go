@@ -130,6 +130,7 @@ type fakeStore struct {
 	puts   int
 	date   time.Time
 	getErr error
+	noETag bool
 	// put, if not nil, takes the place of PutTimestamp; real is the real one.
 	put func(real func() error) error
 }
@@ -137,7 +138,7 @@ type fakeStore struct {
 func (f *fakeStore) Get(ctx context.Context, name string, limit int64) ([]byte, string, time.Time, error) {
 	f.mu.Lock()
 	f.gets = append(f.gets, name)
-	err, date := f.getErr, f.date
+	err, date, noETag := f.getErr, f.date, f.noETag
 	f.mu.Unlock()
 	if err != nil {
 		return nil, "", time.Time{}, err
@@ -145,6 +146,9 @@ func (f *fakeStore) Get(ctx context.Context, name string, limit int64) ([]byte, 
 	data, etag, d, err := f.Plain.Get(ctx, name, limit)
 	if !date.IsZero() {
 		d = date
+	}
+	if noETag {
+		etag = ""
 	}
 	return data, etag, d, err
 }

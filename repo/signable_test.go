@@ -1,7 +1,11 @@
 package repo_test
 
 import (
+	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,4 +75,37 @@ func signature(t testing.TB, kr keyring, k repo.Key, message []byte) []byte {
 		t.Fatal(err)
 	}
 	return sig
+}
+
+// Clients look for a signature under its key's ID, so one under another ID counts for
+// nothing, good as it may be.
+func TestSignatureCountsUnderItsKeyIDOnly(t *testing.T) {
+	r, _ := newRepo(t, true)
+	p := load(t, r)
+	file := filepath.Join(r.Dir(), "repository", "timestamp.json")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, other := p.Root.Keys(repo.RoleTimestamp)[0].ID, p.Root.Keys(repo.RoleSnapshot)[0].ID
+	moved := bytes.ReplaceAll(data, []byte(id), []byte(other))
+	if bytes.Equal(moved, data) {
+		t.Fatal("the key ID is not in the file")
+	}
+	if err := os.WriteFile(file, moved, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var e *repo.MetadataError
+	if _, err := r.LoadOnline(); !errors.As(err, &e) || e.File != "repository/timestamp.json" {
+		t.Errorf("%v, want a MetadataError for repository/timestamp.json", err)
+	}
+}
+
+// One writer at a time: the second waits, and says whom it waited for.
+func TestLockIsForOne(t *testing.T) {
+	r, _ := newRepo(t, true) // holds it
+	var e *repo.LockedError
+	if _, err := r.Lock(t.Context(), "second", 50*time.Millisecond); !errors.As(err, &e) || !strings.Contains(e.Holder, "test") {
+		t.Errorf("%v, want a LockedError that names the holder", err)
+	}
 }
