@@ -74,6 +74,22 @@ func TestDrill4LastTryByAPerson(t *testing.T) {
 	}
 }
 
+// The PIN that is remembered for reconnects is not tried where one try is left: it may
+// have been changed since, and a daemon must not be what locks the token.
+func TestDrill4NoReconnectOnTheLastTry(t *testing.T) {
+	f, ref := keyed(t)
+	ui := person(f.Token)
+	ui.Person = true
+	s := opened(t, backend(t, f.Module), ref, ui)
+	signs(t, s)
+	logins := f.calls("C_Login")
+	f.set("restart=1", "flags_on=0x20000") // CKF_USER_PIN_FINAL_TRY
+	refuses(t, s, signer.ErrLastTry)
+	if n := f.calls("C_Login"); n != logins {
+		t.Errorf("%d logins on the last try", n-logins)
+	}
+}
+
 // A vague answer to a wrong PIN does not make it be tried again.
 func TestDrill4VagueAnswerToAWrongPIN(t *testing.T) {
 	f, ref := keyed(t, "pin_tries=3", "wrong_pin_code=0x05")
