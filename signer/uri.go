@@ -145,14 +145,15 @@ func parse(s string) (URI, string) {
 	return u, check(u)
 }
 
-// localPath takes "///" for the start of an absolute path (RFC 8089) and refuses a
-// host, which is what a relative path behind "//" would be.
+// localPath takes "///" for the start of an absolute path (RFC 8089), further slashes
+// for the same slash, and refuses
+// a host, which is what a relative path behind "//" would be.
 func localPath(p string) (string, string) {
 	switch {
 	case p == "":
 		return "", "no path after the scheme"
 	case strings.HasPrefix(p, "///"):
-		return p[2:], ""
+		return "/" + strings.TrimLeft(p, "/"), ""
 	case strings.HasPrefix(p, "//"):
 		return "", `"//" starts the name of a host; write the path right after the colon`
 	}

@@ -36,6 +36,7 @@ func TestParse(t *testing.T) {
 		{name: "a file with odd characters", in: "file:a%20b/c%3Fd;e", canonical: "file:a%20b/c%3Fd%3Be", opaque: "a b/c?d;e"},
 		{name: "an absolute file", in: "file:/etc/k.json", canonical: "file:/etc/k.json", opaque: "/etc/k.json"},
 		{name: "an absolute file with an empty host", in: "file:///etc/k.json", canonical: "file:/etc/k.json", opaque: "/etc/k.json"},
+		{name: "an absolute file with a slash too many", in: "file:////etc/k.json", canonical: "file:/etc/k.json", opaque: "/etc/k.json"},
 		{name: "a public part", in: "pub:spare.json", canonical: "pub:spare.json", opaque: "spare.json"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
