@@ -109,3 +109,27 @@ func TestLockIsForOne(t *testing.T) {
 		t.Errorf("%v, want a LockedError that names the holder", err)
 	}
 }
+
+// A new root is signed by the keys of the root before it too: agents that trust that
+// one follow by nothing else.
+func TestNewRootNeedsOldKeys(t *testing.T) {
+	r, kr := newRepo(t, true)
+	p := load(t, r)
+	old, fresh := p.Root.Keys(repo.RoleRoot)[0], kr.make(t)
+	c, err := r.Rotate(p, nil, repo.Rotation{Role: repo.RoleRoot, Set: []repo.Key{fresh}}, repo.StageOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := c.Doc(repo.RoleRoot)
+	for _, k := range []repo.Key{fresh, old} {
+		if d.Met() {
+			t.Fatal("one of the two keys is enough")
+		}
+		if err := d.AddSignature(k.ID, signature(t, kr, k, d.Payload())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !d.Met() {
+		t.Errorf("both keys signed: %v", d.Short())
+	}
+}
