@@ -75,6 +75,74 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
+// A file whose name says its version is never written over, whether a colleague's
+// publish that did not come to its end left it there before the plan or after it.
+func TestFrozenFilesStay(t *testing.T) {
+	kinds(t, func(t *testing.T, s Store) {
+		r := repotest.New(t, true)
+		r.Commit()
+		publish(t, s, options(r))
+		r.Targets["a/b"] = []byte("b")
+		r.Root()
+		r.Commit()
+		for _, role := range []string{roleTargets, roleSnapshot, roleRoot} {
+			name := versioned(int64(r.Version[role]), role+".json")
+			plan, err := MakePlan(t.Context(), s, options(r))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := PutBytes(t.Context(), s, name, []byte(`{"theirs":1}`), PutOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := MakePlan(t.Context(), s, options(r)); err == nil {
+				t.Errorf("%s: planned over a colleague's", name)
+			}
+			_, err = plan.Publish(t.Context())
+			if !errors.Is(err, ErrDiverged) {
+				t.Errorf("%s: %v, want %v", name, err, ErrDiverged)
+			}
+			if o, err := Get(t.Context(), s, name, 100); err != nil || string(o.Data) != `{"theirs":1}` {
+				t.Errorf("%s was written over (%v)", name, err)
+			}
+			if err := s.Delete(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// In the flat layout names are written over, but only what the plan has seen there:
+// else two people's releases would mix.
+func TestFlatFilesChangedMeanwhile(t *testing.T) {
+	kinds(t, func(t *testing.T, s Store) {
+		r := repotest.New(t, false)
+		r.Commit()
+		publish(t, s, options(r))
+		r.Targets["a/b"] = []byte("b")
+		r.Commit()
+		plan, err := MakePlan(t.Context(), s, options(r))
+		if err != nil {
+			t.Fatal(err)
+		}
+		timestamp, err := Get(t.Context(), s, "timestamp.json", limitTimestamp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := PutBytes(t.Context(), s, "targets.json", []byte(`{"theirs":1}`), PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := plan.Publish(t.Context()); !errors.Is(err, ErrPrecondition) {
+			t.Errorf("%v, want %v", err, ErrPrecondition)
+		}
+		if o, err := Get(t.Context(), s, "targets.json", 100); err != nil || string(o.Data) != `{"theirs":1}` {
+			t.Errorf("targets.json was written over (%v)", err)
+		}
+		if o, err := Get(t.Context(), s, "timestamp.json", limitTimestamp); err != nil || !bytes.Equal(o.Data, timestamp.Data) {
+			t.Errorf("a timestamp went out over it (%v)", err)
+		}
+	})
+}
+
 // TestNewerTimestamp: the online signer has renewed the timestamp meanwhile.
 func TestNewerTimestamp(t *testing.T) {
 	layouts(t, func(t *testing.T, s Store, r *repotest.Repo) {
