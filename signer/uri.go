@@ -145,9 +145,9 @@ func parse(s string) (URI, string) {
 	return u, check(u)
 }
 
-// localPath takes "///" for the start of an absolute path (RFC 8089), further slashes
-// for the same slash, and refuses
-// a host, which is what a relative path behind "//" would be.
+// localPath takes "///" for the start of an absolute path (RFC 8089), and further slashes
+// as part of it: "//x" could not be written again. It refuses a host, which is what a
+// relative path behind "//" would be.
 func localPath(p string) (string, string) {
 	switch {
 	case p == "":
