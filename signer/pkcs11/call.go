@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -36,10 +34,10 @@ func (m *module) hanging(doing string) error {
 	return fmt.Errorf("%s: %w: an earlier call into PKCS#11 module %q has not come back", doing, signer.ErrDeadline, m.path)
 }
 
-// run makes calls into C: f runs in a goroutine that is left behind when the deadline
-// passes or ctx ends, because C calls cannot be interrupted. f must put its results
-// where only it and, after a nil error, the caller look. exclusive takes the write
-// side of the module's lock.
+// run makes calls into C: f runs where it can be left behind when the deadline passes or
+// ctx ends (out), because C calls cannot be interrupted. f must put its results where
+// only it and, after a nil error, the caller look. exclusive takes the write side of the
+// module's lock.
 func (m *module) run(ctx context.Context, doing string, limit time.Duration, exclusive bool, f func() error) error {
 	if err := canceled(ctx); err != nil {
 		return err
@@ -47,129 +45,13 @@ func (m *module) run(ctx context.Context, doing string, limit time.Duration, exc
 	if err := m.hanging(doing); err != nil {
 		return err
 	}
-	w := m.idle.take(m)
-	start := time.Now()
-	w.start(job{exclusive, f}, limit)
-	select {
-	case err := <-w.done:
-		return w.finished(err)
-	case <-w.timer.C:
-		if !w.giveUp(jobOut) {
-			return w.finished(<-w.done)
-		}
-		return &DeadlineError{Doing: doing, After: limit, Path: m.path}
-	case <-ctx.Done():
-		if !w.state.CompareAndSwap(jobOut, jobLeft) {
-			return w.finished(<-w.done)
-		}
-		// The call may well come back in its time; only if it does not is the module
-		// at fault.
-		time.AfterFunc(limit-time.Since(start), func() { w.giveUp(jobLeft) })
-		return canceled(ctx)
+	o := &out{
+		m:     m,
+		f:     func() error { return m.locked(exclusive, f) },
+		late:  &DeadlineError{Doing: doing, After: limit, Path: m.path},
+		until: time.Now().Add(limit),
 	}
-}
-
-// worker is a goroutine that goes into C, one job at a time. Workers are kept: a new
-// goroutine for each signature spends its time on growing its stack.
-type worker struct {
-	m     *module
-	in    chan job     // one at a time, so never blocking
-	done  chan error   // likewise: nobody may be listening any more
-	timer *time.Timer  // the deadline of the job
-	state atomic.Int32 // of the job
-}
-
-type job struct {
-	exclusive bool
-	f         func() error
-}
-
-const (
-	jobOut   int32 = iota // in C, or on its way
-	jobBack               // returned in time
-	jobLeft               // its caller has gone; not late yet
-	jobStuck              // late
-)
-
-func (w *worker) start(j job, limit time.Duration) {
-	w.state.Store(jobOut)
-	w.timer.Reset(limit)
-	w.in <- j
-}
-
-func (w *worker) loop() {
-	for j := range w.in {
-		err := w.m.locked(j.exclusive, j.f)
-		if w.state.CompareAndSwap(jobOut, jobBack) {
-			w.done <- err
-			continue
-		}
-		// Nobody waits for this one, and nobody knows this worker any more.
-		if !w.state.CompareAndSwap(jobLeft, jobBack) {
-			w.m.stuck.Add(-1) // it was late, and here it is
-		}
-		return
-	}
-}
-
-// finished takes the worker back.
-func (w *worker) finished(err error) error {
-	w.timer.Stop()
-	w.m.idle.put(w)
-	return err
-}
-
-// giveUp marks a job as stuck, unless it came back this instant.
-func (w *worker) giveUp(from int32) bool {
-	w.m.stuck.Add(1)
-	if w.state.CompareAndSwap(from, jobStuck) {
-		return true
-	}
-	w.m.stuck.Add(-1)
-	return false
-}
-
-// idle keeps the workers that have nothing to do, the last one on top.
-type idle struct {
-	mu      sync.Mutex
-	workers []*worker
-}
-
-// maxIdle bounds the goroutines that are kept.
-const maxIdle = 16
-
-func (i *idle) take(m *module) *worker {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if n := len(i.workers); n > 0 {
-		w := i.workers[n-1]
-		i.workers = i.workers[:n-1]
-		return w
-	}
-	w := &worker{m: m, in: make(chan job, 1), done: make(chan error, 1), timer: time.NewTimer(time.Hour)}
-	w.timer.Stop()
-	go w.loop()
-	return w
-}
-
-func (i *idle) put(w *worker) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if len(i.workers) == maxIdle || w.m.users.Load() == 0 {
-		close(w.in)
-		return
-	}
-	i.workers = append(i.workers, w)
-}
-
-// dismiss ends the workers of a module that nobody uses.
-func (i *idle) dismiss() {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	for _, w := range i.workers {
-		close(w.in)
-	}
-	i.workers = nil
+	return o.run(ctx)
 }
 
 func (m *module) locked(exclusive bool, f func() error) error {

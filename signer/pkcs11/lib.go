@@ -13,7 +13,6 @@ const (
 	ckkECEdwards           = 0x40
 	ckmECEdwardsKeyPairGen = 0x1055
 	ckmEDDSA               = 0x1057
-	ckuContextSpecific     = 2
 	ckaPublicKeyInfo       = 0x129
 )
 
@@ -134,18 +133,6 @@ func (l lib) attributes(s p11.SessionHandle, o p11.ObjectHandle, types ...uint) 
 		values[i] = v
 	}
 	return values, nil
-}
-
-func (l lib) sign(s p11.SessionHandle, m *p11.Mechanism, key p11.ObjectHandle, auth func() error, data []byte) ([]byte, error) {
-	if err := l.c.SignInit(s, []*p11.Mechanism{m}, key); err != nil {
-		return nil, wrap("C_SignInit", err)
-	}
-	if auth != nil {
-		if err := auth(); err != nil {
-			return nil, err
-		}
-	}
-	return l.n.sign(s, data)
 }
 
 func (l lib) generate(s p11.SessionHandle, m *p11.Mechanism, public, private []*p11.Attribute) (pub, priv p11.ObjectHandle, err error) {

@@ -41,7 +41,7 @@ type module struct {
 
 	users atomic.Int32 // backends
 	stuck atomic.Int32 // calls that were given up on and are still out
-	idle  idle
+	watch watch
 }
 
 // acquire finds or makes the entry of a module for one more backend. It checks the
@@ -149,7 +149,6 @@ func (m *module) release(limit time.Duration) error {
 	return m.run(context.Background(), "shutting it down", limit, true, func() error {
 		if m.users.Load() == 0 { // nobody came in the meantime
 			m.finalize()
-			m.idle.dismiss()
 		}
 		return nil
 	})

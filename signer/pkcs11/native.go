@@ -11,8 +11,15 @@ package pkcs11
 // What is used here of PKCS#11's C types (pkcs11.h and pkcs11t.h, v2.40).
 struct functions { unsigned char version[2]; void *f[68]; };
 typedef unsigned long (*initialize)(void *args);
+struct mechanism { unsigned long type; const void *parameter; unsigned long parameter_len; };
+typedef unsigned long (*login)(unsigned long session, unsigned long user, const unsigned char *pin, unsigned long len);
+typedef unsigned long (*sign_init)(unsigned long session, struct mechanism *m, unsigned long key);
 typedef unsigned long (*sign)(unsigned long session, const unsigned char *data, unsigned long len, unsigned char *sig, unsigned long *sig_len);
-enum { C_Initialize = 0, C_Sign = 43 }; // places in CK_FUNCTION_LIST
+enum { C_Initialize = 0, C_Login = 18, C_SignInit = 42, C_Sign = 43 }; // places in CK_FUNCTION_LIST
+enum { CKU_CONTEXT_SPECIFIC = 2 };
+
+// answer is what the function at a place answered, and the length of the signature.
+struct answer { unsigned long rv, len; int place; };
 
 // load gives the handle of a library, or why there is none; the caller frees that.
 static void *load(const char *path, char **why) {
@@ -28,8 +35,27 @@ static int has(struct functions *l, int place) { return l->f[place] != NULL; }
 
 static unsigned long initialize_plainly(struct functions *l) { return ((initialize)l->f[C_Initialize])(NULL); }
 
-static unsigned long sign_at_once(struct functions *l, unsigned long session, const unsigned char *data, unsigned long len, unsigned char *sig, unsigned long *sig_len) {
-	return ((sign)l->f[C_Sign])(session, data, len, sig, sig_len);
+static struct answer sign_once(struct functions *l, unsigned long session, const unsigned char *data, unsigned long len, unsigned char *sig, unsigned long sig_len) {
+	struct answer a = { 0, sig_len, C_Sign };
+	a.rv = ((sign)l->f[C_Sign])(session, data, len, sig, &a.len);
+	return a;
+}
+
+// sign_whole makes a signature from C_SignInit on. context: the key wants a login for it.
+static struct answer sign_whole(struct functions *l, unsigned long session, unsigned long key,
+	unsigned long type, const unsigned char *parameter, unsigned long parameter_len,
+	int context, const unsigned char *pin, unsigned long pin_len,
+	const unsigned char *data, unsigned long len, unsigned char *sig, unsigned long sig_len) {
+	struct mechanism m = { type, parameter_len ? parameter : NULL, parameter_len };
+	struct answer a = { 0, 0, C_SignInit };
+	a.rv = ((sign_init)l->f[C_SignInit])(session, &m, key);
+	if (a.rv) return a;
+	if (context) {
+		a.place = C_Login;
+		a.rv = ((login)l->f[C_Login])(session, CKU_CONTEXT_SPECIFIC, pin, pin_len);
+		if (a.rv) return a;
+	}
+	return sign_once(l, session, data, len, sig, sig_len);
 }
 */
 import "C"
@@ -43,8 +69,8 @@ import (
 )
 
 // native is what the binding does not do: it loses why a library cannot be loaded,
-// crashes on a module without a function list, cannot call C_Initialize with NULL, and
-// asks C_Sign for the length first, which some modules refuse.
+// crashes on a module without a function list, cannot call C_Initialize with NULL, asks
+// C_Sign for the length first, which some modules refuse, and allocates for each call.
 type native struct{ list *C.struct_functions }
 
 // used are the functions that are called, by their place in CK_FUNCTION_LIST. A
@@ -110,33 +136,57 @@ func (n native) initializePlainly() error {
 	return answered("C_Initialize", C.initialize_plainly(n.list))
 }
 
-// usualSignature has room for what any key of ours signs: RSA-8192 takes as much.
-const usualSignature = 1024
+// request is one signature as C gets it.
+type request struct {
+	key       p11.ObjectHandle
+	mechanism uint
+	parameter []byte // of the mechanism
+	context   bool   // C_Login before C_Sign, with pin, or on the device where there is none
+	pin       []byte
+	data      []byte
+	room      []byte // for the signature
+}
 
-// sign calls C_Sign with a buffer from the start.
-func (n native) sign(s p11.SessionHandle, data []byte) ([]byte, error) {
-	in := data
-	if len(in) == 0 {
-		in = make([]byte, 1) // some address
+// usualSignature is room for what our keys sign: RSA-4096 takes as much.
+const usualSignature = 512
+
+// sign makes a signature with one step into C. Everything was allocated before: this
+// runs on a stack that is 2 KiB, and copying that to a larger one takes longer than all
+// else around the call.
+func (n native) sign(s p11.SessionHandle, r request) ([]byte, error) {
+	a := C.sign_whole(n.list, C.ulong(s), C.ulong(r.key),
+		C.ulong(r.mechanism), (*C.uchar)(unsafe.SliceData(r.parameter)), C.ulong(len(r.parameter)),
+		number(r.context), (*C.uchar)(unsafe.SliceData(r.pin)), C.ulong(len(r.pin)),
+		(*C.uchar)(unsafe.SliceData(r.data)), C.ulong(len(r.data)),
+		(*C.uchar)(unsafe.SliceData(r.room)), C.ulong(len(r.room)))
+	if a.rv == ckrOK && a.len <= C.ulong(len(r.room)) {
+		return r.room[:a.len:a.len], nil
 	}
-	for size := uint(usualSignature); ; {
-		sig := make([]byte, size)
-		length := C.ulong(size)
-		err := answered("C_Sign", C.sign_at_once(n.list, C.ulong(s),
-			(*C.uchar)(unsafe.SliceData(in)), C.ulong(len(data)), (*C.uchar)(unsafe.SliceData(sig)), &length))
-		// The operation goes on after CKR_BUFFER_TOO_SMALL (PKCS#11, section 5.2).
-		if codeOf(err) == ckrBufferTooSmall && uint(length) > size && length <= 1<<16 {
-			size = uint(length)
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if uint(length) > size {
-			return nil, &CKRError{Code: ckrBufferTooSmall, Func: "C_Sign"}
-		}
-		return sig[:length:length], nil
+	return n.signAgain(s, r, a)
+}
+
+// signAgain gives the error, or goes on after CKR_BUFFER_TOO_SMALL, which leaves the
+// operation active (PKCS#11, section 5.2).
+func (n native) signAgain(s p11.SessionHandle, r request, a C.struct_answer) ([]byte, error) {
+	if a.rv == ckrBufferTooSmall && a.place == C.C_Sign && a.len > C.ulong(len(r.room)) && a.len <= 1<<16 {
+		r.room = make([]byte, a.len)
+		a = C.sign_once(n.list, C.ulong(s), (*C.uchar)(unsafe.SliceData(r.data)), C.ulong(len(r.data)),
+			(*C.uchar)(unsafe.SliceData(r.room)), C.ulong(len(r.room)))
 	}
+	if err := answered(used()[a.place], a.rv); err != nil {
+		return nil, err
+	}
+	if a.len > C.ulong(len(r.room)) {
+		return nil, &CKRError{Code: ckrBufferTooSmall, Func: "C_Sign"}
+	}
+	return r.room[:a.len:a.len], nil
+}
+
+func number(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func answered(function string, rv C.ulong) error {

@@ -20,9 +20,9 @@ import (
 
 // way is one way to have a signature made: a mechanism and what it is given.
 type way struct {
-	name string
-	// mechanism is made anew for each signature: the binding hangs memory on it.
-	mechanism func() *p11.Mechanism
+	name      string
+	mechanism uint
+	parameter []byte
 	// whole: the token hashes. Otherwise it gets the SHA-256 of the message, 32 bytes,
 	// which is the length of P-256's order and so never needs cutting.
 	whole bool
@@ -33,28 +33,20 @@ type way struct {
 func ways(pub crypto.PublicKey) []way {
 	switch pub.(type) {
 	case *ecdsa.PublicKey:
-		return []way{{"CKM_ECDSA", plain(p11.CKM_ECDSA), false}, {"CKM_ECDSA_SHA256", plain(p11.CKM_ECDSA_SHA256), true}}
+		return []way{{"CKM_ECDSA", p11.CKM_ECDSA, nil, false}, {"CKM_ECDSA_SHA256", p11.CKM_ECDSA_SHA256, nil, true}}
 	case *rsa.PublicKey:
 		return []way{
-			{"CKM_RSA_PKCS_PSS", pss(p11.CKM_RSA_PKCS_PSS), false},
-			{"CKM_SHA256_RSA_PKCS_PSS", pss(p11.CKM_SHA256_RSA_PKCS_PSS), true},
+			{"CKM_RSA_PKCS_PSS", p11.CKM_RSA_PKCS_PSS, pss(), false},
+			{"CKM_SHA256_RSA_PKCS_PSS", p11.CKM_SHA256_RSA_PKCS_PSS, pss(), true},
 		}
 	case ed25519.PublicKey:
-		return []way{{"CKM_EDDSA", plain(ckmEDDSA), true}}
+		return []way{{"CKM_EDDSA", ckmEDDSA, nil, true}}
 	}
 	return nil
 }
 
-func plain(mechanism uint) func() *p11.Mechanism {
-	return func() *p11.Mechanism { return p11.NewMechanism(mechanism, nil) }
-}
-
 // pss is RSA-PSS over SHA-256 with MGF1 over SHA-256 and a salt of 32 bytes.
-func pss(mechanism uint) func() *p11.Mechanism {
-	return func() *p11.Mechanism {
-		return p11.NewMechanism(mechanism, p11.NewPSSParams(p11.CKM_SHA256, p11.CKG_MGF1_SHA256, sha256.Size))
-	}
-}
+func pss() []byte { return p11.NewPSSParams(p11.CKM_SHA256, p11.CKG_MGF1_SHA256, sha256.Size) }
 
 // Sign implements signer.Signer.
 func (k *key) Sign(ctx context.Context, message []byte) ([]byte, error) {
@@ -163,7 +155,7 @@ func tooLong(err error, w way, length int) error {
 
 // once makes one attempt on one session. data is what the token gets of message.
 func (k *key) once(ctx context.Context, c *conn, h keyHandle, w way, message, data []byte) ([]byte, error) {
-	var sig []byte
+	var signature []byte
 	limit := k.t.opts.timeout()
 	if h.alwaysAuth && onPad(c.slot.info) {
 		limit *= slowFactor
@@ -175,30 +167,28 @@ func (k *key) once(ctx context.Context, c *conn, h keyHandle, w way, message, da
 	if err != nil {
 		return nil, err
 	}
-	err = c.onSession(ctx, "signing", limit, func(l lib, s p11.SessionHandle) (bool, error) {
-		defer clear(pin)
-		var auth func() error
-		if h.alwaysAuth {
-			auth = func() error { return l.login(s, ckuContextSpecific, pin) }
-		}
-		raw, err := l.sign(s, w.mechanism(), h.h, auth, data)
-		if err != nil {
-			// After an error between C_SignInit and C_Sign the operation stays active: such
-			// a session is closed. C_SignInit itself leaves nothing when it fails.
-			return failedIn(err, "C_SignInit"), err
-		}
-		// Verified here and not by the caller, who may wake up on another processor
-		// with nothing of this in its caches.
-		sig, err = k.wire(raw, message)
-		return true, err
+	if len(data) == 0 {
+		data = make([]byte, 0, 1) // which has an address: some modules refuse NULL
+	}
+	r := request{
+		key: h.h, mechanism: w.mechanism, parameter: w.parameter,
+		context: h.alwaysAuth, pin: pin,
+		data: data, room: make([]byte, usualSignature),
+	}
+	err = c.onSession(ctx, "signing", limit, func(l lib, s p11.SessionHandle) (clean bool, err error) {
+		defer clear(r.pin)
+		signature, err = l.n.sign(s, r)
+		// After an error between C_SignInit and C_Sign the operation stays active: such a
+		// session is closed. C_SignInit itself leaves nothing when it fails.
+		return err == nil || failedIn(err, "C_SignInit"), err
 	})
 	if err != nil && h.alwaysAuth {
 		return nil, k.contextRefused(ctx, c, err)
 	}
 	if err != nil {
-		return nil, err // sig may belong to a call that is still out
+		return nil, err // signature may belong to a call that is still out
 	}
-	return sig, nil
+	return k.wire(signature, message)
 }
 
 func failedIn(err error, function string) bool {
