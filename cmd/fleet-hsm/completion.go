@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
@@ -51,7 +52,7 @@ func (a *app) complete(root *cobra.Command) {
 	}
 	walk(root, func(cmd *cobra.Command) {
 		for name, f := range flags {
-			if fl := cmd.LocalFlags().Lookup(name); fl != nil && fl.Value.Type() != "bool" {
+			if fl := own(cmd, name); fl != nil && fl.Value.Type() != "bool" {
 				// It fails only for a flag that is not there.
 				_ = cmd.RegisterFlagCompletionFunc(name, f)
 			}
@@ -77,6 +78,15 @@ func onlyFirst(f completer) completer {
 		}
 		return f(cmd, args, typed)
 	}
+}
+
+// own gives a flag that a command has itself. LocalFlags knows that too, and merges the
+// flags of all parents for it: a tenth of what the tool takes to start.
+func own(cmd *cobra.Command, name string) *pflag.Flag {
+	if fl := cmd.Flags().Lookup(name); fl != nil {
+		return fl
+	}
+	return cmd.PersistentFlags().Lookup(name)
 }
 
 // completeRows gives one column of the published targets, each value once; --from,
