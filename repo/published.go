@@ -31,7 +31,7 @@ type Published struct {
 func (r *Repo) Load() (*Published, error) { return r.settled(r.load) }
 
 func (r *Repo) load() (*Published, error) {
-	p, err := r.loadOnline(nil)
+	p, err := r.loadOnline()
 	if err != nil {
 		return nil, err
 	}
@@ -41,17 +41,13 @@ func (r *Repo) load() (*Published, error) {
 // LoadOnline reads what the timestamp needs: root, snapshot and timestamp, but not
 // targets.json.
 func (r *Repo) LoadOnline() (*Published, error) {
-	return r.settled(func() (*Published, error) { return r.loadOnline(nil) })
+	return r.settled(r.loadOnline)
 }
 
-// loadOnline tells rooted (may be nil) of the root before it goes on.
-func (r *Repo) loadOnline(rooted func(*Root)) (*Published, error) {
+func (r *Repo) loadOnline() (*Published, error) {
 	p, err := r.loadRoot()
 	if err != nil {
 		return nil, err
-	}
-	if rooted != nil {
-		rooted(p.Root)
 	}
 	p.snapshotData, p.snapshotEnv, err = r.loadRole(p.Root, RoleSnapshot)
 	if err != nil {

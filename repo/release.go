@@ -15,9 +15,6 @@ type ReleaseOptions struct {
 	// WithoutTimestamp leaves the timestamp to another machine (consistent snapshots
 	// only: in the flat layout clients would fail until it came).
 	WithoutTimestamp bool
-	// Rooted, for [Repo.Timestamp], is told the root as soon as it is verified: which key
-	// will sign is known then, and the rest is still to be read. It may be nil.
-	Rooted func(*Root)
 }
 
 // Release is a change with the snapshot and timestamp that will publish it, or the
@@ -40,7 +37,7 @@ type Release struct {
 // timestamp names; then targets.json must be the one that the snapshot names.
 // Errors: *MetadataError, *ExpiredError, *RefusedError{ShorterExpiry}.
 func (r *Repo) Timestamp(opts ReleaseOptions) (*Release, error) {
-	p, err := r.settled(func() (*Published, error) { return r.loadOnline(opts.Rooted) })
+	p, err := r.settled(r.loadOnline)
 	if err != nil {
 		return nil, err
 	}

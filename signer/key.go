@@ -146,12 +146,6 @@ type Finder interface {
 	Find(ctx context.Context, pub crypto.PublicKey) (URI, error)
 }
 
-// Preparer connects to the device of a key before the key is needed. It asks for no
-// secret and uses no key. What goes wrong shows when the key is opened.
-type Preparer interface {
-	Prepare(ctx context.Context, u URI)
-}
-
 // Describer tells where a key comes from.
 type Describer interface {
 	Describe(ctx context.Context, ref Ref, ui UI) (KeyInfo, error)

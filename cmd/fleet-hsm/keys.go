@@ -27,8 +27,6 @@ type keychain struct {
 	// uris are those of the --<role>-key flags, by role.
 	uris map[string][]signer.URI
 	open map[string]signer.Signer // by key ID
-	// preparing: a token is being connected to.
-	preparing bool
 	// hints are what a request says of where keys are, by key ID; they decide nothing.
 	hints map[string]ceremony.Hint
 }
@@ -255,22 +253,6 @@ func (k *keychain) prefetch(ctx context.Context, roles ...string) *sync.WaitGrou
 		})
 	}
 	return &wg
-}
-
-// prepare connects to the token of a role's only key, if its only place is known,
-// while the command goes on with something else.
-func (k *keychain) prepare(ctx context.Context, role string, keys []repo.Key) {
-	if len(keys) != 1 || k.preparing {
-		return
-	}
-	places, err := k.candidates(role, keys[0])
-	if err != nil || len(places) != 1 {
-		return
-	}
-	if p, ok := k.backends[places[0].uri.Scheme].(signer.Preparer); ok {
-		k.preparing = true
-		go p.Prepare(ctx, places[0].uri)
-	}
 }
 
 // checkPINSources refuses --pin-source and $FLEET_<ROLE>_PIN where they could mean

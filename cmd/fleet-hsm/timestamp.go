@@ -67,11 +67,7 @@ func (a *app) runTimestamp(ctx context.Context, o timestampOptions) error {
 	if err := w.keys.use(o.keys); err != nil {
 		return err
 	}
-	opts := repo.ReleaseOptions{Expiries: cfg.expiries, AllowShorter: o.allowShorter}
-	if o.within == 0 { // else most often nothing is signed
-		opts.Rooted = func(root *repo.Root) { w.keys.prepare(ctx, repo.RoleTimestamp, root.Keys(repo.RoleTimestamp)) }
-	}
-	rel, err := w.r.Timestamp(opts)
+	rel, err := w.r.Timestamp(repo.ReleaseOptions{Expiries: cfg.expiries, AllowShorter: o.allowShorter})
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,6 @@ var (
 	_ signer.Finder    = (*Backend)(nil)
 	_ signer.KeyLister = (*Backend)(nil)
 	_ signer.Describer = (*Backend)(nil)
-	_ signer.Preparer  = (*Backend)(nil)
 	_ signer.Prober    = (*Backend)(nil)
 	_ signer.SetterUp  = (*Backend)(nil)
 	_ signer.Unlocker  = (*key)(nil)
@@ -66,10 +65,6 @@ func (b *Backend) Open(ctx context.Context, ref signer.Ref, ui signer.UI) (signe
 	}
 	return k, nil
 }
-
-// Prepare implements signer.Preparer: loading a module and finding the token takes as
-// long as all the rest of a signature.
-func (b *Backend) Prepare(ctx context.Context, u signer.URI) { _, _ = b.token(ctx, u) }
 
 // unseen is for a key that the token does not show without a login and that nobody
 // has pinned: the login must tell. Where there is no PIN to be had, what can be said
