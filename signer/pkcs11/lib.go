@@ -98,33 +98,36 @@ func (l lib) find(s p11.SessionHandle, template []*p11.Attribute) ([]p11.ObjectH
 // attribute reads one attribute; nil where the token does not know it or keeps it to
 // itself. One call each: a module fails a whole list for one bad entry.
 func (l lib) attribute(s p11.SessionHandle, o p11.ObjectHandle, typ uint) ([]byte, error) {
-	got, err := l.c.GetAttributeValue(s, o, []*p11.Attribute{{Type: typ}})
-	if err = wrap("C_GetAttributeValue", err); err != nil {
-		switch codeOf(err) {
-		case ckrAttributeTypeInvalid, ckrAttributeSensitive, ckrAttributeValueInvalid, ckrFunctionNotSupported, ckrArgumentsBad:
-			return nil, nil
-		}
-		return nil, err
+	values, err := l.n.attributes(s, o, []uint{typ})
+	if codeOf(err) == ckrBufferTooSmall {
+		values, err = l.long(s, o, typ)
 	}
-	if len(got) != 1 {
+	switch codeOf(err) {
+	case ckrAttributeTypeInvalid, ckrAttributeSensitive, ckrAttributeValueInvalid, ckrFunctionNotSupported, ckrArgumentsBad:
 		return nil, nil
 	}
-	return got[0].Value, nil
+	if err != nil || len(values) != 1 {
+		return nil, err
+	}
+	return values[0], nil
+}
+
+// long reads an attribute of any length: the binding asks for the length first.
+func (l lib) long(s p11.SessionHandle, o p11.ObjectHandle, typ uint) ([][]byte, error) {
+	got, err := l.c.GetAttributeValue(s, o, []*p11.Attribute{{Type: typ}})
+	var values [][]byte
+	for _, a := range got {
+		values = append(values, a.Value)
+	}
+	return values, wrap("C_GetAttributeValue", err)
 }
 
 // attributes reads several attributes, with one call where the module has all of them.
 func (l lib) attributes(s p11.SessionHandle, o p11.ObjectHandle, types ...uint) ([][]byte, error) {
-	template := make([]*p11.Attribute, len(types))
-	for i, typ := range types {
-		template[i] = &p11.Attribute{Type: typ}
-	}
-	values := make([][]byte, len(types))
-	if got, err := l.c.GetAttributeValue(s, o, template); err == nil && len(got) == len(types) {
-		for i := range got {
-			values[i] = got[i].Value
-		}
+	if values, err := l.n.attributes(s, o, types); err == nil {
 		return values, nil
 	}
+	values := make([][]byte, len(types))
 	for i, typ := range types {
 		v, err := l.attribute(s, o, typ)
 		if err != nil {

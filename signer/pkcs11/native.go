@@ -12,11 +12,14 @@ package pkcs11
 struct functions { unsigned char version[2]; void *f[68]; };
 typedef unsigned long (*initialize)(void *args);
 struct mechanism { unsigned long type; const void *parameter; unsigned long parameter_len; };
+struct attribute { unsigned long type; void *value; unsigned long len; };
+typedef unsigned long (*get_attributes)(unsigned long session, unsigned long object, struct attribute *list, unsigned long count);
 typedef unsigned long (*login)(unsigned long session, unsigned long user, const unsigned char *pin, unsigned long len);
 typedef unsigned long (*sign_init)(unsigned long session, struct mechanism *m, unsigned long key);
 typedef unsigned long (*sign)(unsigned long session, const unsigned char *data, unsigned long len, unsigned char *sig, unsigned long *sig_len);
-enum { C_Initialize = 0, C_Login = 18, C_SignInit = 42, C_Sign = 43 }; // places in CK_FUNCTION_LIST
-enum { CKU_CONTEXT_SPECIFIC = 2 };
+enum { C_Initialize = 0, C_Login = 18, C_GetAttributeValue = 24, C_SignInit = 42, C_Sign = 43 }; // places in CK_FUNCTION_LIST
+enum { CKU_CONTEXT_SPECIFIC = 2, CKR_ARGUMENTS_BAD = 7 };
+enum { MOST_ATTRIBUTES = 8 };
 
 // answer is what the function at a place answered, and the length of the signature.
 struct answer { unsigned long rv, len; int place; };
@@ -34,6 +37,17 @@ static int has_functions(void *handle) { return dlsym(handle, "C_GetFunctionList
 static int has(struct functions *l, int place) { return l->f[place] != NULL; }
 
 static unsigned long initialize_plainly(struct functions *l) { return ((initialize)l->f[C_Initialize])(NULL); }
+
+// read_attributes reads attributes of an object, each into its share of room.
+static unsigned long read_attributes(struct functions *l, unsigned long session, unsigned long object,
+	const unsigned long *types, unsigned long count, unsigned char *room, unsigned long share, unsigned long *lens) {
+	struct attribute list[MOST_ATTRIBUTES];
+	if (count > MOST_ATTRIBUTES) return CKR_ARGUMENTS_BAD;
+	for (unsigned long i = 0; i < count; i++) list[i] = (struct attribute){ types[i], room + i * share, share };
+	unsigned long rv = ((get_attributes)l->f[C_GetAttributeValue])(session, object, list, count);
+	for (unsigned long i = 0; i < count; i++) lens[i] = list[i].len;
+	return rv;
+}
 
 static struct answer sign_once(struct functions *l, unsigned long session, const unsigned char *data, unsigned long len, unsigned char *sig, unsigned long sig_len) {
 	struct answer a = { 0, sig_len, C_Sign };
@@ -61,6 +75,7 @@ static struct answer sign_whole(struct functions *l, unsigned long session, unsi
 import "C"
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"unsafe"
@@ -70,7 +85,7 @@ import (
 
 // native is what the binding does not do: it loses why a library cannot be loaded,
 // crashes on a module without a function list, cannot call C_Initialize with NULL, asks
-// C_Sign for the length first, which some modules refuse, and allocates for each call.
+// C_Sign for the length first, which some modules refuse, and reads an attribute twice.
 type native struct{ list *C.struct_functions }
 
 // used are the functions that are called, by their place in CK_FUNCTION_LIST. A
@@ -134,6 +149,35 @@ func whyNotLoaded(path string) (string, error) {
 // caller.
 func (n native) initializePlainly() error {
 	return answered("C_Initialize", C.initialize_plainly(n.list))
+}
+
+// usualAttribute is room for what our keys have: the modulus of RSA-4096, a certificate
+// of some size.
+const usualAttribute = 4096
+
+// attributes reads attributes of an object with one call, where the binding makes two:
+// on a network HSM each of them is a round trip. It fails, with whatever code, where one
+// is not there or longer than usual.
+func (n native) attributes(s p11.SessionHandle, o p11.ObjectHandle, types []uint) ([][]byte, error) {
+	numbers := make([]C.ulong, len(types))
+	for i, typ := range types {
+		numbers[i] = C.ulong(typ)
+	}
+	lens := make([]C.ulong, len(types))
+	room := make([]byte, len(types)*usualAttribute)
+	rv := C.read_attributes(n.list, C.ulong(s), C.ulong(o), unsafe.SliceData(numbers), C.ulong(len(types)),
+		(*C.uchar)(unsafe.SliceData(room)), usualAttribute, unsafe.SliceData(lens))
+	if err := answered("C_GetAttributeValue", rv); err != nil {
+		return nil, err
+	}
+	values := make([][]byte, len(types))
+	for i, length := range lens {
+		if length > usualAttribute {
+			return nil, &CKRError{Code: ckrBufferTooSmall, Func: "C_GetAttributeValue"}
+		}
+		values[i] = bytes.Clone(room[i*usualAttribute:][:length])
+	}
+	return values, nil
 }
 
 // request is one signature as C gets it.
