@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
 // DefaultListen is where the listener is unless somebody says otherwise.
@@ -34,7 +36,11 @@ type health struct {
 	at      time.Time // of the last check
 	err     error     // of the last check
 	expires time.Time // of the timestamp last seen, zero if none
+	silent  int       // checks in a row that failed because a key's device did not answer
 }
+
+// maxSilent is how many of them say that this process will not reach the device again.
+const maxSilent = 5
 
 func (h *health) checked(at time.Time, err error, last *published) {
 	h.mu.Lock()
@@ -44,17 +50,32 @@ func (h *health) checked(at time.Time, err error, last *published) {
 	if last != nil {
 		h.expires = last.Expires
 	}
+	h.silent++
+	if !silentDevice(err) {
+		h.silent = 0
+	}
+}
+
+// silentDevice: no answer came from a key's device. After a wrong PIN it must not count:
+// a new process would offer that PIN again.
+func silentDevice(err error) bool {
+	return (errors.Is(err, signer.ErrUnreachable) || errors.Is(err, signer.ErrDeadline)) && !errors.Is(err, signer.ErrPINIncorrect)
 }
 
 // Alive says whether checks still take place: the last one is not older than three
 // intervals and the time that requests and signatures may take. A failing store is no
-// reason to restart a process.
+// reason to restart a process. A key's device that does not answer for some checks is:
+// there are modules whose connection comes back only in a new process (Caml Crush), or
+// whose call never does.
 func (s *Service) Alive() error {
 	s.health.mu.Lock()
 	defer s.health.mu.Unlock()
 	limit := 3*s.cfg.Interval + 10*s.cfg.StoreTimeout + 4*s.cfg.SignTimeout
 	if age := s.now().Sub(s.health.at); age > limit {
 		return fmt.Errorf("no check for %s", age.Round(time.Second))
+	}
+	if s.health.silent >= maxSilent {
+		return fmt.Errorf("the key's device did not answer in %d checks; a new process may reach it", s.health.silent)
 	}
 	return nil
 }

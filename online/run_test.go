@@ -3,6 +3,7 @@ package online
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/store"
 	"github.com/fleet-hsm/fleet-hsm/store/repotest"
 )
@@ -180,6 +182,44 @@ func TestListen(t *testing.T) {
 	}
 	if host, _, err := net.SplitHostPort(DefaultListen); err != nil || !net.ParseIP(host).IsLoopback() {
 		t.Errorf("the default is %q", DefaultListen)
+	}
+}
+
+// TestAliveWhileTheDeviceIsSilent: some modules reach their device again only in a new
+// process. After a wrong PIN there must not be one: it would offer that PIN again.
+func TestAliveWhileTheDeviceIsSilent(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		dies bool
+	}{
+		"unreachable": {fmt.Errorf("opening: %w", signer.ErrUnreachable), true},
+		"stuck":       {signer.ErrDeadline, true},
+		"no token":    {signer.ErrNoToken, false},
+		"wrong PIN":   {errors.Join(signer.ErrUnreachable, &signer.PINError{Left: 2}), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, true)
+			s := b.service()
+			b.key.gone = c.err
+			for range maxSilent {
+				if err := s.Alive(); err != nil {
+					t.Fatalf("too early: %v", err)
+				}
+				if _, err := s.Check(t.Context(), Request{Always: true}); err == nil {
+					t.Fatal("signed without a key")
+				}
+			}
+			if err := s.Alive(); (err != nil) != c.dies {
+				t.Errorf("Alive is %v", err)
+			}
+			b.key.gone = nil
+			if _, err := s.Check(t.Context(), Request{Always: true}); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Alive(); err != nil {
+				t.Errorf("after a signature: %v", err)
+			}
+		})
 	}
 }
 

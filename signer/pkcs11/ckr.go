@@ -124,6 +124,16 @@ const (
 	ckrVendorDefined             = 0x80000000
 )
 
+// madeUp reports a code that the standard does not name. What it means, only the
+// module's maker knows: a connection to the HSM that is gone, or anything else.
+func madeUp(code uint) bool {
+	switch meaningOf(code).name {
+	case "-1", "CKR_VENDOR_DEFINED", "an unknown code":
+		return true
+	}
+	return false
+}
+
 // meaningOf is a switch, not a map: there is nothing to change at run time.
 func meaningOf(code uint) meaning {
 	if m, ok := meaningOfDevice(code); ok {
@@ -137,6 +147,9 @@ func meaningOf(code uint) meaning {
 	}
 	if name := nameOf(code); name != "" {
 		return meaning{name, "the module refused, for a reason that has nothing to do with signing", signer.ErrDevice, false}
+	}
+	if code == ^uint(0) {
+		return meaning{"-1", "the module could not make the call, and the standard has no such code; a connection that is gone is the usual cause", signer.ErrUnreachable, false}
 	}
 	if code&ckrVendorDefined != 0 {
 		return meaning{"CKR_VENDOR_DEFINED", "the module's maker defined this error; its manual or log knows more", signer.ErrDevice, false}

@@ -166,14 +166,15 @@ func (t *token) offer(ctx context.Context, c *conn, before p11.TokenInfo, who as
 		return t.refused
 	case code == ckrUserTypeInvalid && before.Flags&p11.CKF_USER_PIN_INITIALIZED == 0: // NSS
 		return fmt.Errorf("%w: %w", signer.ErrPINNotSet, err)
-	case code == ckrOK || t.proven || t.pin == nil || !meaningOf(code).transient:
+	case code == ckrOK || t.pin == nil || !madeUp(code) && (t.proven || !meaningOf(code).transient):
 		return err
 	}
 	return t.vague(ctx, c, before, err)
 }
 
 // vague judges an error of C_Login that does not say whether the PIN was right. If the
-// token's flags say that a try was lost, it was wrong, and there is no second one.
+// token's flags say that a try was lost, it was wrong, and there is no second one. Nor is
+// there after a code that the module's maker made up, unless the token took the PIN before.
 func (t *token) vague(ctx context.Context, c *conn, before p11.TokenInfo, err error) error {
 	const marks = p11.CKF_USER_PIN_COUNT_LOW | p11.CKF_USER_PIN_FINAL_TRY | p11.CKF_USER_PIN_LOCKED
 	var after p11.TokenInfo
@@ -183,6 +184,11 @@ func (t *token) vague(ctx context.Context, c *conn, before p11.TokenInfo, err er
 	})
 	if readErr == nil && after.Flags&marks&^before.Flags != 0 {
 		t.refused = permanent{t.pinError(ctx, c, err)}
+		t.forgetPIN()
+		return t.refused
+	}
+	if madeUp(codeOf(err)) && !t.proven {
+		t.refused = permanent{fmt.Errorf("the PIN may have been wrong and is not tried again: %w", err)}
 		t.forgetPIN()
 		return t.refused
 	}

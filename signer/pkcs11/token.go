@@ -24,6 +24,8 @@ const (
 	// process may be stopped while it rewrites the token's file.
 	maxTries = 6
 	backoff  = 10 * time.Millisecond
+	// triesMadeUp bounds them for an error that only the module's maker understands.
+	triesMadeUp = 3
 	// maxInAll bounds the tries while other goroutines get signatures in between: the
 	// token is well then, and only this one had bad luck.
 	maxInAll = 24
@@ -186,8 +188,16 @@ func (t *token) heals(err error, try int, lossy bool) bool {
 		empty := absent.What == "token" && len(absent.Present) == 0
 		return lossy || errors.As(err, &d) || empty || try < 2 || absent.What == "token" && try < 4
 	}
-	code := codeOf(err)
-	return code != ckrOK && meaningOf(code).transient
+	var e *CKRError
+	switch {
+	case !errors.As(err, &e) || e.Code == ckrOK:
+		return false
+	case madeUp(e.Code):
+		// It may well be how this module says that its connection is gone. Or that the PIN
+		// was wrong.
+		return e.Func != "C_Login" && try < triesMadeUp
+	}
+	return meaningOf(e.Code).transient
 }
 
 // lost marks a connection as gone, once, however many goroutines notice.
