@@ -108,7 +108,9 @@ func (m *module) callInitialize() error {
 	default:
 		return err
 	}
-	if plain := m.lib.n.initializePlainly(); plain != nil {
+	if plain := m.lib.n.initializePlainly(); codeOf(plain) == codeOf(err) {
+		return err
+	} else if plain != nil {
 		return errors.Join(err, plain)
 	}
 	m.oneAtATime.Store(true)
