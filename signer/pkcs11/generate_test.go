@@ -173,7 +173,7 @@ func TestGenerateUnsupportedAlgorithm(t *testing.T) {
 func TestDescribe(t *testing.T) {
 	f := newFake(t)
 	made := generate(t, f.Token, "targets", signer.P256)
-	importKey(t, f, "imported", "0c", false, false)
+	importKey(t, f, "imported", "0c", 0, false)
 	b := backend(t, f.Module)
 
 	blind, err := b.Describe(t.Context(), signer.Ref{URI: made.URI}, nil)

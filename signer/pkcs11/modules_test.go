@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"errors"
 	"math/big"
@@ -157,17 +158,19 @@ func TestModuleWithoutPublicObject(t *testing.T) {
 		}
 		signs(t, s)
 	})
-	t.Run("certificate", func(t *testing.T) {
-		f := newFake(t)
-		pub := importKey(t, f, "targets", "0a0b", true, false)
-		f.set("hide=2")
-		ui := person(f.Token)
-		s := opened(t, backend(t, f.Module), signer.Ref{URI: parse(t, f.URI("targets"))}, ui)
-		if len(ui.Secrets()) != 0 || !signer.SamePublic(s.Public(), pub) {
-			t.Error("the certificate did not tell the public key")
-		}
-		signs(t, s)
-	})
+	for name, length := range map[string]int{"certificate": 400, "long certificate": 4600} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			pub := importKey(t, f, "targets", "0a0b", length, false)
+			f.set("hide=2")
+			ui := person(f.Token)
+			s := opened(t, backend(t, f.Module), signer.Ref{URI: parse(t, f.URI("targets"))}, ui)
+			if len(ui.Secrets()) != 0 || !signer.SamePublic(s.Public(), pub) {
+				t.Error("the certificate did not tell the public key")
+			}
+			signs(t, s)
+		})
+	}
 	t.Run("private object of an RSA key", func(t *testing.T) {
 		f := newFake(t)
 		made := generate(t, f.Token, "targets", signer.RSA2048)
@@ -203,7 +206,7 @@ func TestModuleWithoutPublicObject(t *testing.T) {
 // label the URI has.
 func TestModuleWithLabelsThatDiffer(t *testing.T) {
 	f := newFake(t)
-	pub := importKey(t, f, "half", "0102", false, true)
+	pub := importKey(t, f, "half", "0102", 0, true)
 	b := backend(t, f.Module)
 	for _, label := range []string{"half privkey", "half pubkey"} {
 		got := canSign(t, b, signer.Ref{URI: parse(t, f.URI(label))}, person(f.Token))
@@ -217,8 +220,8 @@ func TestModuleWithLabelsThatDiffer(t *testing.T) {
 // does not verify and is thrown away.
 func TestModuleWithStalePublicHalf(t *testing.T) {
 	f := newFake(t)
-	importKey(t, f, "old", "01", false, true)
-	importKey(t, f, "new", "01", false, true)
+	importKey(t, f, "old", "01", 0, true)
+	importKey(t, f, "new", "01", 0, true)
 	tool(t, f.Token, "--login", "--pin", f.PIN, "--delete-object", "--type", "privkey", "--label", "old privkey")
 	tool(t, f.Token, "--login", "--pin", f.PIN, "--delete-object", "--type", "pubkey", "--label", "new pubkey")
 	s := opened(t, backend(t, f.Module), signer.Ref{URI: parse(t, f.URI("old pubkey"))}, person(f.Token))
@@ -232,9 +235,9 @@ func btoi(b bool) int {
 	return 0
 }
 
-// importKey puts a key that was made outside on a token, with a certificate if wanted,
-// and with labels of their own for the halves if they are to be apart.
-func importKey(t *testing.T, f *fake, label, id string, certificate, apart bool) any {
+// importKey puts a key that was made outside on a token, with a certificate of some
+// length in bytes (0 for none), and with labels of their own for the halves if they are to be apart.
+func importKey(t *testing.T, f *fake, label, id string, certificate int, apart bool) any {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -253,8 +256,12 @@ func importKey(t *testing.T, f *fake, label, id string, certificate, apart bool)
 	for typ, file := range map[string]string{"privkey": write("key", private), "pubkey": write("pub", public)} {
 		tool(t, f.Token, "--login", "--pin", f.PIN, "--write-object", file, "--type", typ, "--label", label+strings.Repeat(" "+typ, btoi(apart)), "--id", id, "--usage-sign")
 	}
-	if certificate {
-		template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: label}, NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<33, 0)}
+	if certificate > 0 {
+		comment := pkix.Extension{Id: asn1.ObjectIdentifier{2, 16, 840, 1, 113730, 1, 13}, Value: make([]byte, max(0, certificate-300))}
+		template := &x509.Certificate{
+			ExtraExtensions: []pkix.Extension{comment},
+			SerialNumber:    big.NewInt(1), Subject: pkix.Name{CommonName: label}, NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<33, 0),
+		}
 		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 		if err != nil {
 			t.Fatal(err)
