@@ -60,7 +60,7 @@ func (s *Service) Check(ctx context.Context, req Request) (Result, error) {
 	default:
 		s.cfg.Metrics.succeeded(res.Outcome, s.now())
 	}
-	s.health.checked(s.now(), err, s.last)
+	s.health.checked(s.now(), err, s.last, err != nil && s.cfg.Silent != nil && s.cfg.Silent(err))
 	if s.bulky {
 		s.bulky = false
 		debug.FreeOSMemory()

@@ -54,6 +54,9 @@ type Config struct {
 	Root []byte
 	// Keys in order of preference.
 	Keys []KeySource
+	// Silent reports an error of a key that means: its device did not answer, and a new
+	// process may reach it without harm. Nil: no error does.
+	Silent func(error) bool
 	// Expires is how long a new timestamp is valid; 0 means 336h, as fleetctl has it.
 	Expires time.Duration
 	// RenewBefore is how much is left when it is renewed; 0 means half of Expires.

@@ -11,8 +11,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
 // DefaultListen is where the listener is unless somebody says otherwise.
@@ -42,7 +40,7 @@ type health struct {
 // maxSilent is how many of them say that this process will not reach the device again.
 const maxSilent = 5
 
-func (h *health) checked(at time.Time, err error, last *published) {
+func (h *health) checked(at time.Time, err error, last *published, silent bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.checks++
@@ -51,15 +49,9 @@ func (h *health) checked(at time.Time, err error, last *published) {
 		h.expires = last.Expires
 	}
 	h.silent++
-	if !silentDevice(err) {
+	if !silent {
 		h.silent = 0
 	}
-}
-
-// silentDevice: no answer came from a key's device. After a wrong PIN it must not count:
-// a new process would offer that PIN again.
-func silentDevice(err error) bool {
-	return (errors.Is(err, signer.ErrUnreachable) || errors.Is(err, signer.ErrDeadline)) && !errors.Is(err, signer.ErrPINIncorrect)
 }
 
 // Alive says whether checks still take place: the last one is not older than three

@@ -102,7 +102,15 @@ func (a *app) onlineConfig(o onStore) (online.Config, error) {
 	return online.Config{
 		Store: store.Plain{Store: s}, Root: root, Keys: sources, Expires: cfg.expiries[repo.RoleTimestamp],
 		RenewBefore: time.Duration(o.renewBefore), Interval: time.Duration(o.interval), AllowShorter: o.allowShorter,
+		Silent: silentDevice,
 	}, nil
+}
+
+// silentDevice: no answer came from a key's device. After a wrong PIN there must be no
+// new process on that account: it would offer that PIN again.
+func silentDevice(err error) bool {
+	return (errors.Is(err, signer.ErrUnreachable) || errors.Is(err, signer.ErrDeadline)) &&
+		!errors.Is(err, signer.ErrPINIncorrect) && !errors.Is(err, signer.ErrPINLocked)
 }
 
 // timestampSources lists where timestamp keys may be, in the order in which they are
