@@ -17,7 +17,7 @@ import (
 // Calls that end at the very time of their deadline and of their context: each caller
 // gets one answer, and the right one, and nothing is left when all of them are back.
 func TestOutEndsOnce(t *testing.T) {
-	const limit = 2 * time.Millisecond
+	const limit = 10 * time.Millisecond
 	goroutines := runtime.NumGoroutine()
 	m := &module{path: "a module"}
 	var late, left, back int
@@ -25,7 +25,7 @@ func TestOutEndsOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			for range 200 {
+			for range 60 {
 				mine, theirs := limit/2+rand.N(limit), limit/2+rand.N(limit)
 				ctx, cancel := context.WithCancel(t.Context())
 				end := time.AfterFunc(theirs, cancel)
