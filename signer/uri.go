@@ -142,6 +142,9 @@ func parse(s string) (URI, string) {
 			return URI{}, reason
 		}
 	}
+	if len(u.String()) > maxURI { // it could not be read again
+		return URI{}, fmt.Sprintf("longer than %d bytes in its canonical form", maxURI)
+	}
 	return u, check(u)
 }
 

@@ -13,6 +13,7 @@ func FuzzParse(f *testing.F) {
 		"pkcs11:token=fleet;object=targets?pin-source=file:/run/pin&module-path=/x.so",
 		"pkcs11:id=%00%ff;x-v=%20", "piv:serial=15835999;slot=9c", "yubikey:slot=95", "file:keys/a%3Fb?pin-source=env:X",
 		"pub:///x", "pub:////", "pkcs11:token=a;", "pkcs11:?pin-value=1234", "pkcs11:token=%", "PKCS11:Token=A+B&C=D", "file://host/x", "pkcs11:slot-id=18446744073709551615",
+		"pkcs11:id=" + strings.Repeat("Q", 3000),
 	} {
 		f.Add(s)
 	}

@@ -110,6 +110,7 @@ func TestParseRefuses(t *testing.T) {
 		{"a control character", "pkcs11:token=a\nb", "control"},
 		{"not UTF-8", "pkcs11:token=\xff", "UTF-8"},
 		{"endless", "pkcs11:token=" + strings.Repeat("a", maxURI), "longer"},
+		{"endless once it is written again", "pkcs11:id=" + strings.Repeat("a", maxURI/2), "canonical form"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			u, err := Parse(tt.in)
