@@ -164,7 +164,7 @@ func BenchmarkSign(b *testing.B) {
 		b.Run(fmt.Sprintf("goroutines=%d", g), func(b *testing.B) {
 			round := 250 * g // long, or how the goroutines end weighs most
 			rounds := make([][]took, len(work))
-			for i, n := 0, 0; n < b.N || i < 9; i, n = i+1, n+round { // of fewer, no median
+			for i, n := 0, 0; n < b.N || i < 21; i, n = i+1, n+round { // of fewer, no median
 				for k := range work {
 					k = (k + i) % len(work) // nobody always comes after the same one
 					rounds[k] = append(rounds[k], spread(round, g, work[k]))
