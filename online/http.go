@@ -48,8 +48,9 @@ func (h *health) checked(at time.Time, err error, last *published, silent bool) 
 	if last != nil {
 		h.expires = last.Expires
 	}
-	h.silent++
-	if !silent {
+	if silent {
+		h.silent++
+	} else {
 		h.silent = 0
 	}
 }

@@ -127,26 +127,25 @@ const (
 // madeUp reports a code that the standard does not name. What it means, only the
 // module's maker knows: a connection to the HSM that is gone, or anything else.
 func madeUp(code uint) bool {
-	switch meaningOf(code).name {
-	case "-1", "CKR_VENDOR_DEFINED", "an unknown code":
-		return true
-	}
-	return false
+	_, named := named(code)
+	return !named
 }
 
-// meaningOf is a switch, not a map: there is nothing to change at run time.
+// named gives the meaning of a code of the standard's. These are switches, not maps:
+// there is nothing to change at run time.
+func named(code uint) (meaning, bool) {
+	for _, of := range []func(uint) (meaning, bool){meaningOfDevice, meaningOfLogin, meaningOfObject} {
+		if m, ok := of(code); ok {
+			return m, true
+		}
+	}
+	name := nameOf(code)
+	return meaning{name, "the module refused, for a reason that has nothing to do with signing", signer.ErrDevice, false}, name != ""
+}
+
 func meaningOf(code uint) meaning {
-	if m, ok := meaningOfDevice(code); ok {
+	if m, ok := named(code); ok {
 		return m
-	}
-	if m, ok := meaningOfLogin(code); ok {
-		return m
-	}
-	if m, ok := meaningOfObject(code); ok {
-		return m
-	}
-	if name := nameOf(code); name != "" {
-		return meaning{name, "the module refused, for a reason that has nothing to do with signing", signer.ErrDevice, false}
 	}
 	if code == ^uint(0) {
 		return meaning{"-1", "the module could not make the call, and the standard has no such code; a connection that is gone is the usual cause", signer.ErrUnreachable, false}

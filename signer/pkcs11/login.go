@@ -188,12 +188,24 @@ func (t *token) vague(ctx context.Context, c *conn, before p11.TokenInfo, err er
 		return t.refused
 	}
 	if madeUp(codeOf(err)) && !t.proven {
-		t.refused = permanent{fmt.Errorf("the PIN may have been wrong and is not tried again: %w", err)}
+		t.refused = permanent{doubtfulPIN{err}}
 		t.forgetPIN()
 		return t.refused
 	}
 	return err
 }
+
+// doubtfulPIN: the module did not say in terms of the standard why it refused a login.
+// Like a wrong PIN it is not mended by another try, nor by another process.
+type doubtfulPIN struct{ err error }
+
+func (e doubtfulPIN) Error() string {
+	return fmt.Sprintf("the PIN may have been wrong and is not tried again: %v", e.err)
+}
+func (e doubtfulPIN) Unwrap() error { return e.err }
+
+// Is makes errors.Is(err, signer.ErrPINIncorrect) hold.
+func (e doubtfulPIN) Is(target error) bool { return target == signer.ErrPINIncorrect }
 
 // callLogin makes the C call: with the PIN, or with none where the device has a pad of
 // its own. ALREADY_LOGGED_IN says nothing of the PIN; a PIN that nobody has tried yet

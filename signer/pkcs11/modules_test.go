@@ -365,16 +365,20 @@ func TestModuleWithACodeOfItsOwnForALostConnection(t *testing.T) {
 
 // Or that the PIN was wrong: one that the token has never taken is not offered again.
 func TestModuleWithACodeOfItsOwnForALogin(t *testing.T) {
-	f, ref := keyed(t)
-	f.set("fail=C_Login 0x80000321 100")
-	s := opened(t, backend(t, f.Module), ref, person(f.Token))
-	for range 3 {
-		err := refuses(t, s, signer.ErrDevice)
-		if !strings.Contains(err.Error(), "may have been wrong") || !strings.Contains(err.Error(), "0x80000321") {
-			t.Errorf("error is %v", err)
-		}
-	}
-	if n := f.calls("C_Login"); n != 1 {
-		t.Errorf("%d C_Login, want one", n)
+	for _, code := range []string{"0x80000321", "0xffffffffffffffff"} {
+		t.Run(code, func(t *testing.T) {
+			f, ref := keyed(t)
+			f.set("fail=C_Login " + code + " 100")
+			s := opened(t, backend(t, f.Module), ref, person(f.Token))
+			for range 3 {
+				err := refuses(t, s, signer.ErrPINIncorrect)
+				if !strings.Contains(err.Error(), "may have been wrong") || !strings.Contains(err.Error(), code) {
+					t.Errorf("error is %v", err)
+				}
+			}
+			if n := f.calls("C_Login"); n != 1 {
+				t.Errorf("%d C_Login, want one", n)
+			}
+		})
 	}
 }

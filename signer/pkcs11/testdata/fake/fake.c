@@ -86,7 +86,7 @@ static CK_RV fail(const char *function)
 	char v[128], name[64];
 	unsigned long code;
 	int count;
-	if (!text("fail", v, sizeof v) || sscanf(v, "%63s %li %d", name, (long *)&code, &count) != 3 || strcmp(name, function)) return CKR_OK;
+	if (!text("fail", v, sizeof v) || sscanf(v, "%63s %lx %d", name, &code, &count) != 3 || strcmp(name, function)) return CKR_OK;
 	pthread_mutex_lock(&mu);
 	CK_RV rv = failures++ < count ? code : CKR_OK;
 	pthread_mutex_unlock(&mu);
