@@ -15,21 +15,9 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/pkcs11"
 	"github.com/fleet-hsm/fleet-hsm/signer/signertest"
-	"github.com/fleet-hsm/fleet-hsm/softhsm"
 )
 
-// proxy is a SoftHSM token behind Caml Crush, a filtering proxy between PKCS#11 modules
-// and those who use them: a client library of its own, a process for each connection, and
-// errors of its own for a connection that is gone.
-type proxy struct {
-	*softhsm.Token
-	client string // path of libp11clientunix.so
-	dir    string
-	t      *testing.T
-	server *exec.Cmd
-}
-
-// camlCrushConfig serves one Unix socket; the arguments are its folder, twice.
+// camlCrushConfig serves one Unix socket; the argument is its folder.
 const camlCrushConfig = `netplex {
   controller { max_level = "err"; socket_directory = "%[1]s/netplex"; logging { type = "stderr"; }; };
   service {
@@ -42,65 +30,35 @@ const camlCrushConfig = `netplex {
 }
 `
 
-func newProxy(t *testing.T) *proxy {
+// newProxy puts Caml Crush before a token: a filtering proxy between PKCS#11 modules and
+// those who use them, with a client library of its own and errors of its own for a
+// connection that is gone.
+func newProxy(t *testing.T) *server {
 	t.Helper()
 	clients, _ := filepath.Glob("/usr/lib/*/caml-crush/libp11clientunix.so")
 	if len(clients) == 0 {
 		t.Fatal("libp11clientunix.so is missing (Debian package caml-crush-clients)")
 	}
-	dir, err := os.MkdirTemp("", "crush") // a socket's path must be short
-	if err != nil {
+	p := newServer(t, clients[0])
+	if err := os.Mkdir(filepath.Join(p.dir, "netplex"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	p := &proxy{Token: softhsm.New(t), client: clients[0], dir: dir, t: t}
-	p.write("proxy.conf", fmt.Sprintf(camlCrushConfig, dir))
-	p.write("filter.conf", fmt.Sprintf("debug = 0\nmodules = [(\"softhsm\", %q)]\nlog_subchannel = filter\n", p.Token.Module))
+	config := inFile(t, p.dir, "proxy.conf", fmt.Sprintf(camlCrushConfig, p.dir))
+	inFile(t, p.dir, "filter.conf", fmt.Sprintf("debug = 0\nmodules = [(\"softhsm\", %q)]\nlog_subchannel = filter\n", p.Token.Module))
+	p.command = []string{"pkcs11proxyd", "-conf", config, "-fg"}
 	t.Setenv("PKCS11PROXY_LIBNAME", "softhsm")
 	t.Setenv("PKCS11PROXY_SOCKET_PATH", p.socket())
 	p.up()
-	t.Cleanup(p.down)
 	return p
 }
 
-func (p *proxy) socket() string { return filepath.Join(p.dir, "s") }
-
-func (p *proxy) write(name, text string) {
-	p.t.Helper()
-	if err := os.WriteFile(filepath.Join(p.dir, name), []byte(text), 0o600); err != nil {
-		p.t.Fatal(err)
+func inFile(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
-}
-
-func (p *proxy) up() {
-	p.t.Helper()
-	if err := os.MkdirAll(filepath.Join(p.dir, "netplex"), 0o700); err != nil {
-		p.t.Fatal(err)
-	}
-	p.server = exec.Command("pkcs11proxyd", "-conf", filepath.Join(p.dir, "proxy.conf"), "-fg")
-	p.server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it forks one process for each connection
-	if err := p.server.Start(); err != nil {
-		p.t.Fatalf("pkcs11proxyd (Debian package caml-crush-server): %v", err)
-	}
-	waitFor(p.t, func() bool { _, err := os.Stat(p.socket()); return err == nil })
-}
-
-func (p *proxy) signal(s syscall.Signal) {
-	if err := syscall.Kill(-p.server.Process.Pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
-		p.t.Errorf("signal to the proxy: %v", err)
-	}
-}
-
-// down ends the proxy and its connections.
-func (p *proxy) down() {
-	if p.server == nil {
-		return
-	}
-	p.signal(syscall.SIGKILL)
-	_ = p.server.Wait()
-	os.Remove(p.socket())
-	os.RemoveAll(filepath.Join(p.dir, "netplex"))
-	p.server = nil
+	return path
 }
 
 // The client library knows one server in a process, so all of this is one test.
@@ -124,7 +82,7 @@ func TestCamlCrush(t *testing.T) {
 	t.Run("ServerDown", func(t *testing.T) { camlCrushDown(t, p) })
 }
 
-func proxied(t *testing.T, p *proxy, limit time.Duration) (signer.Signer, *signertest.UI) {
+func proxied(t *testing.T, p *server, limit time.Duration) (signer.Signer, *signertest.UI) {
 	t.Helper()
 	b := pkcs11.New(pkcs11.Options{Module: p.client, Timeout: limit})
 	t.Cleanup(func() { b.Close() })
@@ -136,7 +94,7 @@ func proxied(t *testing.T, p *proxy, limit time.Duration) (signer.Signer, *signe
 
 // Its client library never connects a second time in one process, whatever is called.
 // That it cannot be reached is all that can be said here; a new process signs.
-func camlCrushDown(t *testing.T, p *proxy) {
+func camlCrushDown(t *testing.T, p *server) {
 	s, ui := proxied(t, p, timeout)
 	p.down()
 	p.up()
@@ -148,8 +106,7 @@ func camlCrushDown(t *testing.T, p *proxy) {
 	if n := len(ui.Secrets()); n != 1 {
 		t.Errorf("asked %d times for the PIN, want once", n)
 	}
-	pin := filepath.Join(p.dir, "pin")
-	p.write("pin", p.PIN+"\n")
+	pin := inFile(t, p.dir, "pin", p.PIN+"\n")
 	cmd := exec.Command(os.Args[0], p.URI(string(signer.P256)), pin)
 	cmd.Env = append(os.Environ(), oneShotVar+"="+p.client)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -157,7 +114,7 @@ func camlCrushDown(t *testing.T, p *proxy) {
 	}
 }
 
-func camlCrushStalled(t *testing.T, p *proxy) {
+func camlCrushStalled(t *testing.T, p *server) {
 	s, _ := proxied(t, p, 2*time.Second)
 	p.signal(syscall.SIGSTOP)
 	refuses(t, s, signer.ErrDeadline)

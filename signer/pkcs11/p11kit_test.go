@@ -4,8 +4,6 @@ package pkcs11_test
 
 import (
 	"errors"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -14,63 +12,19 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/pkcs11"
 	"github.com/fleet-hsm/fleet-hsm/signer/signertest"
-	"github.com/fleet-hsm/fleet-hsm/softhsm"
 )
 
-// remote is a network HSM in small: a SoftHSM token behind `p11-kit server` on a Unix
-// socket, reached through p11-kit-client.so.
-type remote struct {
-	*softhsm.Token
-	client string // path of p11-kit-client.so
-	socket string
-	t      *testing.T
-	server *exec.Cmd
-}
-
-func newRemote(t *testing.T) *remote {
+func newRemote(t *testing.T) *server {
 	t.Helper()
 	clients, _ := filepath.Glob("/usr/lib/*/pkcs11/p11-kit-client.so")
 	if len(clients) == 0 {
 		t.Fatal("p11-kit-client.so is missing (Debian package p11-kit-modules)")
 	}
-	dir, err := os.MkdirTemp("", "p11kit") // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	r := &remote{Token: softhsm.New(t), client: clients[0], socket: filepath.Join(dir, "s"), t: t}
-	t.Setenv("P11_KIT_SERVER_ADDRESS", "unix:path="+r.socket)
+	r := newServer(t, clients[0])
+	r.command = []string{"p11-kit", "server", "--foreground", "--name", r.socket(), "--provider", r.Token.Module, "pkcs11:token=" + r.Label}
+	t.Setenv("P11_KIT_SERVER_ADDRESS", "unix:path="+r.socket())
 	r.up()
-	t.Cleanup(r.down)
 	return r
-}
-
-// up starts the server and waits for its socket.
-func (r *remote) up() {
-	r.t.Helper()
-	r.server = exec.Command("p11-kit", "server", "--foreground", "--name", r.socket, "--provider", r.Token.Module, "pkcs11:token="+r.Label)
-	r.server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it forks one process for each connection
-	if err := r.server.Start(); err != nil {
-		r.t.Fatalf("p11-kit (package p11-kit): %v", err)
-	}
-	waitFor(r.t, func() bool { _, err := os.Stat(r.socket); return err == nil })
-}
-
-func (r *remote) signal(s syscall.Signal) {
-	if err := syscall.Kill(-r.server.Process.Pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
-		r.t.Errorf("signal to the server: %v", err)
-	}
-}
-
-// down ends the server and its connections.
-func (r *remote) down() {
-	if r.server == nil {
-		return
-	}
-	r.signal(syscall.SIGKILL)
-	_ = r.server.Wait()
-	os.Remove(r.socket)
-	r.server = nil
 }
 
 // p11-kit-client.so reads its server's address once in a process, so all of this is
@@ -83,7 +37,7 @@ func TestP11Kit(t *testing.T) {
 	t.Run("ServerStalled", func(t *testing.T) { p11KitStalled(t, r) })
 }
 
-func p11KitSuite(t *testing.T, r *remote) {
+func p11KitSuite(t *testing.T, r *server) {
 	for _, a := range []signer.Algorithm{signer.P256, signer.RSA2048} {
 		t.Run(string(a), func(t *testing.T) {
 			b := backend(t, r.client)
@@ -108,7 +62,7 @@ func p11KitSuite(t *testing.T, r *remote) {
 }
 
 // timestampKey makes the key of an online signer on a remote token.
-func timestampKey(t *testing.T, r *remote, o pkcs11.Options) (signer.Signer, *signertest.UI) {
+func timestampKey(t *testing.T, r *server, o pkcs11.Options) (signer.Signer, *signertest.UI) {
 	t.Helper()
 	o.Module = r.client
 	b := pkcs11.New(o)
@@ -123,7 +77,7 @@ func timestampKey(t *testing.T, r *remote, o pkcs11.Options) (signer.Signer, *si
 	return s, ui
 }
 
-func p11KitCut(t *testing.T, r *remote) {
+func p11KitCut(t *testing.T, r *server) {
 	s, ui := timestampKey(t, r, pkcs11.Options{Timeout: timeout})
 	for range 3 {
 		r.down() // every connection is cut
@@ -135,7 +89,7 @@ func p11KitCut(t *testing.T, r *remote) {
 	}
 }
 
-func p11KitDown(t *testing.T, r *remote) {
+func p11KitDown(t *testing.T, r *server) {
 	s, ui := timestampKey(t, r, pkcs11.Options{Timeout: timeout})
 	for range 2 {
 		r.down()
@@ -153,7 +107,7 @@ func p11KitDown(t *testing.T, r *remote) {
 	}
 }
 
-func p11KitStalled(t *testing.T, r *remote) {
+func p11KitStalled(t *testing.T, r *server) {
 	s, ui := timestampKey(t, r, pkcs11.Options{Timeout: 3 * time.Second})
 	r.signal(syscall.SIGSTOP)
 	refuses(t, s, signer.ErrDeadline)
