@@ -3,6 +3,7 @@ package repo_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,6 +108,19 @@ func TestLockIsForOne(t *testing.T) {
 	var e *repo.LockedError
 	if _, err := r.Lock(t.Context(), "second", 50*time.Millisecond); !errors.As(err, &e) || !strings.Contains(e.Holder, "test") {
 		t.Errorf("%v, want a LockedError that names the holder", err)
+	}
+	// The holder's name is written over that of the one before, who may have a longer one.
+	other := repo.Open(t.TempDir(), repo.Options{})
+	for _, name := range []string{"a-command-with-a-long-name", "add"} {
+		l, err := other.Lock(t.Context(), name, time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := fmt.Sprintf("%s (process %d)", name, os.Getpid())
+		if _, err := other.Lock(t.Context(), "second", 0); !errors.As(err, &e) || e.Holder != want {
+			t.Errorf("%v, want %q as the holder", err, want)
+		}
+		l.Unlock()
 	}
 }
 

@@ -382,3 +382,18 @@ func TestModuleWithACodeOfItsOwnForALogin(t *testing.T) {
 		})
 	}
 }
+
+// One that it has taken is offered once for each signature that needs a new login.
+func TestModuleWithACodeOfItsOwnForALaterLogin(t *testing.T) {
+	f, ref := keyed(t)
+	s := opened(t, backend(t, f.Module), ref, person(f.Token))
+	signs(t, s)
+	before := f.calls("C_Login")
+	f.set("restart=1", "fail=C_Login 0x80000321 100")
+	refuses(t, s, signer.ErrDevice)
+	if n := f.calls("C_Login") - before; n != 1 {
+		t.Errorf("%d C_Login, want one", n)
+	}
+	f.set("restart=1")
+	signs(t, s)
+}
