@@ -33,6 +33,7 @@ var arrows = map[string][]string{
 	"signer/signertest": {"signer", "internal"},
 	"softhsm":           {"softhsm", "internal"},
 	"softpiv":           {"softpiv", "internal"},
+	"mutants":           {},
 	"internal":          {},
 }
 
