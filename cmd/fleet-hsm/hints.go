@@ -363,6 +363,10 @@ func hintExpired(err error) string {
 }
 
 func hintNoSecret(err error) string {
+	var ce *commandError
+	if errors.As(err, &ce) && len(ce.withheld) > 0 {
+		return fmt.Sprintf(`a variable that the command needs is handed over if the command names it, for example "cmd:: $%s; ..."`, ce.withheld[0])
+	}
 	var ns *signer.NoSecretError
 	if !errors.As(err, &ns) || len(ns.Tried) == 0 {
 		return "run it at a terminal, or name a source for the secret"

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -48,9 +48,9 @@ func checkSource(s string) error {
 }
 
 // readSource reads a secret. Exactly one trailing newline is cut; what is empty then
-// is an error, never an empty PIN.
-func readSource(ctx context.Context, s string) ([]byte, error) {
-	b, err := rawSource(ctx, s)
+// is an error, never an empty PIN. say is told of a command that takes its time.
+func readSource(ctx context.Context, s string, say func(format string, args ...any)) ([]byte, error) {
+	b, err := rawSource(ctx, s, say)
 	if err == nil {
 		b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
 		switch {
@@ -60,6 +60,8 @@ func readSource(ctx context.Context, s string) ([]byte, error) {
 			err = fmt.Errorf("gives more than %d bytes", maxSecret)
 		case bytes.ContainsRune(b, '\n'):
 			err = errors.New("gives more than one line")
+		case !strings.HasPrefix(s, "env:"): // fleetctl takes its variables as they are
+			err = typable(b)
 		}
 	}
 	if err != nil {
@@ -68,7 +70,7 @@ func readSource(ctx context.Context, s string) ([]byte, error) {
 	return b, nil
 }
 
-func rawSource(ctx context.Context, s string) ([]byte, error) {
+func rawSource(ctx context.Context, s string, say func(string, ...any)) ([]byte, error) {
 	kind, rest, _ := strings.Cut(s, ":")
 	switch kind {
 	case "file":
@@ -94,46 +96,30 @@ func rawSource(ctx context.Context, s string) ([]byte, error) {
 		}
 		return []byte(v), nil
 	case "cmd":
-		return runSource(ctx, rest)
+		return runSource(ctx, rest, say)
 	}
 	return nil, checkSource(s)
+}
+
+// typable refuses what nobody types: the mark that editors put before a text, a NUL, a
+// colour, a line end in the middle. A device would count it as a wrong PIN.
+func typable(b []byte) error {
+	for _, bom := range []string{"\xef\xbb\xbf", "\xfe\xff", "\xff\xfe"} {
+		if bytes.HasPrefix(b, []byte(bom)) {
+			return errors.New("begins with the byte order mark of an editor; save it as plain text without one")
+		}
+	}
+	for _, r := range string(b) {
+		if unicode.IsControl(r) || r == '\ufeff' {
+			return fmt.Errorf("holds the control character %U, which nobody types", r)
+		}
+	}
+	return nil
 }
 
 func readAndClose(f *os.File) ([]byte, error) {
 	defer func() { _ = f.Close() }()
 	return io.ReadAll(io.LimitReader(f, maxSecret+2))
-}
-
-// runSource runs a command with the shell, as a password manager's command line is
-// usually written. Other secrets in our environment are not handed to it.
-func runSource(ctx context.Context, command string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
-	cmd.Env = childEnv(os.Environ())
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			// ExitError.Stderr could hold anything; only the status is repeated.
-			return nil, fmt.Errorf("exit status %d", exit.ExitCode())
-		}
-		return nil, err
-	}
-	return out, nil
-}
-
-// childEnv drops the variables that hold our secrets.
-func childEnv(env []string) []string {
-	var out []string
-	for _, kv := range env {
-		name, _, _ := strings.Cut(kv, "=")
-		ours := strings.HasPrefix(name, "FLEET_") || strings.HasPrefix(name, "TUF_")
-		if ours && (strings.HasSuffix(name, "_PASSPHRASE") || strings.HasSuffix(name, "_PIN")) {
-			continue
-		}
-		out = append(out, kv)
-	}
-	return out
 }
 
 // sourcesFor lists where a secret may come from, in order. Each is a SOURCE.

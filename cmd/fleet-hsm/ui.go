@@ -141,7 +141,7 @@ func (u *ui) fromSource(ctx context.Context, r signer.SecretRequest, source stri
 			Err: fmt.Errorf("%s was offered to %s already and is not tried on a second device", source, other)}
 	}
 	u.offered[key] = device
-	b, err := readSource(ctx, source)
+	b, err := readSource(ctx, source, u.a.say)
 	if err == nil {
 		err = checkLength(r, b)
 	}
@@ -159,6 +159,8 @@ func checkLength(r signer.SecretRequest, b []byte) error {
 		return fmt.Errorf("is shorter than the %d characters that the device takes", r.Min)
 	case r.Max > 0 && len(b) > r.Max:
 		return fmt.Errorf("is longer than the %d characters that the device takes", r.Max)
+	case r.Kind != signer.Passphrase && r.Kind != signer.NewPassphrase:
+		return typable(b)
 	}
 	return nil
 }
