@@ -47,8 +47,15 @@ func noArgs(_ *cobra.Command, args []string) error {
 
 // wrapArgs makes wrong arguments exit 2 like a wrong flag, and say what was meant.
 func wrapArgs(cmd *cobra.Command) {
-	if check := cmd.Args; check != nil {
+	check := cmd.Args
+	if check == nil && cmd.Runnable() {
+		check = cobra.ArbitraryArgs
+	}
+	if check != nil {
 		cmd.Args = func(c *cobra.Command, args []string) error {
+			if err := checkGiven(c, args); err != nil {
+				return err
+			}
 			err := check(c, args)
 			switch {
 			case err == nil, as[*usageError](err):

@@ -30,6 +30,7 @@ func (a *app) gcCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.Var(&o.grace, "grace", "keep what was in force within this time")
+	takesNothing(f, "grace", "keep only what is in force now")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only list it")
 	return cmd
 }
@@ -43,9 +44,6 @@ type gcResult struct {
 }
 
 func (a *app) runGC(ctx context.Context, o gcOptions) error {
-	if o.grace < 0 {
-		return usagef("--grace cannot be negative")
-	}
 	w, err := a.open(ctx, "gc")
 	if err != nil {
 		return err

@@ -59,6 +59,7 @@ snapshot or targets that expired or do not verify. Metrics are at /metrics, heal
 	f.Var(&o.renewBefore, "renew-before", "renew when less than this is left (default: half of the validity)")
 	f.Var(&o.interval, "interval", "pause between two checks")
 	f.StringVar(&o.listen, "listen", o.listen, `address of metrics and health; "" for none`)
+	takesNothing(f, "listen", "no address at all")
 	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
 	f.StringArrayVar(&o.expires, "expires", nil, "validity, as timestamp=DURATION")
 	o.keys = addRoleKeyFlags(f, repo.RoleTimestamp)
@@ -291,13 +292,13 @@ func (a *app) logger() *slog.Logger {
 }
 
 // timestampOnStore is `timestamp --store`: one check, one signature.
-func (a *app) timestampOnStore(ctx context.Context, o onStore, within time.Duration) error {
+func (a *app) timestampOnStore(ctx context.Context, o onStore, within optionalDuration) error {
 	cfg, err := a.onlineConfig(o)
 	if err != nil {
 		return err
 	}
 	cfg.Logger = slog.New(slog.DiscardHandler)
-	res, err := online.Once(ctx, cfg, online.Request{Always: within == 0, Within: within})
+	res, err := online.Once(ctx, cfg, online.Request{Always: !within.given, Within: within.value()})
 	if err != nil {
 		return err
 	}

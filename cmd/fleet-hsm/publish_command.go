@@ -46,6 +46,7 @@ run again. URL is file:///FOLDER or s3://BUCKET/PREFIX?endpoint=...&region=...`,
 	f.BoolVar(&o.review, "recheck", false, "look at every file in the store, also where its metadata says that it is there")
 	f.BoolVar(&o.prune, "prune", false, "delete what no metadata of the last --grace names; never an N.root.json")
 	f.Var(&o.grace, "grace", "with --prune: keep what was in force within this time")
+	takesNothing(f, "grace", "keep only what is in force now")
 	f.IntVar(&o.parallel, "parallel", 8, "how many files to send at once")
 	return cmd
 }
@@ -57,9 +58,6 @@ type publishResult struct {
 }
 
 func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) error {
-	if o.parallel < 1 || o.grace < 0 {
-		return usagef("--parallel is at least 1, and --grace cannot be negative")
-	}
 	s, err := a.openStore(args, o.store)
 	if err != nil {
 		return err
@@ -168,9 +166,6 @@ type pullResult struct {
 }
 
 func (a *app) runPull(ctx context.Context, args []string, o pullFlags) error {
-	if o.parallel < 1 {
-		return usagef("--parallel is at least 1")
-	}
 	s, err := a.openStore(args, o.store)
 	if err != nil {
 		return err

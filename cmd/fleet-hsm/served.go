@@ -144,10 +144,10 @@ func (a *app) runStatusServed(ctx context.Context, o statusOptions) error {
 		return err
 	}
 	expired, other := sv.faults()
-	if other > 0 || expired > 0 && o.failWithin == 0 {
+	if other > 0 || expired > 0 && !o.failWithin.given {
 		return &unverified{source: sv.report.Source, errors: sv.report.Count(verify.Error)}
 	}
-	return res.check(time.Duration(o.failWithin))
+	return res.check(o.failWithin)
 }
 
 func (sv *served) status(cfg *config, now time.Time) *statusResult {

@@ -14,7 +14,7 @@ import (
 )
 
 type statusOptions struct {
-	failWithin duration
+	failWithin optionalDuration
 	markdown   bool
 	url        string
 	served     servedFlags
@@ -38,6 +38,7 @@ otherwise.`,
 	}
 	f := cmd.Flags()
 	f.Var(&o.failWithin, "fail-within", "exit 6 if a role expires within this time")
+	takesNothing(f, "fail-within", "if a role has expired")
 	f.BoolVar(&o.markdown, "markdown", false, "a table for documents")
 	f.StringVar(&o.url, "url", "", "look at the repository that is served there, not at --path")
 	o.served.add(f)
@@ -118,7 +119,7 @@ func (a *app) runStatus(ctx context.Context, o statusOptions) error {
 	if err := a.printStatus(res, o); err != nil {
 		return err
 	}
-	return res.check(time.Duration(o.failWithin))
+	return res.check(o.failWithin)
 }
 
 func (a *app) printStatus(res *statusResult, o statusOptions) error {
@@ -210,13 +211,13 @@ func proofWords(proof string) string {
 	return proof
 }
 
-func (res *statusResult) check(within time.Duration) error {
-	if within == 0 {
+func (res *statusResult) check(within optionalDuration) error {
+	if !within.given {
 		return nil
 	}
 	var soon []string
 	for _, rs := range res.Roles {
-		if time.Until(rs.Expires) < within {
+		if time.Until(rs.Expires) < within.value() {
 			soon = append(soon, fmt.Sprintf("%s v%d expires %s", rs.Role, rs.Version, rs.Expires.UTC().Format(time.RFC3339)))
 		}
 	}

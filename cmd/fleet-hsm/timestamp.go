@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +12,7 @@ import (
 )
 
 type timestampOptions struct {
-	within       duration
+	within       optionalDuration
 	allowShorter bool
 	expires      []string
 	keys         roleKeyFlags
@@ -36,6 +35,7 @@ straight on the published repository, with the trusted root alone.`,
 	}
 	f := cmd.Flags()
 	f.Var(&o.within, "within", "do nothing unless the timestamp expires within this time")
+	takesNothing(f, "within", "only if it has expired")
 	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
 	f.StringArrayVar(&o.expires, "expires", nil, "validity, as timestamp=DURATION")
 	f.StringVar(&o.store.url, "store", "", "sign straight on a published repository: file:///FOLDER or s3://BUCKET/PREFIX")
@@ -47,7 +47,7 @@ straight on the published repository, with the trusted root alone.`,
 
 func (a *app) runTimestamp(ctx context.Context, o timestampOptions) error {
 	if o.store.url != "" {
-		return a.timestampOnStore(ctx, onStore{store: o.store, root: o.root, allowShorter: o.allowShorter, expires: o.expires, keys: o.keys}, time.Duration(o.within))
+		return a.timestampOnStore(ctx, onStore{store: o.store, root: o.root, allowShorter: o.allowShorter, expires: o.expires, keys: o.keys}, o.within)
 	}
 	if o.root != "" || o.store.caFile != "" {
 		return usagef("--root and --ca-file go with --store")
@@ -72,7 +72,7 @@ func (a *app) runTimestamp(ctx context.Context, o timestampOptions) error {
 		return err
 	}
 	w.p = rel.Published()
-	if left := w.p.Timestamp.Expires().Sub(w.r.Now()); o.within != 0 && left > time.Duration(o.within) && !w.p.AwaitsTimestamp() {
+	if left := w.p.Timestamp.Expires().Sub(w.r.Now()); o.within.given && left > o.within.value() && !w.p.AwaitsTimestamp() {
 		a.note("timestamp v%d is good for %s; nothing to do", w.p.Timestamp.Version(), daysUntil(w.p.Timestamp.Expires()))
 		return a.print(timestampResult{Schema: 1, Command: "timestamp"}, func(io.Writer) {})
 	}

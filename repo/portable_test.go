@@ -1,0 +1,400 @@
+package repo_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/secure-systems-lab/go-securesystemslib/cjson"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// resign gives metadata with its signed part edited, signed by exactly the keys ids.
+func (kr keyring) resign(t *testing.T, raw json.RawMessage, edit func(signed map[string]any), ids ...string) json.RawMessage {
+	t.Helper()
+	var env struct {
+		Signed map[string]any `json:"signed"`
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	if err := dec.Decode(&env); err != nil {
+		t.Fatal(err)
+	}
+	edit(env.Signed)
+	payload, err := cjson.EncodeCanonical(env.Signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sigs := []map[string]string{}
+	for _, id := range ids {
+		sig, err := wiresig.Sign(kr[id], payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sigs = append(sigs, map[string]string{"keyid": id, "sig": hex.EncodeToString(sig)})
+	}
+	out, err := json.Marshal(map[string]any{"signatures": sigs, "signed": json.RawMessage(payload)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func same(map[string]any) {}
+
+func setTo(field string, value any) func(map[string]any) {
+	return func(signed map[string]any) { signed[field] = value }
+}
+
+func ids(keys []repo.Key) []string {
+	var out []string
+	for _, k := range keys {
+		out = append(out, k.ID)
+	}
+	return out
+}
+
+// offered is a repository at root v3 with a change of root and targets on top of it, as
+// another machine gets it.
+type offered struct {
+	r      *repo.Repo
+	kr     keyring
+	p      *repo.Published
+	change *repo.Change
+	x      repo.Portable
+	// root1 and root3 signed root v1 and root v3; root4 is the new one.
+	root1, root3, root4 repo.Key
+}
+
+func newOffered(t *testing.T) offered {
+	t.Helper()
+	r, kr := newRepo(t, true)
+	add(t, r, kr, "one", repo.Item{Name: "orbit", Platform: "linux", Version: "1.0.0", Channels: []string{"stable"}})
+	o := offered{r: r, kr: kr, root1: load(t, r).Root.Keys(repo.RoleRoot)[0]}
+	for range 2 {
+		p := load(t, r)
+		o.root3 = kr.make(t)
+		c, err := r.Rotate(p, nil, repo.Rotation{Role: repo.RoleRoot, Set: []repo.Key{o.root3}}, repo.StageOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kr.publish(t, r, p, c)
+	}
+	o.p = load(t, r)
+	o.root4 = kr.make(t)
+	c, err := r.Rotate(o.p, nil, repo.Rotation{Role: repo.RoleRoot, Set: []repo.Key{o.root4}}, repo.StageOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err = r.Rotate(o.p, c, repo.Rotation{Role: repo.RoleTargets, Set: []repo.Key{kr.make(t)}}, repo.StageOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if o.x, err = r.Export(o.p, c); err != nil {
+		t.Fatal(err)
+	}
+	o.change = c
+	return o
+}
+
+func (o offered) targetsKey() string { return o.p.Root.Keys(repo.RoleTargets)[0].ID }
+
+func TestImportTakesWhatWasExported(t *testing.T) {
+	o := newOffered(t)
+	im, err := repo.Import("request", o.x, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var versions []int64
+	for _, l := range im.Chain {
+		versions = append(versions, l.Version)
+	}
+	if !slices.Equal(versions, []int64{1, 2, 3}) {
+		t.Errorf("the chain holds roots %v; want 1, 2, 3", versions)
+	}
+	for i, d := range im.Change.Docs() {
+		want := o.change.Docs()[i]
+		if d.Role() != want.Role() || d.Version() != want.Version() || d.Hash() != want.Hash() {
+			t.Errorf("%s v%d %s; want %s v%d %s", d.Role(), d.Version(), d.Hash(), want.Role(), want.Version(), want.Hash())
+		}
+		if len(d.Keys()) != len(want.Keys()) {
+			t.Errorf("%s may be signed by %v; want %v", d.Role(), ids(d.Keys()), ids(want.Keys()))
+		}
+	}
+}
+
+// TestImportRefuses alters one thing of a request at a time. Whoever alters it holds
+// every key but the one that would make it right.
+func TestImportRefuses(t *testing.T) {
+	o := newOffered(t)
+	twice := func(signed map[string]any) {
+		role := signed["roles"].(map[string]any)["root"].(map[string]any)
+		keys := signed["keys"].(map[string]any)
+		id := role["keyids"].([]any)[0].(string)
+		object := maps.Clone(keys[id].(map[string]any))
+		delete(object, "keyid_hash_algorithms")
+		other := keyID(t, object)
+		keys[other] = object
+		role["keyids"] = append(role["keyids"].([]any), other)
+	}
+	for name, alter := range map[string]func(x *repo.Portable){
+		"a root of the chain is missing": func(x *repo.Portable) { x.Roots = slices.Delete(x.Roots, 1, 2) },
+		"a root skips a number": func(x *repo.Portable) {
+			x.Roots = []json.RawMessage{x.Roots[0], o.kr.resign(t, x.Roots[1], setTo("version", 3), o.root1.ID, o.rootKey(t, 2))}
+		},
+		"the chain is in the wrong order": func(x *repo.Portable) { slices.Reverse(x.Roots) },
+		"a root stands twice":             func(x *repo.Portable) { x.Roots = slices.Insert(x.Roots, 1, x.Roots[0]) },
+		"the root before did not sign":    func(x *repo.Portable) { x.Roots[1] = o.kr.resign(t, x.Roots[1], same, o.rootKey(t, 2)) },
+		"a root is not signed by itself":  func(x *repo.Portable) { x.Roots[0] = o.kr.resign(t, x.Roots[0], same, o.root3.ID) },
+		"a root is larger than clients take": func(x *repo.Portable) {
+			x.Roots[0] = append(x.Roots[0], bytes.Repeat([]byte(" "), repo.MaxRootSize)...)
+		},
+		"a root is no metadata":                func(x *repo.Portable) { x.Roots[0] = json.RawMessage(`{"signed":7}`) },
+		"more roots than clients follow":       func(x *repo.Portable) { x.Roots = slices.Repeat(x.Roots[:1], repo.MaxPortableRoots+1) },
+		"no published targets":                 func(x *repo.Portable) { x.Published = nil },
+		"published targets without their role": func(x *repo.Portable) { x.Published = o.kr.resign(t, x.Published, same, o.root3.ID) },
+		"published targets are altered": func(x *repo.Portable) {
+			x.Published = bytes.Replace(x.Published, []byte(`1.0.0"}`), []byte(`1.0.9"}`), 1)
+		},
+		"published targets are no metadata": func(x *repo.Portable) { x.Published = json.RawMessage(`[]`) },
+		"published targets without a root": func(x *repo.Portable) {
+			x.Roots, x.Root, x.Targets = nil, nil, nil
+		},
+		"published targets are too large": func(x *repo.Portable) {
+			x.Published = append(x.Published, bytes.Repeat([]byte(" "), repo.MaxPortableTargets)...)
+		},
+		"nothing to sign":             func(x *repo.Portable) { x.Root, x.Targets = nil, nil },
+		"the new root skips one":      func(x *repo.Portable) { x.Root = o.kr.resign(t, x.Root, setTo("version", 5)) },
+		"the new root is a published": func(x *repo.Portable) { x.Root = o.kr.resign(t, x.Root, setTo("version", 3)) },
+		"the new targets skip one":    func(x *repo.Portable) { x.Targets = o.kr.resign(t, x.Targets, setTo("version", 9)) },
+		"the new targets go back":     func(x *repo.Portable) { x.Targets = o.kr.resign(t, x.Targets, setTo("version", 1)) },
+		"the new root is too large":   func(x *repo.Portable) { x.Root = append(x.Root, bytes.Repeat([]byte(" "), repo.MaxRootSize)...) },
+		"the new root is a targets":   func(x *repo.Portable) { x.Root = x.Targets },
+		"the new targets is a root":   func(x *repo.Portable) { x.Targets = x.Root },
+		"one public key counts twice": func(x *repo.Portable) {
+			x.Root = o.kr.resign(t, x.Root, twice)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := o.x
+			x.Roots = slices.Clone(x.Roots)
+			alter(&x)
+			_, err := repo.Import("request", x, time.Now())
+			var bad *repo.MetadataError
+			if !errors.As(err, &bad) && !errors.Is(err, repo.ErrRefused) {
+				t.Errorf("Import: %v; want a *MetadataError", err)
+			}
+		})
+	}
+}
+
+// rootKey is the key that root version v names.
+func (o offered) rootKey(t *testing.T, v int) string {
+	t.Helper()
+	var env struct {
+		Signed struct {
+			Roles map[string]struct {
+				KeyIDs []string `json:"keyids"`
+			} `json:"roles"`
+		} `json:"signed"`
+	}
+	if err := json.Unmarshal(o.x.Roots[v-1], &env); err != nil {
+		t.Fatal(err)
+	}
+	return env.Signed.Roles["root"].KeyIDs[0]
+}
+
+func keyID(t *testing.T, object map[string]any) string {
+	t.Helper()
+	b, err := cjson.EncodeCanonical(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+func TestImportLooksAtTheClock(t *testing.T) {
+	o := newOffered(t)
+	for name, c := range map[string]struct {
+		alter   func(x *repo.Portable)
+		at      time.Duration
+		refused bool
+	}{
+		"in time":               {at: 0},
+		"the new root expired":  {at: 200_000 * time.Hour, refused: true},
+		"the new targets alone": {at: 50_000 * time.Hour, refused: true},
+		"an expired root published, and a new one offered": {
+			alter: func(x *repo.Portable) {
+				x.Roots[2] = o.kr.resign(t, x.Roots[2], setTo("expires", "2020-01-01T00:00:00Z"), o.rootKey(t, 2), o.root3.ID)
+			},
+		},
+		"an expired root published, and targets offered": {
+			alter: func(x *repo.Portable) {
+				x.Roots[2] = o.kr.resign(t, x.Roots[2], setTo("expires", "2020-01-01T00:00:00Z"), o.rootKey(t, 2), o.root3.ID)
+				x.Root = nil
+			},
+			refused: true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := o.x
+			x.Roots = slices.Clone(x.Roots)
+			if c.alter != nil {
+				c.alter(&x)
+			}
+			_, err := repo.Import("request", x, time.Now().Add(c.at))
+			var expired *repo.ExpiredError
+			if errors.As(err, &expired) != c.refused || !c.refused && err != nil {
+				t.Errorf("Import: %v; refused should be %v", err, c.refused)
+			}
+		})
+	}
+}
+
+func TestImportDropsSignaturesThatDoNotCount(t *testing.T) {
+	o := newOffered(t)
+	x := o.x
+	// A right one, a stranger's, and one of the right key over other bytes.
+	stranger := o.kr.make(t)
+	good := o.kr.resign(t, x.Root, same, o.root3.ID, stranger.ID)
+	other := o.kr.resign(t, x.Root, setTo("version", 7), o.root4.ID)
+	var a, b struct {
+		Signatures []json.RawMessage `json:"signatures"`
+		Signed     json.RawMessage   `json:"signed"`
+	}
+	if err := errors.Join(json.Unmarshal(good, &a), json.Unmarshal(other, &b)); err != nil {
+		t.Fatal(err)
+	}
+	a.Signatures = append(a.Signatures, b.Signatures...)
+	a.Signatures = append(a.Signatures, a.Signatures[0]) // and the right one again
+	raw, err := json.Marshal(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.Root = raw
+	im, err := repo.Import("request", x, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := im.Change.Doc(repo.RoleRoot)
+	if !d.Signed(o.root3.ID) || d.Signed(o.root4.ID) || d.Signed(stranger.ID) {
+		t.Errorf("signed by root3 %v, root4 %v, a stranger %v; want the first alone", d.Signed(o.root3.ID), d.Signed(o.root4.ID), d.Signed(stranger.ID))
+	}
+	if len(im.Change.Warnings) != 3 {
+		t.Errorf("warnings %q; want one for each signature that was dropped", im.Change.Warnings)
+	}
+	if im.Change.Met() {
+		t.Error("one of two signatures is said to be enough")
+	}
+	root, _, err := im.Change.Envelopes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept struct {
+		Signatures []struct {
+			KeyID string `json:"keyid"`
+		} `json:"signatures"`
+	}
+	if err := json.Unmarshal(root, &kept); err != nil || len(kept.Signatures) != 1 {
+		t.Errorf("%d signatures were kept (%v); want 1", len(kept.Signatures), err)
+	}
+}
+
+func TestTrust(t *testing.T) {
+	o := newOffered(t)
+	other := newOffered(t)
+	whole := o.x
+	late := o.x
+	late.Roots = late.Roots[1:] // begins with root v2
+	latest := o.x
+	latest.Roots = latest.Roots[2:]
+	for name, c := range map[string]struct {
+		x       repo.Portable
+		trusted json.RawMessage
+		moved   bool
+		bad     bool
+	}{
+		"the first of the chain":           {x: whole, trusted: o.x.Roots[0]},
+		"one in the middle":                {x: whole, trusted: o.x.Roots[1]},
+		"the published one":                {x: whole, trusted: o.x.Roots[2]},
+		"the one before the chain":         {x: late, trusted: o.x.Roots[0]},
+		"two before the chain":             {x: latest, trusted: o.x.Roots[0], bad: true},
+		"another repository's first":       {x: whole, trusted: other.x.Roots[0], bad: true},
+		"another repository's one before":  {x: late, trusted: other.x.Roots[0], bad: true},
+		"another repository's published":   {x: whole, trusted: other.x.Roots[2], bad: true},
+		"a newer root than the change has": {x: olderThan(t, o), trusted: o.x.Roots[2], moved: true},
+		"no root at all":                   {x: whole, trusted: o.x.Published, bad: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			im, err := repo.Import("request", c.x, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = im.Trust("trusted.json", c.trusted)
+			var bad *repo.MetadataError
+			var refused *repo.RefusedError
+			switch {
+			case c.bad && !errors.As(err, &bad), c.moved && (!errors.As(err, &refused) || refused.Kind != repo.PublishedMoved):
+				t.Errorf("Trust: %v; want metadata refused %v, moved %v", err, c.bad, c.moved)
+			case !c.bad && !c.moved && err != nil:
+				t.Errorf("Trust: %v", err)
+			}
+		})
+	}
+}
+
+// olderThan gives a request that was made while root v2 was published.
+func olderThan(t *testing.T, o offered) repo.Portable {
+	t.Helper()
+	x := o.x
+	x.Roots = x.Roots[:2]
+	x.Root = o.kr.resign(t, o.x.Root, setTo("version", 3))
+	return x
+}
+
+func TestForeign(t *testing.T) {
+	o := newOffered(t)
+	im, err := repo.Import("request", o.x, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := func(name string, r *repo.Repo, p *repo.Published, im *repo.Imported, kind repo.RefusedKind) {
+		t.Helper()
+		err := r.Foreign(p, im)
+		var refused *repo.RefusedError
+		if kind == "" && err != nil || kind != "" && (!errors.As(err, &refused) || refused.Kind != kind) {
+			t.Errorf("%s: %v; want %q", name, err, kind)
+		}
+	}
+	want("its own repository", o.r, o.p, im, "")
+	other := newOffered(t)
+	want("another repository of the same versions", other.r, other.p, im, repo.ForeignChange)
+	want("nothing published here", o.r, nil, im, repo.ForeignChange)
+
+	older, err := repo.Import("request", olderThan(t, o), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want("made on an older root", o.r, o.p, older, repo.PublishedMoved)
+
+	add(t, o.r, o.kr, "two", repo.Item{Name: "orbit", Platform: "linux", Version: "2.0.0"})
+	want("made on older targets", o.r, load(t, o.r), im, repo.PublishedMoved)
+
+	unborn := o.x
+	unborn.Roots, unborn.Published, unborn.Targets = nil, nil, nil
+	unborn.Root = o.kr.resign(t, o.x.Root, setTo("version", 1))
+	init, err := repo.Import("request", unborn, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want("a repository that is only being made", o.r, o.p, init, repo.ForeignChange)
+	want("an init where nothing is", o.r, nil, init, "")
+}
