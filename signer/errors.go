@@ -12,6 +12,7 @@ import (
 var (
 	ErrNoToken      = errors.New("token or card not present")
 	ErrUnreachable  = errors.New("device cannot be reached")
+	ErrDenied       = errors.New("the system does not let this user reach the device")
 	ErrAmbiguous    = errors.New("more than one match")
 	ErrKeyNotFound  = errors.New("key not found")
 	ErrKeyChanged   = errors.New("not the key that was expected")
@@ -19,6 +20,7 @@ var (
 	ErrPINIncorrect = errors.New("wrong PIN")
 	ErrPINLocked    = errors.New("PIN is blocked")
 	ErrPINInvalid   = errors.New("PIN of a length or form that the device does not take")
+	ErrPINTooSimple = errors.New("PIN or PUK refused by a policy on complexity")
 	ErrPINNotSet    = errors.New("no user PIN is set")
 	ErrLastTry      = errors.New("one try left; it is not used without a person saying so")
 	ErrPassphrase   = errors.New("wrong passphrase")
@@ -34,6 +36,7 @@ var (
 	ErrCanceled     = errors.New("canceled")
 	ErrFileMode     = errors.New("file can be read by others")
 	ErrNotSetUp     = errors.New("device is not set up")
+	ErrManagement   = errors.New("the management key is not known")
 	ErrAlreadySetUp = errors.New("device is set up already")
 	ErrConfig       = errors.New("module or library cannot be used")
 )
@@ -166,7 +169,46 @@ func (e *NoSecretError) Is(target error) bool { return target == ErrNoSecret }
 type UnsupportedError struct {
 	What string
 	Why  string
+	// Option is the field of GenerateOptions that is most likely refused, by which a person
+	// gets further: Algorithm, PINPolicy, TouchPolicy; NoOption if nobody can tell.
+	Option Option
 }
+
+// Option names a choice that a person has when a key is made.
+type Option int
+
+// The options.
+const (
+	NoOption Option = iota
+	OptionAlgorithm
+	OptionPINPolicy
+	OptionTouchPolicy
+)
+
+// PartialError: what was to be done in several steps was done in part. It is the error of
+// the step that failed, and says what is changed by now.
+type PartialError struct {
+	// Done are the things that are changed, such as "PUK"; Maybe is one that may be.
+	Done  []string
+	Maybe string
+	Err   error
+}
+
+func (e *PartialError) Error() string {
+	s := e.Err.Error()
+	switch n := len(e.Done); {
+	case n == 1:
+		s += "; its " + e.Done[0] + " is changed"
+	case n > 1:
+		s += "; its " + strings.Join(e.Done[:n-1], ", ") + " and " + e.Done[n-1] + " are changed"
+	}
+	if e.Maybe != "" {
+		s += "; its " + e.Maybe + " may be changed or not"
+	}
+	return s
+}
+
+func (e *PartialError) Unwrap() error { return e.Err }
 
 func (e *UnsupportedError) Error() string { return e.What + " not supported: " + e.Why }
 

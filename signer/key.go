@@ -186,6 +186,8 @@ type Attestation struct {
 	FormFactor             string
 	NotBefore              time.Time
 	Root                   string // subject of the trust anchor
+	// Warnings are the known flaws of the device's firmware that concern this key.
+	Warnings []string
 }
 
 // Prober finds what would go wrong, for doctor.
@@ -198,8 +200,10 @@ type Finding struct {
 	// Code is stable and lower-case with dashes, for example "module-missing".
 	Code string
 	// OK findings say what was checked; others are problems.
-	OK   bool
-	Text string
+	OK bool
+	// Warning is set in an OK finding that people should read: it keeps nobody from signing.
+	Warning bool
+	Text    string
 	// Err is the typed error behind a problem, for hints; may be nil.
 	Err error
 }
@@ -215,4 +219,6 @@ type SetupOptions struct {
 	Erase string
 	// Reset wipes a PIV card first; the caller has asked for the serial number.
 	Reset bool
+	// ManagementKey: a PIV card has a management key of its own, for which the UI is asked.
+	ManagementKey bool
 }

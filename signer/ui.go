@@ -42,6 +42,7 @@ const (
 	NewPIN        SecretKind = "new-pin"        // asked twice
 	PUK           SecretKind = "puk"            // PIV
 	NewPUK        SecretKind = "new-puk"        // asked twice
+	ManagementKey SecretKind = "management-key" // PIV, as 32, 48 or 64 hexadecimal digits
 	SOPIN         SecretKind = "so-pin"         // PKCS#11 security officer
 	NewSOPIN      SecretKind = "new-so-pin"     // asked twice
 )

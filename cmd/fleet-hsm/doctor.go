@@ -47,6 +47,7 @@ type checked struct {
 	Subject string `json:"subject"` // key URI, or "repository"
 	Code    string `json:"code"`
 	OK      bool   `json:"ok"`
+	Warning bool   `json:"warning,omitempty"` // ok, and worth reading
 	Text    string `json:"text"`
 	Hint    string `json:"hint,omitempty"`
 }
@@ -58,7 +59,7 @@ type doctorResult struct {
 }
 
 func (res *doctorResult) add(subject string, f signer.Finding) {
-	c := checked{Subject: subject, Code: f.Code, OK: f.OK, Text: f.Text}
+	c := checked{Subject: subject, Code: f.Code, OK: f.OK, Warning: f.OK && f.Warning, Text: f.Text}
 	if !f.OK {
 		res.Problems++
 		if f.Err != nil {
@@ -228,8 +229,11 @@ func (res *doctorResult) text(w io.Writer) {
 			fmt.Fprintln(w, subject)
 		}
 		mark := "ok      "
-		if !c.OK {
+		switch {
+		case !c.OK:
 			mark = "PROBLEM "
+		case c.Warning:
+			mark = "WARNING "
 		}
 		fmt.Fprintf(w, "  %s%s\n", mark, c.Text)
 		if c.Hint != "" {

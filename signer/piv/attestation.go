@@ -165,6 +165,10 @@ func readAttestation(leaf *x509.Certificate) (signer.Attestation, error) {
 			return a, fmt.Errorf("extension %s: %w", ext.Id, err)
 		}
 	}
+	if v, ok := parseVersion(a.Firmware); ok {
+		alg, _ := signer.AlgorithmOf(a.Public) // of another kind: every flaw is named
+		a.Warnings = advice(v, alg)
+	}
 	return a, nil
 }
 

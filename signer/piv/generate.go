@@ -132,15 +132,23 @@ func able(c card, a signer.Algorithm) error {
 	case c.before(4, 3, 0):
 		return errOld(c)
 	case a.RSABits() > 2048 && c.before(5, 7, 0):
-		return &signer.UnsupportedError{What: fmt.Sprintf("%s on firmware %s", a, c.firmware()), Why: "it came with 5.7"}
-	case a.RSABits() > 0 && c.weakRSA():
-		return &signer.UnsupportedError{What: fmt.Sprintf("RSA on firmware %s", c.firmware()), Why: "it makes RSA keys that can be factored (YSA-2017-01)"}
+		return &signer.UnsupportedError{What: fmt.Sprintf("%s on firmware %s", a, c.firmware()), Why: "it came with 5.7", Option: signer.OptionAlgorithm}
+	}
+	if flaw := c.forbidden(a); flaw != "" {
+		return &signer.UnsupportedError{
+			What: fmt.Sprintf("%s on firmware %s", a, c.firmware()), Why: "such keys can be factored (" + flaw + ")", Option: signer.OptionAlgorithm,
+		}
 	}
 	return nil
 }
 
-// weakRSA: firmware 4.2.6 to 4.3.4 makes RSA keys with a flaw (YSA-2017-01, ROCA).
-func (c card) weakRSA() bool { return c.yubikey && !c.before(4, 2, 6) && c.before(4, 3, 5) }
+// forbidden gives the flaw for which the card is not to make a kind of key, "" for none.
+func (c card) forbidden(a signer.Algorithm) string {
+	if !c.yubikey {
+		return ""
+	}
+	return forbidden(c.version, a)
+}
 
 // free refuses a slot with another key in it than the one that may go.
 func free(p place, opts signer.GenerateOptions) error {
@@ -243,7 +251,7 @@ func (j *generateJob) make(s *session, c card, pin string) error {
 	if a, err := signer.AlgorithmOf(j.public); err != nil || a != j.recipe.algorithm {
 		return &causeError{cause: signer.ErrDevice, err: fmt.Errorf("the card made another kind of key than %s", j.recipe.algorithm)}
 	}
-	j.warnings = append(j.warnings, c.warnings()...)
+	j.warnings = append(j.warnings, c.warnings(j.recipe.algorithm)...)
 	if pin == factoryPIN {
 		j.warnings = append(j.warnings, "the card still has the factory PIN")
 	}

@@ -32,8 +32,9 @@ type slotKey struct {
 // serial number selects another applet, which drops a verified PIN: it comes first
 // in every visit.
 func (s *session) identify() (card, error) {
-	c := card{reader: s.reader, version: s.yk.Version(), yubikey: isYubiKey(s.reader)}
-	if !c.yubikey && c.version.Major < 5 {
+	v := s.yk.Version()
+	c := card{reader: s.reader, version: version{v.Major, v.Minor, v.Patch}, yubikey: isYubiKey(s.reader)}
+	if !c.yubikey && c.version.major < 5 {
 		return c, nil // would ask for Yubico's applet, which is not there
 	}
 	n, err := s.yk.Serial()
@@ -98,7 +99,7 @@ func (s *session) dropPIN(c card) {
 	if !c.yubikey {
 		return
 	}
-	if c.version.Major < 5 {
+	if c.version.major < 5 {
 		_, _ = s.yk.Serial()
 		return
 	}

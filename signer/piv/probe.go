@@ -68,13 +68,7 @@ func (b *Backend) probeCard(ctx context.Context, p place) []signer.Finding {
 	if err != nil {
 		return []signer.Finding{problem(codeOf(err), err)}
 	}
-	var out []signer.Finding
-	if len(p.card.warnings()) == 0 {
-		out = append(out, good("card-firmware", "firmware "+p.card.firmware()))
-	}
-	for _, w := range p.card.warnings() {
-		out = append(out, signer.Finding{Code: "card-firmware", Text: fmt.Sprintf("%s, firmware %s: %s", p.card, p.card.firmware(), w)})
-	}
+	out := probeFirmware(p)
 	if t.Initialized {
 		out = append(out, good("card-factory-settings", "the management key is not the factory's"))
 	} else {
@@ -87,6 +81,24 @@ func (b *Backend) probeCard(ctx context.Context, p place) []signer.Finding {
 		out = append(out, problem("card-pin-tries", signer.ErrLastTry))
 	case t.PINTriesLeft > 1:
 		out = append(out, good("card-pin-tries", fmt.Sprintf("%d PIN tries left", t.PINTriesLeft)))
+	}
+	return out
+}
+
+// probeFirmware names the known flaws of the card. Who has such a card decides: a flaw is
+// a problem only where no key of the kind should have been made at all.
+func probeFirmware(p place) []signer.Finding {
+	alg, _ := signer.AlgorithmOf(p.key.public) // any kind, if none is known
+	warnings := p.card.warnings(alg)
+	if len(warnings) == 0 {
+		return []signer.Finding{good("card-firmware", "firmware "+p.card.firmware())}
+	}
+	var out []signer.Finding
+	for _, w := range warnings {
+		out = append(out, signer.Finding{Code: "card-firmware", OK: true, Warning: true, Text: fmt.Sprintf("%s: %s", p.card, w)})
+	}
+	if flaw := p.card.forbidden(alg); alg != "" && flaw != "" && p.key.origin != "imported" {
+		out = append(out, signer.Finding{Code: "card-firmware", Text: fmt.Sprintf("%s: the key in this slot can be factored (%s); make another one elsewhere and rotate", p.card, flaw)})
 	}
 	return out
 }

@@ -46,6 +46,9 @@ func (b *Backend) setup(ctx context.Context, u signer.URI, opts signer.SetupOpti
 	if err != nil {
 		return signer.Token{}, err
 	}
+	if p.card.before(4, 3, 0) { // no key is made on it, so nothing is worth changing
+		return signer.Token{}, errOld(p.card)
+	}
 	h, release, err := b.turn(ctx, p.card)
 	if err != nil {
 		return signer.Token{}, err

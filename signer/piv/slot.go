@@ -41,7 +41,7 @@ func allSlots() []piv.Slot {
 type card struct {
 	reader  string
 	serial  string // "" if the card has none
-	version piv.Version
+	version version
 	// yubikey: the reader's name says so. Versions of other cards mean nothing.
 	yubikey bool
 }
@@ -76,22 +76,12 @@ func (c card) pinNote() string {
 }
 
 func (c card) firmware() string {
-	return fmt.Sprintf("%d.%d.%d", c.version.Major, c.version.Minor, c.version.Patch)
+	return c.version.String()
 }
 
 // before reports whether the card is a YubiKey with older firmware.
 func (c card) before(major, minor, patch int) bool {
-	v := c.version
-	if !c.yubikey {
-		return false
-	}
-	if v.Major != major {
-		return v.Major < major
-	}
-	if v.Minor != minor {
-		return v.Minor < minor
-	}
-	return v.Patch < patch
+	return c.yubikey && c.version.before(version{major, minor, patch})
 }
 
 // uri names a slot of the card. A URI that named the reader goes on doing so.

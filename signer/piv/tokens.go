@@ -92,7 +92,7 @@ func (b *Backend) token(ctx context.Context, reader string) (signer.Token, error
 func (c card) token(left int) signer.Token {
 	t := signer.Token{
 		URI: c.uri(signer.URI{}, ""), Kind: "piv", Serial: c.serial, Firmware: c.firmware(), Reader: c.reader,
-		Label: c.String(), PINTriesLeft: left, Initialized: true, Warnings: c.warnings(),
+		Label: c.String(), PINTriesLeft: left, Initialized: true, Warnings: c.warnings(""),
 	}
 	if c.yubikey {
 		t.Manufacturer, t.Model = "Yubico", "YubiKey"
@@ -106,17 +106,17 @@ func (c card) token(left int) signer.Token {
 	return t
 }
 
-// warnings are the known flaws of a YubiKey's firmware.
-func (c card) warnings() []string {
-	var w []string
-	if c.before(5, 7, 0) {
-		w = append(w, "firmware is affected by YSA-2024-03")
+// warnings are the known flaws of a YubiKey's firmware, as far as they concern a kind of
+// key; "" is any kind.
+func (c card) warnings(alg signer.Algorithm) []string {
+	if !c.yubikey {
+		return nil
 	}
-	if c.before(5, 3, 0) {
+	w := advice(c.version, alg)
+	if c.before(4, 3, 0) {
+		w = append(w, "firmware before 4.3 attests no keys, so none is made or used on it")
+	} else if c.before(5, 3, 0) {
 		w = append(w, "firmware before 5.3 does not tell what is in a slot; imported keys cannot be checked before they sign")
-	}
-	if c.weakRSA() {
-		w = append(w, "firmware makes RSA keys that can be factored (YSA-2017-01)")
 	}
 	return w
 }
