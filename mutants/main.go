@@ -120,6 +120,6 @@ func report(verdicts <-chan verdict) bool {
 		fmt.Printf("%-9s %s (%s, %s) %s\n", names[v.outcome], v.fault.name, v.fault.file, v.took.Round(100*time.Millisecond), v.detail)
 	}
 	total := counts[caught] + counts[survived] + counts[unfit]
-	fmt.Printf("\n%d of %d faults were caught by the tests of their own package\n", counts[caught], total)
+	fmt.Printf("\n%d of %d faults were caught by the tests of their own package\n\n", counts[caught], total)
 	return counts[caught] == total
 }

@@ -134,20 +134,36 @@ func TestImportTakesWhatWasExported(t *testing.T) {
 // every key but the one that would make it right.
 func TestImportRefuses(t *testing.T) {
 	o := newOffered(t)
+	// twice lists the first root key under a second key ID.
+	var second string
 	twice := func(signed map[string]any) {
 		role := signed["roles"].(map[string]any)["root"].(map[string]any)
 		keys := signed["keys"].(map[string]any)
 		id := role["keyids"].([]any)[0].(string)
 		object := maps.Clone(keys[id].(map[string]any))
 		delete(object, "keyid_hash_algorithms")
-		other := keyID(t, object)
-		keys[other] = object
-		role["keyids"] = append(role["keyids"].([]any), other)
+		second = keyID(t, object)
+		keys[second] = object
+		role["keyids"] = append(role["keyids"].([]any), second)
+		o.kr[second] = o.kr[id]
 	}
 	for name, alter := range map[string]func(x *repo.Portable){
 		"a root of the chain is missing": func(x *repo.Portable) { x.Roots = slices.Delete(x.Roots, 1, 2) },
 		"a root skips a number": func(x *repo.Portable) {
 			x.Roots = []json.RawMessage{x.Roots[0], o.kr.resign(t, x.Roots[1], setTo("version", 3), o.root1.ID, o.rootKey(t, 2))}
+		},
+		"one public key signs twice, and two must": func(x *repo.Portable) {
+			// A third key, so that root itself is one that could be met.
+			third := o.root1
+			edit := func(signed map[string]any) {
+				twice(signed)
+				role := signed["roles"].(map[string]any)["root"].(map[string]any)
+				role["threshold"] = 2
+				role["keyids"] = append(role["keyids"].([]any), third.ID)
+				signed["keys"].(map[string]any)[third.ID] = o.keyObject(t, x.Roots[0], third.ID)
+			}
+			o.kr.resign(t, x.Roots[2], edit) // names the second key ID
+			x.Roots[2] = o.kr.resign(t, x.Roots[2], edit, o.rootKey(t, 2), o.root3.ID, second)
 		},
 		"the chain is in the wrong order": func(x *repo.Portable) { slices.Reverse(x.Roots) },
 		"a root stands twice":             func(x *repo.Portable) { x.Roots = slices.Insert(x.Roots, 1, x.Roots[0]) },
@@ -209,6 +225,20 @@ func (o offered) rootKey(t *testing.T, v int) string {
 		t.Fatal(err)
 	}
 	return env.Signed.Roles["root"].KeyIDs[0]
+}
+
+// keyObject is a key as a root lists it.
+func (o offered) keyObject(t *testing.T, root json.RawMessage, id string) any {
+	t.Helper()
+	var env struct {
+		Signed struct {
+			Keys map[string]any `json:"keys"`
+		} `json:"signed"`
+	}
+	if err := json.Unmarshal(root, &env); err != nil || env.Signed.Keys[id] == nil {
+		t.Fatalf("root lists no key %s (%v)", id, err)
+	}
+	return env.Signed.Keys[id]
 }
 
 func keyID(t *testing.T, object map[string]any) string {

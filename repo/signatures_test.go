@@ -1,0 +1,109 @@
+package repo_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// TestWhoMaySignARoot: a new root needs the threshold of the published root and its own.
+func TestWhoMaySignARoot(t *testing.T) {
+	r, kr := newRepo(t, true)
+	p := load(t, r)
+	old := p.Root.Keys("root")[0]
+	fresh := []repo.Key{kr.make(t), kr.make(t)}
+	c, err := r.Rotate(p, nil, repo.Rotation{Role: "root", Set: fresh, Threshold: 2}, repo.StageOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := c.Doc("root")
+	for _, step := range []struct {
+		key repo.Key
+		met bool
+	}{{fresh[0], false}, {fresh[1], false}, {old, true}} {
+		if d.Met() {
+			t.Fatalf("met before key %s signed", step.key.ShortID())
+		}
+		if _, err := r.Release(p, c, repo.ReleaseOptions{}); !errors.Is(err, repo.ErrShort) {
+			t.Fatalf("Release with signatures missing: %v", err)
+		}
+		if err := d.AddSignature(step.key.ID, signature(t, kr, step.key, d.Payload())); err != nil {
+			t.Fatal(err)
+		}
+		if d.Met() != step.met {
+			t.Errorf("after key %s: met %v; want %v", step.key.ShortID(), d.Met(), step.met)
+		}
+	}
+}
+
+// TestStagedChangeStaysOnItsBase: what was made on root or targets that are not
+// published any more is never signed or committed.
+func TestStagedChangeStaysOnItsBase(t *testing.T) {
+	for name, meanwhile := range map[string]func(t *testing.T, r *repo.Repo, kr keyring){
+		"a root was published": func(t *testing.T, r *repo.Repo, kr keyring) {
+			kr.rotate(t, r, repo.Rotation{Role: "snapshot", Set: []repo.Key{kr.make(t)}})
+		},
+		"targets were published": func(t *testing.T, r *repo.Repo, kr keyring) {
+			add(t, r, kr, "two", repo.Item{Name: "orbit", Platform: "linux", Version: "2.0.0"})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, kr := newRepo(t, true)
+			p := load(t, r)
+			c, err := r.Rotate(p, nil, repo.Rotation{Role: "targets", Set: []repo.Key{kr.make(t)}}, repo.StageOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range c.Docs() {
+				kr.sign(t, d)
+			}
+			meanwhile(t, r, kr)
+			if err := r.Save(c); err != nil {
+				t.Fatal(err)
+			}
+			now := load(t, r)
+			moved := func(what string, err error) {
+				t.Helper()
+				var refused *repo.RefusedError
+				if !errors.As(err, &refused) || refused.Kind != repo.PublishedMoved {
+					t.Errorf("%s: %v; want published-moved", what, err)
+				}
+			}
+			_, err = r.Staged(now)
+			moved("Staged", err)
+			moved("CheckRelease", r.CheckRelease(now, c, repo.ReleaseOptions{}))
+			_, err = r.Release(now, c, repo.ReleaseOptions{})
+			moved("Release", err)
+		})
+	}
+}
+
+// TestTimestampsGoOnWhileAChangeWaits: a change waits a week for its second holder.
+func TestTimestampsGoOnWhileAChangeWaits(t *testing.T) {
+	r, kr := newRepo(t, true)
+	p := load(t, r)
+	c, err := r.Rotate(p, nil, repo.Rotation{Role: "targets", Set: []repo.Key{kr.make(t)}}, repo.StageOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Save(c); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		rel, err := r.Timestamp(repo.ReleaseOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kr.commit(t, r, rel)
+	}
+	p = load(t, r)
+	staged, err := r.Staged(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kr.publish(t, r, p, staged)
+	if got := load(t, r).Timestamp.Version(); got != 5 {
+		t.Errorf("timestamp v%d; want v5: three while it waited, and one over it", got)
+	}
+}
