@@ -80,7 +80,7 @@ func (k *key) unseen(ctx context.Context, c *conn) error {
 		return absent
 	}
 	e.Present = append(e.Present, "more perhaps after a login")
-	return permanent{e}
+	return permanentError{e}
 }
 
 // checkType refuses URIs that name something else than a key pair.
@@ -101,7 +101,7 @@ func (b *Backend) module(u signer.URI) (*module, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil, permanent{errClosed}
+		return nil, permanentError{errClosed}
 	}
 	m, err := acquire(choice)
 	if err != nil {
@@ -142,7 +142,7 @@ func (b *Backend) token(ctx context.Context, u signer.URI) (*token, error) {
 	defer b.mu.Unlock()
 	if b.closed {
 		_ = t.close()
-		return nil, permanent{errClosed}
+		return nil, permanentError{errClosed}
 	}
 	b.tokens = append(b.tokens, t)
 	return t, nil

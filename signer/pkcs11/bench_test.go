@@ -301,9 +301,8 @@ func TestMemoryIsFlat(t *testing.T) {
 	}
 }
 
-// resident gives this process's resident memory in KiB. The race detector keeps some
-// 5 KiB of each goroutine that ends as iter.Pull's do (seen in Go 1.26): under it, only
-// what Go itself has in use is counted, and scripts/test runs the test without it too.
+// resident gives this process's resident memory in KiB. The race detector keeps memory
+// of goroutines that have ended: under it, only what Go itself has in use is counted, and scripts/test runs the test without it too.
 func resident(t testing.TB) int {
 	t.Helper()
 	if underRaceDetector() {

@@ -34,8 +34,8 @@ func (m *module) hanging(doing string) error {
 	return fmt.Errorf("%s: %w: an earlier call into PKCS#11 module %q has not come back", doing, signer.ErrDeadline, m.path)
 }
 
-// run makes calls into C: f runs where it can be left behind when the deadline passes or
-// ctx ends (out), because C calls cannot be interrupted. f must put its results where
+// run makes calls into C: f runs in a goroutine that is left behind when the deadline
+// passes or ctx ends, because C calls cannot be interrupted. f must put its results where
 // only it and, after a nil error, the caller look. exclusive takes the write side of the
 // module's lock.
 func (m *module) run(ctx context.Context, doing string, limit time.Duration, exclusive bool, f func() error) error {
@@ -45,13 +45,39 @@ func (m *module) run(ctx context.Context, doing string, limit time.Duration, exc
 	if err := m.hanging(doing); err != nil {
 		return err
 	}
-	o := &out{
-		m:     m,
-		f:     func() error { return m.locked(exclusive, f) },
-		late:  &DeadlineError{Doing: doing, After: limit, Path: m.path},
-		until: time.Now().Add(limit),
+	done := make(chan error, 1)
+	go func() { done <- m.locked(exclusive, f) }()
+	deadline := time.NewTimer(limit)
+	select {
+	case err := <-done:
+		deadline.Stop()
+		return err
+	case <-deadline.C:
+		m.stuck.Add(1) // before the caller hears of it
+		go m.awaitStuck(done)
+		return &DeadlineError{Doing: doing, After: limit, Path: m.path}
+	case <-ctx.Done():
+		go m.awaitLeft(done, deadline)
+		return canceled(ctx)
 	}
-	return o.run(ctx)
+}
+
+// awaitStuck takes the module back when a late call returns.
+func (m *module) awaitStuck(done <-chan error) {
+	<-done
+	m.stuck.Add(-1)
+}
+
+// awaitLeft watches a call whose caller has gone. It may well come back in its time;
+// only if it does not is the module at fault.
+func (m *module) awaitLeft(done <-chan error, deadline *time.Timer) {
+	defer deadline.Stop()
+	select {
+	case <-done:
+	case <-deadline.C:
+		m.stuck.Add(1)
+		m.awaitStuck(done)
+	}
 }
 
 func (m *module) locked(exclusive bool, f func() error) error {

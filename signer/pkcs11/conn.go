@@ -92,9 +92,9 @@ func (c *conn) alone(ctx context.Context, doing string, limit time.Duration, f f
 	})
 }
 
-// hangUp closes the sessions of a connection, as far as they are still there. The
+// closeSessions closes the sessions of a connection, as far as they are still there. The
 // caller has the module to itself.
-func (c *conn) hangUp(logout bool) {
+func (c *conn) closeSessions(logout bool) {
 	l := c.t.m.lib
 	if c.epoch != c.t.m.epoch {
 		return

@@ -47,8 +47,7 @@
 // C calls cannot be interrupted. Each one runs under [Options.Timeout]; one that does
 // not come back is left behind with a [DeadlineError], and the module is refused until
 // it does. Nothing ever finalises or unloads a module under a running call: that
-// kills the process. A goroutine that is locked to its thread (runtime.LockOSThread) may
-// sign, but cannot leave such a call behind: the Go runtime ends the process then.
+// kills the process.
 //
 // # Errors
 //

@@ -102,7 +102,7 @@ func (p plan) freeOn(l lib, s p11.SessionHandle) error {
 			return err
 		}
 		if taken := append(byLabel, byID...); len(taken) > 0 {
-			return permanent{fmt.Errorf("%w: %s", signer.ErrKeyExists, taken[0])}
+			return permanentError{fmt.Errorf("%w: %s", signer.ErrKeyExists, taken[0])}
 		}
 	}
 	return nil
@@ -129,7 +129,7 @@ func (p plan) make(ctx context.Context, c *conn) (signer.Generated, error) {
 		if made, err = p.makeOn(l, s); err != nil {
 			// Tried again, it might make a second key: what the token did before the
 			// error nobody knows.
-			return permanent{err}
+			return permanentError{err}
 		}
 		return nil
 	})

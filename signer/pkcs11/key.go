@@ -23,10 +23,10 @@ type key struct {
 	// name is the canonical URI, under which connections remember the handle.
 	name string
 
-	public atomic.Pointer[crypto.PublicKey]
-	ways   atomic.Pointer[[]way]
-	// way is the first mechanism of the key's algorithm that the token takes.
-	way    atomic.Int32
+	public     atomic.Pointer[crypto.PublicKey]
+	mechanisms atomic.Pointer[[]mechanism]
+	// works is the index of the first mechanism that the token takes.
+	works  atomic.Int32
 	closed atomic.Bool
 }
 
@@ -76,7 +76,7 @@ func failed(op string, u signer.URI, t *token, err error) error {
 	if err == nil {
 		return nil
 	}
-	var p permanent
+	var p permanentError
 	if errors.As(err, &p) && error(p) == err {
 		err = p.err
 	}
@@ -141,16 +141,16 @@ func (k *key) expect(f found) (seen bool, err error) {
 	want := k.Public()
 	switch {
 	case f.public == nil && want == nil && f.problem != nil:
-		return false, permanent{f.problem}
+		return false, permanentError{f.problem}
 	case f.public == nil && f.problem != nil && f.private == nil:
-		return false, permanent{f.problem}
+		return false, permanentError{f.problem}
 	case f.public == nil:
 		return false, nil
 	case want == nil:
 		k.public.CompareAndSwap(nil, &f.public)
 		return true, nil
 	case !signer.SamePublic(want, f.public):
-		return false, permanent{&signer.KeyChangedError{
+		return false, permanentError{&signer.KeyChangedError{
 			URI: k.ref.URI, Want: wiresig.Fingerprint(want), Have: wiresig.Fingerprint(f.public),
 		}}
 	}
@@ -224,7 +224,7 @@ func (k *key) find(ctx context.Context, c *conn, confirmed bool) (keyHandle, err
 		return keyHandle{}, err
 	}
 	if k.Public() == nil {
-		return keyHandle{}, permanent{fmt.Errorf("%w: the token has the private key but shows no public one", signer.ErrKeyNotFound)}
+		return keyHandle{}, permanentError{fmt.Errorf("%w: the token has the private key but shows no public one", signer.ErrKeyNotFound)}
 	}
 	return h, nil
 }

@@ -98,10 +98,7 @@ func (l lib) find(s p11.SessionHandle, template []*p11.Attribute) ([]p11.ObjectH
 // attribute reads one attribute; nil where the token does not know it or keeps it to
 // itself. One call each: a module fails a whole list for one bad entry.
 func (l lib) attribute(s p11.SessionHandle, o p11.ObjectHandle, typ uint) ([]byte, error) {
-	values, err := l.n.attributes(s, o, []uint{typ})
-	if codeOf(err) == ckrBufferTooSmall {
-		values, err = l.long(s, o, typ)
-	}
+	values, err := l.oneAttribute(s, o, typ)
 	switch codeOf(err) {
 	case ckrAttributeTypeInvalid, ckrAttributeSensitive, ckrAttributeValueInvalid, ckrFunctionNotSupported, ckrArgumentsBad:
 		return nil, nil
@@ -110,6 +107,17 @@ func (l lib) attribute(s p11.SessionHandle, o p11.ObjectHandle, typ uint) ([]byt
 		return nil, err
 	}
 	return values[0], nil
+}
+
+func (l lib) oneAttribute(s p11.SessionHandle, o p11.ObjectHandle, typ uint) ([][]byte, error) {
+	if !l.n.usable() {
+		return l.long(s, o, typ)
+	}
+	values, err := l.n.attributes(s, o, []uint{typ})
+	if codeOf(err) == ckrBufferTooSmall {
+		return l.long(s, o, typ)
+	}
+	return values, err
 }
 
 // long reads an attribute of any length: the binding asks for the length first.
@@ -124,8 +132,10 @@ func (l lib) long(s p11.SessionHandle, o p11.ObjectHandle, typ uint) ([][]byte, 
 
 // attributes reads several attributes, with one call where the module has all of them.
 func (l lib) attributes(s p11.SessionHandle, o p11.ObjectHandle, types ...uint) ([][]byte, error) {
-	if values, err := l.n.attributes(s, o, types); err == nil {
-		return values, nil
+	if l.n.usable() {
+		if values, err := l.n.attributes(s, o, types); err == nil {
+			return values, nil
+		}
 	}
 	values := make([][]byte, len(types))
 	for i, typ := range types {
@@ -136,6 +146,39 @@ func (l lib) attributes(s p11.SessionHandle, o p11.ObjectHandle, types ...uint) 
 		values[i] = v
 	}
 	return values, nil
+}
+
+// signRequest is one signature as the module gets it.
+type signRequest struct {
+	key       p11.ObjectHandle
+	mechanism uint
+	parameter []byte // of the mechanism
+	context   bool   // C_Login before C_Sign, with pin, or on the device where there is none
+	pin       []byte
+	data      []byte
+}
+
+// sign makes a signature. After an error of C_SignInit no operation is active; after
+// another one there is.
+func (l lib) sign(s p11.SessionHandle, r signRequest) ([]byte, error) {
+	var parameter any
+	if len(r.parameter) > 0 {
+		parameter = r.parameter
+	}
+	err := l.c.SignInit(s, []*p11.Mechanism{p11.NewMechanism(r.mechanism, parameter)}, r.key)
+	if err != nil {
+		return nil, wrap("C_SignInit", err)
+	}
+	if r.context {
+		if err := l.login(s, p11.CKU_CONTEXT_SPECIFIC, r.pin); err != nil {
+			return nil, err
+		}
+	}
+	if l.n.usable() {
+		return l.n.sign(s, r.data)
+	}
+	sig, err := l.c.Sign(s, r.data)
+	return sig, wrap("C_Sign", err)
 }
 
 func (l lib) generate(s p11.SessionHandle, m *p11.Mechanism, public, private []*p11.Attribute) (pub, priv p11.ObjectHandle, err error) {

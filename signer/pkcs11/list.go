@@ -52,7 +52,7 @@ func (b *Backend) startUp(ctx context.Context, m *module, doing string, f func()
 			}
 			return f()
 		})
-		if err == nil || try == maxTries || !t.heals(err, try, false) {
+		if err == nil || try == maxTries || !t.retryable(err, try, false) {
 			return err
 		}
 		if err := wait(ctx, pause(try)); err != nil {

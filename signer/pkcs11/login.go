@@ -33,7 +33,7 @@ func (t *token) login(ctx context.Context, c *conn, who asker, confirmed bool) e
 	}
 	defer t.loggingIn.give()
 	if t.closed.Load() {
-		return permanent{errClosed}
+		return permanentError{errClosed}
 	}
 	if c.loggedIn.Load() {
 		return nil
@@ -50,7 +50,7 @@ func (t *token) login(ctx context.Context, c *conn, who asker, confirmed bool) e
 	}
 	if t.closed.Load() {
 		t.forgetPIN()
-		return permanent{errClosed}
+		return permanentError{errClosed}
 	}
 	return t.offer(ctx, c, before, who)
 }
@@ -70,7 +70,7 @@ func (t *token) flags(ctx context.Context, c *conn) (p11.TokenInfo, error) {
 		return p11.TokenInfo{}, err
 	}
 	if info.Flags&p11.CKF_USER_PIN_LOCKED != 0 {
-		return info, permanent{fmt.Errorf("%w, says the token; no PIN was tried", signer.ErrPINLocked)}
+		return info, permanentError{fmt.Errorf("%w, says the token; no PIN was tried", signer.ErrPINLocked)}
 	}
 	return info, nil
 }
@@ -89,11 +89,11 @@ func (t *token) obtainPIN(ctx context.Context, c *conn, info p11.TokenInfo, who 
 		return t.mayRepeat(c, info, confirmed)
 	}
 	if who.ui == nil {
-		return permanent{&signer.NoSecretError{Kind: signer.PIN, Device: c.slot.name()}}
+		return permanentError{&signer.NoSecretError{Kind: signer.PIN, Device: c.slot.name()}}
 	}
 	pin, err := askPIN(ctx, who.ui, pinRequest(c.slot, info, who))
 	if err != nil {
-		return permanent{err}
+		return permanentError{err}
 	}
 	t.pin, t.serial = pin, c.slot.info.SerialNumber
 	return nil
@@ -102,10 +102,10 @@ func (t *token) obtainPIN(ctx context.Context, c *conn, info p11.TokenInfo, who 
 // mayRepeat guards the automatic login after a reconnect.
 func (t *token) mayRepeat(c *conn, info p11.TokenInfo, confirmed bool) error {
 	if info.Flags&p11.CKF_USER_PIN_FINAL_TRY != 0 {
-		return permanent{signer.ErrLastTry}
+		return permanentError{signer.ErrLastTry}
 	}
 	if c.slot.info.SerialNumber != t.serial && !confirmed {
-		return permanent{&signer.NotFoundError{
+		return permanentError{&signer.NotFoundError{
 			What: "token", URI: t.match, Cause: signer.ErrNoToken,
 			Present: []string{fmt.Sprintf("%s, where serial %q was before", c.slot, t.serial)},
 		}}
@@ -166,7 +166,7 @@ func (t *token) offer(ctx context.Context, c *conn, before p11.TokenInfo, who as
 		return t.refused
 	case code == ckrUserTypeInvalid && before.Flags&p11.CKF_USER_PIN_INITIALIZED == 0: // NSS
 		return fmt.Errorf("%w: %w", signer.ErrPINNotSet, err)
-	case code == ckrOK || t.pin == nil || !madeUp(code) && (t.proven || !meaningOf(code).transient):
+	case code == ckrOK || t.pin == nil || !vendorDefined(code) && (t.proven || !meaningOf(code).transient):
 		return err
 	}
 	return t.vague(ctx, c, before, err)
@@ -183,12 +183,12 @@ func (t *token) vague(ctx context.Context, c *conn, before p11.TokenInfo, err er
 		return err
 	})
 	if readErr == nil && after.Flags&marks&^before.Flags != 0 {
-		t.refused = permanent{t.pinError(ctx, c, err)}
+		t.refused = permanentError{t.pinError(ctx, c, err)}
 		t.forgetPIN()
 		return t.refused
 	}
-	if madeUp(codeOf(err)) && !t.proven {
-		t.refused = permanent{doubtfulPIN{err}}
+	if vendorDefined(codeOf(err)) && !t.proven {
+		t.refused = permanentError{doubtfulPIN{err}}
 		t.forgetPIN()
 		return t.refused
 	}

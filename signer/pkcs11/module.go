@@ -40,8 +40,7 @@ type module struct {
 	oneAtATime atomic.Bool // the module has no locks of its own: every call is alone
 
 	users atomic.Int32 // backends
-	stuck atomic.Int32 // calls that were given up on and are still out
-	watch watch
+	stuck atomic.Int32 // calls that were given up on and have not returned
 }
 
 // acquire finds or makes the entry of a module for one more backend. It checks the
@@ -69,7 +68,7 @@ func (m *module) initialize() error {
 		return nil
 	}
 	if m.users.Load() == 0 {
-		return permanent{errClosed} // a call that was given up on, after the last backend has gone
+		return permanentError{errClosed} // a call that was given up on, after the last backend has gone
 	}
 	if m.lib.c == nil {
 		l, err := loadLib(m.path)
@@ -106,6 +105,9 @@ func (m *module) callInitialize() error {
 	switch codeOf(err) {
 	case ckrCantLock, ckrNeedToCreateThreads, ckrArgumentsBad:
 	default:
+		return err
+	}
+	if !m.lib.n.usable() {
 		return err
 	}
 	if plain := m.lib.n.initializePlainly(); codeOf(plain) == codeOf(err) {

@@ -107,7 +107,7 @@ func (s *setup) target() (slot, error) {
 			empty = append(empty, t)
 		}
 		if t.info.Label == s.label && t.info.Label != s.opts.Erase && t.info.Flags&p11.CKF_TOKEN_INITIALIZED != 0 {
-			return slot{}, permanent{fmt.Errorf("%w: %s", signer.ErrAlreadySetUp, t)}
+			return slot{}, permanentError{fmt.Errorf("%w: %s", signer.ErrAlreadySetUp, t)}
 		}
 	}
 	switch {
@@ -125,7 +125,7 @@ func (s *setup) target() (slot, error) {
 		return empty[0], nil
 	}
 	if len(all) > 0 {
-		return slot{}, permanent{fmt.Errorf("%w: no token is empty; present: %v", signer.ErrAlreadySetUp, all)}
+		return slot{}, permanentError{fmt.Errorf("%w: no token is empty; present: %v", signer.ErrAlreadySetUp, all)}
 	}
 	return slot{}, noToken(s.u, all, problems)
 }

@@ -18,29 +18,29 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
-// way is one way to have a signature made: a mechanism and what it is given.
-type way struct {
+// mechanism is one way to have a signature made, and what it is given.
+type mechanism struct {
 	name      string
-	mechanism uint
+	number    uint
 	parameter []byte
 	// whole: the token hashes. Otherwise it gets the SHA-256 of the message, 32 bytes,
 	// which is the length of P-256's order and so never needs cutting.
 	whole bool
 }
 
-// ways lists how a kind of key may sign, the best known first. Modules differ in
+// mechanisms lists how a kind of key may sign, the best known first. Modules differ in
 // what they have and in what they list, so the list is tried, not asked for.
-func ways(pub crypto.PublicKey) []way {
+func mechanisms(pub crypto.PublicKey) []mechanism {
 	switch pub.(type) {
 	case *ecdsa.PublicKey:
-		return []way{{"CKM_ECDSA", p11.CKM_ECDSA, nil, false}, {"CKM_ECDSA_SHA256", p11.CKM_ECDSA_SHA256, nil, true}}
+		return []mechanism{{"CKM_ECDSA", p11.CKM_ECDSA, nil, false}, {"CKM_ECDSA_SHA256", p11.CKM_ECDSA_SHA256, nil, true}}
 	case *rsa.PublicKey:
-		return []way{
+		return []mechanism{
 			{"CKM_RSA_PKCS_PSS", p11.CKM_RSA_PKCS_PSS, pss(), false},
 			{"CKM_SHA256_RSA_PKCS_PSS", p11.CKM_SHA256_RSA_PKCS_PSS, pss(), true},
 		}
 	case ed25519.PublicKey:
-		return []way{{"CKM_EDDSA", ckmEDDSA, nil, true}}
+		return []mechanism{{"CKM_EDDSA", ckmEDDSA, nil, true}}
 	}
 	return nil
 }
@@ -65,18 +65,18 @@ func (k *key) sign(ctx context.Context, message []byte) ([]byte, error) {
 		return nil, err
 	}
 	sig, err := k.verified(ctx, message)
-	var bad badSignature
+	var bad badSignatureError
 	if errors.As(err, &bad) {
 		return nil, k.afterBadSignature(ctx, bad.err)
 	}
 	return sig, err
 }
 
-// badSignature: what the token returned is no signature of our key.
-type badSignature struct{ err error }
+// badSignatureError: what the token returned is no signature of our key.
+type badSignatureError struct{ err error }
 
-func (e badSignature) Error() string { return e.err.Error() }
-func (e badSignature) Unwrap() error { return e.err }
+func (e badSignatureError) Error() string { return e.err.Error() }
+func (e badSignatureError) Unwrap() error { return e.err }
 
 // verified has the token sign, with reconnects as they are needed, and verifies. A
 // signature that was made but did not arrive is made again: it is never returned
@@ -94,19 +94,19 @@ func (k *key) verified(ctx context.Context, message []byte) ([]byte, error) {
 	return sig, err
 }
 
-// onToken tries the ways that the key's algorithm has, from the one that worked last.
+// onToken tries the mechanisms that the key's algorithm has, from the one that worked last.
 func (k *key) onToken(ctx context.Context, c *conn, h keyHandle, message []byte) ([]byte, error) {
-	all := k.waysOnce()
+	all := k.mechanismsOnce()
 	digest := sha256.Sum256(message)
 	var first error
-	for i := int(k.way.Load()); i < len(all); i++ {
+	for i := int(k.works.Load()); i < len(all); i++ {
 		data := digest[:]
 		if all[i].whole {
 			data = message
 		}
 		sig, err := k.once(ctx, c, h, all[i], message, data)
 		if err == nil {
-			k.way.Store(int32(i))
+			k.works.Store(int32(i))
 			return sig, nil
 		}
 		if first == nil {
@@ -121,14 +121,14 @@ func (k *key) onToken(ctx context.Context, c *conn, h keyHandle, message []byte)
 	}
 }
 
-// waysOnce is ways of the key, made once.
-func (k *key) waysOnce() []way {
-	if w := k.ways.Load(); w != nil {
-		return *w
+// mechanismsOnce is mechanisms of the key, made once.
+func (k *key) mechanismsOnce() []mechanism {
+	if list := k.mechanisms.Load(); list != nil {
+		return *list
 	}
-	w := ways(k.Public())
-	k.ways.Store(&w)
-	return w
+	list := mechanisms(k.Public())
+	k.mechanisms.Store(&list)
+	return list
 }
 
 // lacksMechanism: another mechanism may do.
@@ -142,19 +142,19 @@ func lacksMechanism(err error) bool {
 }
 
 // tooLong names the limit of a token that must see the whole message.
-func tooLong(err error, w way, length int) error {
+func tooLong(err error, m mechanism, length int) error {
 	code := codeOf(err)
-	if w.whole && (code == ckrDataLenRange || code == ckrDataInvalid || code == ckrDeviceMemory) {
+	if m.whole && (code == ckrDataLenRange || code == ckrDataInvalid || code == ckrDeviceMemory) {
 		return &signer.UnsupportedError{
 			What: fmt.Sprintf("signing a message of %d bytes", length),
-			Why:  fmt.Sprintf("the token must take the whole message with %s and has a limit: %v", w.name, err),
+			Why:  fmt.Sprintf("the token must take the whole message with %s and has a limit: %v", m.name, err),
 		}
 	}
 	return err
 }
 
 // once makes one attempt on one session. data is what the token gets of message.
-func (k *key) once(ctx context.Context, c *conn, h keyHandle, w way, message, data []byte) ([]byte, error) {
+func (k *key) once(ctx context.Context, c *conn, h keyHandle, m mechanism, message, data []byte) ([]byte, error) {
 	var signature []byte
 	limit := k.t.opts.timeout()
 	if h.alwaysAuth && onPad(c.slot.info) {
@@ -170,14 +170,10 @@ func (k *key) once(ctx context.Context, c *conn, h keyHandle, w way, message, da
 	if len(data) == 0 {
 		data = make([]byte, 0, 1) // which has an address: some modules refuse NULL
 	}
-	r := request{
-		key: h.h, mechanism: w.mechanism, parameter: w.parameter,
-		context: h.alwaysAuth, pin: pin,
-		data: data, room: make([]byte, usualSignature),
-	}
+	r := signRequest{key: h.h, mechanism: m.number, parameter: m.parameter, context: h.alwaysAuth, pin: pin, data: data}
 	err = c.onSession(ctx, "signing", limit, func(l lib, s p11.SessionHandle) (clean bool, err error) {
 		defer clear(r.pin)
-		signature, err = l.n.sign(s, r)
+		signature, err = l.sign(s, r)
 		// After an error between C_SignInit and C_Sign the operation stays active: such a
 		// session is closed. C_SignInit itself leaves nothing when it fails.
 		return err == nil || failedIn(err, "C_SignInit"), err
@@ -186,7 +182,7 @@ func (k *key) once(ctx context.Context, c *conn, h keyHandle, w way, message, da
 		return nil, k.contextRefused(ctx, c, err)
 	}
 	if err != nil {
-		return nil, err // signature may belong to a call that is still out
+		return nil, err // signature may belong to a call that has not returned
 	}
 	return k.wire(signature, message)
 }
@@ -226,7 +222,7 @@ func (k *key) contextRefused(ctx context.Context, c *conn, err error) error {
 	switch codeOf(err) {
 	case ckrPINIncorrect, ckrPINLocked, ckrPINLenRange, ckrPINInvalid, ckrPINExpired:
 	case ckrUserNotLoggedIn:
-		return permanent{err}
+		return permanentError{err}
 	default:
 		return err
 	}
@@ -253,7 +249,7 @@ func (k *key) wire(raw, message []byte) ([]byte, error) {
 		}
 	}
 	if err := wiresig.Verify(k.Public(), message, sig); err != nil {
-		return nil, badSignature{err}
+		return nil, badSignatureError{err}
 	}
 	return sig, nil
 }

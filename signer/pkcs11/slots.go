@@ -78,19 +78,19 @@ func (l lib) occupied() ([]uint, error) {
 	return ids, nil
 }
 
-// doubtful is a token that was not found while a slot could not be read: it may be in
+// unreadableSlotError is a token that was not found while a slot could not be read: it may be in
 // there, for a moment (SoftHSM while another process writes) or for good.
-type doubtful struct {
+type unreadableSlotError struct {
 	error
 	problem error
 }
 
-func (d doubtful) Unwrap() []error { return []error{d.error, d.problem} }
+func (d unreadableSlotError) Unwrap() []error { return []error{d.error, d.problem} }
 
 func perhaps(absent error, problems []error) error {
 	for _, p := range problems {
 		if meaningOf(codeOf(p)).transient {
-			return doubtful{absent, p}
+			return unreadableSlotError{absent, p}
 		}
 	}
 	return absent
@@ -129,7 +129,7 @@ func initializedOnly(in []slot) []slot {
 // flag on tokens that work.
 func checkSetUp(s slot) error {
 	if s.info.Flags&p11.CKF_TOKEN_INITIALIZED == 0 && s.info.Label == "" {
-		return permanent{fmt.Errorf("the token in slot %d: %w", s.id, signer.ErrNotSetUp)}
+		return permanentError{fmt.Errorf("the token in slot %d: %w", s.id, signer.ErrNotSetUp)}
 	}
 	return nil
 }

@@ -24,8 +24,8 @@ const (
 	// process may be stopped while it rewrites the token's file.
 	maxTries = 6
 	backoff  = 10 * time.Millisecond
-	// triesMadeUp bounds them for an error that only the module's maker understands.
-	triesMadeUp = 3
+	// triesVendorDefined bounds them for an error that only the module's maker understands.
+	triesVendorDefined = 3
 	// maxInAll bounds the tries while other goroutines get signatures in between: the
 	// token is well then, and only this one had bad luck.
 	maxInAll = 24
@@ -41,11 +41,11 @@ var errStale = errors.New("the connection to the token was replaced")
 // errClosed: use after Close.
 var errClosed = errors.New("it is closed")
 
-// permanent stops the ladder for an error that would otherwise be tried again.
-type permanent struct{ err error }
+// permanentError ends the tries for an error that would otherwise be retryable.
+type permanentError struct{ err error }
 
-func (p permanent) Error() string { return p.err.Error() }
-func (p permanent) Unwrap() error { return p.err }
+func (p permanentError) Error() string { return p.err.Error() }
+func (p permanentError) Unwrap() error { return p.err }
 
 // lock is a mutex that a context can give up on: what it guards may take as long as
 // a person needs to type a PIN.
@@ -80,9 +80,9 @@ type token struct {
 
 	connecting lock
 	cur        atomic.Pointer[conn]
-	// rung says how far to go for the next connection: 0 nothing is wrong, 1 new
-	// session and login, 2 Finalize and Initialize first.
-	rung   atomic.Int32
+	// level says how much of a reconnect is needed: 0 none, 1 a new session and login,
+	// 2 Finalize and Initialize first.
+	level  atomic.Int32
 	closed atomic.Bool
 	// wantsLogin: the token has no CKF_LOGIN_REQUIRED and asked for a login after all.
 	wantsLogin atomic.Bool
@@ -107,18 +107,17 @@ func newToken(m *module, opts Options, u signer.URI) *token {
 }
 
 // do runs f on a live connection. Where it fails in a way that a restart of the HSM
-// explains, a new connection is made, one rung further down the ladder session,
-// login, Finalize + Initialize, and f runs again.
+// explains, a new connection is made, at the next reconnect level, and f runs again.
 func (t *token) do(ctx context.Context, f func(*conn) error) error {
 	stale, total := 0, 0
-	lossy := t.rung.Load() > 0
+	lossy := t.level.Load() > 0
 	for try := 1; ; try++ {
 		total++
 		before := t.good.Load()
 		c, err := t.connection(ctx)
 		if err == nil {
 			if err = f(c); err == nil {
-				t.rung.Store(0)
+				t.level.Store(0)
 				t.good.Add(1)
 				return nil
 			}
@@ -128,7 +127,7 @@ func (t *token) do(ctx context.Context, f func(*conn) error) error {
 			stale, try, total = stale+1, try-1, total-1
 			continue
 		}
-		if !t.heals(err, try, lossy) || total >= maxInAll {
+		if !t.retryable(err, try, lossy) || total >= maxInAll {
 			return t.believed(c, err)
 		}
 		lossy = lossy || codeOf(err) != ckrOK
@@ -144,10 +143,10 @@ func (t *token) do(ctx context.Context, f func(*conn) error) error {
 	}
 }
 
-// believed ends the ladder. A token that answered "no such key" is well.
+// believed ends the tries. A token that answered "no such key" is well.
 func (t *token) believed(c *conn, err error) error {
 	if c != nil && !c.dead.Load() && errors.Is(err, signer.ErrKeyNotFound) {
-		t.rung.Store(0)
+		t.level.Store(0)
 	}
 	return err
 }
@@ -171,20 +170,20 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// heals reports whether a new connection may mend err. A PIN is never tried again
+// retryable reports whether a new connection may mend err. A PIN is never tried again
 // because of it: the codes that a wrong PIN causes are not transient. lossy says that
 // the token was lost just before.
-func (t *token) heals(err error, try int, lossy bool) bool {
-	var p permanent
+func (t *token) retryable(err error, try int, lossy bool) bool {
+	var p permanentError
 	if t.closed.Load() || errors.As(err, &p) {
 		return false
 	}
 	var absent *signer.NotFoundError
 	if errors.As(err, &absent) {
-		// "Not found" is believed on the second look, and only when the ladder is used
-		// up right after a loss: while another process rewrites SoftHSM's files, tokens
+		// "Not found" is believed on the second look, and only after all tries right
+		// after a loss: while another process rewrites SoftHSM's files, tokens
 		// and keys are away for a moment.
-		var d doubtful
+		var d unreadableSlotError
 		empty := absent.What == "token" && len(absent.Present) == 0
 		return lossy || errors.As(err, &d) || empty || try < 2 || absent.What == "token" && try < 4
 	}
@@ -192,10 +191,10 @@ func (t *token) heals(err error, try int, lossy bool) bool {
 	switch {
 	case !errors.As(err, &e) || e.Code == ckrOK:
 		return false
-	case madeUp(e.Code):
+	case vendorDefined(e.Code):
 		// It may well be how this module says that its connection is gone. Or that the PIN
 		// was wrong.
-		return e.Func != "C_Login" && try < triesMadeUp
+		return e.Func != "C_Login" && try < triesVendorDefined
 	}
 	return meaningOf(e.Code).transient
 }
@@ -212,9 +211,9 @@ func (t *token) lost(c *conn, err error) {
 	switch code {
 	case ckrSessionHandleInvalid, ckrSessionClosed, ckrObjectHandleInvalid, ckrKeyHandleInvalid,
 		ckrUserNotLoggedIn, ckrOperationActive, ckrOperationNotInitialized:
-		t.rung.Add(1)
+		t.level.Add(1)
 	default:
-		t.rung.Store(2)
+		t.level.Store(2)
 	}
 }
 
@@ -228,20 +227,20 @@ func (t *token) connection(ctx context.Context) (*conn, error) {
 	}
 	defer t.connecting.give()
 	if t.closed.Load() {
-		return nil, permanent{errClosed}
+		return nil, permanentError{errClosed}
 	}
 	if c := t.live(); c != nil {
 		return c, nil
 	}
 	old := t.cur.Load()
-	full := t.rung.Load() >= 2 || old == nil && t.rung.Load() >= 1
+	full := t.level.Load() >= 2 || old == nil && t.level.Load() >= 1
 	var c *conn
 	err := t.m.run(ctx, "connecting to the token", t.opts.timeout(), true, func() (err error) {
 		c, err = t.connect(old, full)
 		return err
 	})
 	if err != nil {
-		t.rung.Store(2)
+		t.level.Store(2)
 		return nil, err
 	}
 	t.cur.Store(c)
@@ -260,7 +259,7 @@ func (t *token) live() *conn {
 // the old connection while its number may be given out again.
 func (t *token) connect(old *conn, full bool) (*conn, error) {
 	if old != nil {
-		old.hangUp(full)
+		old.closeSessions(full)
 	}
 	if full {
 		t.m.finalize()
@@ -291,7 +290,7 @@ func (t *token) close() error {
 	err := t.m.run(ctx, "closing the token", t.opts.timeout(), true, func() error {
 		if c := t.cur.Load(); c != nil {
 			c.dead.Store(true)
-			c.hangUp(true)
+			c.closeSessions(true)
 		}
 		return nil
 	})

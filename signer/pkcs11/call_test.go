@@ -16,7 +16,7 @@ import (
 
 // Calls that end at the very time of their deadline and of their context: each caller
 // gets one answer, and the right one, and nothing is left when all of them are back.
-func TestOutEndsOnce(t *testing.T) {
+func TestCallEndsOnce(t *testing.T) {
 	const limit = 10 * time.Millisecond
 	goroutines := runtime.NumGoroutine()
 	m := &module{path: "a module"}
@@ -30,13 +30,11 @@ func TestOutEndsOnce(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				end := time.AfterFunc(theirs, cancel)
 				result := 0
-				o := &out{m: m, late: &DeadlineError{After: limit}, until: time.Now().Add(limit)}
-				o.f = func() error {
+				err := m.run(ctx, "signing", limit, false, func() error {
 					time.Sleep(mine)
 					result = 42
 					return nil
-				}
-				err := o.run(ctx)
+				})
 				mu.Lock()
 				switch {
 				case err == nil && result == 42:
@@ -60,9 +58,7 @@ func TestOutEndsOnce(t *testing.T) {
 		t.Error("not every way of ending was seen")
 	}
 	gone := func() bool {
-		m.watch.mu.Lock()
-		defer m.watch.mu.Unlock()
-		return m.stuck.Load() == 0 && len(m.watch.calls) == 0 && runtime.NumGoroutine() <= goroutines
+		return m.stuck.Load() == 0 && runtime.NumGoroutine() <= goroutines
 	}
 	for end := time.Now().Add(10 * time.Second); !gone(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
@@ -72,7 +68,7 @@ func TestOutEndsOnce(t *testing.T) {
 }
 
 // A call whose context ended is not the module's fault until its deadline.
-func TestOutIsStuckOnlyWhenLate(t *testing.T) {
+func TestCallIsStuckOnlyWhenLate(t *testing.T) {
 	m := &module{path: "a module"}
 	release := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -87,19 +83,6 @@ func TestOutIsStuckOnlyWhenLate(t *testing.T) {
 	until(t, "the module is refused", func() bool { return errors.Is(m.hanging("signing"), signer.ErrDeadline) })
 	close(release)
 	until(t, "the module is taken back", func() bool { return m.hanging("signing") == nil })
-}
-
-// A goroutine that is locked to its thread may make calls; it stays locked.
-func TestOutOnALockedThread(t *testing.T) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	m := &module{path: "a module"}
-	want := errors.New("what the call says")
-	for range 100 {
-		if err := m.run(t.Context(), "signing", time.Minute, true, func() error { return want }); err != want {
-			t.Fatalf("error is %v", err)
-		}
-	}
 }
 
 func until(t *testing.T, what string, happened func() bool) {
