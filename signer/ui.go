@@ -7,10 +7,21 @@ import (
 
 // Secret holds a PIN or passphrase. It prints as stars whatever the verb; reading
 // it takes an explicit Unwrap.
-type Secret struct{ b []byte }
+type Secret struct{ b, or []byte }
 
 // NewSecret wraps a secret.
 func NewSecret(b []byte) Secret { return Secret{b: b} }
+
+// Or adds a second spelling, for key files alone: a passphrase has no tries to lose.
+func (s Secret) Or(b []byte) Secret { return Secret{b: s.b, or: b} }
+
+// Spellings are the secret and, if it has one, its second spelling.
+func (s Secret) Spellings() [][]byte {
+	if len(s.or) == 0 {
+		return [][]byte{s.b}
+	}
+	return [][]byte{s.b, s.or}
+}
 
 // Unwrap gives the bytes. The caller must not keep or print them.
 func (s Secret) Unwrap() []byte { return s.b }
@@ -20,9 +31,8 @@ func (s Secret) Empty() bool { return len(s.b) == 0 }
 
 // Forget overwrites the bytes. Copies made by libraries and the runtime stay.
 func (s Secret) Forget() {
-	for i := range s.b {
-		s.b[i] = 0
-	}
+	clear(s.b)
+	clear(s.or)
 }
 
 // Format implements fmt.Formatter: stars for every verb.

@@ -173,7 +173,7 @@ func judgeKey(err error) verdict {
 	secret := func(kind, hint string) verdict { return verdict{exitSecret, kind, hint} }
 	switch {
 	case errors.Is(err, signer.ErrPassphrase):
-		return secret("wrong-passphrase", "a passphrase is tried once; run the command again. All keys of a file share one passphrase")
+		return secret("wrong-passphrase", "a passphrase is tried as it stands and, where its source ends it with a line end, without that; run the command again. All keys of a file share one passphrase")
 	case errors.Is(err, signer.ErrLastTry):
 		return secret("last-try", "the PIN was not tried. Run it at a terminal and type the PIN there; a right one brings all tries back, and so does a new PIN set with the PUK or SO PIN")
 	case errors.Is(err, signer.ErrPINLocked):

@@ -278,6 +278,9 @@ func (k *keychain) checkPINSources(keys map[string][]repo.Key) error {
 	if err := checkSource(k.a.pinSource); err != nil {
 		return usage(fmt.Errorf("--pin-source: %w", err))
 	}
+	if len(all) == 0 {
+		return k.notOnlyFiles(keys)
+	}
 	if len(all) > 1 {
 		var names []string
 		for t := range all {
@@ -287,6 +290,27 @@ func (k *keychain) checkPINSources(keys map[string][]repo.Key) error {
 		return usagef("--pin-source could mean each of %s; give each token its own source (secrets: in the configuration, or pin-source= in its URI)", strings.Join(names, ", "))
 	}
 	return nil
+}
+
+// notOnlyFiles refuses --pin-source where every key of the command is in a file.
+func (k *keychain) notOnlyFiles(keys map[string][]repo.Key) error {
+	cfg, err := k.a.config()
+	if err != nil {
+		return err
+	}
+	for _, role := range repo.Roles() {
+		for _, u := range k.uris[role] {
+			if tokenOf(u) != "" {
+				return nil
+			}
+		}
+		for _, key := range keys[role] {
+			if u, ok := cfg.places[key.ID]; ok && tokenOf(u) != "" || !ok && !k.files.Exists(roleFile(role)) {
+				return nil
+			}
+		}
+	}
+	return errPINSourceOfFile("every key that this command uses")
 }
 
 // tokens names the tokens, without a PIN source of their own, that hold keys of a

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"unicode"
@@ -47,12 +48,45 @@ func checkSource(s string) error {
 	return nil
 }
 
-// readSource reads a secret. Exactly one trailing newline is cut; what is empty then
+// readPassphrase reads the passphrase of a key file. fleetctl uses a variable as it
+// stands, with the line end that a CI secret may have, so that is what counts for a
+// new file; what files, descriptors and commands give usually ends with a line end
+// that nobody means. For a file that exists the other spelling is as good a guess.
+func readPassphrase(ctx context.Context, kind signer.SecretKind, s string, say func(format string, args ...any)) (signer.Secret, error) {
+	whole, err := rawSource(ctx, s, say)
+	trimmed := trimLineEnd(whole)
+	switch {
+	case err != nil:
+	case len(trimmed) == 0:
+		err = errEmptySecret
+	case len(whole) > maxSecret:
+		err = fmt.Errorf("gives more than %d bytes", maxSecret)
+	case !strings.HasPrefix(s, "env:"):
+		err = typable(trimmed)
+	}
+	if err != nil {
+		return signer.Secret{}, &sourceError{Source: s, Err: err}
+	}
+	first, second := trimmed, whole
+	if strings.HasPrefix(s, "env:") {
+		first, second = whole, trimmed
+	}
+	if kind == signer.NewPassphrase || len(first) == len(second) {
+		return signer.NewSecret(first), nil
+	}
+	return signer.NewSecret(bytes.Clone(first)).Or(bytes.Clone(second)), nil
+}
+
+func trimLineEnd(b []byte) []byte {
+	return bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
+}
+
+// readSource reads a PIN or PUK. Exactly one trailing newline is cut; what is empty then
 // is an error, never an empty PIN. say is told of a command that takes its time.
 func readSource(ctx context.Context, s string, say func(format string, args ...any)) ([]byte, error) {
 	b, err := rawSource(ctx, s, say)
 	if err == nil {
-		b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
+		b = trimLineEnd(b)
 		switch {
 		case len(b) == 0:
 			err = errEmptySecret
@@ -128,12 +162,12 @@ func (u *ui) sourcesFor(r signer.SecretRequest) ([]string, error) {
 	case signer.PIN:
 		return u.pinSources(r)
 	case signer.Passphrase:
-		return append(fromURI(r.URI), envSources(r.Roles, "FLEET_%s_PASSPHRASE", "TUF_%s_PASSPHRASE")...), nil
+		return u.passphraseSources(r, "FLEET_%s_PASSPHRASE", "TUF_%s_PASSPHRASE")
 	case signer.NewPassphrase:
 		if u.changing {
 			return envSources(r.Roles, "FLEET_NEW_%s_PASSPHRASE", "TUF_NEW_%s_PASSPHRASE"), nil
 		}
-		return append(fromURI(r.URI), envSources(r.Roles, "FLEET_%s_PASSPHRASE", "TUF_NEW_%s_PASSPHRASE", "TUF_%s_PASSPHRASE")...), nil
+		return u.passphraseSources(r, "FLEET_%s_PASSPHRASE", "TUF_NEW_%s_PASSPHRASE", "TUF_%s_PASSPHRASE")
 	case signer.NewPIN:
 		return flagSource(u.newPIN), nil
 	case signer.NewPUK:
@@ -144,16 +178,54 @@ func (u *ui) sourcesFor(r signer.SecretRequest) ([]string, error) {
 	return nil, nil
 }
 
-func (u *ui) pinSources(r signer.SecretRequest) ([]string, error) {
-	list := fromURI(r.URI)
+// passphraseSources are those of a key file. --pin-source is none of them: most
+// commands use several files, each with a passphrase of its own.
+func (u *ui) passphraseSources(r signer.SecretRequest, variables ...string) ([]string, error) {
+	list, err := u.configSources(r.URI)
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, envSources(r.Roles, variables...)...)
+	if len(list) == 0 && u.a.pinSource != "" {
+		return nil, errPINSourceOfFile(r.Device)
+	}
+	return list, nil
+}
+
+func errPINSourceOfFile(device string) error {
+	return usagef("--pin-source is for the PIN of a token, and %s has a passphrase: give it in $FLEET_<ROLE>_PASSPHRASE, as pin-source= in the key's URI or in secrets: of the configuration", device)
+}
+
+// configSources are the URI's own source and the configuration's.
+func (u *ui) configSources(at signer.URI) ([]string, error) {
+	list := fromURI(at)
 	cfg, err := u.a.config()
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range cfg.secrets {
-		if covers(s.uri, r.URI) {
+		if covers(u.a.place(s.uri), u.a.place(at)) {
 			list = append(list, s.source)
 		}
+	}
+	return list, nil
+}
+
+// place writes the path of a key file as one path, however it was given.
+func (a *app) place(u signer.URI) signer.URI {
+	if u.Opaque != "" && !filepath.IsAbs(u.Opaque) {
+		u.Opaque = a.within(u.Opaque)
+	}
+	if abs, err := filepath.Abs(u.Opaque); u.Opaque != "" && err == nil {
+		u.Opaque = abs
+	}
+	return u
+}
+
+func (u *ui) pinSources(r signer.SecretRequest) ([]string, error) {
+	list, err := u.configSources(r.URI)
+	if err != nil {
+		return nil, err
 	}
 	return append(append(list, flagSource(u.a.pinSource)...), envSources(r.Roles, "FLEET_%s_PIN")...), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 
@@ -141,6 +142,14 @@ func (u *ui) fromSource(ctx context.Context, r signer.SecretRequest, source stri
 			Err: fmt.Errorf("%s was offered to %s already and is not tried on a second device", source, other)}
 	}
 	u.offered[key] = device
+	if r.Kind == signer.Passphrase || r.Kind == signer.NewPassphrase {
+		secret, err := readPassphrase(ctx, r.Kind, source, u.a.say)
+		if err != nil {
+			return signer.Secret{}, &signer.NoSecretError{Kind: r.Kind, Device: r.Device, Tried: []string{source}, Err: err}
+		}
+		u.warnLineEnd(r, source, secret)
+		return secret, nil
+	}
 	b, err := readSource(ctx, source, u.a.say)
 	if err == nil {
 		err = checkLength(r, b)
@@ -149,6 +158,14 @@ func (u *ui) fromSource(ctx context.Context, r signer.SecretRequest, source stri
 		return signer.Secret{}, &signer.NoSecretError{Kind: r.Kind, Device: r.Device, Tried: []string{source}, Err: err}
 	}
 	return signer.NewSecret(b), nil
+}
+
+// warnLineEnd says of a new passphrase what nobody sees: at a terminal it could not
+// be typed.
+func (u *ui) warnLineEnd(r signer.SecretRequest, source string, s signer.Secret) {
+	if r.Kind == signer.NewPassphrase && len(trimLineEnd(s.Unwrap())) < len(s.Unwrap()) {
+		u.a.warn("%s ends with a line end, which is now part of the passphrase of %s, as it is for fleetctl", source, r.Device)
+	}
 }
 
 func checkLength(r signer.SecretRequest, b []byte) error {
@@ -175,9 +192,9 @@ func (u *ui) wouldTry(r signer.SecretRequest) []string {
 			if u.changing && r.Kind == signer.NewPassphrase {
 				name = "$FLEET_NEW_%s_PASSPHRASE"
 			}
-			out = append(out, fmt.Sprintf(name, strings.ToUpper(role)))
+			out = append(out, variable(fmt.Sprintf(name, strings.ToUpper(role))))
 		case signer.PIN:
-			out = append(out, fmt.Sprintf("$FLEET_%s_PIN", strings.ToUpper(role)), "--pin-source")
+			out = append(out, variable(fmt.Sprintf("$FLEET_%s_PIN", strings.ToUpper(role))), "--pin-source")
 		}
 	}
 	switch r.Kind {
@@ -189,6 +206,15 @@ func (u *ui) wouldTry(r signer.SecretRequest) []string {
 		out = append(out, "--so-pin-source")
 	}
 	return out
+}
+
+// variable names a variable that could hold a secret; one that is there and empty
+// would be looked for in vain.
+func variable(name string) string {
+	if _, set := os.LookupEnv(name[1:]); set {
+		return name + " a value (it is set and empty)"
+	}
+	return name
 }
 
 // typed asks at the terminal: twice for something new, with a typed yes before a

@@ -3,6 +3,7 @@ package file
 import (
 	"context"
 	"crypto"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -119,14 +120,25 @@ func (x *box) unlock(ctx context.Context, ref signer.Ref, ui signer.UI) error {
 		return &signer.NoSecretError{Kind: signer.Passphrase, Device: fmt.Sprintf("key file %q", x.path)}
 	}
 	x.tried = true
-	x.keys, x.err = x.decrypt(p, secret)
+	x.keys, x.passphrase, x.err = x.try(p, secret)
 	if x.err != nil {
 		secret.Forget()
 		return x.err
 	}
-	x.passphrase = secret
 	x.private = privates(x.path, x.keys)
 	return nil
+}
+
+// try decrypts with each spelling of the passphrase and gives the one that is right.
+// Each costs a derivation, so the second is tried only where the first is wrong.
+func (x *box) try(p persisted, secret signer.Secret) (keys []storedKey, right signer.Secret, err error) {
+	for _, spelling := range secret.Spellings() {
+		right = signer.NewSecret(spelling)
+		if keys, err = x.decrypt(p, right); !errors.Is(err, signer.ErrPassphrase) {
+			break
+		}
+	}
+	return keys, right, err
 }
 
 func (x *box) decrypt(p persisted, secret signer.Secret) ([]storedKey, error) {

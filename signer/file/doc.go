@@ -27,6 +27,10 @@
 //
 // # Secrets
 //
+// A passphrase is taken byte for byte, as fleetctl takes it. Where it comes with a
+// second spelling (signer.Secret.Or), that is tried if the first does not open the
+// file.
+//
 // A file is unlocked once per backend, whoever asks and however often; several files
 // at the same time. A file that others can read, or that others can replace, is
 // *signer.FileModeError before a passphrase is asked for.
