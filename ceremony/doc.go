@@ -14,9 +14,9 @@
 //	root, targets      what is to be signed, each a whole metadata file with the
 //	                   signatures that it has so far; one of them may be absent
 //	intents            what the staging machine says the change does; words only
-//	keys               key ID -> {uri, name, attestation}: where the staging machine
-//	                   believes the key to be (a URI without query, never a module),
-//	                   its name there, and its certificates (PEM) if it keeps some
+//	keys               key ID -> {uri, name, attestation}: on which device the staging
+//	                   machine believes the key to be, its name there, and its
+//	                   certificates (PEM) if it keeps some
 //	description        what root and targets change, field by field, as
 //	                   [repo.NewCard] says it; whoever reads the request computes it
 //	                   again and refuses the file if the two differ
@@ -26,6 +26,16 @@
 // are one version higher. created, intents and keys are hints and decide nothing. No
 // key, passphrase, PIN or path of a program is ever in the file, so it may travel by
 // mail. Signing replaces the file by one with more signatures.
+//
+// # What a request cannot say
+//
+// A request is hostile until it is checked, and its hints are hostile for ever. A key ID
+// is 64 lower-case hexadecimal digits. A uri is a [locator.Locator]: it has no query, so
+// it names no module and no source of a PIN, and no attribute that means something on one
+// machine only; the path of a file is read as nothing. Otherwise the request is refused
+// as a whole. A hint is compared with the devices that the holder's own modules and
+// readers show. Nothing is loaded, opened or read because of it, and a PIN that was given
+// for no device by name is not offered to the device that a hint alone names.
 //
 // # The transcript
 //

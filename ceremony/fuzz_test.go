@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/internal/locator"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
@@ -79,12 +80,19 @@ func newBench(t testing.TB) *bench {
 	}
 	check(t, b.r.Commit(rel))
 	p, c := b.stage(t)
-	q, err := ceremony.New(b.r, p, c, map[string]ceremony.Hint{"aa": {URI: "piv:serial=1;slot=9c", Name: "blue"}})
+	q, err := ceremony.New(b.r, p, c, map[string]ceremony.Hint{"aa": {URI: place(t, "piv:serial=1;slot=9c"), Name: "blue"}})
 	check(t, err)
 	b.sign(t, q.Change.Docs()[0], 1)
 	b.request, err = q.Bytes()
 	check(t, err)
 	return b
+}
+
+func place(t testing.TB, s string) locator.Locator {
+	t.Helper()
+	l, err := locator.Parse(s)
+	check(t, err)
+	return l
 }
 
 func (b *bench) stage(t testing.TB) (*repo.Published, *repo.Change) {

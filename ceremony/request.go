@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/locator"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -51,8 +52,8 @@ func (e *Error) Is(target error) bool { return target == ErrRequest }
 
 // Hint says where the staging machine believes a key to be. It decides nothing.
 type Hint struct {
-	URI  string `json:"uri,omitempty"` // without query
-	Name string `json:"name,omitempty"`
+	URI  locator.Locator `json:"uri,omitzero"`
+	Name string          `json:"name,omitempty"`
 	// Attestation is a PEM chain, leaf first.
 	Attestation string `json:"attestation,omitempty"`
 }
@@ -162,7 +163,7 @@ func (f *file) checkWords() error {
 		}
 	}
 	for id, h := range f.Keys {
-		for what, s := range map[string]string{"key ID": id, "URI": h.URI, "name": h.Name} {
+		for what, s := range map[string]string{"key ID": id, "name": h.Name} {
 			if err := words(what, s, maxIntent); err != nil {
 				return err
 			}

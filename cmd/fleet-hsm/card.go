@@ -76,7 +76,7 @@ func (k *keychain) nameID(id string) string {
 	if err == nil && cfg.Keys[id].Name != "" {
 		return fmt.Sprintf("%.16s %q", id, cfg.Keys[id].Name)
 	}
-	if h := k.hints[id]; h.Name != "" || h.URI != "" {
+	if h := k.hints[id]; h.Name != "" || !h.URI.IsZero() {
 		return fmt.Sprintf("%.16s (%s, as the request says)", id, sayHint(h))
 	}
 	return fmt.Sprintf("%.16s", id)

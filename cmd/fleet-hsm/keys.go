@@ -177,13 +177,13 @@ func (k *keychain) found(ctx context.Context, role string, key repo.Key) (signer
 	return k.hinted(ctx, role, key)
 }
 
-// hinted tries the place that a request names, if its device is plugged in: an old
-// card does not show its public keys, and so nobody finds them there. Files that a
-// request names are never opened.
+// hinted tries the device that a request names, if it is plugged in: an old card does
+// not show its public keys, and so nobody finds them there. It is looked for among what
+// this machine's own module and readers show; a hint cannot name others.
 func (k *keychain) hinted(ctx context.Context, role string, key repo.Key) (signer.Signer, error) {
 	absent := fmt.Errorf("key %s: %w", key.ShortID(), errNotHere)
-	u, err := signer.Parse(k.hints[key.ID].URI)
-	if err != nil || u.Scheme != "piv" && u.Scheme != "pkcs11" {
+	u, err := signer.Parse(k.hints[key.ID].URI.String())
+	if err != nil {
 		return nil, absent
 	}
 	t, ok := k.backends[u.Scheme].(signer.Tokener)
@@ -229,7 +229,7 @@ func (k *keychain) name(role string, key repo.Key) string {
 		return name + ", " + u.String()
 	case known:
 		return u.String()
-	case k.hints[key.ID] != ceremony.Hint{}:
+	case sayHint(k.hints[key.ID]) != "":
 		return "key " + key.ShortID() + " (" + sayHint(k.hints[key.ID]) + ", as the request says)"
 	case len(k.uris[role]) == 0 && k.files.Exists(roleFile(role)):
 		return "key " + key.ShortID() + ", " + roleFile(role).String() + " or elsewhere"

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/locator"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -338,8 +339,12 @@ func (w *work) readPub(u signer.URI) (pubKey, error) {
 	}
 	at := u
 	if f.URI != "" {
-		if at, err = signer.Parse(f.URI); err != nil {
-			return pubKey{}, err
+		l, err := locator.Parse(f.URI)
+		if err == nil && !l.IsZero() {
+			at, err = signer.Parse(l.String())
+		}
+		if err != nil {
+			return pubKey{}, usage(fmt.Errorf("%q: %w", file, err))
 		}
 	}
 	return pubKey{key: k, at: at, name: f.Name, attestation: f.Attestation}, nil

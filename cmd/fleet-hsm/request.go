@@ -15,6 +15,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/locator"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -194,7 +195,7 @@ func (w *work) hints() (map[string]ceremony.Hint, error) {
 		for _, k := range keys {
 			h := ceremony.Hint{Name: w.cfg.Keys[k.ID].Name}
 			if u, ok := w.cfg.places[k.ID]; ok {
-				h.URI = u.String()
+				h.URI = locator.Of(u.String())
 			}
 			att, err := os.ReadFile(w.a.attestationFile(k.ID))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -211,7 +212,7 @@ func (w *work) hints() (map[string]ceremony.Hint, error) {
 
 // sayHint is where a request says that a key is.
 func sayHint(h ceremony.Hint) string {
-	return plain(strings.Trim(h.Name+", "+h.URI, ", "))
+	return plain(strings.Trim(h.Name+", "+h.URI.String(), ", "))
 }
 
 func readRequest(file string, now time.Time) (*ceremony.Request, error) {
