@@ -11,6 +11,8 @@ import (
 	"slices"
 
 	"github.com/theupdateframework/go-tuf/client"
+
+	"github.com/fleet-hsm/fleet-hsm/compat/judge"
 )
 
 // tufClient is the library's client on a store in one file.
@@ -19,16 +21,16 @@ type tufClient struct {
 	client *client.Client
 }
 
-func open(s setup) (*tufClient, error) {
-	local, err := openFileStore(filepath.Join(s.state, "metadata.json"))
+func open(s judge.Setup) (judge.Client, error) {
+	local, err := openFileStore(filepath.Join(s.State, "metadata.json"))
 	if err != nil {
 		return nil, err
 	}
-	web, err := s.web()
+	web, err := s.Web()
 	if err != nil {
 		return nil, err
 	}
-	remote, err := client.HTTPRemoteStore(s.url, nil, web)
+	remote, err := client.HTTPRemoteStore(s.URL, nil, web)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +38,7 @@ func open(s setup) (*tufClient, error) {
 	if local.meta["root.json"] != nil {
 		return c, nil
 	}
-	root, err := os.ReadFile(s.root)
+	root, err := os.ReadFile(s.Root)
 	if err != nil {
 		return nil, fmt.Errorf("the state is empty: %w", err)
 	}
@@ -46,20 +48,20 @@ func open(s setup) (*tufClient, error) {
 	return c, nil
 }
 
-func (c *tufClient) update() (updated, error) {
+func (c *tufClient) Update() (judge.Updated, error) {
 	before, err := c.versions()
 	if err != nil {
-		return updated{}, err
+		return judge.Updated{}, err
 	}
 	if _, err := c.client.Update(); err != nil {
-		return updated{}, fmt.Errorf("updating metadata: %w", err)
+		return judge.Updated{}, fmt.Errorf("updating metadata: %w", err)
 	}
 	after, err := c.versions()
-	return updated{versions: after, Changed: after != before}, err
+	return judge.Updated{Versions: after, Changed: after != before}, err
 }
 
-func (c *tufClient) versions() (versions, error) {
-	var v versions
+func (c *tufClient) versions() (judge.Versions, error) {
+	var v judge.Versions
 	for name, field := range map[string]*int64{
 		"root.json": &v.Root, "targets.json": &v.Targets,
 		"snapshot.json": &v.Snapshot, "timestamp.json": &v.Timestamp,
@@ -79,10 +81,10 @@ func (c *tufClient) versions() (versions, error) {
 	return v, nil
 }
 
-func (c *tufClient) all() (totals, error) {
-	var sum totals
+func (c *tufClient) All() (judge.Totals, error) {
+	var sum judge.Totals
 	var err error
-	if sum.updated, err = c.update(); err != nil {
+	if sum.Updated, err = c.Update(); err != nil {
 		return sum, err
 	}
 	// A lookup is where the library tests snapshot and targets for their expiry.
@@ -117,22 +119,22 @@ type file struct{ *os.File }
 
 func (f file) Delete() error { return os.Remove(f.Name()) }
 
-func (c *tufClient) download(name, out string) (target, error) {
+func (c *tufClient) Download(name, out string) (judge.Target, error) {
 	meta, err := c.client.Target(name)
 	if err != nil {
-		return target{}, fmt.Errorf("looking up %q: %w", name, err)
+		return judge.Target{}, fmt.Errorf("looking up %q: %w", name, err)
 	}
 	var dst client.Destination = discard{io.Discard}
 	if out != "" {
 		f, err := os.Create(out)
 		if err != nil {
-			return target{}, err
+			return judge.Target{}, err
 		}
 		defer f.Close()
 		dst = file{f}
 	}
 	if err := c.client.Download(name, dst); err != nil {
-		return target{}, fmt.Errorf("downloading %q: %w", name, err)
+		return judge.Target{}, fmt.Errorf("downloading %q: %w", name, err)
 	}
-	return target{name, meta.Length}, nil
+	return judge.Target{Name: name, Length: meta.Length}, nil
 }

@@ -12,30 +12,32 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 	"github.com/theupdateframework/go-tuf/v2/metadata/config"
 	"github.com/theupdateframework/go-tuf/v2/metadata/updater"
+
+	"github.com/fleet-hsm/fleet-hsm/compat/judge"
 )
 
 // tufClient is the library's updater with its cache in the state folder.
 type tufClient struct {
 	updater *updater.Updater
-	before  versions
+	before  judge.Versions
 	dir     string
 }
 
-func open(s setup) (*tufClient, error) {
-	dir := filepath.Join(s.state, "metadata")
+func open(s judge.Setup) (judge.Client, error) {
+	dir := filepath.Join(s.State, "metadata")
 	root, err := os.ReadFile(filepath.Join(dir, "root.json"))
 	if errors.Is(err, fs.ErrNotExist) {
-		root, err = os.ReadFile(s.root)
+		root, err = os.ReadFile(s.Root)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the trusted root: %w", err)
 	}
-	cfg, err := config.New(s.url, root)
+	cfg, err := config.New(s.URL, root)
 	if err != nil {
 		return nil, err
 	}
-	cfg.LocalMetadataDir, cfg.LocalTargetsDir = dir, filepath.Join(s.state, "targets")
-	web, err := s.web()
+	cfg.LocalMetadataDir, cfg.LocalTargetsDir = dir, filepath.Join(s.State, "targets")
+	web, err := s.Web()
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +52,8 @@ func open(s setup) (*tufClient, error) {
 }
 
 // stored gives the versions in the cache; 0 where nothing readable is there.
-func stored(dir string) versions {
-	var v versions
+func stored(dir string) judge.Versions {
+	var v judge.Versions
 	file := func(role string) string { return filepath.Join(dir, role+".json") }
 	if m, err := metadata.Root().FromFile(file("root")); err == nil {
 		v.Root = m.Signed.Version
@@ -68,25 +70,25 @@ func stored(dir string) versions {
 	return v
 }
 
-func (c *tufClient) update() (updated, error) {
+func (c *tufClient) Update() (judge.Updated, error) {
 	if err := c.updater.Refresh(); err != nil {
-		return updated{}, fmt.Errorf("updating metadata: %w", err)
+		return judge.Updated{}, fmt.Errorf("updating metadata: %w", err)
 	}
 	after := stored(c.dir)
-	return updated{versions: after, Changed: after != c.before}, nil
+	return judge.Updated{Versions: after, Changed: after != c.before}, nil
 }
 
-func (c *tufClient) all() (totals, error) {
-	var sum totals
+func (c *tufClient) All() (judge.Totals, error) {
+	var sum judge.Totals
 	var err error
-	if sum.updated, err = c.update(); err != nil {
+	if sum.Updated, err = c.Update(); err != nil {
 		return sum, err
 	}
 	targets := c.updater.GetTopLevelTargets()
 	sum.Count = len(targets)
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(targets)) {
-		if _, err := c.download(name, ""); err != nil {
+		if _, err := c.Download(name, ""); err != nil {
 			sum.Failed++
 			errs = append(errs, err)
 			continue
@@ -97,18 +99,18 @@ func (c *tufClient) all() (totals, error) {
 	return sum, errors.Join(errs...)
 }
 
-// download fetches past the library's cache of targets. A fresh client refreshes the
+// Download fetches past the library's cache of targets. A fresh client refreshes the
 // metadata first, as the library does by itself.
-func (c *tufClient) download(name, out string) (target, error) {
+func (c *tufClient) Download(name, out string) (judge.Target, error) {
 	info, err := c.updater.GetTargetInfo(name)
 	if err != nil {
-		return target{}, fmt.Errorf("looking up %q: %w", name, err)
+		return judge.Target{}, fmt.Errorf("looking up %q: %w", name, err)
 	}
 	if out == "" {
 		out = os.DevNull
 	}
 	if _, _, err := c.updater.DownloadTarget(info, out, ""); err != nil {
-		return target{}, fmt.Errorf("downloading %q: %w", name, err)
+		return judge.Target{}, fmt.Errorf("downloading %q: %w", name, err)
 	}
-	return target{name, info.Length}, nil
+	return judge.Target{Name: name, Length: info.Length}, nil
 }

@@ -17,3 +17,7 @@ require (
 	google.golang.org/genproto/googleapis/api v0.0.0-20250825161204-c5933d9347a5 // indirect
 	google.golang.org/protobuf v1.36.11 // indirect
 )
+
+require github.com/fleet-hsm/fleet-hsm/compat/judge v0.0.0
+
+replace github.com/fleet-hsm/fleet-hsm/compat/judge => ../judge

@@ -1,0 +1,3 @@
+module github.com/fleet-hsm/fleet-hsm/compat/judge
+
+go 1.26.0
