@@ -36,6 +36,9 @@ type PullResult struct {
 	Bytes int64    `json:"bytes"`
 	// Versions by role, as published.
 	Versions map[string]int64 `json:"versions"`
+	// GaveWay is the version of a timestamp signed here, higher than the published
+	// one and never published, that gave way to it; 0 for none.
+	GaveWay int64 `json:"timestamp_gave_way,omitempty"`
 }
 
 // puller holds the files of one pull, so that what was verified is what is written.
@@ -55,8 +58,8 @@ type puller struct {
 
 // Pull brings the published metadata into Dir, verified, never backwards: a store
 // with a lower version of any role is RollbackError, one with other bytes at the same
-// version DivergedError. Only a timestamp of the same version gives way to the
-// published one: two machines sign timestamps.
+// version DivergedError. Only a timestamp gives way to the published one, whatever its
+// version: two machines sign timestamps, and nothing below it went back.
 func Pull(ctx context.Context, s Store, o PullOptions) (PullResult, error) {
 	p := &puller{o: o, store: s, cache: map[string][]byte{}, local: &local{dir: o.Dir}, targets: map[string]fileMeta{}}
 	p.res = PullResult{Files: []string{}, Versions: map[string]int64{}}
@@ -283,9 +286,14 @@ func (p *puller) compare(context.Context) error {
 			name = publishedName(p.root.Consistent, file, theirs)
 		}
 		switch {
+		case role == roleTimestamp:
+			// The others come first, so whatever it is over is in the store or newer there.
+			if theirs < mine {
+				p.res.GaveWay = mine
+			}
 		case theirs < mine:
 			return &RollbackError{Role: role, Local: mine, Remote: theirs}
-		case theirs == mine && role != roleTimestamp && !bytes.Equal(data, p.cache[name]):
+		case theirs == mine && !bytes.Equal(data, p.cache[name]):
 			return &DivergedError{Role: role, Version: mine}
 		}
 	}

@@ -69,6 +69,32 @@ func TestPull(t *testing.T) {
 	})
 }
 
+// TestPullOverTimestamps: timestamps that were signed here and never published keep
+// nobody from the store's state, be it over the same snapshot or a newer one.
+func TestPullOverTimestamps(t *testing.T) {
+	layouts(t, func(t *testing.T, s Store, r *repotest.Repo) {
+		publish(t, s, options(r))
+		for _, release := range []bool{false, true} {
+			behind := r.Clone()
+			for range 3 {
+				behind.Timestamp()
+			}
+			if release {
+				r.Targets["a/b"] = []byte("b")
+				r.Commit()
+				publish(t, s, options(r))
+			}
+			res := pull(t, s, PullOptions{Dir: behind.Dir})
+			if res.GaveWay != int64(behind.Version["timestamp"]) || !bytes.Equal(behind.Read("timestamp.json"), r.Read("timestamp.json")) {
+				t.Errorf("release %v: %+v", release, res)
+			}
+			if plan, err := MakePlan(t.Context(), s, options(behind)); err != nil || len(plan.Items) > 0 {
+				t.Errorf("release %v: publishing then: %v", release, err)
+			}
+		}
+	})
+}
+
 func TestPullRefusals(t *testing.T) {
 	layouts(t, func(t *testing.T, s Store, r *repotest.Repo) {
 		if _, err := Pull(t.Context(), s, PullOptions{Dir: t.TempDir()}); err == nil {
@@ -88,9 +114,6 @@ func TestPullRefusals(t *testing.T) {
 		bad := errors.New("signature does not verify")
 		refuse("unverified", r.Clone(), func(context.Context, Fetch) error { return bad }, bad)
 		newer := r.Clone()
-		newer.Timestamp()
-		refuse("older timestamp", newer, nil, ErrRollback)
-		newer = r.Clone()
 		newer.Commit()
 		refuse("older targets", newer, nil, ErrRollback)
 		newer = r.Clone()
@@ -101,6 +124,14 @@ func TestPullRefusals(t *testing.T) {
 		other.Targets["x/y"] = []byte("other")
 		other.Commit()
 		refuse("other targets of the same version", other, nil, ErrDiverged)
+		newer = r.Clone()
+		newer.Targets["x/y"] = []byte("not published")
+		newer.Commit()
+		newer.Version["timestamp"] = 0
+		newer.Timestamp()
+		refuse("older snapshot under a newer timestamp", newer, nil, ErrRollback)
+		newer = r.Clone()
+		newer.Commit()
 		mine := r.Clone()
 		mine.Version["timestamp"]--
 		mine.Timestamp()

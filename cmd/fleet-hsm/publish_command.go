@@ -190,6 +190,9 @@ func (a *app) runPull(ctx context.Context, args []string, o pullFlags) error {
 	if err != nil {
 		return &storeTrouble{err: err}
 	}
+	if res.GaveWay > 0 {
+		a.note("timestamp v%d was signed here and never published: the store's v%d takes its place, and the next one is signed above both", res.GaveWay, res.Versions["timestamp"])
+	}
 	a.note("pulled %d files, %s from %s", len(res.Files), size(res.Bytes), s)
 	(&work{a: a}).nameVersions(res.Versions)
 	return a.print(pullResult{1, res}, func(io.Writer) {})

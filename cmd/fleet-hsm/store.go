@@ -159,7 +159,7 @@ func judgeStore(err error) (verdict, bool) {
 	case errors.Is(err, store.ErrUncovered):
 		return verdict{exitRefused, "uncovered", `"fleet-hsm timestamp" signs one here; "fleet-hsm publish --without-timestamp" leaves it to the online signer`}, true
 	case errors.Is(err, store.ErrRollback):
-		return verdict{exitRefused, "rollback", "the store is older than what is here; pull never goes back"}, true
+		return verdict{exitRefused, "rollback", `the store is older than what is here, and pull never goes back; "fleet-hsm publish" brings the store up to date, if it is the right one`}, true
 	case errors.Is(err, store.ErrContentMissing):
 		return verdict{exitRefused, "content-missing", `"fleet-hsm pull --targets" brings what the store has`}, true
 	case errors.Is(err, store.ErrLayout):
