@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/internal/locator"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
@@ -19,7 +20,7 @@ import (
 // bench is a published repository in which a change waits for two signatures.
 type bench struct {
 	r       *repo.Repo
-	keys    map[string]ed25519.PrivateKey
+	keys    map[tuf.KeyID]ed25519.PrivateKey
 	request []byte
 	p       *repo.Published // as it is on disk; attach never changes it
 }
@@ -55,7 +56,7 @@ func (b *bench) sign(t testing.TB, d *repo.Doc, most int) {
 
 func newBench(t testing.TB) *bench {
 	t.Helper()
-	b := &bench{r: repo.Open(t.TempDir(), repo.Options{}), keys: map[string]ed25519.PrivateKey{}}
+	b := &bench{r: repo.Open(t.TempDir(), repo.Options{}), keys: map[tuf.KeyID]ed25519.PrivateKey{}}
 	keys := map[string][]repo.Key{}
 	for _, role := range repo.Roles() {
 		keys[role] = []repo.Key{b.key(t), b.key(t)}
@@ -80,7 +81,7 @@ func newBench(t testing.TB) *bench {
 	}
 	check(t, b.r.Commit(rel))
 	p, c := b.stage(t)
-	q, err := ceremony.New(b.r, p, c, map[string]ceremony.Hint{"aa": {URI: place(t, "piv:serial=1;slot=9c"), Name: "blue"}})
+	q, err := ceremony.New(b.r, p, c, map[tuf.KeyID]ceremony.Hint{c.Root().Keys(repo.RoleRoot)[0].ID: {URI: place(t, "piv:serial=1;slot=9c"), Name: "blue"}})
 	check(t, err)
 	b.sign(t, q.Change.Docs()[0], 1)
 	b.request, err = q.Bytes()

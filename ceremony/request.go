@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/locator"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -61,22 +62,22 @@ type Hint struct {
 // Request is a request that was checked.
 type Request struct {
 	*repo.Imported
-	Hints map[string]Hint // by key ID
+	Hints map[tuf.KeyID]Hint
 
 	parts repo.Portable
 }
 
 // file is a request as it is written.
 type file struct {
-	Format      int               `json:"fleet_hsm_request"`
-	Created     time.Time         `json:"created"`
-	Roots       []json.RawMessage `json:"roots"`
-	Published   json.RawMessage   `json:"published_targets,omitempty"`
-	Root        json.RawMessage   `json:"root,omitempty"`
-	Targets     json.RawMessage   `json:"targets,omitempty"`
-	Intents     []string          `json:"intents"`
-	Keys        map[string]Hint   `json:"keys"`
-	Description json.RawMessage   `json:"description"`
+	Format      int                `json:"fleet_hsm_request"`
+	Created     time.Time          `json:"created"`
+	Roots       []json.RawMessage  `json:"roots"`
+	Published   json.RawMessage    `json:"published_targets,omitempty"`
+	Root        json.RawMessage    `json:"root,omitempty"`
+	Targets     json.RawMessage    `json:"targets,omitempty"`
+	Intents     []string           `json:"intents"`
+	Keys        map[tuf.KeyID]Hint `json:"keys"`
+	Description json.RawMessage    `json:"description"`
 }
 
 // fields are the names that a request may have, exactly so: encoding/json would take
@@ -87,7 +88,7 @@ var fields = []string{
 
 // New makes a request of what is staged (p is nil at init). The answer has gone
 // through the same checks as one that was read. Errors: as of Parse.
-func New(r *repo.Repo, p *repo.Published, c *repo.Change, hints map[string]Hint) (*Request, error) {
+func New(r *repo.Repo, p *repo.Published, c *repo.Change, hints map[tuf.KeyID]Hint) (*Request, error) {
 	parts, err := r.Export(p, c)
 	if err != nil {
 		return nil, err
@@ -162,11 +163,9 @@ func (f *file) checkWords() error {
 			return err
 		}
 	}
-	for id, h := range f.Keys {
-		for what, s := range map[string]string{"key ID": id, "name": h.Name} {
-			if err := words(what, s, maxIntent); err != nil {
-				return err
-			}
+	for _, h := range f.Keys {
+		if err := words("name", h.Name, maxIntent); err != nil {
+			return err
 		}
 		if len(h.Attestation) > maxAttestation {
 			return fmt.Errorf("attestation of more than %d bytes", maxAttestation)
@@ -257,7 +256,7 @@ func (q *Request) Bytes() ([]byte, error) {
 		f.Intents = []string{}
 	}
 	if f.Keys == nil {
-		f.Keys = map[string]Hint{}
+		f.Keys = map[tuf.KeyID]Hint{}
 	}
 	if f.Description, err = q.describe(); err != nil {
 		return nil, err

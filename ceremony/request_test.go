@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -138,7 +139,7 @@ func TestCardOfARequest(t *testing.T) {
 
 // TestRequestOfANewRepository: init with a holder elsewhere; no root is published yet.
 func TestRequestOfANewRepository(t *testing.T) {
-	b := &bench{r: repo.Open(t.TempDir(), repo.Options{}), keys: map[string]ed25519.PrivateKey{}}
+	b := &bench{r: repo.Open(t.TempDir(), repo.Options{}), keys: map[tuf.KeyID]ed25519.PrivateKey{}}
 	keys := map[string][]repo.Key{}
 	for _, role := range repo.Roles() {
 		keys[role] = []repo.Key{b.key(t)}
@@ -164,7 +165,7 @@ func TestRequestOfANewRepository(t *testing.T) {
 
 // TestNewRefusesWhatNobodyShouldSign: the same checks as for one that was read.
 func TestNewRefusesWhatNobodyShouldSign(t *testing.T) {
-	b := &bench{keys: map[string]ed25519.PrivateKey{}}
+	b := &bench{keys: map[tuf.KeyID]ed25519.PrivateKey{}}
 	now := time.Now()
 	b.r = repo.Open(t.TempDir(), repo.Options{Now: func() time.Time { return now.AddDate(-20, 0, 0) }})
 	keys := map[string][]repo.Key{}

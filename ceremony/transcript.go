@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // ErrTranscript: a transcript whose chain or whose signatures do not hold.
@@ -57,11 +59,11 @@ type Event struct {
 	Role     string    `json:"role,omitempty"`
 	Version  int64     `json:"version,omitempty"`
 	// SHA256 is the hash of the payload (of "signed" in canonical form), hex.
-	SHA256    string `json:"sha256,omitempty"`
-	KeyID     string `json:"keyid,omitempty"`
-	Key       string `json:"key,omitempty"`       // URI, never with a query
-	Device    string `json:"device,omitempty"`    // serial number or token label
-	Signature string `json:"signature,omitempty"` // hex
+	SHA256    string    `json:"sha256,omitempty"`
+	KeyID     tuf.KeyID `json:"keyid,omitzero"`
+	Key       string    `json:"key,omitempty"`       // URI, never with a query
+	Device    string    `json:"device,omitempty"`    // serial number or token label
+	Signature string    `json:"signature,omitempty"` // hex
 	// Attestation is the SHA-256 of the stored certificate chain of the key, hex.
 	Attestation string           `json:"attestation,omitempty"`
 	Published   map[string]int64 `json:"published,omitempty"`

@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 )
 
@@ -66,13 +68,13 @@ func (s *Service) signTimestamp(ctx context.Context, message []byte) ([]signatur
 		}
 		return nil, &SignError{Have: len(sigs), Need: role.threshold, Err: errors.Join(errs...)}
 	}
-	sort.Slice(sigs, func(i, j int) bool { return sigs[i].KeyID < sigs[j].KeyID })
+	slices.SortFunc(sigs, func(a, b signature) int { return a.KeyID.Compare(b.KeyID) })
 	return sigs, nil
 }
 
 // signWith asks one key, and once more after opening it again: an HSM may have been
 // restarted since.
-func (s *Service) signWith(ctx context.Context, slot *keySlot, role roleKeys, message []byte) (id string, sig []byte, err error) {
+func (s *Service) signWith(ctx context.Context, slot *keySlot, role roleKeys, message []byte) (id tuf.KeyID, sig []byte, err error) {
 	fresh := slot.key == nil
 	id, sig, err = s.tryKey(ctx, slot, role, message)
 	if err == nil || errors.Is(err, ErrNoKey) {
@@ -82,7 +84,7 @@ func (s *Service) signWith(ctx context.Context, slot *keySlot, role roleKeys, me
 	s.log.Warn("key failed", "key", slot.source.Name(), "error", err)
 	_ = slot.close()
 	if fresh || ctx.Err() != nil {
-		return "", nil, err
+		return tuf.KeyID{}, nil, err
 	}
 	id, sig, err = s.tryKey(ctx, slot, role, message)
 	if err != nil && !errors.Is(err, ErrNoKey) {
@@ -92,7 +94,7 @@ func (s *Service) signWith(ctx context.Context, slot *keySlot, role roleKeys, me
 	return id, sig, err
 }
 
-func (s *Service) tryKey(ctx context.Context, slot *keySlot, role roleKeys, message []byte) (string, []byte, error) {
+func (s *Service) tryKey(ctx context.Context, slot *keySlot, role roleKeys, message []byte) (tuf.KeyID, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.SignTimeout)
 	defer cancel()
 	// The place of a key that is no longer named may hold the one that is.
@@ -102,7 +104,7 @@ func (s *Service) tryKey(ctx context.Context, slot *keySlot, role roleKeys, mess
 	if slot.key == nil {
 		key, err := slot.source.Open(ctx, role.publics())
 		if err != nil {
-			return "", nil, err
+			return tuf.KeyID{}, nil, err
 		}
 		if slot.opened++; slot.opened > 1 {
 			s.cfg.Metrics.reconnect(slot.source.Name())
@@ -112,15 +114,15 @@ func (s *Service) tryKey(ctx context.Context, slot *keySlot, role roleKeys, mess
 	}
 	// A key that root does not name is not used: it may be that of the next root.
 	if !role.names(slot.key) {
-		return "", nil, ErrNoKey
+		return tuf.KeyID{}, nil, ErrNoKey
 	}
 	sig, err := slot.key.Sign(ctx, message)
 	if err != nil {
-		return "", nil, err
+		return tuf.KeyID{}, nil, err
 	}
 	id := role.verifies(message, sig)
-	if id == "" {
-		return "", nil, wiresig.ErrBadSignature
+	if id.IsZero() {
+		return tuf.KeyID{}, nil, wiresig.ErrBadSignature
 	}
 	return id, sig, nil
 }
@@ -128,36 +130,31 @@ func (s *Service) tryKey(ctx context.Context, slot *keySlot, role roleKeys, mess
 // names reports whether the key is one of the role's, as far as it can be told.
 func (rk roleKeys) names(key Key) bool {
 	pub := key.Public()
-	return pub == nil || rk.idOf(pub) != ""
+	return pub == nil || !rk.idOf(pub).IsZero()
 }
 
-// idOf is the key ID under which root names pub for the role, "" if it does not.
-func (rk roleKeys) idOf(pub crypto.PublicKey) string {
+// idOf is the key ID under which root names pub for the role, zero if it does not.
+func (rk roleKeys) idOf(pub crypto.PublicKey) tuf.KeyID {
 	want := wiresig.Fingerprint(pub)
 	for _, id := range rk.ids() {
 		if want != "" && wiresig.Fingerprint(rk.keys[id]) == want {
 			return id
 		}
 	}
-	return ""
+	return tuf.KeyID{}
 }
 
-// verifies is the key ID of the role's key that made sig, "" if none did.
-func (rk roleKeys) verifies(message, sig []byte) string {
+// verifies is the key ID of the role's key that made sig, zero if none did.
+func (rk roleKeys) verifies(message, sig []byte) tuf.KeyID {
 	for _, id := range rk.ids() {
 		if wiresig.Verify(rk.keys[id], message, sig) == nil {
 			return id
 		}
 	}
-	return ""
+	return tuf.KeyID{}
 }
 
 // ids are the key IDs in a fixed order.
-func (rk roleKeys) ids() []string {
-	ids := make([]string, 0, len(rk.keys))
-	for id := range rk.keys {
-		ids = append(ids, id)
-	}
-	sort.Strings(ids)
-	return ids
+func (rk roleKeys) ids() []tuf.KeyID {
+	return slices.SortedFunc(maps.Keys(rk.keys), tuf.KeyID.Compare)
 }

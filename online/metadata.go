@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/canonjson"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 )
 
@@ -37,8 +38,8 @@ const (
 )
 
 type signature struct {
-	KeyID string `json:"keyid"`
-	Sig   string `json:"sig"`
+	KeyID tuf.KeyID `json:"keyid"`
+	Sig   string    `json:"sig"`
 }
 
 // fileMeta names another file (TUF spec 4.4).
@@ -57,20 +58,20 @@ type keyObject struct {
 }
 
 type roleObject struct {
-	KeyIDs    []string `json:"keyids"`
-	Threshold int      `json:"threshold"`
+	KeyIDs    []tuf.KeyID `json:"keyids"`
+	Threshold int         `json:"threshold"`
 }
 
 // header holds the fields of the signed part that matter here, of any role. The
 // targets themselves are not among them, so they are not kept.
 type header struct {
-	Type       string                `json:"_type"`
-	Version    int64                 `json:"version"`
-	Expires    time.Time             `json:"expires"`
-	Meta       map[string]fileMeta   `json:"meta"`
-	Keys       map[string]keyObject  `json:"keys"`
-	Roles      map[string]roleObject `json:"roles"`
-	Consistent bool                  `json:"consistent_snapshot"`
+	Type       string                  `json:"_type"`
+	Version    int64                   `json:"version"`
+	Expires    time.Time               `json:"expires"`
+	Meta       map[string]fileMeta     `json:"meta"`
+	Keys       map[tuf.KeyID]keyObject `json:"keys"`
+	Roles      map[string]roleObject   `json:"roles"`
+	Consistent bool                    `json:"consistent_snapshot"`
 }
 
 // file is a parsed metadata file.
@@ -91,6 +92,11 @@ func parse(data []byte, role string) (*file, error) {
 	}
 	if err := json.Unmarshal(data, &env); err != nil {
 		return nil, fmt.Errorf("not metadata: %w", err)
+	}
+	for _, s := range env.Signatures {
+		if s.KeyID.IsZero() {
+			return nil, errors.New("not metadata: a signature has no key ID")
+		}
 	}
 	f := &file{data: data, signatures: env.Signatures}
 	if err := json.Unmarshal(env.Signed, &f.header); err != nil {
@@ -151,7 +157,7 @@ func sha512Hex(data []byte) string {
 
 // roleKeys are the keys of a role: by key ID, and how many must sign.
 type roleKeys struct {
-	keys      map[string]crypto.PublicKey
+	keys      map[tuf.KeyID]crypto.PublicKey
 	threshold int
 	// print tells one set of keys from another.
 	print string
@@ -170,10 +176,10 @@ func parseRoot(data []byte) (*root, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := map[string]crypto.PublicKey{}
+	all := map[tuf.KeyID]crypto.PublicKey{}
 	for id, k := range f.Keys {
 		if all[id], err = parseKey(k); err != nil {
-			return nil, fmt.Errorf("key %.16s: %w", id, err)
+			return nil, fmt.Errorf("key %s: %w", id.Short(), err)
 		}
 	}
 	r := &root{file: f, roles: map[string]roleKeys{}}
@@ -185,8 +191,8 @@ func parseRoot(data []byte) (*root, error) {
 	return r, nil
 }
 
-func parseRole(o roleObject, all map[string]crypto.PublicKey) (roleKeys, error) {
-	rk := roleKeys{keys: map[string]crypto.PublicKey{}, threshold: o.Threshold}
+func parseRole(o roleObject, all map[tuf.KeyID]crypto.PublicKey) (roleKeys, error) {
+	rk := roleKeys{keys: map[tuf.KeyID]crypto.PublicKey{}, threshold: o.Threshold}
 	if o.Threshold < 1 || len(o.KeyIDs) < o.Threshold {
 		return rk, fmt.Errorf("threshold %d of %d keys", o.Threshold, len(o.KeyIDs))
 	}
@@ -195,7 +201,7 @@ func parseRole(o roleObject, all map[string]crypto.PublicKey) (roleKeys, error) 
 	for _, id := range o.KeyIDs {
 		pub, ok := all[id]
 		if !ok {
-			return rk, fmt.Errorf("key %.16s is not listed", id)
+			return rk, fmt.Errorf("key %s is not listed", id.Short())
 		}
 		rk.keys[id] = pub
 		fmt.Fprintln(print, id, wiresig.Fingerprint(pub))

@@ -3,6 +3,8 @@ package repo
 import (
 	"fmt"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // Card says in plain data what signing a change would mean, role by role.
@@ -39,19 +41,19 @@ type RoleCard struct {
 
 // Tallied is one threshold and how far it is met.
 type Tallied struct {
-	By      string   `json:"by"` // "published root", "new root", or the role
-	Have    int      `json:"have"`
-	Need    int      `json:"need"`
-	Signed  []string `json:"signed"`
-	Missing []string `json:"missing"`
+	By      string      `json:"by"` // "published root", "new root", or the role
+	Have    int         `json:"have"`
+	Need    int         `json:"need"`
+	Signed  []tuf.KeyID `json:"signed"`
+	Missing []tuf.KeyID `json:"missing"`
 }
 
 // KeyChange is a key that gains or loses a role.
 type KeyChange struct {
-	Role  string `json:"role"`
-	KeyID string `json:"keyid"`
-	Type  string `json:"keytype"`
-	Gains bool   `json:"gains"`
+	Role  string    `json:"role"`
+	KeyID tuf.KeyID `json:"keyid"`
+	Type  string    `json:"keytype"`
+	Gains bool      `json:"gains"`
 }
 
 // ThresholdChange is a threshold before and after.
@@ -120,8 +122,8 @@ func (d *Doc) Tallied() []Tallied {
 	return out
 }
 
-func ids(keys []Key) []string {
-	out := make([]string, 0, len(keys))
+func ids(keys []Key) []tuf.KeyID {
+	out := make([]tuf.KeyID, 0, len(keys))
 	for _, k := range keys {
 		out = append(out, k.ID)
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // compareRoots says what a staged root changes: keys, thresholds and layout in lines
@@ -64,7 +66,7 @@ func (rc *RoleCard) compareRole(role string, before, after *Root) {
 		}
 	}
 	a, b := ids(before.Keys(role)), ids(after.Keys(role))
-	usual := slices.DeleteFunc(slices.Clone(a), func(id string) bool { return !slices.Contains(b, id) })
+	usual := slices.DeleteFunc(slices.Clone(a), func(id tuf.KeyID) bool { return !slices.Contains(b, id) })
 	for _, ch := range rc.Keys[changes:] {
 		if ch.Gains {
 			usual = append(usual, ch.KeyID)
@@ -73,7 +75,7 @@ func (rc *RoleCard) compareRole(role string, before, after *Root) {
 	if !slices.Equal(usual, b) {
 		rc.Other = append(rc.Other, fmt.Sprintf("the keys of %s are listed in another order than before", role))
 	}
-	if len(slices.Compact(slices.Sorted(slices.Values(b)))) != len(b) {
+	if len(slices.Compact(slices.SortedFunc(slices.Values(b), tuf.KeyID.Compare))) != len(b) {
 		rc.Other = append(rc.Other, fmt.Sprintf("role %s lists a key ID twice", role))
 	}
 	if a, b := before.Threshold(role), after.Threshold(role); a != b {
@@ -92,30 +94,27 @@ func (rc *RoleCard) compareKey(id string, before, after *Root) bool {
 	switch {
 	case had && has:
 		if !sameObject(old, now) {
-			rc.Other = append(rc.Other, fmt.Sprintf("key %.16s keeps its ID and is another key", id))
-			rc.Warnings = append(rc.Warnings, fmt.Sprintf("key %.16s keeps its ID and is another key", id))
+			rc.Other = append(rc.Other, fmt.Sprintf("key %s keeps its ID and is another key", old.ShortID()))
+			rc.Warnings = append(rc.Warnings, fmt.Sprintf("key %s keeps its ID and is another key", old.ShortID()))
 		}
 		return false
 	case has && !used(after, id):
-		rc.Other = append(rc.Other, fmt.Sprintf("key %.16s is listed and has no role", id))
+		rc.Other = append(rc.Other, fmt.Sprintf("key %s is listed and has no role", now.ShortID()))
 	case has:
 		made, err := NewKey(now.Public)
-		if err == nil && made.ID == id && sameObject(made, now) {
+		if err == nil && made.ID.String() == id && sameObject(made, now) {
 			return true
 		}
-		rc.Other = append(rc.Other, fmt.Sprintf("key %.16s is not called after its content; its fingerprint is %s", id, now.Fingerprint()))
+		rc.Other = append(rc.Other, fmt.Sprintf("key %s is not called after its content; its fingerprint is %s", now.ShortID(), now.Fingerprint()))
 	case !used(before, id):
-		rc.Other = append(rc.Other, fmt.Sprintf("key %.16s, which had no role, is no longer listed", id))
+		rc.Other = append(rc.Other, fmt.Sprintf("key %s, which had no role, is no longer listed", old.ShortID()))
 	default:
 		return true
 	}
 	return false
 }
 
-func used(r *Root, id string) bool {
-	_, roles, _ := r.Key(id)
-	return len(roles) > 0
-}
+func used(r *Root, id string) bool { return len(r.rolesOf(id)) > 0 }
 
 func sameObject(a, b Key) bool {
 	x, errX := cjson.EncodeCanonical(a.object)

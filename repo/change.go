@@ -291,7 +291,7 @@ func (c *Change) readTargets(file string, data []byte) error {
 func (c *Change) dropBad() {
 	for _, d := range c.Docs() {
 		for _, id := range d.env.dropBad(d.Keys()) {
-			c.Warnings = append(c.Warnings, fmt.Sprintf("dropped a signature of key %.16s over %s: it does not verify or is of no key of the role", id, d.role))
+			c.Warnings = append(c.Warnings, fmt.Sprintf("dropped a signature of key %s over %s: it does not verify or is of no key of the role", id.Short(), d.role))
 		}
 	}
 }

@@ -161,7 +161,7 @@ func (r *Repo) readNumbered(n int64) (*Targets, error) {
 	}
 	env, err := parseEnvelope(data)
 	if err != nil {
-		return nil, &MetadataError{File: "repository/" + name, Reason: err.Error()}
+		return nil, &MetadataError{File: "repository/" + name, Err: err}
 	}
 	return parseTargets(env.text())
 }

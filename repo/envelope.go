@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/canonjson"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 )
 
@@ -34,8 +35,8 @@ func sizeLimit(role string) int64 {
 
 // signature is one entry of "signatures".
 type signature struct {
-	KeyID string `json:"keyid"`
-	Sig   string `json:"sig"` // hex
+	KeyID tuf.KeyID `json:"keyid"`
+	Sig   string    `json:"sig"` // hex
 }
 
 // envelope is a metadata file: the signed part, kept in its canonical bytes, and the
@@ -60,6 +61,11 @@ func parseEnvelope(data []byte) (*envelope, error) {
 	j, err := openEnvelope(data)
 	if err != nil {
 		return nil, fmt.Errorf("not metadata: %w", err)
+	}
+	for _, s := range j.Signatures {
+		if s.KeyID.IsZero() {
+			return nil, errors.New("not metadata: a signature has no key ID")
+		}
 	}
 	if len(j.Signed) == 0 || j.Signed[0] != '{' {
 		return nil, errors.New(`not metadata: no "signed" object`)
@@ -112,7 +118,7 @@ func (e *envelope) text() []byte {
 }
 
 // put adds a signature or replaces the one of the same key ID.
-func (e *envelope) put(keyID string, sig []byte) {
+func (e *envelope) put(keyID tuf.KeyID, sig []byte) {
 	s := signature{KeyID: keyID, Sig: hex.EncodeToString(sig)}
 	for i := range e.signatures {
 		if e.signatures[i].KeyID == keyID {
@@ -123,7 +129,7 @@ func (e *envelope) put(keyID string, sig []byte) {
 	e.signatures = append(e.signatures, s)
 }
 
-func (e *envelope) has(keyID string) bool {
+func (e *envelope) has(keyID tuf.KeyID) bool {
 	for _, s := range e.signatures {
 		if s.KeyID == keyID {
 			return true
@@ -179,9 +185,9 @@ func (e *envelope) verify(k Key, sig []byte) error {
 // dropBad removes signatures that do not verify with a key of keys, or that are of
 // none of them, and names their key IDs: go-tuf v0.5.2 gives up at the first
 // signature of a known key that is wrong, whatever the others are.
-func (e *envelope) dropBad(keys []Key) (dropped []string) {
+func (e *envelope) dropBad(keys []Key) (dropped []tuf.KeyID) {
 	var kept []signature
-	seen := map[string]bool{}
+	seen := map[tuf.KeyID]bool{}
 	for _, s := range e.signatures {
 		ok := false
 		for _, k := range keys {

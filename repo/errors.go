@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // Causes, for errors.Is.
@@ -36,12 +38,15 @@ var (
 // MetadataError says which metadata file is not to be trusted, and why.
 type MetadataError struct {
 	File   string // as a person finds it: "repository/targets.json"
-	Reason string
-	Err    error // may be nil
+	Reason string // may be "" if there is an Err
+	Err    error  // may be nil
 }
 
 func (e *MetadataError) Error() string {
-	s := fmt.Sprintf("%q: %s", e.File, e.Reason)
+	s := fmt.Sprintf("%q", e.File)
+	if e.Reason != "" {
+		s += ": " + e.Reason
+	}
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
 	}
@@ -177,12 +182,12 @@ func (e *ShortError) Is(target error) bool { return target == ErrShort }
 // change, and was not kept.
 type SignatureError struct {
 	Role  string
-	KeyID string
+	KeyID tuf.KeyID
 	Err   error
 }
 
 func (e *SignatureError) Error() string {
-	return fmt.Sprintf("signature of key %.16s over %s: %v", e.KeyID, e.Role, e.Err)
+	return fmt.Sprintf("signature of key %s over %s: %v", e.KeyID.Short(), e.Role, e.Err)
 }
 
 func (e *SignatureError) Unwrap() error { return e.Err }

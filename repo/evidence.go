@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 )
 
@@ -25,7 +26,7 @@ const (
 // Evidence looks for the published file of a role and version and verifies a
 // signature over it with the key that one of the published roots names. hash is the
 // SHA-256 of the signed part, hex. Errors: *MetadataError, of files it had to read.
-func (r *Repo) Evidence(p *Published, role string, version int64, hash, keyID string, sig []byte) (Evidence, error) {
+func (r *Repo) Evidence(p *Published, role string, version int64, hash string, keyID tuf.KeyID, sig []byte) (Evidence, error) {
 	env, err := r.publishedVersion(role, version)
 	if err != nil {
 		return "", err
@@ -69,11 +70,11 @@ func (r *Repo) publishedVersion(role string, version int64) (*envelope, error) {
 		}
 		env, err := parseEnvelope(data)
 		if err != nil {
-			return nil, &MetadataError{File: "repository/" + name, Reason: err.Error()}
+			return nil, &MetadataError{File: "repository/" + name, Err: err}
 		}
 		v, err := versionIn(env)
 		if err != nil {
-			return nil, &MetadataError{File: "repository/" + name, Reason: err.Error()}
+			return nil, &MetadataError{File: "repository/" + name, Err: err}
 		}
 		if v == version {
 			return env, nil

@@ -15,6 +15,7 @@ import (
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 )
 
@@ -23,18 +24,13 @@ type Key struct {
 	// ID is what root calls the key. For our own keys it is the SHA-256 of the
 	// canonical key object (TUF spec, section 4.2); for keys of others it is kept as
 	// it stands, never computed again.
-	ID     string
+	ID     tuf.KeyID
 	Public crypto.PublicKey
 	object *metadata.Key
 }
 
 // ShortID is the beginning of the key ID, enough to tell keys apart on a screen.
-func (k Key) ShortID() string {
-	if len(k.ID) > 16 {
-		return k.ID[:16]
-	}
-	return k.ID
-}
+func (k Key) ShortID() string { return k.ID.Short() }
 
 // Type and Scheme give the key object's fields, such as "ecdsa-sha2-nistp256".
 func (k Key) Type() string { return k.object.Type }
@@ -91,23 +87,27 @@ func NewKey(pub crypto.PublicKey) (Key, error) {
 	return Key{ID: id, Public: pub, object: o}, nil
 }
 
-func keyID(o *metadata.Key) (string, error) {
+func keyID(o *metadata.Key) (tuf.KeyID, error) {
 	b, err := cjson.EncodeCanonical(o)
 	if err != nil {
-		return "", err
+		return tuf.KeyID{}, err
 	}
 	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:]), nil
+	return tuf.ParseKeyID(hex.EncodeToString(sum[:]))
 }
 
 // parseKey reads a key object that root names, and refuses what go-tuf v0.5.2 would
 // refuse: one such key anywhere in a root stops every deployed agent (COMPAT 1.4).
-func parseKey(id string, o *metadata.Key) (Key, error) {
+func parseKey(name string, o *metadata.Key) (Key, error) {
+	id, err := tuf.ParseKeyID(name)
+	if err != nil {
+		return Key{}, err
+	}
 	if o == nil {
-		return Key{}, fmt.Errorf("%w: key %q is empty", ErrKey, id)
+		return Key{}, fmt.Errorf("%w: key %s is empty", ErrKey, id.Short())
 	}
 	bad := func(why string) (Key, error) {
-		return Key{}, fmt.Errorf("%w: key %.16s (keytype %q, scheme %q): %s", ErrKey, id, o.Type, o.Scheme, why)
+		return Key{}, fmt.Errorf("%w: key %s (keytype %q, scheme %q): %s", ErrKey, id.Short(), o.Type, o.Scheme, why)
 	}
 	k := Key{ID: id, object: o}
 	switch {

@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // Merged says what became of the signatures that another copy of a document brought,
 // by key ID.
 type Merged struct {
-	Added []string // were not here
-	Known []string // were here already
+	Added []tuf.KeyID // were not here
+	Known []tuf.KeyID // were here already
 }
 
 // Merge takes the signatures of another copy of the same change: one that was signed
@@ -75,7 +77,7 @@ func (d *Doc) merge(other *Doc) Merged {
 	return m
 }
 
-func (e *envelope) of(keyID string) (signature, bool) {
+func (e *envelope) of(keyID tuf.KeyID) (signature, bool) {
 	for _, s := range e.signatures {
 		if s.KeyID == keyID {
 			return signature{KeyID: keyID, Sig: strings.ToLower(s.Sig)}, true

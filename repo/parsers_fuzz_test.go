@@ -16,6 +16,7 @@ import (
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/canonjson"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 )
 
@@ -280,7 +281,7 @@ func seedRepo(t testing.TB, dir string) (*Repo, *Published) {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.Unlock)
-	private := map[string]ed25519.PrivateKey{}
+	private := map[tuf.KeyID]ed25519.PrivateKey{}
 	keys := map[string][]Key{}
 	for i, role := range Roles() {
 		k := seedKey(t, byte(i+1))
@@ -313,7 +314,7 @@ func seedRepo(t testing.TB, dir string) (*Repo, *Published) {
 	return r, p
 }
 
-func seedSign(t testing.TB, d *Doc, private map[string]ed25519.PrivateKey) {
+func seedSign(t testing.TB, d *Doc, private map[tuf.KeyID]ed25519.PrivateKey) {
 	t.Helper()
 	for _, k := range d.Missing() {
 		sig, err := wiresig.Sign(private[k.ID], d.Payload())

@@ -213,7 +213,7 @@ func checkMembers(file string, before, after *Root) error {
 		seen := map[string]bool{}
 		for _, k := range after.Keys(role) {
 			if seen[k.Fingerprint()] {
-				return &MetadataError{File: file, Reason: fmt.Sprintf("role %s would have one public key twice (key ID %.16s)", role, k.ID)}
+				return &MetadataError{File: file, Reason: fmt.Sprintf("role %s would have one public key twice (key ID %s)", role, k.ShortID())}
 			}
 			seen[k.Fingerprint()] = true
 		}
@@ -293,7 +293,7 @@ func (r *Repo) Foreign(p *Published, im *Imported) error {
 		}
 		env, err := parseEnvelope(data)
 		if err != nil {
-			return &MetadataError{File: "repository/" + versioned(l.Version, "root.json"), Reason: err.Error()}
+			return &MetadataError{File: "repository/" + versioned(l.Version, "root.json"), Err: err}
 		}
 		if sum := sha256.Sum256(env.signed); hex.EncodeToString(sum[:]) != l.Hash {
 			return refuse(ForeignChange, "its root v%d (sha256 %.16s) is not the one published here: it is of another repository", l.Version, l.Hash)

@@ -13,12 +13,13 @@ import (
 
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
 // resign gives metadata with its signed part edited, signed by exactly the keys ids.
-func (kr keyring) resign(t *testing.T, raw json.RawMessage, edit func(signed map[string]any), ids ...string) json.RawMessage {
+func (kr keyring) resign(t *testing.T, raw json.RawMessage, edit func(signed map[string]any), ids ...tuf.KeyID) json.RawMessage {
 	t.Helper()
 	var env struct {
 		Signed map[string]any `json:"signed"`
@@ -39,7 +40,7 @@ func (kr keyring) resign(t *testing.T, raw json.RawMessage, edit func(signed map
 		if err != nil {
 			t.Fatal(err)
 		}
-		sigs = append(sigs, map[string]string{"keyid": id, "sig": hex.EncodeToString(sig)})
+		sigs = append(sigs, map[string]string{"keyid": id.String(), "sig": hex.EncodeToString(sig)})
 	}
 	out, err := json.Marshal(map[string]any{"signatures": sigs, "signed": json.RawMessage(payload)})
 	if err != nil {
@@ -54,8 +55,8 @@ func setTo(field string, value any) func(map[string]any) {
 	return func(signed map[string]any) { signed[field] = value }
 }
 
-func ids(keys []repo.Key) []string {
-	var out []string
+func ids(keys []repo.Key) []tuf.KeyID {
+	var out []tuf.KeyID
 	for _, k := range keys {
 		out = append(out, k.ID)
 	}
@@ -104,7 +105,7 @@ func newOffered(t *testing.T) offered {
 	return o
 }
 
-func (o offered) targetsKey() string { return o.p.Root.Keys(repo.RoleTargets)[0].ID }
+func (o offered) targetsKey() tuf.KeyID { return o.p.Root.Keys(repo.RoleTargets)[0].ID }
 
 func TestImportTakesWhatWasExported(t *testing.T) {
 	o := newOffered(t)
@@ -135,15 +136,15 @@ func TestImportTakesWhatWasExported(t *testing.T) {
 func TestImportRefuses(t *testing.T) {
 	o := newOffered(t)
 	// twice lists the first root key under a second key ID.
-	var second string
+	var second tuf.KeyID
 	twice := func(signed map[string]any) {
 		role := signed["roles"].(map[string]any)["root"].(map[string]any)
 		keys := signed["keys"].(map[string]any)
-		id := role["keyids"].([]any)[0].(string)
-		object := maps.Clone(keys[id].(map[string]any))
+		id := parseID(t, role["keyids"].([]any)[0].(string))
+		object := maps.Clone(keys[id.String()].(map[string]any))
 		delete(object, "keyid_hash_algorithms")
 		second = keyID(t, object)
-		keys[second] = object
+		keys[second.String()] = object
 		role["keyids"] = append(role["keyids"].([]any), second)
 		o.kr[second] = o.kr[id]
 	}
@@ -160,7 +161,7 @@ func TestImportRefuses(t *testing.T) {
 				role := signed["roles"].(map[string]any)["root"].(map[string]any)
 				role["threshold"] = 2
 				role["keyids"] = append(role["keyids"].([]any), third.ID)
-				signed["keys"].(map[string]any)[third.ID] = o.keyObject(t, x.Roots[0], third.ID)
+				signed["keys"].(map[string]any)[third.ID.String()] = o.keyObject(t, x.Roots[0], third.ID)
 			}
 			o.kr.resign(t, x.Roots[2], edit) // names the second key ID
 			x.Roots[2] = o.kr.resign(t, x.Roots[2], edit, o.rootKey(t, 2), o.root3.ID, second)
@@ -212,12 +213,12 @@ func TestImportRefuses(t *testing.T) {
 }
 
 // rootKey is the key that root version v names.
-func (o offered) rootKey(t *testing.T, v int) string {
+func (o offered) rootKey(t *testing.T, v int) tuf.KeyID {
 	t.Helper()
 	var env struct {
 		Signed struct {
 			Roles map[string]struct {
-				KeyIDs []string `json:"keyids"`
+				KeyIDs []tuf.KeyID `json:"keyids"`
 			} `json:"roles"`
 		} `json:"signed"`
 	}
@@ -228,27 +229,36 @@ func (o offered) rootKey(t *testing.T, v int) string {
 }
 
 // keyObject is a key as a root lists it.
-func (o offered) keyObject(t *testing.T, root json.RawMessage, id string) any {
+func (o offered) keyObject(t *testing.T, root json.RawMessage, id tuf.KeyID) any {
 	t.Helper()
 	var env struct {
 		Signed struct {
 			Keys map[string]any `json:"keys"`
 		} `json:"signed"`
 	}
-	if err := json.Unmarshal(root, &env); err != nil || env.Signed.Keys[id] == nil {
+	if err := json.Unmarshal(root, &env); err != nil || env.Signed.Keys[id.String()] == nil {
 		t.Fatalf("root lists no key %s (%v)", id, err)
 	}
-	return env.Signed.Keys[id]
+	return env.Signed.Keys[id.String()]
 }
 
-func keyID(t *testing.T, object map[string]any) string {
+func keyID(t *testing.T, object map[string]any) tuf.KeyID {
 	t.Helper()
 	b, err := cjson.EncodeCanonical(object)
 	if err != nil {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	return parseID(t, hex.EncodeToString(sum[:]))
+}
+
+func parseID(t *testing.T, s string) tuf.KeyID {
+	t.Helper()
+	id, err := tuf.ParseKeyID(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
 }
 
 func TestImportLooksAtTheClock(t *testing.T) {

@@ -54,7 +54,7 @@ func (r *Repo) loadOnline() (*Published, error) {
 		return nil, err
 	}
 	if p.Snapshot, err = parseListing(RoleSnapshot, p.snapshotEnv.text()); err != nil {
-		return nil, &MetadataError{File: "repository/snapshot.json", Reason: err.Error()}
+		return nil, &MetadataError{File: "repository/snapshot.json", Err: err}
 	}
 	p.otherMeta = p.Snapshot.meta
 	_, p.timestampEnv, err = r.loadRole(p.Root, RoleTimestamp)
@@ -62,7 +62,7 @@ func (r *Repo) loadOnline() (*Published, error) {
 		return nil, err
 	}
 	if p.Timestamp, err = parseListing(RoleTimestamp, p.timestampEnv.text()); err != nil {
-		return nil, &MetadataError{File: "repository/timestamp.json", Reason: err.Error()}
+		return nil, &MetadataError{File: "repository/timestamp.json", Err: err}
 	}
 	return p, p.checkStamp()
 }
@@ -86,7 +86,7 @@ func (r *Repo) loadRoot() (*Published, error) {
 func readRoot(file string, data []byte) (*Root, *envelope, error) {
 	env, err := parseEnvelope(data)
 	if err != nil {
-		return nil, nil, &MetadataError{File: file, Reason: err.Error()}
+		return nil, nil, &MetadataError{File: file, Err: err}
 	}
 	root, err := parseRoot(env.text())
 	if err != nil {
@@ -110,7 +110,7 @@ func (r *Repo) loadRole(root *Root, role string) ([]byte, *envelope, error) {
 	}
 	env, err := parseEnvelope(data)
 	if err != nil {
-		return nil, nil, &MetadataError{File: "repository/" + name, Reason: err.Error()}
+		return nil, nil, &MetadataError{File: "repository/" + name, Err: err}
 	}
 	return data, env, verifyRole(root, role, "repository/"+name, env)
 }
@@ -130,7 +130,7 @@ func (r *Repo) loadTargets(p *Published) error {
 	}
 	t, err := parseTargets(env.text())
 	if err != nil {
-		return &MetadataError{File: "repository/targets.json", Reason: err.Error()}
+		return &MetadataError{File: "repository/targets.json", Err: err}
 	}
 	p.Targets, p.targetsEnv, p.targetsData = t, env, data
 	m := p.Snapshot.Meta()

@@ -14,14 +14,14 @@ func ReadRoot(file string, data []byte) (*Root, error) {
 func ReadTargets(root *Root, file string, data []byte) (*Targets, error) {
 	env, err := parseEnvelope(data)
 	if err != nil {
-		return nil, &MetadataError{File: file, Reason: err.Error()}
+		return nil, &MetadataError{File: file, Err: err}
 	}
 	if err := verifyRole(root, RoleTargets, file, env); err != nil {
 		return nil, err
 	}
 	t, err := parseTargets(env.text())
 	if err != nil {
-		return nil, &MetadataError{File: file, Reason: err.Error()}
+		return nil, &MetadataError{File: file, Err: err}
 	}
 	return t, nil
 }

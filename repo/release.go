@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // ReleaseOptions say how snapshot and timestamp are made.
@@ -158,7 +160,7 @@ func (rel *Release) rolesLostPower() bool {
 }
 
 func keysRemoved(before, after *Root, role string) bool {
-	kept := map[string]bool{}
+	kept := map[tuf.KeyID]bool{}
 	for _, k := range after.Keys(role) {
 		kept[k.ID] = true
 	}

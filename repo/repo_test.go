@@ -9,13 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
 // bench holds keys in memory; the repository never sees more of them than their
 // public parts.
-type keyring map[string]ed25519.PrivateKey
+type keyring map[tuf.KeyID]ed25519.PrivateKey
 
 func (kr keyring) make(t testing.TB) repo.Key {
 	t.Helper()

@@ -8,12 +8,14 @@ import (
 
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // Root is a parsed root: which keys and thresholds each role has.
 type Root struct {
 	signed metadata.RootType
-	keys   map[string]Key
+	keys   map[string]Key // by key ID, as in signed
 }
 
 // Version is the root's number.
@@ -49,14 +51,18 @@ func (r *Root) Keys(role string) []Key {
 }
 
 // Key gives the key of an ID and the roles it has; ok is false for an unknown ID.
-func (r *Root) Key(id string) (k Key, roles []string, ok bool) {
-	k, ok = r.keys[id]
+func (r *Root) Key(id tuf.KeyID) (k Key, roles []string, ok bool) {
+	k, ok = r.keys[id.String()]
+	return k, r.rolesOf(id.String()), ok
+}
+
+func (r *Root) rolesOf(id string) (roles []string) {
 	for _, role := range Roles() {
 		if ro := r.signed.Roles[role]; ro != nil && slices.Contains(ro.KeyIDs, id) {
 			roles = append(roles, role)
 		}
 	}
-	return k, roles, ok
+	return roles
 }
 
 // parseRoot reads the signed part of a root and refuses what deployed agents would
@@ -80,12 +86,31 @@ func parseRoot(signed []byte) (*Root, error) {
 		}
 		r.keys[id] = k
 	}
+	for name, ro := range s.Roles {
+		if err := checkKeyIDs(ro); err != nil {
+			return nil, fmt.Errorf("role %q: %w", name, err)
+		}
+	}
 	for _, role := range Roles() {
 		if err := r.checkRole(role); err != nil {
 			return nil, err
 		}
 	}
 	return r, nil
+}
+
+// checkKeyIDs holds what a role names to the form of a key ID, also of roles that are
+// none of the four.
+func checkKeyIDs(ro *metadata.Role) error {
+	if ro == nil {
+		return nil
+	}
+	for _, id := range ro.KeyIDs {
+		if _, err := tuf.ParseKeyID(id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *Root) checkRole(role string) error {
@@ -143,16 +168,17 @@ func newRoot(consistent bool) *Root {
 // setKeys gives a role exactly these keys and this threshold. A public key twice in
 // a role is refused: old clients would count it twice.
 func (r *Root) setKeys(role string, keys []Key, threshold int) error {
-	seen := map[string]string{}
+	seen := map[string]Key{}
 	ids := make([]string, 0, len(keys))
 	for _, k := range keys {
 		if other, dup := seen[k.Fingerprint()]; dup {
-			return refuse(DuplicateKey, "role %s would have one public key twice (key IDs %.16s and %.16s)", role, other, k.ID)
+			return refuse(DuplicateKey, "role %s would have one public key twice (key IDs %s and %s)", role, other.ShortID(), k.ShortID())
 		}
-		seen[k.Fingerprint()] = k.ID
-		ids = append(ids, k.ID)
-		r.keys[k.ID] = k
-		r.signed.Keys[k.ID] = k.object
+		seen[k.Fingerprint()] = k
+		id := k.ID.String()
+		ids = append(ids, id)
+		r.keys[id] = k
+		r.signed.Keys[id] = k.object
 	}
 	if len(keys) == 0 {
 		return refuse(LastKey, "role %s would have no key left", role)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // Rotation says how the keys of a role change.
@@ -66,15 +68,10 @@ func (r *Repo) resignTargets(p *Published, c *Change, opts StageOptions) error {
 }
 
 func unchangedRole(before, after *Root, role string) bool {
-	ids := func(r *Root) []string {
-		var out []string
-		for _, k := range r.Keys(role) {
-			out = append(out, k.ID)
-		}
-		slices.Sort(out)
-		return out
+	sorted := func(r *Root) []tuf.KeyID {
+		return slices.SortedFunc(slices.Values(ids(r.Keys(role))), tuf.KeyID.Compare)
 	}
-	return before.Threshold(role) == after.Threshold(role) && slices.Equal(ids(before), ids(after))
+	return before.Threshold(role) == after.Threshold(role) && slices.Equal(sorted(before), sorted(after))
 }
 
 func (rot Rotation) apply(current []Key) ([]Key, error) {
@@ -98,10 +95,10 @@ const minKeyPrefix = 8
 func findKey(keys []Key, prefix, role string) (int, error) {
 	found := -1
 	for i, k := range keys {
-		if k.ID == prefix {
+		if k.ID.String() == prefix {
 			return i, nil
 		}
-		if len(prefix) < minKeyPrefix || !strings.HasPrefix(k.ID, prefix) {
+		if len(prefix) < minKeyPrefix || !strings.HasPrefix(k.ID.String(), prefix) {
 			continue
 		}
 		if found >= 0 {
@@ -133,6 +130,6 @@ func (rot Rotation) describe(before, after *Root) string {
 	return "rotate " + rot.Role + ": " + strings.Join(parts, ", ")
 }
 
-func hasKey(keys []Key, id string) bool {
+func hasKey(keys []Key, id tuf.KeyID) bool {
 	return slices.ContainsFunc(keys, func(k Key) bool { return k.ID == id })
 }

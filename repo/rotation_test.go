@@ -29,7 +29,7 @@ func TestWhatARotationSignsAgain(t *testing.T) {
 	}
 	shrink := func(role string) rotation {
 		return func(_ keyring, root *repo.Root) repo.Rotation {
-			return repo.Rotation{Role: role, Remove: []string{root.Keys(role)[1].ID}}
+			return repo.Rotation{Role: role, Remove: []string{root.Keys(role)[1].ID.String()}}
 		}
 	}
 	lower := func(role string) rotation {
@@ -107,14 +107,14 @@ func TestRotateRefuses(t *testing.T) {
 	}{
 		"the same key again":            {repo.Rotation{Role: "targets", Add: []repo.Key{key}}, repo.DuplicateKey},
 		"one new key twice":             {repo.Rotation{Role: "targets", Set: []repo.Key{more[0], more[0]}}, repo.DuplicateKey},
-		"the last key":                  {repo.Rotation{Role: "targets", Remove: []string{key.ID}}, repo.LastKey},
-		"a key of another role":         {repo.Rotation{Role: "targets", Remove: []string{p.Root.Keys("root")[0].ID}}, repo.UnknownKey},
-		"too little of a key ID":        {repo.Rotation{Role: "targets", Remove: []string{key.ID[:7]}}, repo.UnknownKey},
+		"the last key":                  {repo.Rotation{Role: "targets", Remove: []string{key.ID.String()}}, repo.LastKey},
+		"a key of another role":         {repo.Rotation{Role: "targets", Remove: []string{p.Root.Keys("root")[0].ID.String()}}, repo.UnknownKey},
+		"too little of a key ID":        {repo.Rotation{Role: "targets", Remove: []string{key.ID.String()[:7]}}, repo.UnknownKey},
 		"more signatures than keys":     {repo.Rotation{Role: "targets", Threshold: 2}, repo.ThresholdHigh},
 		"a threshold below one":         {repo.Rotation{Role: "targets", Threshold: -1}, repo.ThresholdHigh},
 		"the keys that it has":          {repo.Rotation{Role: "targets", Set: []repo.Key{key}}, repo.NoChange},
 		"the threshold that it has":     {repo.Rotation{Role: "targets", Threshold: 1}, repo.NoChange},
-		"a key added and taken at once": {repo.Rotation{Role: "targets", Set: []repo.Key{more[0]}, Remove: []string{more[0].ID[:8]}}, repo.LastKey},
+		"a key added and taken at once": {repo.Rotation{Role: "targets", Set: []repo.Key{more[0]}, Remove: []string{more[0].ID.String()[:8]}}, repo.LastKey},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := r.Rotate(p, nil, c.rot, repo.StageOptions{})

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // Doc is one piece of metadata that is being signed.
@@ -43,7 +45,7 @@ func (d *Doc) Hash() string {
 // Keys lists the keys that may sign, each once.
 func (d *Doc) Keys() []Key {
 	var keys []Key
-	seen := map[string]bool{}
+	seen := map[tuf.KeyID]bool{}
 	for _, set := range d.sets {
 		for _, k := range set.keys {
 			if !seen[k.ID] {
@@ -92,7 +94,7 @@ func (d *Doc) Met() bool {
 // Missing lists the keys whose signature would still help, each once.
 func (d *Doc) Missing() []Key {
 	var keys []Key
-	seen := map[string]bool{}
+	seen := map[tuf.KeyID]bool{}
 	for _, t := range d.Tallies() {
 		if t.Have >= t.Need {
 			continue
@@ -118,11 +120,11 @@ func (d *Doc) Short() *ShortError {
 }
 
 // Signed reports whether a key has signed.
-func (d *Doc) Signed(keyID string) bool { return d.env.has(keyID) }
+func (d *Doc) Signed(keyID tuf.KeyID) bool { return d.env.has(keyID) }
 
 // AddSignature verifies a signature with the public key that root names and keeps
 // it, in the place of an earlier one of the same key ID. Errors: *SignatureError.
-func (d *Doc) AddSignature(keyID string, sig []byte) error {
+func (d *Doc) AddSignature(keyID tuf.KeyID, sig []byte) error {
 	for _, k := range d.Keys() {
 		if k.ID != keyID {
 			continue

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
@@ -33,7 +34,7 @@ func TestOnlyGoodSignaturesAreKept(t *testing.T) {
 	flipped := append([]byte(nil), good...)
 	flipped[3] ^= 1
 	bad := map[string]struct {
-		keyID string
+		keyID tuf.KeyID
 		sig   []byte
 	}{
 		"of other bytes":           {key.ID, signature(t, kr, key, append(d.Payload(), ' '))},
@@ -43,7 +44,7 @@ func TestOnlyGoodSignaturesAreKept(t *testing.T) {
 		"cut off":                  {key.ID, good[:63]},
 		"with something behind it": {key.ID, append(append([]byte(nil), good...), 0)},
 		"empty":                    {key.ID, nil},
-		"of no key ID":             {"", good},
+		"of no key ID":             {tuf.KeyID{}, good},
 	}
 	refused := func(when string) {
 		t.Helper()
@@ -89,7 +90,7 @@ func TestSignatureCountsUnderItsKeyIDOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	id, other := p.Root.Keys(repo.RoleTimestamp)[0].ID, p.Root.Keys(repo.RoleSnapshot)[0].ID
-	moved := bytes.ReplaceAll(data, []byte(id), []byte(other))
+	moved := bytes.ReplaceAll(data, []byte(id.String()), []byte(other.String()))
 	if bytes.Equal(moved, data) {
 		t.Fatal("the key ID is not in the file")
 	}

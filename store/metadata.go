@@ -5,10 +5,13 @@ import (
 	"crypto/sha512"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"sort"
 	"strconv"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // Limits in bytes on what is read from a store. A client stops at 512,000 for root
@@ -43,15 +46,32 @@ type metadata struct {
 	Consistent bool                `json:"consistent_snapshot"`
 	Meta       map[string]fileMeta `json:"meta"`
 	Targets    map[string]fileMeta `json:"targets"`
+	// Keys and Roles are read for their key IDs alone: a file with anything else there
+	// is none.
+	Keys  map[tuf.KeyID]struct{} `json:"keys"`
+	Roles map[string]struct {
+		KeyIDs []tuf.KeyID `json:"keyids"`
+	} `json:"roles"`
+}
+
+// signature is read for its key ID alone.
+type signature struct {
+	KeyID tuf.KeyID `json:"keyid"`
 }
 
 // parseMetadata reads a file of the given role; a delegated role's type is "targets".
 func parseMetadata(data []byte, role string) (metadata, error) {
 	var env struct {
-		Signed metadata `json:"signed"`
+		Signed     metadata    `json:"signed"`
+		Signatures []signature `json:"signatures"`
 	}
 	if err := json.Unmarshal(data, &env); err != nil {
 		return metadata{}, fmt.Errorf("not TUF metadata: %w", err)
+	}
+	for _, s := range env.Signatures {
+		if s.KeyID.IsZero() {
+			return metadata{}, errors.New("not TUF metadata: a signature has no key ID")
+		}
 	}
 	want := role
 	if role != roleRoot && role != roleSnapshot && role != roleTimestamp {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -41,7 +42,7 @@ func (a *app) runAttach(ctx context.Context, files []string, commit bool) error 
 	if w.staged == nil {
 		return repo.ErrNothingStaged
 	}
-	added := map[string][]string{}
+	added := map[string][]tuf.KeyID{}
 	for i, q := range requests {
 		merged, err := w.staged.Merge(q.Change)
 		if err != nil {

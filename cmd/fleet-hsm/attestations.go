@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/verify"
@@ -76,7 +77,7 @@ func (w *work) roots() []*repo.Root {
 }
 
 // rolesOf lists the roles of a key in any of the roots.
-func (w *work) rolesOf(id string) []string {
+func (w *work) rolesOf(id tuf.KeyID) []string {
 	var roles []string
 	for _, root := range w.roots() {
 		_, of, _ := root.Key(id)
@@ -97,11 +98,11 @@ func (a *app) attestStored(att signer.Attester, args []string, extra []byte) (*a
 		return nil, err
 	}
 	res := &attestResult{Schema: 1, Keys: []attestEntry{}}
-	seen := map[string]bool{}
+	seen := map[tuf.KeyID]bool{}
 	for _, root := range w.roots() {
 		for _, role := range repo.Roles() {
 			for _, k := range root.Keys(role) {
-				if seen[k.ID] || len(args) == 1 && args[0] != role && !strings.HasPrefix(k.ID, args[0]) {
+				if seen[k.ID] || len(args) == 1 && args[0] != role && !strings.HasPrefix(k.ID.String(), args[0]) {
 					continue
 				}
 				seen[k.ID] = true
@@ -141,7 +142,7 @@ func (a *app) checkStored(att signer.Attester, file string, k repo.Key, extra []
 	return e
 }
 
-func (a *app) placeOf(id string) signer.URI {
+func (a *app) placeOf(id tuf.KeyID) signer.URI {
 	cfg, err := a.config()
 	if err != nil {
 		return signer.URI{}
@@ -179,7 +180,7 @@ func (a *app) verifyAttestations(source string, extra []byte) ([]verify.Finding,
 	var found []verify.Finding
 	for _, role := range repo.Roles() {
 		for _, k := range p.Root.Keys(role) {
-			name := filepath.Join("attestations", k.ID+".pem")
+			name := filepath.Join("attestations", k.ID.String()+".pem")
 			e := a.checkStored(att, filepath.Join(top, name), k, extra)
 			f := verify.Finding{Severity: verify.Error, Role: role, File: name}
 			switch {

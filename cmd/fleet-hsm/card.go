@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -71,15 +72,15 @@ func (a *app) showRole(w io.Writer, rc repo.RoleCard, keys *keychain) {
 }
 
 // nameID names a key by its ID, with the name from the configuration if there is one.
-func (k *keychain) nameID(id string) string {
+func (k *keychain) nameID(id tuf.KeyID) string {
 	cfg, err := k.a.config()
 	if err == nil && cfg.Keys[id].Name != "" {
-		return fmt.Sprintf("%.16s %q", id, cfg.Keys[id].Name)
+		return fmt.Sprintf("%s %q", id.Short(), cfg.Keys[id].Name)
 	}
 	if h := k.hints[id]; h.Name != "" || !h.URI.IsZero() {
-		return fmt.Sprintf("%.16s (%s, as the request says)", id, sayHint(h))
+		return fmt.Sprintf("%s (%s, as the request says)", id.Short(), sayHint(h))
 	}
-	return fmt.Sprintf("%.16s", id)
+	return id.Short()
 }
 
 func showDetails(w io.Writer, t repo.TargetChange) {

@@ -83,6 +83,6 @@ func byRole(list []string, flag string, known ...string) (map[string]string, err
 func (m cardMaking) options(role string, alg signer.Algorithm) signer.GenerateOptions {
 	p := m.policy[role]
 	return signer.GenerateOptions{
-		Algorithm: alg, PINPolicy: p.pin, TouchPolicy: p.touch, KeyID: keyIDOf, AttestationRoots: m.roots,
+		Algorithm: alg, PINPolicy: p.pin, TouchPolicy: p.touch, KeyID: nameOf, AttestationRoots: m.roots,
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -84,7 +85,7 @@ func (w *work) rotatedRoles() []string {
 	return roles
 }
 
-func hasKeyID(keys []repo.Key, id string) bool {
+func hasKeyID(keys []repo.Key, id tuf.KeyID) bool {
 	for _, k := range keys {
 		if k.ID == id {
 			return true

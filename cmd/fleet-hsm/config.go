@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -33,14 +34,14 @@ type config struct {
 	Policy policy `yaml:"policy"`
 	// AttestationCA is a PEM file, relative to the configuration: roots that
 	// attestations may lead to besides Yubico's.
-	AttestationCA string               `yaml:"attestation-ca"`
-	Secrets       map[string]string    `yaml:"secrets"`
-	Keys          map[string]configKey `yaml:"keys"`
+	AttestationCA string                  `yaml:"attestation-ca"`
+	Secrets       map[string]string       `yaml:"secrets"`
+	Keys          map[tuf.KeyID]configKey `yaml:"keys"`
 
 	file     string
 	expiries repo.Expiries
 	warnings map[string]time.Duration
-	places   map[string]signer.URI // by key ID
+	places   map[tuf.KeyID]signer.URI // by key ID
 	secrets  []configSecret
 }
 
@@ -139,8 +140,12 @@ func oneLine(err error) error {
 }
 
 func parseConfig(data []byte) (*config, error) {
-	c := &config{expiries: repo.Expiries{}, warnings: map[string]time.Duration{}, places: map[string]signer.URI{}}
-	if err := strictYAML(data, c); err != nil {
+	c := &config{expiries: repo.Expiries{}, warnings: map[string]time.Duration{}, places: map[tuf.KeyID]signer.URI{}}
+	err := strictYAML(data, c)
+	if id := (*tuf.KeyIDError)(nil); errors.As(err, &id) {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	for role, s := range c.Expires {
@@ -160,7 +165,7 @@ func parseConfig(data []byte) (*config, error) {
 	for id, k := range c.Keys {
 		u, err := signer.Parse(k.URI)
 		if err != nil {
-			return nil, fmt.Errorf("keys: %s: %w", id, err)
+			return nil, fmt.Errorf("keys: %s: %w", id.Short(), err)
 		}
 		c.places[id] = u
 	}

@@ -9,11 +9,13 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // place is where a key can be found, to be remembered.
 type place struct {
-	keyID, uri, name string
+	keyID     tuf.KeyID
+	uri, name string
 }
 
 // remember writes places into the configuration.
@@ -24,7 +26,7 @@ func (c *config) remember(places []place) error {
 	return c.edit(func(doc *yaml.Node) {
 		keys := mapValue(doc, "keys")
 		for _, p := range places {
-			entry := mapValue(keys, p.keyID)
+			entry := mapValue(keys, p.keyID.String())
 			setScalar(entry, "uri", p.uri)
 			if p.name != "" {
 				setScalar(entry, "name", p.name)

@@ -137,7 +137,7 @@ func (a *app) toProbe(res *doctorResult, keys *keychain, args []string) ([]signe
 			}
 			for _, c := range list {
 				// One file serves all its keys; its public parts are behind the passphrase.
-				id := c.uri.String() + k.ID
+				id := c.uri.String() + k.ID.String()
 				ref := signer.Ref{URI: c.uri, Pinned: k.Public, Roles: []string{role}}
 				if c.uri.Scheme == "file" {
 					id = c.uri.String()

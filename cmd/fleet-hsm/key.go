@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -86,8 +87,8 @@ func (a *app) keepAttestation(g signer.Generated) error {
 	return atomicfile.Write(a.attestationFile(keyIDOf(g.Public[0])), g.Attestation, 0o644)
 }
 
-func (a *app) attestationFile(keyID string) string {
-	return a.within("attestations", keyID+".pem")
+func (a *app) attestationFile(keyID tuf.KeyID) string {
+	return a.within("attestations", keyID.String()+".pem")
 }
 
 // plain opens the configuration and the keychain for key and token commands, which

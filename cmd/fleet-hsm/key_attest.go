@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -36,16 +37,16 @@ it. "fleet-hsm verify --attestations" fails unless every root key has one.`,
 
 // attestEntry is one key's proof with --json.
 type attestEntry struct {
-	KeyID       string   `json:"keyid"`
-	Roles       []string `json:"roles,omitempty"`
-	Attested    bool     `json:"attested"`
-	Problem     string   `json:"problem,omitempty"`
-	Serial      string   `json:"serial,omitempty"`
-	Slot        string   `json:"slot,omitempty"`
-	Firmware    string   `json:"firmware,omitempty"`
-	PINPolicy   string   `json:"pin_policy,omitempty"`
-	TouchPolicy string   `json:"touch_policy,omitempty"`
-	Root        string   `json:"root,omitempty"`
+	KeyID       tuf.KeyID `json:"keyid"`
+	Roles       []string  `json:"roles,omitempty"`
+	Attested    bool      `json:"attested"`
+	Problem     string    `json:"problem,omitempty"`
+	Serial      string    `json:"serial,omitempty"`
+	Slot        string    `json:"slot,omitempty"`
+	Firmware    string    `json:"firmware,omitempty"`
+	PINPolicy   string    `json:"pin_policy,omitempty"`
+	TouchPolicy string    `json:"touch_policy,omitempty"`
+	Root        string    `json:"root,omitempty"`
 }
 
 type attestResult struct {
@@ -105,7 +106,7 @@ func (a *app) attestCard(ctx context.Context, att signer.Attester, arg string, e
 	return a.print(res, func(w io.Writer) { res.text(w) })
 }
 
-func entryOfProof(keyID string, p signer.Attestation) attestEntry {
+func entryOfProof(keyID tuf.KeyID, p signer.Attestation) attestEntry {
 	return attestEntry{
 		KeyID: keyID, Attested: true, Serial: p.Serial, Slot: p.Slot, Firmware: p.Firmware,
 		PINPolicy: p.PINPolicy, TouchPolicy: p.TouchPolicy, Root: p.Root,
@@ -123,12 +124,12 @@ func (res *attestResult) text(w io.Writer) {
 	for _, e := range res.Keys {
 		switch {
 		case e.Attested:
-			fmt.Fprintf(w, "%.16s  %s  card %s, slot %s, firmware %s, PIN %s, touch %s (%s)\n", e.KeyID, e.roles(),
+			fmt.Fprintf(w, "%s  %s  card %s, slot %s, firmware %s, PIN %s, touch %s (%s)\n", e.KeyID.Short(), e.roles(),
 				e.Serial, e.Slot, e.Firmware, e.PINPolicy, e.TouchPolicy, e.Root)
 		case e.Problem != "":
-			fmt.Fprintf(w, "%.16s  %s  NOT PROVED: %s\n", e.KeyID, e.roles(), e.Problem)
+			fmt.Fprintf(w, "%s  %s  NOT PROVED: %s\n", e.KeyID.Short(), e.roles(), e.Problem)
 		default:
-			fmt.Fprintf(w, "%.16s  %s  no attestation\n", e.KeyID, e.roles())
+			fmt.Fprintf(w, "%s  %s  no attestation\n", e.KeyID.Short(), e.roles())
 		}
 	}
 }
@@ -137,7 +138,7 @@ func (res *attestResult) check() error {
 	var bad []string
 	for _, e := range res.Keys {
 		if e.Problem != "" {
-			bad = append(bad, fmt.Sprintf("attestation of key %.16s: %s", e.KeyID, e.Problem))
+			bad = append(bad, fmt.Sprintf("attestation of key %s: %s", e.KeyID.Short(), e.Problem))
 		}
 	}
 	if len(bad) == 0 {

@@ -78,7 +78,7 @@ func (a *app) runKeyGenerate(ctx context.Context, arg string, o keyGenerateOptio
 		return err
 	}
 	made, err := g.Generate(ctx, signer.Ref{URI: u, Roles: roles}, signer.GenerateOptions{
-		Algorithm: alg, PINPolicy: o.pinPolicy, TouchPolicy: o.touchPolicy, Overwrite: o.overwrite, KeyID: keyIDOf, AttestationRoots: extra,
+		Algorithm: alg, PINPolicy: o.pinPolicy, TouchPolicy: o.touchPolicy, Overwrite: o.overwrite, KeyID: nameOf, AttestationRoots: extra,
 	}, a.askUI())
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -29,12 +30,12 @@ func (a *app) keyListCommand() *cobra.Command {
 
 // keyEntry is a key with --json.
 type keyEntry struct {
-	KeyID     string   `json:"keyid,omitempty"`
-	Algorithm string   `json:"algorithm,omitempty"`
-	URI       string   `json:"uri"`
-	Name      string   `json:"name,omitempty"`
-	Roles     []string `json:"roles,omitempty"`
-	Problem   string   `json:"problem,omitempty"`
+	KeyID     tuf.KeyID `json:"keyid,omitzero"`
+	Algorithm string    `json:"algorithm,omitempty"`
+	URI       string    `json:"uri"`
+	Name      string    `json:"name,omitempty"`
+	Roles     []string  `json:"roles,omitempty"`
+	Problem   string    `json:"problem,omitempty"`
 	*provenance
 }
 
@@ -64,7 +65,7 @@ func (a *app) listRootKeys(ctx context.Context) error {
 	}
 	return a.print(res, func(out io.Writer) {
 		for _, k := range res.Keys {
-			fmt.Fprintf(out, "%-9s  %.16s  %-7s  %s\n", k.Roles[0], k.KeyID, k.Algorithm, k.URI)
+			fmt.Fprintf(out, "%-9s  %s  %-7s  %s\n", k.Roles[0], k.KeyID.Short(), k.Algorithm, k.URI)
 		}
 	})
 }
@@ -92,7 +93,7 @@ func (a *app) listKeysAt(ctx context.Context, arg string) error {
 				fmt.Fprintf(out, "%s  unusable: %s\n", k.URI, k.Problem)
 				continue
 			}
-			fmt.Fprintf(out, "%.16s  %-7s  %s\n", k.KeyID, k.Algorithm, k.URI)
+			fmt.Fprintf(out, "%s  %-7s  %s\n", k.KeyID.Short(), k.Algorithm, k.URI)
 		}
 	})
 }

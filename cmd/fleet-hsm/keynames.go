@@ -9,7 +9,7 @@ func (c *config) idsOf(list []string) []string {
 		var named []string
 		for id, k := range c.Keys {
 			if k.Name != "" && k.Name == s {
-				named = append(named, id)
+				named = append(named, id.String())
 			}
 		}
 		if len(named) == 1 {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
@@ -26,9 +27,9 @@ type keychain struct {
 	backends signer.Backends
 	// uris are those of the --<role>-key flags, by role.
 	uris map[string][]signer.URI
-	open map[string]signer.Signer // by key ID
+	open map[tuf.KeyID]signer.Signer
 	// hints are what a request says of where keys are, by key ID; they decide nothing.
-	hints map[string]ceremony.Hint
+	hints map[tuf.KeyID]ceremony.Hint
 }
 
 func (a *app) keychain() (*keychain, error) {
@@ -40,7 +41,7 @@ func (a *app) keychain() (*keychain, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.keys = &keychain{a: a, files: files, backends: backends, uris: map[string][]signer.URI{}, open: map[string]signer.Signer{}}
+	a.keys = &keychain{a: a, files: files, backends: backends, uris: map[string][]signer.URI{}, open: map[tuf.KeyID]signer.Signer{}}
 	return a.keys, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/locator"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -76,7 +77,7 @@ func (w *work) makeKeys(ctx context.Context, plan map[string][]signer.URI, o mak
 }
 
 // newName is the name that a public key came with, unless it has one here.
-func (w *work) newName(keyID string) string {
+func (w *work) newName(keyID tuf.KeyID) string {
 	if w.cfg.Keys[keyID].Name != "" {
 		return ""
 	}
@@ -95,7 +96,7 @@ func (w *work) rememberPlaces(places []place) error {
 		w.cfg.places[p.keyID] = u
 		if p.name != "" {
 			if w.cfg.Keys == nil {
-				w.cfg.Keys = map[string]configKey{}
+				w.cfg.Keys = map[tuf.KeyID]configKey{}
 			}
 			w.cfg.Keys[p.keyID] = configKey{URI: p.uri, Name: p.name}
 		}
@@ -210,14 +211,17 @@ func (w *work) generate(ctx context.Context, role string, ref signer.Ref, o make
 	return made.Public[0], made.URI, nil
 }
 
-// keyIDOf is what root would call a public key, "" for a key that agents refuse.
-func keyIDOf(pub crypto.PublicKey) string {
+// keyIDOf is what root would call a public key, zero for a key that agents refuse.
+func keyIDOf(pub crypto.PublicKey) tuf.KeyID {
 	k, err := repo.NewKey(pub)
 	if err != nil {
-		return ""
+		return tuf.KeyID{}
 	}
 	return k.ID
 }
+
+// nameOf is keyIDOf for those who know nothing of TUF.
+func nameOf(pub crypto.PublicKey) string { return keyIDOf(pub).String() }
 
 // importedError: a root key that may exist elsewhere too.
 type importedError struct {
@@ -271,12 +275,12 @@ func doubtful(info signer.KeyInfo) string {
 
 // pubFile is what key export writes: the public part of a key that is elsewhere.
 type pubFile struct {
-	Schema      int    `json:"schema"`
-	KeyID       string `json:"keyid"`
-	Public      string `json:"public"` // PEM SubjectPublicKeyInfo
-	URI         string `json:"uri,omitempty"`
-	Name        string `json:"name,omitempty"`        // what people call it
-	Attestation string `json:"attestation,omitempty"` // PEM chain
+	Schema      int       `json:"schema"`
+	KeyID       tuf.KeyID `json:"keyid"`
+	Public      string    `json:"public"` // PEM SubjectPublicKeyInfo
+	URI         string    `json:"uri,omitempty"`
+	Name        string    `json:"name,omitempty"`        // what people call it
+	Attestation string    `json:"attestation,omitempty"` // PEM chain
 }
 
 type pubKey struct {
@@ -295,7 +299,7 @@ func (w *work) adoptPub(u signer.URI, k pubKey) error {
 	}
 	if k.name != "" {
 		if w.pubNames == nil {
-			w.pubNames = map[string]string{}
+			w.pubNames = map[tuf.KeyID]string{}
 		}
 		w.pubNames[k.key.ID] = k.name
 	}
@@ -323,7 +327,11 @@ func (w *work) readPub(u signer.URI) (pubKey, error) {
 		return pubKey{}, usage(fmt.Errorf("%q: %w", file, err))
 	}
 	var f pubFile
-	if err := json.Unmarshal(data, &f); err != nil || f.Schema != 1 {
+	err = json.Unmarshal(data, &f)
+	if bad := (*tuf.KeyIDError)(nil); errors.As(err, &bad) {
+		return pubKey{}, usagef("%q: the key ID in it is not that of its key", file)
+	}
+	if err != nil || f.Schema != 1 {
 		return pubKey{}, usagef(`%q is not what "fleet-hsm key export" writes`, file)
 	}
 	pub, err := parsePublicPEM(f.Public)

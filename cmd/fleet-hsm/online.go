@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tty"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/online"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -144,7 +145,7 @@ func (k *keychain) timestampSources(cfg *config, trusted []byte) ([]online.KeySo
 // that it names for nothing: a later root may. Both in the order of key IDs. Keys of
 // other roles are left alone: nobody must be asked for the card of a root key.
 func configured(cfg *config, root *repo.Root) []signer.URI {
-	role := map[string]string{}
+	role := map[tuf.KeyID]string{}
 	for _, name := range repo.Roles() {
 		for _, key := range root.Keys(name) {
 			if role[key.ID] != repo.RoleTimestamp {
@@ -153,7 +154,7 @@ func configured(cfg *config, root *repo.Root) []signer.URI {
 		}
 	}
 	var now, later []signer.URI
-	for _, id := range slices.Sorted(maps.Keys(cfg.places)) {
+	for _, id := range slices.SortedFunc(maps.Keys(cfg.places), tuf.KeyID.Compare) {
 		switch role[id] {
 		case repo.RoleTimestamp:
 			now = append(now, cfg.places[id])

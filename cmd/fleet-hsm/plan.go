@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -40,9 +41,9 @@ type planTally struct {
 }
 
 type planKey struct {
-	KeyID string `json:"keyid,omitempty"` // "" for a key that is yet to be made
-	Name  string `json:"name"`
-	New   bool   `json:"new,omitempty"` // gets the role with this change
+	KeyID tuf.KeyID `json:"keyid,omitzero"` // "" for a key that is yet to be made
+	Name  string    `json:"name"`
+	New   bool      `json:"new,omitempty"` // gets the role with this change
 }
 
 // planAbsence says what cannot be done without one holder.
@@ -65,7 +66,7 @@ func (a *app) runPlan(ctx context.Context, role string, o rotateOptions) error {
 		return err
 	}
 	rot := repo.Rotation{Role: role, Remove: w.cfg.idsOf(o.remove), Threshold: o.threshold}
-	names := map[string]string{}
+	names := map[tuf.KeyID]string{}
 	if len(o.set)+len(o.add)+len(o.remove) == 0 && o.threshold == 0 {
 		rot.Set, err = w.standInFiles(ctx, role, names)
 	} else if rot.Add, err = w.planKeys(ctx, role, o.add, o.generate, names); err == nil && len(o.set) > 0 {
@@ -83,7 +84,7 @@ func (a *app) runPlan(ctx context.Context, role string, o rotateOptions) error {
 }
 
 // standInFiles is fleetctl's rotation: as many new keys as the threshold asks for.
-func (w *work) standInFiles(ctx context.Context, role string, names map[string]string) ([]repo.Key, error) {
+func (w *work) standInFiles(ctx context.Context, role string, names map[tuf.KeyID]string) ([]repo.Key, error) {
 	root := w.p.Root
 	if w.staged != nil {
 		root = w.staged.Root()
@@ -102,7 +103,7 @@ func (w *work) standInFiles(ctx context.Context, role string, names map[string]s
 	return keys, nil
 }
 
-func (w *work) planKeys(ctx context.Context, role string, uris []string, generate bool, names map[string]string) ([]repo.Key, error) {
+func (w *work) planKeys(ctx context.Context, role string, uris []string, generate bool, names map[tuf.KeyID]string) ([]repo.Key, error) {
 	var keys []repo.Key
 	for _, s := range uris {
 		u, err := signer.Parse(s)
@@ -118,7 +119,7 @@ func (w *work) planKeys(ctx context.Context, role string, uris []string, generat
 	return keys, nil
 }
 
-func (w *work) planKey(ctx context.Context, role string, u signer.URI, generate bool, names map[string]string) (repo.Key, error) {
+func (w *work) planKey(ctx context.Context, role string, u signer.URI, generate bool, names map[tuf.KeyID]string) (repo.Key, error) {
 	if u.Scheme == "pub" {
 		k, err := w.readPub(u)
 		if err == nil {
@@ -142,7 +143,7 @@ func (w *work) planKey(ctx context.Context, role string, u signer.URI, generate 
 const madeLater = "(to be made) "
 
 // standIn takes the place of a key that is yet to be made; nobody keeps it.
-func standIn(names map[string]string, name string) (repo.Key, error) {
+func standIn(names map[tuf.KeyID]string, name string) (repo.Key, error) {
 	pub, _, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return repo.Key{}, err
@@ -152,13 +153,13 @@ func standIn(names map[string]string, name string) (repo.Key, error) {
 	return k, err
 }
 
-func (w *work) planOf(c *repo.Change, names map[string]string) plan {
+func (w *work) planOf(c *repo.Change, names map[tuf.KeyID]string) plan {
 	p := plan{Schema: 1, Command: "rotate --plan"}
 	// An intent names keys by their IDs, and a stand-in's means nothing to anybody.
 	for _, s := range c.Intents {
 		for id, name := range names {
 			if strings.HasPrefix(name, madeLater) {
-				s = strings.ReplaceAll(s, "key "+id[:16], strings.TrimPrefix(name, madeLater))
+				s = strings.ReplaceAll(s, "key "+id.Short(), strings.TrimPrefix(name, madeLater))
 			}
 		}
 		p.Intents = append(p.Intents, s)
@@ -186,13 +187,13 @@ func (w *work) planOf(c *repo.Change, names map[string]string) plan {
 	return p
 }
 
-func (w *work) tallyOf(by, role string, root *repo.Root, names map[string]string) planTally {
+func (w *work) tallyOf(by, role string, root *repo.Root, names map[tuf.KeyID]string) planTally {
 	t := planTally{By: by, Need: root.Threshold(role)}
 	for _, k := range root.Keys(role) {
 		pk := planKey{KeyID: k.ID, Name: names[k.ID], New: !hasKeyID(w.p.Root.Keys(role), k.ID)}
 		switch {
 		case strings.HasPrefix(pk.Name, madeLater):
-			pk.KeyID = ""
+			pk.KeyID = tuf.KeyID{}
 		case pk.Name == "":
 			pk.Name = w.keys.name(role, k)
 		}
@@ -204,7 +205,7 @@ func (w *work) tallyOf(by, role string, root *repo.Root, names map[string]string
 // findAbsent asks for each key alone what cannot be signed without it.
 func (p *plan) findAbsent() {
 	var order []planKey
-	breaks := map[string][]string{}
+	breaks := map[planKey][]string{}
 	for _, r := range p.Roles {
 		for _, t := range r.Signers {
 			for _, k := range t.Keys {
@@ -215,15 +216,15 @@ func (p *plan) findAbsent() {
 				}
 				if len(t.Keys)-1 < t.Need {
 					what := fmt.Sprintf("%s v%d", r.Role, r.To)
-					if !slices.Contains(breaks[k.KeyID+k.Name], what) {
-						breaks[k.KeyID+k.Name] = append(breaks[k.KeyID+k.Name], what)
+					if !slices.Contains(breaks[k], what) {
+						breaks[k] = append(breaks[k], what)
 					}
 				}
 			}
 		}
 	}
 	for _, k := range order {
-		p.Absent = append(p.Absent, planAbsence{planKey: k, Breaks: append([]string{}, breaks[k.KeyID+k.Name]...)})
+		p.Absent = append(p.Absent, planAbsence{planKey: k, Breaks: append([]string{}, breaks[k]...)})
 	}
 }
 
@@ -256,8 +257,8 @@ func (p plan) text(out io.Writer) {
 }
 
 func (k planKey) label() string {
-	if k.KeyID == "" || strings.Contains(k.Name, k.KeyID[:min(16, len(k.KeyID))]) {
+	if k.KeyID.IsZero() || strings.Contains(k.Name, k.KeyID.Short()) {
 		return k.Name
 	}
-	return fmt.Sprintf("%.16s  %s", k.KeyID, k.Name)
+	return fmt.Sprintf("%s  %s", k.KeyID.Short(), k.Name)
 }

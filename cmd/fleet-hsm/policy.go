@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -161,7 +162,7 @@ func (rp rolePolicy) allows(target string) bool {
 // checkPolicy refuses to sign what the owner of this machine has ruled out, before
 // any key is used. roles are those that are to be signed; hints may bring
 // attestations with them.
-func (a *app) checkPolicy(c *repo.Change, card repo.Card, roles []string, hints map[string]ceremony.Hint) error {
+func (a *app) checkPolicy(c *repo.Change, card repo.Card, roles []string, hints map[tuf.KeyID]ceremony.Hint) error {
 	cfg, err := a.config()
 	if err != nil || len(cfg.Policy) == 0 {
 		return err
@@ -190,7 +191,7 @@ type policyCheck struct {
 	a     *app
 	cfg   *config
 	c     *repo.Change
-	hints map[string]ceremony.Hint
+	hints map[tuf.KeyID]ceremony.Hint
 }
 
 func (pc policyCheck) forbid(role, field, format string, args ...any) error {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -34,7 +35,7 @@ type work struct {
 	// made are the keys that this command made in keys/<role>.json.
 	made map[string][]crypto.PublicKey
 	// pubNames are the names that public keys from elsewhere came with, by key ID.
-	pubNames map[string]string
+	pubNames map[tuf.KeyID]string
 }
 
 // begin takes the lock and says what an earlier, interrupted command left.

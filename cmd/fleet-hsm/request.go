@@ -16,6 +16,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/locator"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -74,11 +75,11 @@ func judgeRequest(err error) verdict {
 
 // requestResult is what request, sign FILE and attach say with --json.
 type requestResult struct {
-	Schema  int                 `json:"schema"`
-	Command string              `json:"command"`
-	Files   []string            `json:"files"`
-	Roles   []requestedRole     `json:"roles"`
-	Added   map[string][]string `json:"added,omitempty"` // key IDs by role
+	Schema  int                    `json:"schema"`
+	Command string                 `json:"command"`
+	Files   []string               `json:"files"`
+	Roles   []requestedRole        `json:"roles"`
+	Added   map[string][]tuf.KeyID `json:"added,omitempty"` // key IDs by role
 }
 
 type requestedRole struct {
@@ -185,8 +186,8 @@ func (w *work) writeRequest(q *ceremony.Request, out string) error {
 }
 
 // hints says where this machine believes each key of the change to be.
-func (w *work) hints() (map[string]ceremony.Hint, error) {
-	hints := map[string]ceremony.Hint{}
+func (w *work) hints() (map[tuf.KeyID]ceremony.Hint, error) {
+	hints := map[tuf.KeyID]ceremony.Hint{}
 	for _, role := range repo.Roles() {
 		keys := w.staged.Root().Keys(role)
 		if d := w.staged.Doc(role); d != nil {
@@ -336,7 +337,7 @@ func (a *app) signRequest(ctx context.Context, file string, o signOptions) error
 
 // warnUnattested adds a warning for keys that get a role and that no certificate
 // proves to have been born on a device.
-func (a *app) warnUnattested(card *repo.Card, c *repo.Change, hints map[string]ceremony.Hint) {
+func (a *app) warnUnattested(card *repo.Card, c *repo.Change, hints map[tuf.KeyID]ceremony.Hint) {
 	att, ok := a.keys.backends["piv"].(signer.Attester)
 	roots, err := a.attestationRoots("")
 	ok = ok && err == nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -82,13 +83,13 @@ func newRoleStatus(cfg *config, role string, version int64, expires, now time.Ti
 }
 
 type keyStatus struct {
-	KeyID    string `json:"keyid"`
-	Type     string `json:"keytype"`
-	Name     string `json:"name,omitempty"`
-	Place    string `json:"place"`           // URI, or "unknown"
-	Proof    string `json:"proof,omitempty"` // see proofOf
-	Signed   bool   `json:"signed"`          // its signature over the published metadata verifies
-	Doubtful string `json:"doubtful,omitempty"`
+	KeyID    tuf.KeyID `json:"keyid"`
+	Type     string    `json:"keytype"`
+	Name     string    `json:"name,omitempty"`
+	Place    string    `json:"place"`           // URI, or "unknown"
+	Proof    string    `json:"proof,omitempty"` // see proofOf
+	Signed   bool      `json:"signed"`          // its signature over the published metadata verifies
+	Doubtful string    `json:"doubtful,omitempty"`
 }
 
 // expiresSoon is the answer to --fail-within. Exit 6.

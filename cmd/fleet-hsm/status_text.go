@@ -65,7 +65,7 @@ func (res *statusResult) text(w io.Writer) {
 		fmt.Fprintf(w, "%-9s v%-5d %sexpires %s (%s)  threshold %d of %d\n", rs.Role, rs.Version, s.bar(rs),
 			rs.Expires.UTC().Format(time.DateOnly), inDays(rs.Expires), rs.Threshold, len(rs.Keys))
 		for _, k := range rs.Keys {
-			fmt.Fprintf(w, "          %.16s%s\n", k.KeyID, k.words())
+			fmt.Fprintf(w, "          %s%s\n", k.KeyID.Short(), k.words())
 		}
 	}
 	fmt.Fprintf(w, "layout    %s\n", res.layout())
@@ -127,7 +127,7 @@ func (res *statusResult) markdown(w io.Writer) {
 	for _, rs := range res.Roles {
 		var keys []string
 		for _, k := range rs.Keys {
-			keys = append(keys, fmt.Sprintf("`%.16s`%s", k.KeyID, k.words()))
+			keys = append(keys, fmt.Sprintf("`%s`%s", k.KeyID.Short(), k.words()))
 		}
 		t.rows = append(t.rows, []string{rs.Role, fmt.Sprint(rs.Version), rs.Expires.UTC().Format(time.DateOnly), inDays(rs.Expires),
 			fmt.Sprintf("%d of %d", rs.Threshold, len(rs.Keys)), strings.Join(keys, "<br>")})

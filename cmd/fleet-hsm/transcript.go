@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -113,7 +114,7 @@ func (a *app) logSignature(d *repo.Doc, key repo.Key, u signer.URI, sig []byte) 
 
 // attestationDigest is the SHA-256 of the certificates that are kept for a key, or
 // that came with the request; "" for none.
-func (a *app) attestationDigest(keyID string) string {
+func (a *app) attestationDigest(keyID tuf.KeyID) string {
 	chain, err := os.ReadFile(a.attestationFile(keyID))
 	if errors.Is(err, os.ErrNotExist) && a.keys != nil {
 		chain = []byte(a.keys.hints[keyID].Attestation)

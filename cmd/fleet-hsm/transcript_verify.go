@@ -72,7 +72,7 @@ func (a *app) runTranscriptVerify(file string) error {
 				return err
 			}
 			if step.Evidence == repo.EvidenceBad {
-				bad = append(bad, fmt.Sprintf("line %d: the signature of key %.16s over %s v%d does not verify", e.Line, e.KeyID, e.Role, e.Version))
+				bad = append(bad, fmt.Sprintf("line %d: the signature of key %s over %s v%d does not verify", e.Line, e.KeyID.Short(), e.Role, e.Version))
 			}
 		}
 		sheet.Steps = append(sheet.Steps, step)
@@ -119,7 +119,7 @@ func (e runStep) who() string {
 	case ceremony.EventStart:
 		return e.Person + " on " + e.Machine
 	case ceremony.EventSignature:
-		s := fmt.Sprintf("%.16s %s", e.KeyID, e.Key)
+		s := fmt.Sprintf("%s %s", e.KeyID.Short(), e.Key)
 		if e.Attestation != "" {
 			s += fmt.Sprintf(" (attestation %.16s)", e.Attestation)
 		}

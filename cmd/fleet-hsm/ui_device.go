@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -150,7 +151,7 @@ func (u *ui) nameOf(at signer.URI) string {
 	if err != nil || at.IsZero() {
 		return ""
 	}
-	for _, id := range slices.Sorted(maps.Keys(cfg.places)) {
+	for _, id := range slices.SortedFunc(maps.Keys(cfg.places), tuf.KeyID.Compare) {
 		if name := cfg.Keys[id].Name; name != "" && covers(at, cfg.places[id]) {
 			return name
 		}

@@ -1,0 +1,38 @@
+package online
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+)
+
+// TestOnlyKeyIDsInMetadata: whatever else stands where a key ID belongs, the file is
+// refused before anything of it is looked at.
+func TestOnlyKeyIDsInMetadata(t *testing.T) {
+	t.Parallel()
+	id := strings.Repeat("0", 64)
+	whole := []byte(`{"signatures":[{"keyid":"` + id + `","sig":"00"}],"signed":{"_type":"root","version":1,` +
+		`"expires":"2030-01-01T00:00:00Z","keys":{"` + id + `":{}},"roles":{"root":{"keyids":["` + id + `"],"threshold":1}}}}`)
+	if _, err := parse(whole, roleRoot); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"", `\u001b[2J`, `\u202e` + id[1:], "../" + id[3:], strings.Repeat("A", 64), id[1:]} {
+		for i := range 3 {
+			at := 0
+			for range i + 1 {
+				at += bytes.Index(whole[at:], []byte(id)) + 1
+			}
+			forged := append(bytes.Clone(whole[:at-1]), append([]byte(bad), whole[at-1+len(id):]...)...)
+			var refused *tuf.KeyIDError
+			if _, err := parse(forged, roleRoot); !errors.As(err, &refused) {
+				t.Errorf("%q in place %d: error %v, want a KeyIDError", bad, i, err)
+			}
+		}
+	}
+	if _, err := parse(bytes.Replace(whole, []byte(`"keyid":"`+id+`",`), nil, 1), roleRoot); err == nil {
+		t.Error("a signature without a key ID was read")
+	}
+}
