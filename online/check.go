@@ -3,14 +3,13 @@ package online
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
 	"time"
 
-	"github.com/secure-systems-lab/go-securesystemslib/cjson"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // Outcome is how a check ended.
@@ -30,7 +29,7 @@ const (
 type Result struct {
 	Outcome Outcome `json:"outcome"`
 	// Reason says why a timestamp was due: "renew", "new-snapshot", "no-timestamp",
-	// "keys-changed", "store-went-back", "asked"; "" if none was.
+	// "keys-changed", "asked"; "" if none was.
 	Reason string `json:"reason,omitempty"`
 	// Version and Expires are those of the timestamp now in force.
 	Version int64     `json:"version"`
@@ -38,6 +37,8 @@ type Result struct {
 	// Snapshot and Root are the versions it stands on.
 	Snapshot int64 `json:"snapshot"`
 	Root     int64 `json:"root"`
+	// Adopted: nothing was remembered, so what the store showed was believed.
+	Adopted bool `json:"adopted"`
 }
 
 // Request says when a check must sign.
@@ -52,12 +53,13 @@ type Request struct {
 func (s *Service) Check(ctx context.Context, req Request) (Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	res, err := s.check(ctx, req)
+	res, err := s.checkInTime(ctx, req)
 	switch {
 	case ctx.Err() != nil: // told to stop, which is no failure
 	case err != nil:
-		s.cfg.Metrics.failed(Cause(err))
+		s.cfg.Metrics.failed(err)
 	default:
+		s.cfg.AcceptExpired = false
 		s.cfg.Metrics.succeeded(res.Outcome, s.now())
 	}
 	s.health.checked(s.now(), err, s.last, err != nil && s.cfg.Silent != nil && s.cfg.Silent(err))
@@ -68,24 +70,38 @@ func (s *Service) Check(ctx context.Context, req Request) (Result, error) {
 	return res, err
 }
 
+// checkInTime bounds a check as a whole: a store that answers each of many requests at
+// the last moment is no reason for a watchdog to end the process.
+func (s *Service) checkInTime(ctx context.Context, req Request) (Result, error) {
+	inner, cancel := context.WithTimeout(ctx, s.cfg.CheckTimeout)
+	defer cancel()
+	res, err := s.check(inner, req)
+	if err != nil && inner.Err() != nil && ctx.Err() == nil && !errors.Is(err, ErrStore) {
+		err = &StoreError{Err: fmt.Errorf("the check did not end within %s: %w", s.cfg.CheckTimeout, err)}
+	}
+	return res, err
+}
+
 func (s *Service) check(ctx context.Context, req Request) (Result, error) {
 	s.copy = nil
-	if err := s.followRoots(ctx); err != nil {
-		return Result{}, err
-	}
-	ts, err := s.readTimestamp(ctx)
+	first, err := s.begin()
 	if err != nil {
 		return Result{}, err
 	}
-	reason := s.remember(ts)
-	snap, err := s.findSnapshot(ctx, ts)
+	ts, snap, err := s.look(ctx, first)
 	if err != nil {
+		if first { // it has believed nothing yet
+			s.mem = newMemory()
+		}
 		return Result{}, err
 	}
-	s.keep(snap)
-	if reason == "" {
-		reason = s.due(ts, snap, req)
+	if first {
+		s.log.Warn("no state yet: what the store shows is believed to be the newest", "file", s.cfg.StateFile, "snapshot", snap.Version)
 	}
+	if err := s.save(); err != nil {
+		return Result{}, err
+	}
+	reason := s.due(ts, snap, req)
 	if reason == "" {
 		outlived, err := s.outlived(ctx)
 		if err != nil {
@@ -95,38 +111,82 @@ func (s *Service) check(ctx context.Context, req Request) (Result, error) {
 			reason = "keys-changed"
 		}
 	}
-	if reason == "" {
-		return s.result(Fresh, "", ts.file, snap), nil
+	res := s.result(Fresh, "", ts, snap)
+	if reason != "" {
+		res, err = s.renew(ctx, ts, snap, reason)
 	}
-	return s.renew(ctx, ts, snap, reason)
+	res.Adopted = first
+	return res, err
 }
 
-// remember keeps the highest timestamp seen, and says if the store went back behind
-// it: then agents that saw the higher one are stuck until there is one above.
-func (s *Service) remember(ts *published) string {
-	if s.last == nil || ts != nil && ts.Version > s.last.Version {
-		s.last = ts
+// begin brings back what is remembered; first: that is nothing.
+func (s *Service) begin() (first bool, err error) {
+	if err := s.recall(); err != nil {
+		return false, err
 	}
-	switch {
-	case ts == nil && s.last != nil, ts != nil && ts.Version < s.last.Version,
-		ts != nil && ts.Version == s.last.Version && !bytes.Equal(ts.data, s.last.data):
-		s.log.Error("the store went back behind a timestamp that was published", "seen", s.last.Version)
-		return "store-went-back"
+	if s.cfg.AcceptOlder {
+		s.cfg.AcceptOlder = false
+		s.mem.accept()
+		s.last, s.snap = nil, nil
 	}
-	if ts != nil {
-		s.cfg.Metrics.role(roleTimestamp, ts.Version, ts.Expires)
+	first = s.mem.empty()
+	var before *root
+	for _, r := range s.chain {
+		s.mem.follow(before, r)
+		before = r
 	}
-	return ""
+	return first, nil
 }
 
-// keep notes the snapshot in force.
-func (s *Service) keep(snap *snapshot) {
+// look reads what the store shows and checks it, last against what is remembered.
+func (s *Service) look(ctx context.Context, first bool) (*published, *snapshot, error) {
+	if err := s.followRoots(ctx); err != nil {
+		return nil, nil, err
+	}
+	if !first {
+		if err := s.save(); err != nil { // a root that was seen stays, whatever follows
+			return nil, nil, err
+		}
+	}
+	ts, err := s.readTimestamp(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	snap, err := s.inForce(ctx, ts)
+	return ts, snap, err
+}
+
+// inForce checks what the store shows against what is remembered, and remembers it.
+func (s *Service) inForce(ctx context.Context, ts *published) (*snapshot, error) {
+	if err := s.mem.allowsTimestamp(ts); err != nil {
+		return nil, err
+	}
+	if err := s.mem.lapsed(ts, s.now()); err != nil && !s.cfg.AcceptExpired {
+		return nil, err
+	}
+	snap, err := s.findSnapshot(ctx, ts)
+	if err != nil {
+		return nil, err
+	}
+	if ts != nil && !ts.old {
+		// Every snapshot had a timestamp, and was signed by another key.
+		if err := tuf.CheckVersion(roleTimestamp, max(s.mem.Floor, snap.Version), ts.Version); err != nil {
+			return nil, err
+		}
+	}
+	s.keep(ts, snap)
+	return snap, nil
+}
+
+// keep notes what is in force.
+func (s *Service) keep(ts *published, snap *snapshot) {
+	s.mem.note(ts, snap)
 	s.snap, s.snapRoot = snap, s.root().Version
 	s.cfg.Metrics.role(roleSnapshot, snap.Version, snap.Expires)
-	for _, t := range s.goodTargets {
-		if t.version == snap.targets.Version {
-			s.cfg.Metrics.role(roleTargets, t.version, t.expires)
-		}
+	s.cfg.Metrics.role(roleTargets, snap.listed.version, snap.listed.expires)
+	if ts != nil && !ts.old {
+		s.last = ts
+		s.cfg.Metrics.role(roleTimestamp, ts.Version, ts.Expires)
 	}
 }
 
@@ -164,128 +224,81 @@ func (s *Service) jitterFor(version int64) time.Duration {
 	return s.jitter
 }
 
-func (s *Service) result(o Outcome, reason string, ts *file, snap *snapshot) Result {
-	return Result{Outcome: o, Reason: reason, Version: ts.Version, Expires: ts.Expires, Snapshot: snap.Version, Root: s.root().Version}
-}
-
-// renew signs and publishes.
-func (s *Service) renew(ctx context.Context, ts *published, snap *snapshot, reason string) (Result, error) {
-	etag := ""
+func (s *Service) result(o Outcome, reason string, ts *published, snap *snapshot) Result {
+	res := Result{Outcome: o, Reason: reason, Snapshot: snap.Version, Root: s.root().Version}
 	if ts != nil {
-		etag = ts.etag
+		res.Version, res.Expires = ts.Version, ts.Expires
 	}
-	data, err := s.make(ctx, etag, snap)
-	if err != nil {
-		return Result{}, err
-	}
-	return s.put(ctx, data, etag, snap, reason)
+	return res
 }
 
-// timestamp is the signed part of timestamp.json as go-tuf v0.5.2 writes it.
-type timestamp struct {
-	Type        string              `json:"_type"`
-	Expires     string              `json:"expires"`
-	Meta        map[string]fileMeta `json:"meta"`
-	SpecVersion string              `json:"spec_version"`
-	Version     int64               `json:"version"`
-}
-
-// make signs the next timestamp, or gives the one that was signed for the same place
-// and whose writing had no clear end: so that one version never has two contents.
-func (s *Service) make(ctx context.Context, etag string, snap *snapshot) ([]byte, error) {
-	over := sha512Hex(snap.data)
-	version := snap.Version // the first is not below the snapshot's, as it always was
-	if s.last != nil {
-		version = s.last.Version + 1
+// renew signs and publishes. One that was signed before over the snapshot then in force,
+// and whose writing had no clear end, goes first: no version has two contents.
+func (s *Service) renew(ctx context.Context, ts *published, snap *snapshot, reason string) (Result, error) {
+	for {
+		etag := ""
+		if ts != nil {
+			etag = ts.etag
+		}
+		data, err := s.make(ctx, ts, snap)
+		if err != nil {
+			return Result{}, err
+		}
+		res, now, err := s.put(ctx, data, etag, snap, reason)
+		if err != nil || now.Meta["snapshot.json"].Version >= snap.Version || res.Outcome != Signed {
+			return res, err
+		}
+		ts = now
 	}
-	if p := s.pending; p != nil && p.version == version && p.etag == etag && p.over == over && p.root == s.root().Version && s.now().Sub(p.signed).Abs() < s.cfg.RenewBefore/2 {
-		return p.data, nil
-	}
-	expires, err := s.expiry()
-	if err != nil {
-		return nil, err
-	}
-	signed := timestamp{
-		Type: roleTimestamp, SpecVersion: "1.0", Version: version, Expires: expires.Format(time.RFC3339),
-		Meta: map[string]fileMeta{"snapshot.json": {Version: snap.Version, Length: int64(len(snap.data)), Hashes: map[string]string{"sha512": over}}},
-	}
-	message, err := cjson.EncodeCanonical(signed)
-	if err != nil {
-		return nil, fmt.Errorf("timestamp: %w", err)
-	}
-	sigs, err := s.signTimestamp(ctx, message)
-	if err != nil {
-		return nil, err
-	}
-	data, err := json.Marshal(struct {
-		Signed     json.RawMessage `json:"signed"`
-		Signatures []signature     `json:"signatures"`
-	}{message, sigs})
-	if err != nil {
-		return nil, fmt.Errorf("timestamp: %w", err)
-	}
-	f, err := parse(data, roleTimestamp)
-	if err == nil {
-		err = s.root().roles[roleTimestamp].verify(f)
-	}
-	if err != nil {
-		return nil, &SignError{Have: len(sigs), Need: s.root().roles[roleTimestamp].threshold, Err: err}
-	}
-	s.pending = &pending{data: data, version: version, etag: etag, over: over, root: s.root().Version, signed: s.now()}
-	return data, nil
-}
-
-// expiry is when a timestamp made now expires. Clocks of several instances differ a
-// little: then it is when the published one does.
-func (s *Service) expiry() (time.Time, error) {
-	t := s.now().Add(s.cfg.Expires).UTC().Truncate(time.Second)
-	if s.last == nil || !t.Before(s.last.Expires) || s.cfg.AllowShorter {
-		return t, nil
-	}
-	if s.last.Expires.Sub(t) <= s.cfg.MaxSkew {
-		return s.last.Expires.UTC().Truncate(time.Second), nil
-	}
-	return t, &ShorterError{Published: s.last.Expires, New: t}
 }
 
 // put writes a timestamp and reads back what the store has then.
-func (s *Service) put(ctx context.Context, data []byte, etag string, snap *snapshot, reason string) (Result, error) {
+func (s *Service) put(ctx context.Context, data []byte, etag string, snap *snapshot, reason string) (Result, *published, error) {
 	pctx, cancel := context.WithTimeout(ctx, s.cfg.StoreTimeout)
 	start := time.Now()
 	perr := s.cfg.Store.PutTimestamp(pctx, data, etag, s.root().Consistent)
 	cancel()
 	s.cfg.Metrics.request("put", time.Since(start))
 	if ctx.Err() != nil {
-		return Result{}, ctx.Err()
+		return Result{}, nil, ctx.Err()
 	}
 	got, gotTag, _, err := s.get(ctx, "timestamp.json", maxTimestamp)
 	if err != nil {
-		return Result{}, &StoreError{Err: errors.Join(perr, err)}
+		return Result{}, nil, &StoreError{Err: errors.Join(perr, err)}
 	}
 	if got == nil {
-		return Result{}, &StoreError{Err: errors.Join(perr, errors.New("timestamp.json is absent after it was written"))}
+		return Result{}, nil, &StoreError{Err: errors.Join(perr, errors.New("timestamp.json is absent after it was written"))}
 	}
 	ts, err := s.verifyTimestamp(got, gotTag)
 	if err != nil {
-		return Result{}, errors.Join(err, perr)
+		return Result{}, nil, errors.Join(err, perr)
 	}
 	mine := bytes.Equal(got, data)
 	if !mine && gotTag == etag {
 		// Nothing has changed: the write failed.
-		return Result{}, &StoreError{Err: errors.Join(perr, errors.New("timestamp.json was not written"))}
+		return Result{}, nil, &StoreError{Err: errors.Join(perr, errors.New("timestamp.json was not written"))}
 	}
-	if s.remember(ts) != "" {
-		return Result{}, &StoreError{Err: errors.New("the store went back while timestamp.json was written")}
+	if err := s.mem.allowsTimestamp(ts); err != nil {
+		return Result{}, nil, err
 	}
-	s.pending = nil
-	if mine {
-		s.suspect = 0
-		s.log.Info("timestamp signed", "reason", reason, "version", ts.Version, "expires", ts.Expires, "snapshot", snap.Version)
-		return s.result(Signed, reason, ts.file, snap), nil
+	if m := ts.Meta["snapshot.json"]; !mine && (ts.old || m.Version < snap.Version) {
+		return Result{}, nil, &StoreError{Err: fmt.Errorf("another writer's timestamp %d covers snapshot %d, not %d", ts.Version, m.Version, snap.Version)}
 	}
-	if m := ts.Meta["snapshot.json"]; ts.old || m.Version < snap.Version {
-		return Result{}, &StoreError{Err: fmt.Errorf("another writer's timestamp %d covers snapshot %d, not %d", ts.Version, m.Version, snap.Version)}
+	return s.written(ts, snap, mine, reason)
+}
+
+// written remembers what is published now.
+func (s *Service) written(ts *published, snap *snapshot, mine bool, reason string) (Result, *published, error) {
+	s.keep(ts, snap)
+	s.mem.Pending = nil
+	if err := s.save(); err != nil {
+		return Result{}, nil, err
 	}
-	s.log.Info("another instance signed", "version", ts.Version, "expires", ts.Expires)
-	return s.result(OtherWriter, reason, ts.file, snap), nil
+	if !mine {
+		s.log.Info("another instance signed", "version", ts.Version, "expires", ts.Expires)
+		return s.result(OtherWriter, reason, ts, snap), ts, nil
+	}
+	s.suspect = 0
+	s.log.Info("timestamp signed", "reason", reason, "version", ts.Version, "expires", ts.Expires, "snapshot", ts.Meta["snapshot.json"].Version)
+	return s.result(Signed, reason, ts, snap), ts, nil
 }

@@ -181,25 +181,6 @@ func TestUncertainWrites(t *testing.T) {
 	})
 }
 
-func TestStoreWentBack(t *testing.T) {
-	layouts(t, func(t *testing.T, b *bench) {
-		s := b.service()
-		old := b.timestamp()
-		b.clock.add(11 * time.Hour)
-		b.check(s)
-		b.put("timestamp.json", old)
-		if res := b.check(s); res.Outcome != Signed || res.Reason != "store-went-back" || res.Version != 4 {
-			t.Errorf("%+v", res)
-		}
-		if err := b.raw.Delete(t.Context(), "timestamp.json"); err != nil {
-			t.Fatal(err)
-		}
-		if res := b.check(s); res.Outcome != Signed || res.Version != 5 {
-			t.Errorf("%+v", res)
-		}
-	})
-}
-
 // A store that gives no ETag gives nothing to hold a race against: nothing is written.
 func TestStoreWithoutETags(t *testing.T) {
 	b := newBench(t, true)

@@ -67,9 +67,19 @@ type Config struct {
 	MaxSkew time.Duration
 	// AllowShorter allows a timestamp that expires before the published one.
 	AllowShorter bool
+	// StateFile is where the signer remembers what it signed and saw; "" means that it
+	// remembers while it runs only. Its folder exists.
+	StateFile string
+	// AcceptExpired renews a published timestamp that has expired although nothing tells
+	// that it is the newest; AcceptOlder takes what the store shows although it is older
+	// than what is remembered. A person has looked. Both end with the first good check.
+	AcceptExpired, AcceptOlder bool
 	// StoreTimeout and SignTimeout bound one request and one signature; 0 means a
 	// minute.
 	StoreTimeout, SignTimeout time.Duration
+	// CheckTimeout bounds a whole check, however many requests it makes; 0 means seven
+	// minutes. A watchdog must wait longer than twice this and three intervals.
+	CheckTimeout time.Duration
 	// MaxTargets bounds the size of targets.json, in bytes; 0 means 256 MiB.
 	MaxTargets int64
 
@@ -86,6 +96,7 @@ const (
 	defaultInterval   = time.Minute
 	defaultSkew       = 5 * time.Minute
 	defaultTimeout    = time.Minute
+	defaultCheck      = 7 * time.Minute
 	defaultMaxTargets = 256 << 20
 )
 
@@ -95,7 +106,7 @@ func (c Config) withDefaults() (Config, error) {
 		def time.Duration
 	}{
 		{&c.Expires, defaultExpires}, {&c.Interval, defaultInterval}, {&c.MaxSkew, defaultSkew},
-		{&c.StoreTimeout, defaultTimeout}, {&c.SignTimeout, defaultTimeout},
+		{&c.StoreTimeout, defaultTimeout}, {&c.SignTimeout, defaultTimeout}, {&c.CheckTimeout, defaultCheck},
 	} {
 		if *d.v < 0 {
 			return c, fmt.Errorf("%w: a duration is negative", ErrConfig)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // Causes, for errors.Is.
@@ -24,6 +26,14 @@ var (
 	ErrSign = errors.New("signing failed")
 	// ErrStore: see StoreError.
 	ErrStore = errors.New("store failed")
+	// ErrDiverged: see DivergedError.
+	ErrDiverged = errors.New("other bytes at the same version")
+	// ErrLapsed: see LapsedError.
+	ErrLapsed = errors.New("expired timestamp may not be the newest")
+	// ErrState: see StateError.
+	ErrState = errors.New("state file failed")
+	// ErrOtherRepository: the state file is not of the repository whose root is trusted.
+	ErrOtherRepository = errors.New("it belongs to another repository than the trusted root")
 	// ErrConfig: a Config that cannot work.
 	ErrConfig = errors.New("configuration cannot work")
 )
@@ -56,18 +66,68 @@ func (e *UnverifiedError) Unwrap() error { return e.Err }
 // Is makes errors.Is(err, ErrUnverified) hold.
 func (e *UnverifiedError) Is(target error) bool { return target == ErrUnverified }
 
-// RollbackError: a snapshot, or the targets it names, is older than what was in force.
+// RollbackError: what the store shows is older than what was in force.
 type RollbackError struct {
-	Role      string
+	Role string
+	// Got is 0 if there is nothing any more.
 	Have, Got int64
+	// Retired: it is signed by keys that root no longer names, and one by the present
+	// keys was in force.
+	Retired bool
 }
 
 func (e *RollbackError) Error() string {
+	switch {
+	case e.Retired:
+		return fmt.Sprintf("%s goes back to one that retired keys signed; version %d by the present keys was in force", e.Role, e.Have)
+	case e.Got == 0:
+		return fmt.Sprintf("%s is gone; version %d was in force", e.Role, e.Have)
+	}
 	return fmt.Sprintf("%s goes back from version %d to %d", e.Role, e.Have, e.Got)
 }
 
 // Is makes errors.Is(err, ErrRollback) hold.
 func (e *RollbackError) Is(target error) bool { return target == ErrRollback }
+
+// DivergedError: a file has other bytes than it had at the same version before.
+type DivergedError struct {
+	Role    string
+	Version int64
+}
+
+func (e *DivergedError) Error() string {
+	return fmt.Sprintf("%s version %d is not the file that it was before", e.Role, e.Version)
+}
+
+// Is makes errors.Is(err, ErrDiverged) hold.
+func (e *DivergedError) Is(target error) bool { return target == ErrDiverged }
+
+// LapsedError: the published timestamp has expired, and nothing here tells that it is the
+// newest: an older state may have been put back.
+type LapsedError struct {
+	Version int64
+	Expires time.Time
+}
+
+func (e *LapsedError) Error() string {
+	return fmt.Sprintf("timestamp version %d expired on %s, and nothing remembers it as the newest", e.Version, e.Expires.UTC().Format(time.RFC3339))
+}
+
+// Is makes errors.Is(err, ErrLapsed) hold.
+func (e *LapsedError) Is(target error) bool { return target == ErrLapsed }
+
+// StateError: the state file cannot be read, written or used.
+type StateError struct {
+	File string
+	Err  error
+}
+
+func (e *StateError) Error() string { return fmt.Sprintf("state file %q: %v", e.File, e.Err) }
+
+func (e *StateError) Unwrap() error { return e.Err }
+
+// Is makes errors.Is(err, ErrState) hold.
+func (e *StateError) Is(target error) bool { return target == ErrState }
 
 // ClockError: this machine's clock is far from Other, the store's own clock or a time
 // that this process has seen already.
@@ -115,19 +175,49 @@ func (e *StoreError) Unwrap() error { return e.Err }
 // Is makes errors.Is(err, ErrStore) hold.
 func (e *StoreError) Is(target error) bool { return target == ErrStore }
 
-// Cause names an error's kind for a metric: "expired", "unverified", "rollback",
-// "clock", "shorter", "no-key", "sign", "store" or "other".
+// cause is an error's kind and its name for a metric.
+type cause struct {
+	is   func(error) bool
+	name string
+	// back: the store went back, or jumped.
+	back bool
+}
+
+// causes, the first that fits counts.
+func causes() []cause {
+	is := func(target error) func(error) bool { return func(err error) bool { return errors.Is(err, target) } }
+	return []cause{
+		{is(ErrRollback), "rollback", true}, {is(ErrDiverged), "diverged", true}, {isVersion, "version", true}, {is(ErrLapsed), "lapsed", true},
+		{is(ErrState), "state", false}, {is(ErrExpired), "expired", false}, {is(ErrUnverified), "unverified", false},
+		{is(ErrClock), "clock", false}, {is(ErrShorter), "shorter", false}, {is(ErrNoKey), "no-key", false},
+		{is(ErrSign), "sign", false}, {is(ErrStore), "store", false},
+	}
+}
+
+func isVersion(err error) bool {
+	var e *tuf.VersionError
+	return errors.As(err, &e)
+}
+
+// Cause names an error's kind for a metric: "rollback", "diverged", "version", "lapsed",
+// "state", "expired", "unverified", "clock", "shorter", "no-key", "sign", "store" or
+// "other".
 func Cause(err error) string {
-	for _, c := range []struct {
-		err  error
-		name string
-	}{
-		{ErrExpired, "expired"}, {ErrUnverified, "unverified"}, {ErrRollback, "rollback"}, {ErrClock, "clock"},
-		{ErrShorter, "shorter"}, {ErrNoKey, "no-key"}, {ErrSign, "sign"}, {ErrStore, "store"},
-	} {
-		if errors.Is(err, c.err) {
+	for _, c := range causes() {
+		if c.is(err) {
 			return c.name
 		}
 	}
 	return "other"
+}
+
+// WentBack reports whether an error says that the store shows something older than what
+// was in force, or a version that cannot be honest.
+func WentBack(err error) bool {
+	for _, c := range causes() {
+		if c.is(err) {
+			return c.back
+		}
+	}
+	return false
 }

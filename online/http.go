@@ -56,14 +56,14 @@ func (h *health) checked(at time.Time, err error, last *published, silent bool) 
 }
 
 // Alive says whether checks still take place: the last one is not older than three
-// intervals and the time that requests and signatures may take. A failing store is no
+// intervals and the time that two checks may take. A failing store is no
 // reason to restart a process. A key's device that does not answer for some checks is:
 // there are modules whose connection comes back only in a new process (Caml Crush), or
 // whose call never does.
 func (s *Service) Alive() error {
 	s.health.mu.Lock()
 	defer s.health.mu.Unlock()
-	limit := 3*s.cfg.Interval + 10*s.cfg.StoreTimeout + 4*s.cfg.SignTimeout
+	limit := 3*s.cfg.Interval + 2*s.cfg.CheckTimeout
 	if age := s.now().Sub(s.health.at); age > limit {
 		return fmt.Errorf("no check for %s", age.Round(time.Second))
 	}

@@ -14,6 +14,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/canonjson"
@@ -148,6 +149,11 @@ func (m fileMeta) fits(data []byte) error {
 		return errors.New("no hash that is known here names it")
 	}
 	return nil
+}
+
+// same reports whether both name the same file, by its hash.
+func (m fileMeta) same(o fileMeta) bool {
+	return m.Version == o.Version && len(m.Hashes) > 0 && maps.Equal(m.Hashes, o.Hashes)
 }
 
 func sha512Hex(data []byte) string {

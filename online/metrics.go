@@ -15,6 +15,7 @@ type Metrics struct {
 	checks, failures, signatures, keyErrors, reconnects *prometheus.CounterVec
 
 	rejectedSnapshots prometheus.Counter
+	wentBack          prometheus.Counter
 	requests          *prometheus.HistogramVec
 	lastSuccess       prometheus.Gauge
 	version           *prometheus.GaugeVec
@@ -42,6 +43,7 @@ func NewMetrics(reg prometheus.Registerer, now func() time.Time) *Metrics {
 		keyErrors:         counter("key_errors_total", "Openings of a key and signatures that failed, by key.", "key"),
 		reconnects:        counter("key_reconnects_total", "Openings of a key after the first, by key.", "key"),
 		rejectedSnapshots: prometheus.NewCounter(prometheus.CounterOpts{Name: "fleet_hsm_rejected_snapshots_total", Help: "Newer snapshots in the store that were not good."}),
+		wentBack:          prometheus.NewCounter(prometheus.CounterOpts{Name: "fleet_hsm_store_went_back_total", Help: "Checks that found the store older than what was in force, or with a version that cannot be honest."}),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "fleet_hsm_store_request_seconds", Help: "Time that the store took for a request.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 8),
@@ -54,10 +56,11 @@ func NewMetrics(reg prometheus.Registerer, now func() time.Time) *Metrics {
 	for _, o := range []Outcome{Signed, Fresh, OtherWriter, "failed"} {
 		m.checks.WithLabelValues(string(o))
 	}
-	for _, c := range []string{"expired", "unverified", "rollback", "clock", "shorter", "no-key", "sign", "store", "other"} {
-		m.failures.WithLabelValues(c)
+	for _, c := range causes() {
+		m.failures.WithLabelValues(c.name)
 	}
-	reg.MustRegister(m.checks, m.failures, m.signatures, m.keyErrors, m.reconnects, m.rejectedSnapshots, m.requests, m.lastSuccess, m.version, expiry{m})
+	m.failures.WithLabelValues("other")
+	reg.MustRegister(m.checks, m.failures, m.signatures, m.keyErrors, m.reconnects, m.rejectedSnapshots, m.wentBack, m.requests, m.lastSuccess, m.version, expiry{m})
 	return m
 }
 
@@ -94,10 +97,14 @@ func (m *Metrics) request(operation string, took time.Duration) {
 	}
 }
 
-func (m *Metrics) failed(cause string) {
-	if m != nil {
-		m.checks.WithLabelValues("failed").Inc()
-		m.failures.WithLabelValues(cause).Inc()
+func (m *Metrics) failed(err error) {
+	if m == nil {
+		return
+	}
+	m.checks.WithLabelValues("failed").Inc()
+	m.failures.WithLabelValues(Cause(err)).Inc()
+	if WentBack(err) {
+		m.wentBack.Inc()
 	}
 }
 

@@ -19,7 +19,7 @@ type Service struct {
 	mu sync.Mutex
 	// chain are the trusted roots, oldest first.
 	chain []*root
-	// last is the newest timestamp seen in the store.
+	// last is the newest timestamp seen in the store that the present root accepts.
 	last *published
 	// snap is the snapshot in force, verified under the root of version snapRoot.
 	snap     *snapshot
@@ -29,8 +29,8 @@ type Service struct {
 	// suspect is the version of a root that changed keys and may be younger than the
 	// published timestamp; 0 if there is none. See outlived.
 	suspect int64
-	// pending is a timestamp whose writing had no clear end.
-	pending *pending
+	// mem is what is remembered, saved what of it is in the state file.
+	mem, saved *memory
 	// copy is the unversioned snapshot.json as read in this check.
 	copy *[]byte
 	// bulky: this check has read a large targets.json.
@@ -52,7 +52,8 @@ type Service struct {
 type published struct {
 	*file
 	etag string
-	// old: it verifies under a root before the present one only.
+	// old: it verifies under a root before the present one only. Its version, its expiry
+	// and the snapshot's version that it names mean nothing: retired keys are anybody's.
 	old bool
 }
 
@@ -60,22 +61,14 @@ type published struct {
 type snapshot struct {
 	*file
 	targets fileMeta
+	listed  targetsFile // what targets names, once it is verified
 }
 
 // targetsFile is what is kept of a verified targets.json.
 type targetsFile struct {
 	version int64
 	expires time.Time
-}
-
-// pending keeps a signed timestamp until the store shows what became of it.
-type pending struct {
-	data    []byte
-	version int64
-	etag    string
-	over    string // SHA-512 of the snapshot
-	root    int64
-	signed  time.Time
+	sum     string // SHA-256
 }
 
 // New checks the configuration and the trusted root; it reads nothing from the store
@@ -92,7 +85,7 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, &UnverifiedError{Role: roleRoot, Name: "trusted root", Err: err}
 	}
-	s := &Service{cfg: cfg, log: cfg.Logger, chain: []*root{r}, goodTargets: map[string]targetsFile{}}
+	s := &Service{cfg: cfg, log: cfg.Logger, chain: []*root{r}, goodTargets: map[string]targetsFile{}, mem: newMemory()}
 	s.health.at = s.now() // the first check has as long as any other
 	for _, src := range cfg.Keys {
 		s.keys = append(s.keys, &keySlot{source: src})
@@ -158,18 +151,45 @@ func (s *Service) followRoots(ctx context.Context) error {
 		if err != nil {
 			return &UnverifiedError{Role: roleRoot, Name: name, Err: err}
 		}
+		if err := s.knownRoot(next); err != nil {
+			return err
+		}
 		s.log.Info("new root", "version", next.Version, "expires", next.Expires)
 		s.chain = append(s.chain, next)
-		if keysChanged(cur, next) {
-			s.suspect = next.Version
-		}
+		s.follow(cur, next)
 	}
 	r := s.root()
+	if high := s.mem.root(); r.Version < high {
+		return &RollbackError{Role: roleRoot, Have: high, Got: r.Version}
+	}
 	s.cfg.Metrics.role(roleRoot, r.Version, r.Expires)
 	if !s.now().Before(r.Expires) {
 		return &ExpiredError{Role: roleRoot, Version: r.Version, Expires: r.Expires}
 	}
 	return nil
+}
+
+// knownRoot refuses a root that is not the one remembered at its version.
+func (s *Service) knownRoot(r *root) error {
+	if have, ok := s.mem.Roots[r.Version]; ok && have != sumOf(r.data) {
+		return &DivergedError{Role: roleRoot, Version: r.Version}
+	}
+	return nil
+}
+
+// follow takes a new root into account.
+func (s *Service) follow(before, after *root) {
+	had := *s.mem
+	s.mem.follow(before, after)
+	if keysChanged(before, after) && s.mem.Signed.Root < after.Version {
+		s.suspect = after.Version
+	}
+	if had.Timestamp.Version > 0 && s.mem.Timestamp.Version == 0 {
+		s.last = nil
+	}
+	if had.Snapshot.Version > 0 && s.mem.Snapshot.Version == 0 {
+		s.snap = nil
+	}
 }
 
 // keysChanged reports whether a root changes who signs below it, or the layout.
@@ -235,7 +255,7 @@ func (s *Service) verifyTimestamp(data []byte, etag string) (*published, error) 
 	}
 	for i := len(s.chain) - 1; i >= 0; i-- {
 		if err = s.chain[i].roles[roleTimestamp].verify(f); err == nil {
-			return &published{file: f, etag: etag, old: i < len(s.chain)-1 && s.root().roles[roleTimestamp].verify(f) != nil}, nil
+			return &published{file: f, etag: etag, old: i < len(s.chain)-1}, nil
 		}
 	}
 	return nil, &UnverifiedError{Role: roleTimestamp, Name: "timestamp.json", Err: err}

@@ -16,7 +16,15 @@ func (s *Service) findSnapshot(ctx context.Context, ts *published) (*snapshot, e
 	if err != nil && !errors.Is(err, ErrUnverified) && !errors.Is(err, ErrExpired) {
 		return nil, err
 	}
-	newer, nerr := s.newerSnapshots(ctx, ts)
+	// What only retired keys have signed says nothing about how far versions go.
+	above := int64(0)
+	switch {
+	case ts != nil && !ts.old:
+		above = ts.Meta["snapshot.json"].Version
+	case base != nil:
+		above = base.Version
+	}
+	newer, nerr := s.newerSnapshots(ctx, above)
 	if nerr != nil {
 		return nil, nerr
 	}
@@ -32,17 +40,17 @@ func (s *Service) findSnapshot(ctx context.Context, ts *published) (*snapshot, e
 		s.cfg.Metrics.rejected()
 		err = errors.Join(err, cerr)
 	}
-	if base != nil && s.snap != nil && base.Version < s.snap.Version {
-		return nil, &RollbackError{Role: roleSnapshot, Have: s.snap.Version, Got: base.Version}
-	}
 	if base != nil {
-		return base, nil
+		return base, s.allowed(base)
 	}
 	if err == nil {
 		err = &UnverifiedError{Role: roleSnapshot, Name: "snapshot.json", Err: errors.New("there is none")}
 	}
 	return nil, err
 }
+
+// allowed says why a snapshot whose targets are checked must not be signed for again.
+func (s *Service) allowed(snap *snapshot) error { return s.mem.allowsSnapshot(snap) }
 
 // baseSnapshot is the one that the published timestamp names.
 func (s *Service) baseSnapshot(ctx context.Context, ts *published) (*snapshot, error) {
@@ -125,26 +133,22 @@ func (s *Service) parseSnapshot(name string, data []byte, m *fileMeta) (*snapsho
 	return &snapshot{file: f, targets: targets}, nil
 }
 
-// newerSnapshots lists snapshots above the published one whose signatures verify,
+// newerSnapshots lists snapshots above a version, the published one's, whose signatures verify,
 // lowest first. With consistent snapshots it asks for the next version, or looks at
 // the unversioned copy, which shows versions that were skipped; the first time both.
-func (s *Service) newerSnapshots(ctx context.Context, ts *published) ([]*snapshot, error) {
-	above := int64(0)
-	if ts != nil {
-		above = ts.Meta["snapshot.json"].Version
-	}
+func (s *Service) newerSnapshots(ctx context.Context, above int64) ([]*snapshot, error) {
 	if !s.root().Consistent {
 		return s.newerCopy(ctx, above)
 	}
 	first := s.snap == nil
 	s.askNext = !s.askNext
-	if (s.askNext || first) && ts != nil {
+	if (s.askNext || first) && above > 0 {
 		chain, err := s.nextVersions(ctx, above)
 		if err != nil || len(chain) > 0 {
 			return chain, err
 		}
 	}
-	if !s.askNext || first || ts == nil {
+	if !s.askNext || first || above == 0 {
 		return s.newerCopy(ctx, above)
 	}
 	return nil, nil
@@ -214,7 +218,10 @@ func (s *Service) acceptNewer(ctx context.Context, base, next *snapshot) error {
 			}
 		}
 	}
-	return s.checkTargets(ctx, next)
+	if err := s.checkTargets(ctx, next); err != nil {
+		return err
+	}
+	return s.allowed(next)
 }
 
 // checkTargets checks expiry of a verified snapshot and, once for each hash, the
@@ -227,6 +234,7 @@ func (s *Service) checkTargets(ctx context.Context, snap *snapshot) error {
 	if err != nil {
 		return err
 	}
+	snap.listed = t
 	if !s.now().Before(t.expires) {
 		return &ExpiredError{Role: roleTargets, Version: t.version, Expires: t.expires}
 	}
@@ -287,5 +295,5 @@ func verifyTargets(data []byte, m fileMeta, role roleKeys) (targetsFile, error) 
 	if err := role.verify(f); err != nil {
 		return targetsFile{}, err
 	}
-	return targetsFile{version: f.Version, expires: f.Expires}, nil
+	return targetsFile{version: f.Version, expires: f.Expires, sum: sumOf(data)}, nil
 }

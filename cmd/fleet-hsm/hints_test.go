@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/lint"
 	"github.com/fleet-hsm/fleet-hsm/online"
 	"github.com/fleet-hsm/fleet-hsm/repo"
@@ -63,6 +64,8 @@ func theirErrors() map[string]error {
 		"store.DivergedError": &store.DivergedError{}, "store.StaleTimestampError": &store.StaleTimestampError{}, "store.MismatchError": &store.MismatchError{},
 		"store.ContentMissingError": &store.ContentMissingError{}, "store.RollbackError": &store.RollbackError{},
 
+		"online.ErrDiverged": online.ErrDiverged, "online.ErrLapsed": online.ErrLapsed, "online.ErrState": online.ErrState, "online.ErrOtherRepository": online.ErrOtherRepository,
+		"tuf.VersionError": &tuf.VersionError{}, "online.DivergedError": &online.DivergedError{}, "online.LapsedError": &online.LapsedError{}, "online.StateError": &online.StateError{},
 		"online.ErrExpired": online.ErrExpired, "online.ErrUnverified": online.ErrUnverified, "online.ErrRollback": online.ErrRollback,
 		"online.ErrClock": online.ErrClock, "online.ErrShorter": online.ErrShorter, "online.ErrNoKey": online.ErrNoKey, "online.ErrStore": online.ErrStore,
 		"online.ErrConfig":    online.ErrConfig,
@@ -80,7 +83,7 @@ func theirErrors() map[string]error {
 func exportedErrors(t *testing.T) []string {
 	t.Helper()
 	var names []string
-	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "ceremony", "store", "online", "verify", "lint"} {
+	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "ceremony", "store", "online", "verify", "lint", "internal/tuf"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no source (%v)", dir, err)

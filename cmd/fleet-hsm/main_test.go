@@ -49,6 +49,11 @@ func (c cleaning) Run() int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
+	// What a signer on a store remembers stays out of the developer's own folder.
+	if err := os.Setenv("XDG_STATE_HOME", filepath.Join(scratch, "state")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return c.m.Run()
 }
 

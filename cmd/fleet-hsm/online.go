@@ -36,6 +36,7 @@ type onStore struct {
 	allowShorter bool
 	expires      []string
 	keys         roleKeyFlags
+	memory       memoryFlags
 }
 
 func (a *app) onlineCommand() *cobra.Command {
@@ -46,7 +47,8 @@ func (a *app) onlineCommand() *cobra.Command {
 		Long: `online works straight on the store that serves the agents, with the trusted root and
 the timestamp key and nothing else. It signs when half of the validity is left, or when
 a newer snapshot waits; several may run at once. It refuses to renew over a root,
-snapshot or targets that expired or do not verify. Metrics are at /metrics, health at
+snapshot or targets that expired or do not verify, and over anything older than what it
+has seen or signed: its state file (--state) remembers that. Metrics are at /metrics, health at
 /healthz and /readyz, on loopback unless --listen says otherwise.`,
 		Example: `  fleet-hsm online --store "s3://updates/fleet?region=eu-1" --root root.json --timestamp-key "pkcs11:token=fleet;object=timestamp"
   fleet-hsm online --listen 127.0.0.1:9471 --renew-before 5d`,
@@ -64,6 +66,7 @@ snapshot or targets that expired or do not verify. Metrics are at /metrics, heal
 	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
 	f.StringArrayVar(&o.expires, "expires", nil, "validity, as timestamp=DURATION")
 	o.keys = addRoleKeyFlags(f, repo.RoleTimestamp)
+	o.memory.add(f)
 	return cmd
 }
 
@@ -101,7 +104,12 @@ func (a *app) onlineConfig(o onStore) (online.Config, error) {
 	if err := keys.checkPINSources(nil); err != nil {
 		return online.Config{}, err
 	}
+	state, err := o.memory.file(s.String())
+	if err != nil {
+		return online.Config{}, err
+	}
 	return online.Config{
+		StateFile: state, AcceptExpired: o.memory.acceptExpired, AcceptOlder: o.memory.acceptOlder,
 		Store: store.Plain{Store: s}, Root: root, Keys: sources, Expires: cfg.expiries[repo.RoleTimestamp],
 		RenewBefore: time.Duration(o.renewBefore), Interval: time.Duration(o.interval), AllowShorter: o.allowShorter,
 		Silent: silentDevice,
@@ -303,6 +311,9 @@ func (a *app) timestampOnStore(ctx context.Context, o onStore, within optionalDu
 	if err != nil {
 		return err
 	}
+	if res.Adopted {
+		a.note("nothing was remembered of this store: what it showed is taken for the newest, and %q remembers it from now on", cfg.StateFile)
+	}
 	switch res.Outcome {
 	case online.Signed:
 		a.note("published: timestamp v%d over snapshot v%d, good for %s", res.Version, res.Snapshot, daysUntil(res.Expires))
@@ -314,34 +325,4 @@ func (a *app) timestampOnStore(ctx context.Context, o onStore, within optionalDu
 		Command string `json:"command"`
 		online.Result
 	}{1, "timestamp", res}, func(io.Writer) {})
-}
-
-// judgeOnline judges what the online signer says.
-func judgeOnline(err error) (verdict, bool) {
-	switch {
-	case errors.Is(err, online.ErrExpired):
-		return verdict{exitUnverified, "expired", "a new timestamp would only hide it: the keys of that role have to sign first"}, true
-	case errors.Is(err, online.ErrUnverified), errors.Is(err, online.ErrRollback):
-		return verdict{exitUnverified, "unverified", `nothing was signed; "fleet-hsm verify URL --root FILE" lists what is wrong`}, true
-	case errors.Is(err, online.ErrClock):
-		return verdict{exitRefused, "clock", "nothing was signed; set this machine's clock"}, true
-	case errors.Is(err, online.ErrShorter):
-		return verdict{exitRefused, string(repo.ShorterExpiry), hintRefused(repo.ShorterExpiry)}, true
-	case errors.Is(err, online.ErrNoKey):
-		return verdict{exitSecret, "no-key", "name the key that root lists for timestamp with --timestamp-key, or in keys: of the configuration"}, true
-	case as[*listenError](err) && !errors.Is(err, online.ErrConfig):
-		return verdict{exitRefused, "listen", `another process may have the address; --listen HOST:PORT names another, --listen "" none`}, true
-	case errors.Is(err, online.ErrSign):
-		v := judgeKey(err)
-		v.code = exitSecret
-		return v, true
-	case errors.Is(err, online.ErrStore):
-		if v, ok := judgeStore(err); ok {
-			return v, true
-		}
-		return verdict{exitRefused, "store", "the store did not answer as it should; run it again"}, true
-	case errors.Is(err, online.ErrConfig):
-		return verdict{exitUsage, "usage", "docs/online.md shows a configuration that works"}, true
-	}
-	return verdict{}, false
 }

@@ -73,6 +73,7 @@ func runOnlineScripts(t *testing.T, place func(*testscript.Env) (url, served str
 			env.Values[locksKey{}] = map[string]*os.File{}
 			url, served := place(env)
 			env.Setenv("STORE", url)
+			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "remembered"))
 			env.Setenv("SERVED", served)
 			return nil
 		},

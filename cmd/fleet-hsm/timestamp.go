@@ -18,6 +18,7 @@ type timestampOptions struct {
 	keys         roleKeyFlags
 	store        storeFlags
 	root         string
+	memory       memoryFlags
 }
 
 func (a *app) timestampCommand() *cobra.Command {
@@ -42,15 +43,17 @@ straight on the published repository, with the trusted root alone.`,
 	f.StringVar(&o.root, "root", "", "with --store: trusted root.json (default: the oldest one in repository/)")
 	o.store.add(f)
 	o.keys = addRoleKeyFlags(f, repo.RoleTimestamp)
+	o.memory.add(f)
+	f.BoolVar(&o.memory.acceptOlder, "accept-older", false, "with --store: what is there is older than what is remembered, and is meant")
 	return cmd
 }
 
 func (a *app) runTimestamp(ctx context.Context, o timestampOptions) error {
 	if o.store.url != "" {
-		return a.timestampOnStore(ctx, onStore{store: o.store, root: o.root, allowShorter: o.allowShorter, expires: o.expires, keys: o.keys}, o.within)
+		return a.timestampOnStore(ctx, onStore{store: o.store, root: o.root, allowShorter: o.allowShorter, expires: o.expires, keys: o.keys, memory: o.memory}, o.within)
 	}
-	if o.root != "" || o.store.caFile != "" {
-		return usagef("--root and --ca-file go with --store")
+	if o.root != "" || o.store.caFile != "" || o.memory != (memoryFlags{}) {
+		return usagef("--root, --ca-file, --state, --accept-expired and --accept-older go with --store")
 	}
 	cfg, err := a.config()
 	if err != nil {

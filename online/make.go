@@ -1,0 +1,124 @@
+package online
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/secure-systems-lab/go-securesystemslib/cjson"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+)
+
+// timestamp is the signed part of timestamp.json as go-tuf v0.5.2 writes it.
+type timestamp struct {
+	Type        string              `json:"_type"`
+	Expires     string              `json:"expires"`
+	Meta        map[string]fileMeta `json:"meta"`
+	SpecVersion string              `json:"spec_version"`
+	Version     int64               `json:"version"`
+}
+
+// nextVersion is one above every timestamp that was in force. The first is not below the
+// snapshot's, as it always was.
+func (s *Service) nextVersion(snap *snapshot) (int64, error) {
+	if s.mem.Floor == 0 {
+		return tuf.NextVersion(roleTimestamp, snap.Version-1)
+	}
+	return tuf.NextVersion(roleTimestamp, s.mem.Floor)
+}
+
+// make signs the next timestamp, or gives the one that is pending.
+func (s *Service) make(ctx context.Context, ts *published, snap *snapshot) ([]byte, error) {
+	version, err := s.nextVersion(snap)
+	if err != nil {
+		return nil, err
+	}
+	if f := s.pending(version); f != nil {
+		if s.usable(f, ts, snap) {
+			return f.data, nil
+		}
+		// It may have been seen: its number is not given to other bytes.
+		if version, err = tuf.NextVersion(roleTimestamp, version); err != nil {
+			return nil, err
+		}
+	}
+	expires, err := s.expiry()
+	if err != nil {
+		return nil, err
+	}
+	signed := timestamp{
+		Type: roleTimestamp, SpecVersion: "1.0", Version: version, Expires: expires.Format(time.RFC3339),
+		Meta: map[string]fileMeta{"snapshot.json": {Version: snap.Version, Length: int64(len(snap.data)), Hashes: map[string]string{"sha512": sha512Hex(snap.data)}}},
+	}
+	message, err := cjson.EncodeCanonical(signed)
+	if err != nil {
+		return nil, fmt.Errorf("timestamp: %w", err)
+	}
+	sigs, err := s.signTimestamp(ctx, message)
+	if err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(struct {
+		Signed     json.RawMessage `json:"signed"`
+		Signatures []signature     `json:"signatures"`
+	}{message, sigs})
+	if err != nil {
+		return nil, fmt.Errorf("timestamp: %w", err)
+	}
+	f, err := parse(data, roleTimestamp)
+	if err == nil {
+		err = s.root().roles[roleTimestamp].verify(f)
+	}
+	if err != nil {
+		return nil, &SignError{Have: len(sigs), Need: s.root().roles[roleTimestamp].threshold, Err: err}
+	}
+	return data, s.signed(f)
+}
+
+// signed remembers what is about to be written, before anybody can see it.
+func (s *Service) signed(f *file) error {
+	s.mem.Pending = f.data
+	s.mem.Signed = ownSigned{seen{f.Version, sumOf(f.data)}, s.root().Version}
+	return s.save()
+}
+
+// pending is the timestamp of a version that was signed and whose writing had no clear
+// end, nil if there is none that agents could have seen.
+func (s *Service) pending(version int64) *file {
+	if s.mem.Pending == nil {
+		return nil
+	}
+	f, err := parse(s.mem.Pending, roleTimestamp)
+	if err != nil || f.Version != version || s.root().roles[roleTimestamp].verify(f) != nil {
+		return nil
+	}
+	return f
+}
+
+// usable: a pending timestamp is still worth writing: it is good for about as long as a
+// new one, and stands on the snapshot in force or on the one before.
+func (s *Service) usable(f *file, ts *published, snap *snapshot) bool {
+	if f.Expires.Sub(s.now()) < s.cfg.Expires-s.cfg.RenewBefore/2 {
+		return false
+	}
+	m := f.Meta["snapshot.json"]
+	if m.Version == snap.Version && m.fits(snap.data) == nil {
+		return true
+	}
+	return ts != nil && !ts.old && ts.Meta["snapshot.json"].same(m)
+}
+
+// expiry is when a timestamp made now expires. Clocks of several instances differ a
+// little: then it is when the published one does.
+func (s *Service) expiry() (time.Time, error) {
+	t := s.now().Add(s.cfg.Expires).UTC().Truncate(time.Second)
+	if s.last == nil || !t.Before(s.last.Expires) || s.cfg.AllowShorter {
+		return t, nil
+	}
+	if s.last.Expires.Sub(t) <= s.cfg.MaxSkew {
+		return s.last.Expires.UTC().Truncate(time.Second), nil
+	}
+	return t, &ShorterError{Published: s.last.Expires, New: t}
+}
