@@ -32,34 +32,57 @@ type bucket struct {
 	loc   Location
 	core  minio.Core
 	creds *credentials.Credentials
+	who   *identity
 }
 
-// newBucket opens a bucket. Credentials (see standardChain) are looked for at the
-// first request. The region is the URL's, else AWS_REGION or AWS_DEFAULT_REGION, else
-// us-east-1 for an endpoint that is not Amazon's.
+// newBucket opens a bucket. Credentials (see identity) are looked for at the first
+// request.
 func newBucket(loc Location, o OpenOptions) (*bucket, error) {
-	region := firstOf(loc.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"))
-	endpoint := loc.Endpoint
-	if endpoint == "" {
-		if region == "" {
-			return nil, &URLError{URL: redact(loc.String()), Why: "region= is needed for a bucket of Amazon (or AWS_REGION)"}
-		}
-		endpoint = "s3." + region + ".amazonaws.com"
+	endpoint, region, err := endpointOf(loc)
+	if err != nil {
+		return nil, err
 	}
 	transport, err := newTransport(loc, o)
 	if err != nil {
 		return nil, err
 	}
-	creds := standardChain()
+	who := &identity{aws: awsOptions{region: region}}
+	creds := credentials.New(who)
 	lookup := map[string]minio.BucketLookupType{"path": minio.BucketLookupPath, "virtual": minio.BucketLookupDNS}[loc.Style]
 	client, err := minio.New(endpoint, &minio.Options{
 		Creds: creds, Secure: !loc.Plain, Transport: transport, MaxRetries: o.Retries,
-		Region: firstOf(region, "us-east-1"), BucketLookup: lookup,
+		Region: region, BucketLookup: lookup,
 	})
 	if err != nil {
 		return nil, &URLError{URL: redact(loc.String()), Why: "the endpoint cannot be used"}
 	}
-	return &bucket{loc: loc, core: minio.Core{Client: client}, creds: creds}, nil
+	client.SetS3EnableDualstack(os.Getenv("AWS_USE_DUALSTACK_ENDPOINT") != "false")
+	return &bucket{loc: loc, core: minio.Core{Client: client}, creds: creds, who: who}, nil
+}
+
+// endpointOf gives host and region. The region is the URL's, else AWS_REGION or
+// AWS_DEFAULT_REGION, else for Amazon the profile's, else us-east-1.
+func endpointOf(loc Location) (endpoint, region string, err error) {
+	region = firstOf(loc.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"))
+	if loc.Endpoint != "" {
+		return loc.Endpoint, firstOf(region, "us-east-1"), nil
+	}
+	if region == "" {
+		cfg, err := awsOptions{}.load(context.Background())
+		if err != nil {
+			return "", "", err
+		}
+		_, profile := configSources(cfg)
+		region = profile.Region
+	}
+	if region == "" {
+		return "", "", &URLError{URL: redact(loc.String()), Why: "region= is needed for a bucket of Amazon (or AWS_REGION)"}
+	}
+	name := "s3"
+	if os.Getenv("AWS_USE_FIPS_ENDPOINT") == "true" {
+		name = "s3-fips"
+	}
+	return name + "." + region + ".amazonaws.com", region, nil
 }
 
 func firstOf(values ...string) string {
@@ -133,7 +156,7 @@ func (b *bucket) Put(ctx context.Context, name string, c Content, o PutOptions) 
 	if err := b.enter("writing", name); err != nil {
 		return Info{}, err
 	}
-	if err := b.needCredentials(); err != nil {
+	if err := b.needCredentials(ctx); err != nil {
 		return Info{}, b.fail("writing", name, err)
 	}
 	opts := minio.PutObjectOptions{
@@ -188,8 +211,10 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // needCredentials keeps a write from going out unsigned: the chain falls back to
 // anonymous requests, which is right for reading a public bucket only.
-func (b *bucket) needCredentials() error {
-	v, err := b.creds.GetWithContext(b.core.CredContext())
+func (b *bucket) needCredentials(ctx context.Context) error {
+	cc := *b.core.CredContext()
+	cc.Context = ctx
+	v, err := b.creds.GetWithContext(&cc)
 	if err != nil {
 		return err
 	}
@@ -197,6 +222,17 @@ func (b *bucket) needCredentials() error {
 		return ErrNoCredentials
 	}
 	return nil
+}
+
+// anonymous: no credentials were found for the requests that went out.
+func (b *bucket) anonymous() bool { return b.who.name() == "" }
+
+// Identity implements Identified.
+func (b *bucket) Identity(ctx context.Context) (string, error) {
+	if err := b.needCredentials(ctx); err != nil {
+		return "", err
+	}
+	return b.who.name(), nil
 }
 
 // keepOpen hides Close from the client, which closes after its first try, and keeps
@@ -250,7 +286,7 @@ func (b *bucket) Delete(ctx context.Context, name string) error {
 	if err := b.enter("deleting", name); err != nil {
 		return err
 	}
-	if err := b.needCredentials(); err != nil {
+	if err := b.needCredentials(ctx); err != nil {
 		return b.fail("deleting", name, err)
 	}
 	err := b.core.RemoveObject(ctx, b.loc.Bucket, b.key(name), minio.RemoveObjectOptions{})
@@ -268,7 +304,7 @@ func (b *bucket) fail(op, name string, err error) error {
 	var resp minio.ErrorResponse
 	if errors.As(err, &resp) {
 		cause := causeOf(resp)
-		if errors.Is(cause, fs.ErrPermission) && b.needCredentials() != nil {
+		if errors.Is(cause, fs.ErrPermission) && b.anonymous() {
 			cause = ErrNoCredentials // a request without any was refused
 		}
 		err = &responseError{cause: cause, resp: resp}

@@ -16,7 +16,7 @@ const probeWriters = 8
 
 // Finding is one thing that a probe saw.
 type Finding struct {
-	// Code is stable: "write", "if-none-match", "if-match", "one-winner",
+	// Code is stable: "credentials", "write", "if-none-match", "if-match", "one-winner",
 	// "read-after-write", "clock", "list", "delete".
 	Code string `json:"code"`
 	OK   bool   `json:"ok"`
@@ -30,6 +30,9 @@ type Finding struct {
 // own, named .fleet-hsm-probe-..., and removes them.
 func Probe(ctx context.Context, s Store) []Finding {
 	p := &probe{store: s, name: ".fleet-hsm-probe-" + rand.Text()}
+	if !p.credentials(ctx) {
+		return p.found
+	}
 	defer p.clean(ctx)
 	if !p.write(ctx) {
 		return p.found
@@ -60,6 +63,16 @@ func (p *probe) say(code string, err error, good, bad string) bool {
 
 func (p *probe) put(ctx context.Context, text string, o PutOptions) (Info, error) {
 	return p.store.Put(ctx, p.name, Bytes([]byte(text)), o)
+}
+
+// credentials says where they come from: a probe as somebody else proves nothing.
+func (p *probe) credentials(ctx context.Context) bool {
+	signed, ok := p.store.(Identified)
+	if !ok {
+		return true
+	}
+	who, err := signed.Identity(ctx)
+	return p.say("credentials", err, "credentials: "+who, "there are no credentials to write with")
 }
 
 func (p *probe) write(ctx context.Context) bool {

@@ -24,8 +24,11 @@ func newTransport(loc Location, o OpenOptions) (http.RoundTripper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing the connection to %q: %w", loc, err)
 	}
-	if o.CAFile != "" {
-		if err := trustFile(tr, o.CAFile); err != nil {
+	for _, file := range []string{os.Getenv("AWS_CA_BUNDLE"), o.CAFile} {
+		if file == "" || loc.Plain {
+			continue
+		}
+		if err := trustFile(tr, file); err != nil {
 			return nil, err
 		}
 	}
@@ -60,15 +63,17 @@ func trustFile(tr *http.Transport, file string) error {
 	if err != nil {
 		return fmt.Errorf("reading CA file: %w", err)
 	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
+	if tr.TLSClientConfig == nil {
+		tr.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	pool := tr.TLSClientConfig.RootCAs
+	if pool == nil {
+		if pool, err = x509.SystemCertPool(); err != nil {
+			pool = x509.NewCertPool()
+		}
 	}
 	if !pool.AppendCertsFromPEM(pem) {
 		return fmt.Errorf("reading CA file %q: %w", file, errNoCertificate)
-	}
-	if tr.TLSClientConfig == nil {
-		tr.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	tr.TLSClientConfig.RootCAs = pool
 	return nil

@@ -246,11 +246,31 @@ func (a *app) runOnline(ctx context.Context, o onStore) (err error) {
 		served <- nil
 	}
 	notify(cfg.Logger, daemon.SdNotifyReady)
+	logIdentity(ctx, cfg)
 	go watchdog(ctx, cfg.Logger, s.Alive)
 	err = s.Run(ctx)
 	stop()
 	notify(cfg.Logger, daemon.SdNotifyStopping)
 	return errors.Join(err, <-served)
+}
+
+// logIdentity says whose credentials the store is written with. Failing is no end: the
+// source may come back, and each check says what it misses.
+func logIdentity(ctx context.Context, cfg online.Config) {
+	plain, ok := cfg.Store.(store.Plain)
+	if !ok {
+		return
+	}
+	signed, ok := plain.Store.(store.Identified)
+	if !ok {
+		return
+	}
+	who, err := signed.Identity(ctx)
+	if err != nil {
+		cfg.Logger.Warn("the store's credentials cannot be had", "error", err)
+		return
+	}
+	cfg.Logger.Info("the store's credentials", "source", who)
 }
 
 // warnPublic says so when others can reach the listener.

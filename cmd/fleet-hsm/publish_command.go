@@ -52,9 +52,10 @@ run again. URL is file:///FOLDER or s3://BUCKET/PREFIX?endpoint=...&region=...`,
 }
 
 type publishResult struct {
-	Schema int           `json:"schema"`
-	Plan   *store.Plan   `json:"plan"`
-	Done   *store.Result `json:"done,omitempty"`
+	Schema      int           `json:"schema"`
+	Credentials string        `json:"credentials,omitempty"`
+	Plan        *store.Plan   `json:"plan"`
+	Done        *store.Result `json:"done,omitempty"`
 }
 
 func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) error {
@@ -74,6 +75,10 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 	if err != nil {
 		return err
 	}
+	who, err := a.sayIdentity(ctx, s)
+	if err != nil {
+		return err
+	}
 	progress, done := a.barFor("uploading")
 	defer done()
 	plan, err := store.MakePlan(ctx, s, store.Options{
@@ -90,7 +95,7 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 		a.warn("%s", s)
 	}
 	if o.dryRun {
-		return a.print(publishResult{Schema: 1, Plan: plan}, func(out io.Writer) { showPlan(out, plan) })
+		return a.print(publishResult{Schema: 1, Credentials: who, Plan: plan}, func(out io.Writer) { showPlan(out, plan) })
 	}
 	result, err := plan.Publish(ctx)
 	if err != nil {
@@ -101,7 +106,7 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 		return &storeTrouble{err: err, begun: true}
 	}
 	a.afterPublish(plan, result)
-	return a.print(publishResult{Schema: 1, Plan: plan, Done: &result}, func(io.Writer) {})
+	return a.print(publishResult{Schema: 1, Credentials: who, Plan: plan, Done: &result}, func(io.Writer) {})
 }
 
 // readBack is an agent in front of the store. The root that it trusts is older than

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -47,10 +48,28 @@ func (a *app) openStore(args []string, o storeFlags) (store.Store, error) {
 		return nil, err
 	}
 	s, err := store.Open(loc, store.OpenOptions{CAFile: o.caFile})
-	if err != nil && !errors.Is(err, store.ErrNoCredentials) {
+	if err != nil && !as[*store.CredentialError](err) {
 		return nil, usage(err) // nothing was asked of the store yet
 	}
 	return s, err
+}
+
+// sayIdentity says whose credentials a store is written with. Without any a dry run can
+// still read a public bucket, and a write is refused when it comes.
+func (a *app) sayIdentity(ctx context.Context, s store.Store) (string, error) {
+	signed, ok := s.(store.Identified)
+	if !ok {
+		return "", nil
+	}
+	who, err := signed.Identity(ctx)
+	if errors.Is(err, store.ErrNoCredentials) {
+		return "", nil
+	}
+	if err != nil {
+		return "", &storeTrouble{err: err}
+	}
+	a.note("credentials: %s", who)
+	return who, nil
 }
 
 // checkApart refuses to publish a repository into itself: files of the web root would
@@ -189,6 +208,9 @@ func judgeStore(err error) (verdict, bool) {
 
 // judgeAccess judges why a store lets nobody in.
 func judgeAccess(err error) (verdict, bool) {
+	if ce := (*store.CredentialError)(nil); errors.As(err, &ce) {
+		return verdict{exitSecret, "credential-source", hintCredentials(ce)}, true
+	}
 	switch {
 	case errors.Is(err, store.ErrNoStore):
 		return verdict{exitRefused, "no-store", "make the bucket or folder first, and check its name"}, true
@@ -206,4 +228,27 @@ func judgeAccess(err error) (verdict, bool) {
 		return verdict{exitRefused, "store-forbidden", "the credentials need to get, put and list below the prefix; without list, a store says the same of a file that is absent"}, true
 	}
 	return verdict{}, false
+}
+
+// hintCredentials says how a source of credentials that was named becomes readable.
+func hintCredentials(e *store.CredentialError) string {
+	profile := ""
+	if e.Profile != "" {
+		profile = fmt.Sprintf(" --profile %q", e.Profile)
+	}
+	switch e.Kind {
+	case store.CredentialKeys:
+		return "set both, or neither"
+	case store.CredentialSSO:
+		return fmt.Sprintf(`log in with "aws sso login%s" (or "aws login"), then run it again`, strings.ReplaceAll(profile, `"`, ""))
+	case store.CredentialProcess:
+		return "run the profile's credential_process by hand: it must end with 0 and print its JSON on stdout"
+	case store.CredentialRole:
+		return "the role's trust policy must allow the identity that asks for it, and the token file must be there; where a code is wanted, export a session's keys to the environment"
+	case store.CredentialService:
+		return "the container's or machine's role must be given to it by the cloud; AWS_CONTAINER_CREDENTIALS_* say where it is asked for"
+	case store.CredentialAlias:
+		return `"mc alias list" shows the aliases; unset MINIO_ALIAS to use another source`
+	}
+	return `is AWS_PROFILE spelled right? "aws configure list-profiles" shows the profiles; nothing else was tried in its place`
 }
