@@ -22,6 +22,8 @@ type Backend struct {
 	// inserted: it notices cards every 400 ms, and a card that was pulled out and put
 	// back in between fails at the first command, which costs piv-go its connection.
 	grace time.Duration
+	// second is after how long the daemon is asked once more whether it refuses this user.
+	second time.Duration
 	// settle is how long the card may then take to appear.
 	settle time.Duration
 
@@ -52,7 +54,7 @@ func New(opts Options) *Backend {
 	}
 	return &Backend{
 		opts: opts, touchWait: 10 * time.Second,
-		grace: 500 * time.Millisecond, settle: 2 * time.Second,
+		grace: 500 * time.Millisecond, settle: 2 * time.Second, second: 200 * time.Millisecond,
 		readers: map[string]chan struct{}{}, holders: map[string]*holder{}, leaks: map[string]error{},
 	}
 }

@@ -25,13 +25,13 @@ import (
 // slot, on cards that do not attest: most of those tell the public key nowhere else.
 // What it cannot do is a warning; the key is good without. The signature is over a
 // DER certificate, which can never be TUF metadata.
-func (j *generateJob) certify(s *session, c card, management []byte, pin string) {
-	if err := j.selfSign(s, c, management, pin); err != nil {
+func (j *generateJob) certify(s *session, c card, pin string) {
+	if err := j.selfSign(s, c, pin); err != nil {
 		j.warnings = append(j.warnings, "no certificate was stored in the slot, so the key is found only by those who know it: "+err.Error())
 	}
 }
 
-func (j *generateJob) selfSign(s *session, c card, management []byte, pin string) error {
+func (j *generateJob) selfSign(s *session, c card, pin string) error {
 	slot := j.work.want.slot
 	private, err := s.yk.PrivateKey(slot, j.public, piv.KeyAuth{PINPolicy: piv.PINPolicyNever})
 	if err != nil {
@@ -60,7 +60,7 @@ func (j *generateJob) selfSign(s *session, c card, management []byte, pin string
 	if err != nil {
 		return err
 	}
-	return s.yk.SetCertificate(management, slot, cert)
+	return s.putCertificate(slot, cert)
 }
 
 // template is valid for ever (RFC 5280, section 4.1.2.5): nothing depends on it.
@@ -76,11 +76,27 @@ func template(slot piv.Slot, pub crypto.PublicKey) *x509.Certificate {
 	return t
 }
 
+// probeSlot refuses a slot that reacts like one with a key in it. pin is "" as long as
+// nobody was asked: then a card of another vendor that wants a PIN is asked again with it,
+// because some want one whether there is a key or not.
+func (j *generateJob) probeSlot(s *session, c card, pin string) error {
+	there, err := s.reacts(j.work.want.slot, pin)
+	if err != nil || !there {
+		return err
+	}
+	if pin == "" && !c.yubikey {
+		j.unsure = true
+		return nil
+	}
+	return errUnknownIf(there)
+}
+
 // reacts reports whether a slot holds a key on a card that does not tell: one that
 // was imported into a YubiKey before firmware 5.3, or any on a card without metadata.
 // Such a card refuses to sign without a PIN where there is a key of the kind asked
-// for, and says that the data is wrong where there is none. The digest is random.
-func (s *session) reacts(slot piv.Slot) (bool, error) {
+// for, and says that the data is wrong where there is none. With a PIN, which was proven
+// right, it signs. The digest is random.
+func (s *session) reacts(slot piv.Slot, pin string) (bool, error) {
 	for _, pub := range kinds() {
 		private, err := s.yk.PrivateKey(slot, pub, piv.KeyAuth{PINPolicy: piv.PINPolicyNever})
 		if err != nil {
@@ -89,6 +105,12 @@ func (s *session) reacts(slot piv.Slot) (bool, error) {
 		var digest [sha256.Size]byte
 		if _, err := rand.Read(digest[:]); err != nil {
 			return false, err
+		}
+		if pin != "" {
+			if err := pinError(s.yk.VerifyPIN(pin)); err != nil {
+				return false, err
+			}
+			s.touch() // a key may want one
 		}
 		_, err = private.(crypto.Signer).Sign(rand.Reader, digest[:], options(pub))
 		if dead := s.fatal(err); dead != nil {

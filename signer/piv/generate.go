@@ -75,7 +75,7 @@ func (b *Backend) generate(ctx context.Context, ref signer.Ref, opts signer.Gene
 	if err := job.prepare(ctx); err != nil {
 		return none, err
 	}
-	if err := b.withPIN(ctx, h, job.work, job.make); err != nil {
+	if err := job.withKey(ctx, h); err != nil {
 		return none, err
 	}
 	return job.generated()
@@ -181,6 +181,9 @@ type generateJob struct {
 	opts   signer.GenerateOptions
 	work   *work
 
+	management []byte // given by a person; nil: the one that is stored under the PIN
+	unsure     bool   // whether the slot is free shows only with the PIN
+
 	device      *x509.Certificate // the card's own attestation certificate
 	public      crypto.PublicKey
 	attestation signer.Attestation
@@ -190,10 +193,11 @@ type generateJob struct {
 // prepare looks, without a PIN, for what would make the key useless.
 func (j *generateJob) prepare(ctx context.Context) error {
 	return j.b.exchange(ctx, j.work.visit(j.b), func(s *session) error {
-		if _, err := j.work.arrive(s); err != nil {
+		c, err := j.work.arrive(s)
+		if err != nil {
 			return err
 		}
-		factory, err := s.authenticate(factoryKey())
+		factory, err := s.hasFactoryKey(c)
 		if err != nil {
 			return err
 		}
@@ -201,8 +205,8 @@ func (j *generateJob) prepare(ctx context.Context) error {
 			return &causeError{cause: signer.ErrNotSetUp, err: errors.New("the card has the factory management key")}
 		}
 		if p := j.work.place.key; p.public == nil && !p.empty && p.problem == nil {
-			if there, err := s.reacts(j.work.want.slot); err != nil || there {
-				return errors.Join(err, errUnknownIf(there))
+			if err := j.probeSlot(s, c, ""); err != nil {
+				return err
 			}
 		}
 		if j.device, err = s.yk.AttestationCertificate(); err != nil {
@@ -219,13 +223,6 @@ func (j *generateJob) prepare(ctx context.Context) error {
 
 // make generates the key. The PIN was verified.
 func (j *generateJob) make(s *session, c card, pin string) error {
-	key, err := s.storedKey(pin)
-	if err != nil {
-		return err
-	}
-	if key == nil {
-		return &causeError{cause: signer.ErrNotSetUp, err: errors.New("no management key is stored under the PIN")}
-	}
 	// The slot may have been filled while the person typed.
 	found, err := s.key(c, j.work.want.slot)
 	if err != nil {
@@ -234,17 +231,18 @@ func (j *generateJob) make(s *session, c card, pin string) error {
 	if err := free(place{card: c, key: found}, j.opts); err != nil {
 		return err
 	}
-	ok, err := s.authenticate(key)
-	if err != nil {
-		return err
+	if j.unsure {
+		if err := j.probeSlot(s, c, pin); err != nil {
+			return err
+		}
 	}
-	if !ok {
-		return &causeError{cause: signer.ErrNotSetUp, err: errors.New("the management key that is stored under the PIN is not the card's")}
+	if err := j.authorize(s); err != nil {
+		return err
 	}
 	if err := s.going(); err != nil {
 		return err
 	}
-	j.public, err = s.yk.GenerateKey(key, j.work.want.slot, j.recipe.Key)
+	j.public, err = s.generate(c, j.work.want.slot, j.recipe)
 	if err != nil {
 		return j.refused(err)
 	}
@@ -255,24 +253,81 @@ func (j *generateJob) make(s *session, c card, pin string) error {
 	if pin == factoryPIN {
 		j.warnings = append(j.warnings, "the card still has the factory PIN")
 	}
-	return j.inspect(s, c, key, pin)
+	return j.inspect(s, c, pin)
+}
+
+// errNeedKey: the management key is not on the card, so a person must give it.
+var errNeedKey = errors.New("no management key is stored under the PIN")
+
+// authorize proves the management key: the one that was given, or the one that is stored
+// under the PIN, which was verified.
+func (j *generateJob) authorize(s *session) error {
+	key, where := j.management, "that was given"
+	if key == nil {
+		stored, err := s.storedKey()
+		if err != nil {
+			return err
+		}
+		if stored == nil {
+			return errNeedKey
+		}
+		key, where = stored, "that is stored under the PIN"
+	}
+	ok, err := s.authenticate(key)
+	if err == nil && !ok && j.management == nil {
+		return errNeedKey
+	}
+	if err == nil && !ok {
+		err = &causeError{cause: signer.ErrManagement, err: fmt.Errorf("the one %s is not the card's; that costs no try, and nothing was changed", where)}
+	}
+	return err
+}
+
+// withKey runs make, and once more with a management key that a person gave, if it is not
+// on the card. The PIN is known by then.
+func (j *generateJob) withKey(ctx context.Context, h *holder) error {
+	err := j.b.withPIN(ctx, h, j.work, j.make)
+	if !errors.Is(err, errNeedKey) {
+		return err
+	}
+	key, asked := askManagementKey(ctx, j.work.ui, j.work)
+	switch {
+	case errors.Is(asked, signer.ErrNoSecret), errors.Is(asked, signer.ErrNoTerminal):
+		return &causeError{cause: signer.ErrManagement, err: errors.New("no management key of the card is stored under the PIN, and none was given; nothing was changed")}
+	case asked != nil:
+		return asked
+	}
+	j.management = key
+	return j.b.withPIN(ctx, h, j.work, j.make)
 }
 
 // refused explains a card's refusal: other vendors lack policies and algorithms.
 func (j *generateJob) refused(err error) error {
 	switch status(err) {
-	case statusWrongData, statusNoFunction, 0x6A86, 0x6B00:
+	case statusWrongData, statusNoFunction, statusWrongLength, statusWrongP1P2, 0x6B00:
 		pin, touch := policyNames(slotKey{pin: j.recipe.PINPolicy, touch: j.recipe.TouchPolicy})
 		return &signer.UnsupportedError{
 			What: fmt.Sprintf("%s with PIN policy %s and touch policy %s", j.recipe.algorithm, pin, touch),
-			Why:  "the card refuses it (" + err.Error() + ")",
+			Why:  "the card refuses it (" + err.Error() + ")", Option: j.suspect(),
 		}
 	}
 	return classify(err)
 }
 
+// suspect is what the card most likely refuses: a touch, which few cards but YubiKeys have,
+// then a PIN policy other than the slot's own, then the kind of key.
+func (j *generateJob) suspect() signer.Option {
+	switch {
+	case j.recipe.TouchPolicy != piv.TouchPolicyNever:
+		return signer.OptionTouchPolicy
+	case j.recipe.PINPolicy != usualPIN(j.work.want.slot):
+		return signer.OptionPINPolicy
+	}
+	return signer.OptionAlgorithm
+}
+
 // inspect reads back what the card says of the new key, and attests it.
-func (j *generateJob) inspect(s *session, c card, management []byte, pin string) error {
+func (j *generateJob) inspect(s *session, c card, pin string) error {
 	slot := j.work.want.slot
 	leaf, err := s.yk.Attest(slot)
 	if err != nil {
@@ -280,13 +335,13 @@ func (j *generateJob) inspect(s *session, c card, management []byte, pin string)
 			return dead
 		}
 		j.warnings = append(j.warnings, "the card does not attest where the key was born")
-		j.certify(s, c, management, pin)
+		j.certify(s, c, pin)
 		return j.readBack(s, c)
 	}
 	if err := j.attest(c, leaf); err != nil {
 		return err
 	}
-	if err := s.yk.SetCertificate(management, slot, leaf); err != nil {
+	if err := s.putCertificate(slot, leaf); err != nil {
 		j.warnings = append(j.warnings, "the certificate was not stored in the slot, so some programs will not see the key: "+err.Error())
 	}
 	return j.readBack(s, c)

@@ -354,7 +354,7 @@ func TestProbe(t *testing.T) {
 	}
 	got := codes(ref)
 	for code, ok := range map[string]bool{
-		"pcsc-daemon": true, "card-present": true, "card-firmware": false, "card-factory-settings": false,
+		"pcsc-daemon": true, "card-present": true, "card-firmware": true, "card-factory-settings": false,
 		"card-pin-tries": true, "key-present": true, "key-expected": true,
 	} {
 		if have, there := got[code]; !there || have != ok {

@@ -125,7 +125,7 @@ func (b *Backend) Describe(ctx context.Context, ref signer.Ref, ui signer.UI) (s
 func (b *Backend) Find(ctx context.Context, pub crypto.PublicKey) (signer.URI, error) {
 	none := signer.URI{}
 	readers, err := b.listReaders(ctx)
-	if errors.Is(err, signer.ErrUnreachable) {
+	if errors.Is(err, signer.ErrUnreachable) || errors.Is(err, signer.ErrDenied) {
 		return none, nil
 	}
 	if err != nil {

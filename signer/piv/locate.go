@@ -120,6 +120,9 @@ func (b *Backend) listReaders(ctx context.Context) ([]string, error) {
 	result := make(chan answer, 1)
 	go func() {
 		readers, err := piv.Cards()
+		if pcscCode(err) == codeSecurity && pause(ours, b.second) == nil {
+			readers, err = piv.Cards() // see codeSecurity
+		}
 		result <- answer{readers, err}
 	}()
 	select {
@@ -202,7 +205,7 @@ func (f *findings) add(p place, err error, reader string, busy *[]string) error 
 		}
 	case errors.Is(err, signer.ErrBusy):
 		*busy, f.held = append(*busy, reader), err
-	case errors.Is(err, signer.ErrCanceled), errors.Is(err, signer.ErrUnreachable), errors.As(err, &left):
+	case errors.Is(err, signer.ErrCanceled), errors.Is(err, signer.ErrUnreachable), errors.Is(err, signer.ErrDenied), errors.As(err, &left):
 		return err
 	case errors.Is(err, signer.ErrNoToken): // an empty reader, or a card just pulled out
 	case errors.Is(err, signer.ErrDevice), errors.Is(err, signer.ErrDeadline):

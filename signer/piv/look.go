@@ -142,12 +142,28 @@ func (s *session) metadata(c card, slot piv.Slot) (slotKey, error) {
 		if k.public != nil {
 			k.source = "metadata"
 		}
-	case c.yubikey && status(err) == statusNoReference:
+	case status(err) == statusNoReference:
 		k.empty = true
-	case c.yubikey && isLocal(err):
-		k.problem = err
+	case isLocal(err):
+		return s.oddMetadata(c, slot, err)
 	}
 	return k, nil
+}
+
+// oddMetadata reads what piv-go could not: metadata that says that no key is there, by an
+// origin of 0 and without a public key, instead of being refused.
+func (s *session) oddMetadata(c card, slot piv.Slot, cause error) (slotKey, error) {
+	list, err := s.metadataOf(byte(slot.Key))
+	if err != nil {
+		return slotKey{}, err
+	}
+	if origin := list[3]; len(list) > 0 && len(list[4]) == 0 && (len(origin) == 0 || len(origin) == 1 && origin[0] == 0) {
+		return slotKey{empty: true}, nil
+	}
+	if !c.yubikey {
+		return slotKey{}, nil // the card may tell in other ways
+	}
+	return slotKey{problem: cause}, nil
 }
 
 // attested asks for the attestation: what firmware before 5.3 has instead of

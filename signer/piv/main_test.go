@@ -44,7 +44,7 @@ func newCard(t testing.TB, cfg soft.Config) *soft.Card {
 func newBackend(t testing.TB, opts Options) *Backend {
 	t.Helper()
 	b := New(opts)
-	b.grace, b.settle = 0, 300*time.Millisecond
+	b.grace, b.settle, b.second = 0, 300*time.Millisecond, 0
 	t.Cleanup(func() { _ = b.Close() })
 	return b
 }

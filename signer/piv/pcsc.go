@@ -35,12 +35,16 @@ const (
 	codeNoReaders      = 0x8010002E
 	codeResetCard      = 0x80100068
 	codeRemovedCard    = 0x80100069
-	codeSecurity       = 0x8010006A // pcscd's polkit rules refuse this user, or pcscd died under us
 	codeInvalidHandle  = 0x80100003
+	// codeSecurity: pcscd's polkit rules refuse this user, and it hangs up. A daemon that
+	// dies at this moment hangs up too, and is not there when it is asked again.
+	codeSecurity = 0x8010006A
 )
 
 // Status words of the card (NIST SP 800-73-4, part 2).
 const (
+	statusWrongLength  = 0x6700
+	statusWrongP1P2    = 0x6A86
 	statusNotSatisfied = 0x6982
 	statusBlocked      = 0x6983
 	statusConditions   = 0x6985
@@ -93,7 +97,7 @@ func classify(err error) error {
 
 func typed(err error) bool {
 	for _, cause := range []error{
-		errAskAgain, errStopped, errClosed,
+		errAskAgain, errStopped, errClosed, errNeedKey, signer.ErrPINTooSimple, signer.ErrManagement, signer.ErrDenied, signer.ErrNoTerminal,
 		signer.ErrNoToken, signer.ErrUnreachable, signer.ErrAmbiguous, signer.ErrKeyNotFound, signer.ErrKeyChanged,
 		signer.ErrKeyExists, signer.ErrPINIncorrect, signer.ErrPINLocked, signer.ErrPINInvalid, signer.ErrNoSecret,
 		signer.ErrTouchTimeout, signer.ErrBusy, signer.ErrDevice, signer.ErrDeadline, signer.ErrUnsupported,
@@ -112,7 +116,9 @@ func causeOf(err error) error {
 		return signer.ErrBusy
 	case codeNoSmartcard, codeUnknownReader, codeReaderUnavail, codeNoReaders, codeRemovedCard, codeNotTransacted:
 		return signer.ErrNoToken
-	case codeNoService, codeServiceStopped, codeSecurity:
+	case codeSecurity:
+		return signer.ErrDenied
+	case codeNoService, codeServiceStopped:
 		return signer.ErrUnreachable
 	case codeTimeout:
 		return signer.ErrDeadline

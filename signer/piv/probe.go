@@ -16,11 +16,14 @@ import (
 // or with any YubiKey if ref has neither serial nor reader. It asks for nothing and
 // changes nothing. Codes:
 //
-//	pcsc-daemon, card-present, card-busy, card-ambiguous, card-problem
+//	pcsc-daemon, pcsc-denied, card-present, card-busy, card-ambiguous, card-problem
 //	card-firmware, card-factory-settings, card-pin-tries
 //	key-present, key-expected, key-usable, key-stale-certificate
 func (b *Backend) Probe(ctx context.Context, ref signer.Ref) []signer.Finding {
 	if _, err := b.listReaders(ctx); err != nil {
+		if errors.Is(err, signer.ErrDenied) {
+			return []signer.Finding{problem("pcsc-denied", err)}
+		}
 		return []signer.Finding{problem("pcsc-daemon", err)}
 	}
 	out := []signer.Finding{good("pcsc-daemon", "the PC/SC daemon answers")}
@@ -46,6 +49,8 @@ func (b *Backend) Probe(ctx context.Context, ref signer.Ref) []signer.Finding {
 
 func codeOf(err error) string {
 	switch {
+	case errors.Is(err, signer.ErrDenied):
+		return "pcsc-denied"
 	case errors.Is(err, signer.ErrBusy):
 		return "card-busy"
 	case errors.Is(err, signer.ErrAmbiguous):

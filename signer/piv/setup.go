@@ -3,7 +3,6 @@
 package piv
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,11 +14,12 @@ import (
 //
 // The order, and what a crash after each step leaves:
 //
-//  1. prove the factory management key; refused: signer.ErrAlreadySetUp. Costs
-//     nothing.
+//  1. look whether the management key is the factory's; if not, and the caller has none
+//     (opts.ManagementKey): signer.ErrAlreadySetUp. Costs nothing.
 //  2. prove the factory PIN, only if at least 3 tries are left. Refused: somebody, or
 //     an interrupted setup, changed it, and the present PIN is asked for.
-//  3. ask for the new PIN and PUK, with the card closed.
+//  3. ask for the new PIN and PUK, with the card closed; look whether the card's policy
+//     would refuse one of them.
 //  4. change the PUK. Crash: factory PIN and management key; 1 and 2 still hold.
 //  5. change the PIN. Crash: 2 is refused and the new PIN is the present one.
 //  6. store a new management key under the PIN, read it back. Crash: as after 5; the
@@ -29,7 +29,10 @@ import (
 // A PUK that is not the factory's any more (after 4) cannot be known, and guessing
 // would spend its tries: it goes back to the factory's with SET PIN RETRIES, which
 // needs the PIN and the management key that are in hand. So a rerun finishes
-// whatever step was the last, and leaves all tries.
+// whatever step was the last, and leaves all tries. On cards without that command the
+// PUK is tried as the new one already, and left as it is if it is another.
+//
+// What fails after step 4 says what is changed: *signer.PartialError.
 //
 // With opts.Reset the card is wiped first: all its keys are gone.
 func (b *Backend) Setup(ctx context.Context, u signer.URI, opts signer.SetupOptions, ui signer.UI) (signer.Token, error) {
@@ -55,9 +58,14 @@ func (b *Backend) setup(ctx context.Context, u signer.URI, opts signer.SetupOpti
 	}
 	defer release()
 	b.forget(h, nil)
-	job := &setupJob{b: b, ui: ui, work: &work{want: w, place: p, limit: 4 * b.opts.Deadline, device: p.card.String()}}
+	job := &setupJob{b: b, ui: ui, key: factoryKey(), own: opts.ManagementKey && !opts.Reset, work: &work{want: w, place: p, ui: ui, limit: 4 * b.opts.Deadline, device: p.card.String()}}
 	if opts.Reset {
 		if err := job.visit(ctx, func(s *session, _ card) error { return classify(s.yk.Reset()) }); err != nil {
+			return signer.Token{}, err
+		}
+	}
+	if job.own {
+		if job.key, err = askManagementKey(ctx, ui, job.work); err != nil {
 			return signer.Token{}, err
 		}
 	}
@@ -71,7 +79,9 @@ func (b *Backend) setup(ctx context.Context, u signer.URI, opts signer.SetupOpti
 		return signer.Token{}, err
 	}
 	b.remember(h, job.newPIN)
-	return b.token(ctx, p.card.reader)
+	t, err := b.token(ctx, p.card.reader)
+	t.Warnings = append(t.Warnings, job.warnings...)
+	return t, err
 }
 
 // setupJob is one run of Setup.
@@ -80,10 +90,19 @@ type setupJob struct {
 	ui   signer.UI
 	work *work
 
+	key []byte // the present management key
+	own bool   // it is not the factory's
+
 	present        string // the PIN of the card, "" as long as it is unknown
 	told           int    // tries that the person knew of when giving it
 	left           int    // tries left
 	newPIN, newPUK string
+	strict         bool // the card has, or may have, a policy on simple PINs
+
+	done     []string // what is changed
+	restored bool     // PIN and PUK were put back to the factory's first
+	doing    string   // what is being changed
+	warnings []string
 }
 
 // visit runs f with the card, after making sure that it is still the same.
@@ -99,12 +118,12 @@ func (j *setupJob) visit(ctx context.Context, f func(*session, card) error) erro
 
 // examine is steps 1 and 2.
 func (j *setupJob) examine(s *session, c card) error {
-	ours, err := s.authenticate(factoryKey())
-	if err != nil {
+	if err := j.examineKey(s, c); err != nil {
 		return err
 	}
-	if !ours {
-		return &causeError{cause: signer.ErrAlreadySetUp, err: errors.New("its management key is not the factory's")}
+	var err error
+	if j.strict, err = s.complexity(c); err != nil {
+		return err
 	}
 	if j.left, err = s.tries(c); err != nil {
 		return err
@@ -128,6 +147,26 @@ func (j *setupJob) examine(s *session, c card) error {
 	return nil
 }
 
+// examineKey is step 1.
+func (j *setupJob) examineKey(s *session, c card) error {
+	if j.own {
+		ok, err := s.authenticate(j.key)
+		if err == nil && !ok {
+			err = &causeError{cause: signer.ErrManagement, err: errors.New("the one that was given is not the card's; that costs no try, and nothing was changed")}
+		}
+		return err
+	}
+	ours, err := s.hasFactoryKey(c)
+	if err != nil || ours {
+		return err
+	}
+	state, err := s.state(c)
+	if err != nil {
+		return err
+	}
+	return &causeError{cause: signer.ErrAlreadySetUp, err: errors.New("its management key is not the factory's; " + state)}
+}
+
 // ask is step 3, and asks for the present PIN where it is not the factory's.
 func (j *setupJob) ask(ctx context.Context) error {
 	var err error
@@ -140,6 +179,9 @@ func (j *setupJob) ask(ctx context.Context) error {
 	if j.newPUK == j.newPIN {
 		// Whoever blocks the card by mistyping one would have lost the other too.
 		return &causeError{cause: signer.ErrPINInvalid, err: errors.New("the new PUK is the new PIN")}
+	}
+	if err := j.checkSimple(); err != nil {
+		return err
 	}
 	if j.present != "" {
 		return nil
@@ -188,99 +230,4 @@ func nameOf(kind signer.SecretKind) string {
 		return "PUK"
 	}
 	return "PIN"
-}
-
-// change is steps 4 to 7, in one visit.
-func (j *setupJob) change(s *session, c card) error {
-	ours, err := s.authenticate(factoryKey())
-	if err != nil {
-		return err
-	}
-	if !ours {
-		return &causeError{cause: signer.ErrAlreadySetUp, err: errors.New("its management key is not the factory's any more")}
-	}
-	if _, err := s.verify(c, j.present, j.told); errors.Is(err, errAskAgain) {
-		return signer.ErrLastTry
-	} else if err != nil {
-		return err
-	}
-	defer s.dropPIN(c)
-	if _, err := s.protected(j.present); err != nil {
-		return err // something else is where the management key goes
-	}
-	if err := j.changePUK(s, c); err != nil {
-		return err
-	}
-	if err := s.going(); err != nil {
-		return err
-	}
-	if err := pinError(s.yk.SetPIN(j.present, j.newPIN)); err != nil {
-		return err
-	}
-	return j.changeKey(s)
-}
-
-// changePUK is step 4. An interrupted run, or a person, may have changed the PUK; then
-// PIN and PUK go back to the factory's, and the PUK is changed from there.
-func (j *setupJob) changePUK(s *session, c card) error {
-	if j.present == factoryPIN {
-		err := s.yk.SetPUK(factoryPUK, j.newPUK)
-		if _, refused := triesIn(err); !refused {
-			return pinError(err)
-		}
-	}
-	most, err := j.mostTries(s, c)
-	if err != nil {
-		return err
-	}
-	if err := s.yk.SetRetries(factoryKey(), j.present, most, 3); err != nil {
-		return pinError(err)
-	}
-	j.present = factoryPIN
-	return pinError(s.yk.SetPUK(factoryPUK, j.newPUK))
-}
-
-// mostTries tells how many PIN tries the card grants: what it says once the right
-// PIN was entered and forgotten again.
-func (j *setupJob) mostTries(s *session, c card) (int, error) {
-	s.dropPIN(c)
-	n, err := s.tries(c)
-	if n < 1 {
-		n = 3
-	}
-	return n, err
-}
-
-// changeKey is steps 6 and 7. The key that is stored is read back before the card
-// gets it, and proven after.
-func (j *setupJob) changeKey(s *session) error {
-	key, err := newManagementKey()
-	if err != nil {
-		return err
-	}
-	m, err := s.protected(j.newPIN)
-	if err != nil {
-		return err
-	}
-	m.ManagementKey = &key
-	if err := s.yk.SetMetadata(factoryKey(), m); err != nil {
-		return classify(err)
-	}
-	back, err := s.storedKey(j.newPIN)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(back, key) {
-		return &causeError{cause: signer.ErrDevice, err: errors.New("the card does not give back the management key it was to store; it keeps the factory's")}
-	}
-	if err := s.going(); err != nil {
-		return err
-	}
-	if err := s.yk.SetManagementKey(factoryKey(), key); err != nil {
-		return classify(err)
-	}
-	if ok, err := s.authenticate(key); err != nil || !ok {
-		return errors.Join(&causeError{cause: signer.ErrDevice, err: errors.New("the card does not accept its new management key")}, err)
-	}
-	return nil
 }

@@ -26,6 +26,8 @@ func (b *Backend) Tokens(ctx context.Context, u signer.URI) ([]signer.Token, err
 		switch {
 		case errors.Is(err, signer.ErrCanceled):
 			return nil, err
+		case errors.Is(err, signer.ErrDenied):
+			return nil, fmt.Errorf("listing cards: %w", err)
 		case errors.Is(err, signer.ErrNoToken):
 			continue // an empty reader
 		case err != nil:
@@ -72,7 +74,7 @@ func (b *Backend) token(ctx context.Context, reader string) (signer.Token, error
 		if t.Slots, err = s.slotsInUse(c); err != nil {
 			return err
 		}
-		factory, err := s.authenticate(factoryKey())
+		factory, err := s.hasFactoryKey(c)
 		if err != nil {
 			return err
 		}

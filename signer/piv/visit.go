@@ -66,7 +66,7 @@ func (b *Backend) exchange(ctx context.Context, v visit, f func(*session) error)
 	result, touching := make(chan error, 1), make(chan struct{})
 	go func() {
 		defer func() { <-lock }()
-		result <- b.run(ours, v, touching, f)
+		result <- shielded(func() error { return b.run(ours, v, touching, f) })
 	}()
 	done := func() {}
 	defer func() { done() }()
@@ -86,6 +86,17 @@ func (b *Backend) exchange(ctx context.Context, v visit, f func(*session) error)
 			return &abandonedError{err: ended(ctx, "the card did not answer")}
 		}
 	}
+}
+
+// shielded makes an error of what falls over on a card's answer: piv-go reads some of them
+// without looking at their length.
+func shielded(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &causeError{cause: signer.ErrDevice, err: fmt.Errorf("its answer cannot be read: %v", r)}
+		}
+	}()
+	return f()
 }
 
 // ended tells a canceled command from a card that takes too long.
@@ -128,11 +139,16 @@ func (b *Backend) run(ctx context.Context, v visit, touching chan<- struct{}, f 
 
 // connect opens a card, asking again every 100 ms while another program holds it.
 func (b *Backend) connect(ctx context.Context, reader string, busy time.Duration) (*piv.YubiKey, error) {
-	until := time.Now().Add(busy)
+	until, denied := time.Now().Add(busy), false
 	for {
 		yk, err := piv.Open(reader)
 		if err == nil {
 			return yk, nil
+		}
+		if pcscCode(err) == codeSecurity && !denied {
+			if denied = true; pause(ctx, b.second) == nil {
+				continue
+			}
 		}
 		busy := pcscCode(err) == codeSharing
 		if held := b.leaked(reader); busy && held != nil {

@@ -152,5 +152,8 @@ func (c *Card) management(cmd command) ([]byte, uint16) {
 		b = append(b, tlv(0x04, []byte{c.cfg.FormFactor})...)
 		b = append(b, tlv(0x05, v[:])...)
 	}
+	if c.atLeast(5, 7) {
+		b = append(b, tlv(0x16, flag(c.has(PINComplexity)))...)
+	}
 	return append([]byte{byte(len(b))}, b...), swOK
 }

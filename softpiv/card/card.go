@@ -35,6 +35,8 @@ type Config struct {
 	OtherVendor bool
 	// Lacks takes single features away, as imitations of a YubiKey do.
 	Lacks Feature
+	// Quirks are what a card does otherwise than YubiKeys.
+	Quirks Quirk
 	// T0Only gives an ATR that offers only the T=0 protocol.
 	T0Only bool
 	// FormFactor is what attestations and the management applet say; 0 means 1,
@@ -48,7 +50,7 @@ type Config struct {
 }
 
 // Feature is a set of things that YubiKeys have and not every PIV card has.
-type Feature uint8
+type Feature uint16
 
 // The features.
 const (
@@ -56,6 +58,10 @@ const (
 	KeyMetadata                       // GET METADATA
 	Attestation                       // ATTEST, and a certificate for it
 	TouchPolicies                     // touch policies other than "never"
+	RetryCounters                     // SET PIN RETRIES
+	AESManagement                     // management keys other than 3DES
+	PolicyTags                        // GENERATE with a PIN or touch policy, even the default one
+	PrintedObject                     // object 5FC109, where the management key is kept
 
 	allFeatures = SerialNumber | KeyMetadata | Attestation | TouchPolicies
 )
@@ -127,7 +133,7 @@ func withDefaults(cfg Config) Config {
 		cfg.FormFactor = 1
 	}
 	if cfg.OtherVendor {
-		cfg.Lacks = allFeatures
+		cfg.Lacks |= allFeatures
 	}
 	return cfg
 }
@@ -140,7 +146,7 @@ func (c *Card) adopt(st state) error {
 	c.cfg.Serial = st.Serial
 	c.cfg.Firmware = st.Firmware
 	c.cfg.FormFactor = st.FormFactor
-	c.cfg.OtherVendor, c.cfg.Lacks = st.OtherVendor, st.Lacks
+	c.cfg.OtherVendor, c.cfg.Lacks, c.cfg.Quirks = st.OtherVendor, st.Lacks, st.Quirks
 	c.cfg.PINTries, c.cfg.PUKTries = st.FactoryPINTries, st.FactoryPUKTries
 	c.root = st.Root
 	c.state = st
@@ -165,7 +171,7 @@ func (c *Card) manufacture() error {
 		return err
 	}
 	c.state = state{
-		Serial: c.cfg.Serial, Firmware: c.cfg.Firmware, FormFactor: c.cfg.FormFactor, OtherVendor: c.cfg.OtherVendor, Lacks: c.cfg.Lacks,
+		Serial: c.cfg.Serial, Firmware: c.cfg.Firmware, FormFactor: c.cfg.FormFactor, OtherVendor: c.cfg.OtherVendor, Lacks: c.cfg.Lacks, Quirks: c.cfg.Quirks,
 		FactoryPINTries: c.cfg.PINTries, FactoryPUKTries: c.cfg.PUKTries, Root: c.root,
 		Slots: map[string]*slot{}, Objects: map[string][]byte{},
 	}

@@ -19,7 +19,7 @@ func (c *Card) generate(cmd command) ([]byte, uint16) {
 		return nil, swData
 	}
 	pin, touch, ok := c.policies(cmd.p2, items)
-	if !ok {
+	if !ok || c.lacks(PolicyTags) && len(items) > 1 {
 		return nil, swData
 	}
 	s, ok := c.makeKey(alg, pin, touch)

@@ -147,7 +147,7 @@ func (c *Card) setManagement(cmd command) uint16 {
 		return swData
 	}
 	kind, key := cmd.data[0], cmd.data[3:]
-	if kind != mgm3DES && !c.atLeast(5, 4) || len(key) != managementLength(kind) || len(key) != int(cmd.data[2]) {
+	if kind != mgm3DES && (!c.atLeast(5, 4) || c.lacks(AESManagement)) || len(key) != managementLength(kind) || len(key) != int(cmd.data[2]) {
 		return swData
 	}
 	if len(key) == 0 || cmd.p2 == 0xFE && c.lacks(TouchPolicies) {

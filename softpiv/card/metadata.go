@@ -14,9 +14,15 @@ func (c *Card) metadata(cmd command) ([]byte, uint16) {
 	case refPUK:
 		return secretMetadata(c.state.PUK, factoryPUK), swOK
 	case refManagement:
+		if c.has(BlankManagement) {
+			return nil, swOK
+		}
 		return c.managementMetadata(), swOK
 	}
 	s := c.slotOf(cmd.p2)
+	if s == nil && c.has(EmptyMetadata) {
+		return emptyMetadata(cmd.p2), swOK
+	}
 	if s == nil {
 		return nil, swNoReference
 	}
@@ -24,6 +30,14 @@ func (c *Card) metadata(cmd command) ([]byte, uint16) {
 	b = append(b, tlv(0x02, []byte{s.PIN, s.Touch})...)
 	b = append(b, tlv(0x03, []byte{s.Origin})...)
 	return append(b, tlv(0x04, encodePublic(s.key))...), swOK
+}
+
+// emptyMetadata is what PivApplet says of a slot without a key: no algorithm, the default
+// policies, origin 0, no public key.
+func emptyMetadata(ref byte) []byte {
+	b := tlv(0x01, []byte{0})
+	b = append(b, tlv(0x02, []byte{defaultPIN(ref), touchNever})...)
+	return append(b, tlv(0x03, []byte{0})...)
 }
 
 // secretMetadata: 01 FF, 05 is it the factory one, 06 tries in all and left.

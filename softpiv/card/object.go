@@ -58,6 +58,9 @@ func (c *Card) putData(cmd command) uint16 {
 		return swData
 	}
 	tag := items[0].value
+	if c.lacks(PrintedObject) && hex.EncodeToString(tag) == objectPrinted {
+		return swNotFound
+	}
 	if len(tag) != 3 || tag[0] != 0x5F {
 		return swNotSupported
 	}

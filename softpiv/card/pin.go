@@ -44,12 +44,15 @@ func (s *secret) try(value []byte) uint16 {
 
 // change sets target, which may be s itself, to a new value if the old value of s is
 // right. What is wrong with the new value is looked at only then.
-func (s *secret) change(old []byte, target *secret, value []byte) uint16 {
+func (s *secret) change(old []byte, target *secret, value []byte, complexity bool) uint16 {
 	if status := s.try(old); status != swOK {
 		return status
 	}
 	if !settable(value) {
 		return swData
+	}
+	if complexity && simple(value) {
+		return swConditions
 	}
 	target.Value, target.Left = bytes.Clone(value), target.Max
 	return swOK
@@ -110,7 +113,7 @@ func (c *Card) changeReference(cmd command) uint16 {
 	if len(cmd.data) != 16 {
 		return swData
 	}
-	status := s.change(cmd.data[:8], s, cmd.data[8:])
+	status := s.change(cmd.data[:8], s, cmd.data[8:], c.has(PINComplexity))
 	if status&0xFFF0 == swTries && cmd.p2 == refPIN {
 		c.session.verified = false
 	}
@@ -125,7 +128,7 @@ func (c *Card) resetRetry(cmd command) uint16 {
 	if len(cmd.data) != 16 {
 		return swData
 	}
-	status := c.state.PUK.change(cmd.data[:8], &c.state.PIN, cmd.data[8:])
+	status := c.state.PUK.change(cmd.data[:8], &c.state.PIN, cmd.data[8:], c.has(PINComplexity))
 	if status == swOK {
 		c.session.verified = false
 	}
@@ -134,6 +137,9 @@ func (c *Card) resetRetry(cmd command) uint16 {
 
 // setRetries is SET PIN RETRIES (FA); it puts the factory PIN and PUK back.
 func (c *Card) setRetries(cmd command) uint16 {
+	if c.lacks(RetryCounters) {
+		return swInstruction
+	}
 	if !c.session.authed || !c.session.verified {
 		return swSecurity
 	}

@@ -28,6 +28,7 @@ type state struct {
 	FormFactor      byte
 	OtherVendor     bool
 	Lacks           Feature
+	Quirks          Quirk
 	FactoryPINTries int
 	FactoryPUKTries int
 	Root            []byte // authority of the attestation certificate, PEM
@@ -44,7 +45,7 @@ func (c *Card) factoryReset() {
 	st.PIN = factorySecret(factoryPIN, st.FactoryPINTries)
 	st.PUK = factorySecret(factoryPUK, st.FactoryPUKTries)
 	st.Management = managementKey{Type: mgm3DES, Key: factoryManagementKey()}
-	if c.atLeast(5, 7) {
+	if c.atLeast(5, 7) && !c.lacks(AESManagement) {
 		st.Management.Type = mgmAES192
 	}
 	slots, objects := map[string]*slot{}, map[string][]byte{}

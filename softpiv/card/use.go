@@ -15,6 +15,9 @@ import (
 // 7C { 82 output }. fresh: the command before was a good VERIFY.
 func (c *Card) useKey(cmd command, fresh bool) ([]byte, uint16) {
 	s := c.slotOf(cmd.p2)
+	if c.has(PINBeforeKey) && cmd.p2 != slotCardAuthentication && !c.session.verified {
+		return nil, swSecurity
+	}
 	if s == nil || cmd.p2 == slotAttestation || s.Algorithm != cmd.p1 {
 		return nil, swData
 	}

@@ -31,6 +31,7 @@ type Server struct {
 	contexts map[uint32]*context
 	handles  map[uint32]*handle
 	last     uint32        // last number given to a context or handle
+	denied   Denial        // what polkit refuses
 	changed  chan struct{} // closed at every change of cards, readers or locks
 }
 
@@ -278,6 +279,9 @@ func (s *Server) handle(ctx *context, req *request) reply {
 	}
 	if ctx == nil {
 		return failed(rcInvalidHandle)
+	}
+	if s.refuses(req.op) {
+		return failed(rcSecurity)
 	}
 	switch req.op {
 	case opEstablish:

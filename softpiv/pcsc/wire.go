@@ -42,6 +42,7 @@ const (
 	rcNoReaders          uint32 = 0x8010002E
 	rcReset              uint32 = 0x80100068
 	rcRemoved            uint32 = 0x80100069
+	rcSecurity           uint32 = 0x8010006A
 )
 
 // maxFrame bounds a request: the longest extended APDU and some room.

@@ -1,0 +1,237 @@
+//go:build cgo || windows
+
+package piv
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// The names of what setup changes, for people.
+const (
+	thePUK = "PUK"
+	thePIN = "PIN"
+	theKey = "management key"
+)
+
+// change is steps 4 to 7, in one transaction. Its error says what is changed.
+func (j *setupJob) change(s *session, c card) error {
+	err := j.changeAll(s, c)
+	done := j.done
+	for _, what := range []string{thePUK, thePIN} {
+		if j.restored && !slices.Contains(done, what) {
+			done = append(done, what+" (to the factory's)")
+		}
+	}
+	if err == nil || len(done) == 0 && j.doing == "" {
+		return err
+	}
+	return &signer.PartialError{Done: done, Maybe: j.doing, Err: classify(err)}
+}
+
+func (j *setupJob) changeAll(s *session, c card) error {
+	ours, err := s.authenticate(j.key)
+	if err != nil {
+		return err
+	}
+	if !ours {
+		return &causeError{cause: signer.ErrAlreadySetUp, err: errors.New("its management key is another one by now")}
+	}
+	if _, err := s.verify(c, j.present, j.told); errors.Is(err, errAskAgain) {
+		return signer.ErrLastTry
+	} else if err != nil {
+		return err
+	}
+	defer s.dropPIN(c)
+	if _, _, err := s.protected(); err != nil {
+		return err // something else is where the management key goes
+	}
+	if err := j.changePUK(s, c); err != nil {
+		return err
+	}
+	if err := s.going(); err != nil {
+		return err
+	}
+	if err := j.step(thePIN, func() error { return refusedNew(signer.NewPIN, s.yk.SetPIN(j.present, j.newPIN)) }); err != nil {
+		return err
+	}
+	if err := pinError(s.yk.VerifyPIN(j.newPIN)); err != nil {
+		return err
+	}
+	return j.changeKey(s, c)
+}
+
+// step makes one change and keeps account of it. An answer of the card says whether it was
+// made; without one nobody knows.
+func (j *setupJob) step(what string, f func() error) error {
+	j.doing = what
+	err := f()
+	if err != nil && status(err) == 0 && pcscCodeIn(err) != 0 {
+		return err
+	}
+	j.doing = ""
+	if err == nil && !slices.Contains(j.done, what) {
+		j.done = append(j.done, what)
+	}
+	return err
+}
+
+// admin runs a command that wants the management key, which was proven, and proves it
+// again if the card has forgotten that.
+func (j *setupJob) admin(s *session, f func() error) error {
+	err := f()
+	if status(err) != statusNotSatisfied {
+		return err
+	}
+	if ok, err := s.authenticate(j.key); err != nil || !ok {
+		return errors.Join(&causeError{cause: signer.ErrDevice, err: errors.New("the card does not take its management key any more")}, err)
+	}
+	return f()
+}
+
+// changePUK is step 4. An interrupted run, or a person, may have changed the PUK; then
+// PIN and PUK go back to the factory's, and the PUK is changed from there.
+func (j *setupJob) changePUK(s *session, c card) error {
+	puk, err := s.secretInfo(refPUK)
+	if err != nil {
+		return err
+	}
+	if puk.told && puk.factory || !puk.told && j.present == factoryPIN {
+		if done, err := j.replacePUK(s, factoryPUK); done || err != nil {
+			return err
+		}
+	}
+	can, err := j.restoreFactory(s, c)
+	if err != nil {
+		return err
+	}
+	if !can {
+		return j.keepPUK(s, puk)
+	}
+	done, err := j.replacePUK(s, factoryPUK)
+	if err == nil && !done {
+		err = &causeError{cause: signer.ErrDevice, err: errors.New("the card does not take the factory PUK right after it was restored")}
+	}
+	return err
+}
+
+// replacePUK reports whether old was the PUK; then the new one is.
+func (j *setupJob) replacePUK(s *session, old string) (bool, error) {
+	wrong := false
+	err := j.step(thePUK, func() error {
+		err := s.yk.SetPUK(old, j.newPUK)
+		if _, wrong = triesIn(err); wrong {
+			return err
+		}
+		return refusedNew(signer.NewPUK, err)
+	})
+	if wrong {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// restoreFactory sets the tries, and with them the factory PIN and PUK. False: the card
+// lacks that command.
+func (j *setupJob) restoreFactory(s *session, c card) (bool, error) {
+	most, err := j.mostTries(s, c)
+	if err != nil {
+		return false, err
+	}
+	if ok, err := s.authenticate(j.key); err != nil || !ok {
+		return false, errors.Join(&causeError{cause: signer.ErrDevice, err: errors.New("the card does not take its management key any more")}, err)
+	}
+	if err := pinError(s.yk.VerifyPIN(j.present)); err != nil {
+		return false, err
+	}
+	_, err = s.transmit(insSetRetries, byte(most), 3, nil)
+	switch st := status(err); {
+	case err == nil:
+		j.present, j.restored = factoryPIN, true
+		return true, nil
+	case st != 0 && st != statusNotSatisfied:
+		return false, nil
+	}
+	return false, classify(err)
+}
+
+// keepPUK tries whether the PUK is the new one already, as long as that cannot block it,
+// and else leaves it as it is: the card has no way to another one.
+func (j *setupJob) keepPUK(s *session, puk secretInfo) error {
+	if puk.left < 0 || puk.left > 1 {
+		if done, err := j.replacePUK(s, j.newPUK); done || err != nil {
+			return err
+		}
+	}
+	j.warnings = append(j.warnings, "its PUK was left as it is: it is neither the factory's nor the new one, and this card cannot set it without the present one")
+	return nil
+}
+
+// mostTries tells how many PIN tries the card grants: what its metadata says, or what it
+// says once the right PIN was entered and forgotten again.
+func (j *setupJob) mostTries(s *session, c card) (int, error) {
+	pin, err := s.secretInfo(refPIN)
+	if err != nil || pin.max > 0 {
+		return pin.max, err
+	}
+	s.dropPIN(c)
+	n, err := s.tries(c)
+	if n < 1 {
+		n = 3
+	}
+	return n, err
+}
+
+// changeKey is steps 6 and 7. The key that is stored is read back before the card
+// gets it, and proven after.
+func (j *setupJob) changeKey(s *session, c card) error {
+	m, err := s.managementInfo()
+	if err != nil {
+		return err
+	}
+	kinds := newKinds(c, m)
+	key := make([]byte, keyLength(kinds[0]))
+	if _, err := rand.Read(key); err != nil {
+		return err
+	}
+	object, _, err := s.protected()
+	if err != nil {
+		return err
+	}
+	if err := j.admin(s, func() error { return s.store(object, key) }); err != nil {
+		return fmt.Errorf("storing the new management key on the card, which keeps the present one: %w", classify(err))
+	}
+	back, err := s.storedKey()
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(back, key) {
+		return &causeError{cause: signer.ErrDevice, err: errors.New("the card does not give back the management key it was to store; it keeps the present one")}
+	}
+	if err := s.going(); err != nil {
+		return err
+	}
+	for _, kind := range kinds {
+		if keyLength(kind) != len(key) {
+			continue
+		}
+		err = j.step(theKey, func() error {
+			return j.admin(s, func() error { return s.setManagementKey(kind, key) })
+		})
+		if err == nil || status(err) == 0 {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("changing the management key (%s): %w", kindName(kinds[len(kinds)-1]), classify(err))
+	}
+	if ok, err := s.authenticate(key); err != nil || !ok {
+		return errors.Join(&causeError{cause: signer.ErrDevice, err: errors.New("the card does not accept its new management key")}, err)
+	}
+	return nil
+}
