@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -14,10 +15,26 @@ import (
 type cardFlags struct {
 	attestationCA string
 	pin, touch    []string
+	management    string
+}
+
+const managementUsage = "YubiKey: where its management key comes from (hexadecimal), if it is not stored on the card behind the PIN"
+
+// useManagementKey takes a source for the management keys of cards.
+func (a *app) useManagementKey(source string) error {
+	if source == "" {
+		return nil
+	}
+	if err := checkSource(source); err != nil {
+		return usage(fmt.Errorf("--management-key-source: %w", err))
+	}
+	a.askUI().management = source
+	return nil
 }
 
 func (c *cardFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&c.attestationCA, "attestation-ca", "", "PEM certificates that an attestation may lead to besides Yubico's")
+	f.StringVar(&c.management, "management-key-source", "", managementUsage)
 	f.StringArrayVar(&c.pin, "pin-policy", nil, "YubiKey: when a new key wants the PIN: never, once or always (default always); ROLE=POLICY for one role")
 	f.StringArrayVar(&c.touch, "touch-policy", nil, "YubiKey: when a new key wants a touch: never, cached or always (default always); ROLE=POLICY for one role")
 }
@@ -32,6 +49,9 @@ type cardMaking struct {
 }
 
 func (c cardFlags) read(a *app) (cardMaking, error) {
+	if err := a.useManagementKey(c.management); err != nil {
+		return cardMaking{}, err
+	}
 	roots, err := a.attestationRoots(c.attestationCA)
 	if err != nil {
 		return cardMaking{}, err

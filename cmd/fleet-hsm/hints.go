@@ -180,6 +180,12 @@ func judgeKey(err error) verdict {
 		return secret("pin-blocked", `the keys on it are still there. A card's PUK sets a new PIN ("ykman piv access unblock-pin", or "yubico-piv-tool -a unblock-pin"), a token's SO PIN does the same there; other keys can sign meanwhile`)
 	case errors.Is(err, signer.ErrPINIncorrect):
 		return secret("wrong-pin", hintWrongPIN(err))
+	case as[*signer.PartialError](err):
+		return verdict{partialCode(err), "partly-set-up", `run "fleet-hsm token setup" again with the same new PIN and PUK: it goes on from there, and the keys on the card stay as they are`}
+	case errors.Is(err, signer.ErrPINTooSimple):
+		return secret("pin-too-simple", "the card's owner has it refuse simple PINs and PUKs (PIN complexity): not one character throughout, and none that everybody chooses, such as 123123. Choose others and run the command again")
+	case errors.Is(err, signer.ErrManagement):
+		return secret("management-key", "whoever set up the card has it, or their card management system. --management-key-source SOURCE gives it, in hexadecimal digits, to key generate, init and rotate; to token setup too, which then keeps a new one on the card, behind the PIN. The keys that are on the card sign without it")
 	case errors.Is(err, signer.ErrPINInvalid):
 		return secret("pin-invalid", "the PIN was not tried; check its length and the source that it comes from")
 	case errors.Is(err, signer.ErrPINNotSet):
@@ -210,11 +216,13 @@ func judgeDevice(err error) verdict {
 	secret := func(kind, hint string) verdict { return verdict{exitSecret, kind, hint} }
 	switch {
 	case errors.Is(err, signer.ErrAlreadySetUp):
-		return verdict{exitRefused, "already-set-up", "nothing was changed; its PIN and keys are as they were"}
+		return verdict{exitRefused, "already-set-up", hintAlreadySetUp(err)}
 	case errors.Is(err, signer.ErrAttestation):
 		return verdict{exitUnverified, "attestation", "cards of other vendors, and test cards, have a root of their own: --attestation-ca FILE"}
 	case errors.Is(err, signer.ErrNotSetUp):
 		return verdict{exitRefused, "not-set-up", `"fleet-hsm token setup" sets its PIN first`}
+	case errors.Is(err, signer.ErrDenied):
+		return secret("denied", `the daemon runs, and polkit does not let this user reach it or the card, most often because there is no active session at the machine (SSH, a service). docs/troubleshooting.md ("denied") has a rule that lets one group in; the command works again once the rule is there`)
 	case errors.Is(err, signer.ErrUnreachable), errors.Is(err, signer.ErrDeadline):
 		return verdict{exitSecret, "unreachable", `the device or its daemon does not answer (YubiKeys need the PC/SC daemon: "systemctl enable --now pcscd.socket"); once it is back the same command works again`}
 	case errors.Is(err, signer.ErrNoToken):
@@ -226,7 +234,7 @@ func judgeDevice(err error) verdict {
 	case errors.Is(err, signer.ErrConfig):
 		return verdict{exitUsage, "module", `name the module with --pkcs11-module or "pkcs11: {module: ...}" in the configuration; "fleet-hsm doctor" checks it`}
 	case errors.Is(err, signer.ErrUnsupported):
-		return verdict{exitRefused, "unsupported", `another kind of key (--algorithm) or another device may do; "fleet-hsm token list" shows what is there`}
+		return verdict{exitRefused, "unsupported", hintUnsupported(err)}
 	case errors.Is(err, signer.ErrBadSignature):
 		return verdict{exitRefused, "bad-signature", "the device answered with a wrong signature, which was not kept; try again, and replace the device if it happens twice"}
 	case errors.Is(err, signer.ErrNoTerminal):
@@ -248,6 +256,39 @@ func judgeDevice(err error) verdict {
 func notStarted(err error) bool {
 	var m *pkcs11.ModuleError
 	return errors.As(err, &m) && m.Code == "module-init"
+}
+
+// partialCode: why it stopped decides the exit code, as it does elsewhere.
+func partialCode(err error) int {
+	var p *signer.PartialError
+	errors.As(err, &p)
+	return judge(p.Err).code
+}
+
+// hintAlreadySetUp says what leads on, and what would be lost on the way that loses.
+func hintAlreadySetUp(err error) string {
+	var ke *signer.KeyError
+	if !errors.As(err, &ke) || ke.URI.Scheme != "piv" {
+		return "nothing was changed; its PIN and keys are as they were"
+	}
+	return `nothing was changed, and the keys on it sign as before. "fleet-hsm key generate" makes a new one if the management key is stored on the card; ` +
+		`if somebody else keeps it, give it with --management-key-source. Only where nobody has it: --reset SERIAL begins again, and destroys every key that "fleet-hsm key list ` + ke.URI.String() + `" shows`
+}
+
+// hintUnsupported names the flag by which a person gets further.
+func hintUnsupported(err error) string {
+	var ue *signer.UnsupportedError
+	errors.As(err, &ue)
+	switch {
+	case ue == nil:
+	case ue.Option == signer.OptionTouchPolicy:
+		return "many cards but YubiKeys have no touch: --touch-policy never makes a key that signs without one"
+	case ue.Option == signer.OptionPINPolicy:
+		return "leave --pin-policy out: the card then gives the key the policy of its slot"
+	case ue.Option == signer.OptionAlgorithm:
+		return "--algorithm names another kind of key; p256 is what most devices have"
+	}
+	return `another kind of key (--algorithm) or another device may do; "fleet-hsm token list" shows what is there`
 }
 
 func as[T error](err error) bool {

@@ -14,6 +14,7 @@ import (
 
 type keyGenerateOptions struct {
 	algorithm, pinPolicy, touchPolicy, overwrite, attestationCA, name string
+	management                                                        string
 }
 
 func (a *app) keyGenerateCommand() *cobra.Command {
@@ -34,6 +35,7 @@ kept in attestations/. Where the key is goes into the configuration.`,
 	f.StringVar(&o.pinPolicy, "pin-policy", "", "YubiKey: when the PIN is wanted: never, once or always (default always)")
 	f.StringVar(&o.touchPolicy, "touch-policy", "", "YubiKey: when a touch is wanted: never, cached or always (default always)")
 	f.StringVar(&o.overwrite, "overwrite", "", "replace the key of this KEYID in the slot; it is lost")
+	f.StringVar(&o.management, "management-key-source", "", managementUsage)
 	f.StringVar(&o.attestationCA, "attestation-ca", "", "PEM certificates that an attestation may lead to besides Yubico's")
 	f.StringVar(&o.name, "name", "", "what people call the key, such as blue")
 	return cmd
@@ -72,6 +74,9 @@ func (a *app) runKeyGenerate(ctx context.Context, arg string, o keyGenerateOptio
 	g, ok := be.(signer.Generator)
 	if !ok {
 		return usagef("%q names no place for a new key", arg)
+	}
+	if err := a.useManagementKey(o.management); err != nil {
+		return err
 	}
 	extra, err := a.attestationRoots(o.attestationCA)
 	if err != nil {

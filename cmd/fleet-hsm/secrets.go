@@ -172,6 +172,8 @@ func (u *ui) sourcesFor(r signer.SecretRequest) ([]string, error) {
 		return flagSource(u.newPIN), nil
 	case signer.NewPUK:
 		return flagSource(u.newPUK), nil
+	case signer.ManagementKey:
+		return flagSource(u.management), nil
 	case signer.SOPIN, signer.NewSOPIN:
 		return flagSource(u.soPIN), nil
 	}

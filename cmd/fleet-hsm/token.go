@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -80,22 +81,25 @@ func (a *app) runTokenList(ctx context.Context, args []string) error {
 		return err
 	}
 	res := tokensResult{Schema: 1, Tokens: []tokenEntry{}}
+	// Without an argument everything is shown that can be; one kind of device that cannot
+	// be asked does not hide the other.
+	var failed []error
 	for _, u := range wanted {
 		tokens, err := keys.backends[u.Scheme].(signer.Tokener).Tokens(ctx, u)
-		if err != nil && len(args) == 1 {
-			return err
-		}
 		if err != nil {
-			// Without an argument everything is shown that can be; one kind of device that
-			// cannot be asked does not hide the other.
-			a.warn("%v", err)
-			if hint := judge(err).hint; hint != "" {
-				a.note("hint: %s", hint)
-			}
-			continue
+			failed = append(failed, err)
 		}
 		for _, t := range tokens {
 			res.Tokens = append(res.Tokens, entryOfToken(t))
+		}
+	}
+	if len(failed) > 0 && len(res.Tokens) == 0 {
+		return errors.Join(failed...)
+	}
+	for _, err := range failed {
+		a.warn("%v", err)
+		if hint := judge(err).hint; hint != "" {
+			a.note("hint: %s", hint)
 		}
 	}
 	return a.print(res, func(w io.Writer) {

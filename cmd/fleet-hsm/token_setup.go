@@ -15,6 +15,7 @@ import (
 type tokenSetupOptions struct {
 	erase, reset          string
 	newPIN, newPUK, soPIN string
+	management            string
 }
 
 func (a *app) tokenSetupCommand() *cobra.Command {
@@ -34,6 +35,7 @@ user PIN. A device that is set up already is left as it is.`,
 	f.StringVar(&o.newPIN, "new-pin-source", "", "where the new PIN comes from (file:PATH, fd:N, env:NAME, cmd:COMMAND)")
 	f.StringVar(&o.newPUK, "new-puk-source", "", "where the new PUK comes from (YubiKey)")
 	f.StringVar(&o.soPIN, "so-pin-source", "", "where the SO PIN comes from (PKCS#11)")
+	f.StringVar(&o.management, "management-key-source", "", "YubiKey: where its present management key comes from, if it is not the factory's (hexadecimal)")
 	f.StringVar(&o.erase, "erase", "", "erase the PKCS#11 token of this LABEL first; every key on it is lost")
 	f.StringVar(&o.reset, "reset", "", "reset the card of this SERIAL first; every key on it is lost")
 	return cmd
@@ -58,6 +60,7 @@ func (a *app) runTokenSetup(ctx context.Context, arg string, o tokenSetupOptions
 	}
 	for _, src := range []struct{ flag, value string }{
 		{"new-pin-source", o.newPIN}, {"new-puk-source", o.newPUK}, {"so-pin-source", o.soPIN}, {"pin-source", a.pinSource},
+		{"management-key-source", o.management},
 	} {
 		if src.value == "" {
 			continue
@@ -75,8 +78,8 @@ func (a *app) runTokenSetup(ctx context.Context, arg string, o tokenSetupOptions
 		}
 	}
 	ui := a.askUI()
-	ui.newPIN, ui.newPUK, ui.soPIN = o.newPIN, o.newPUK, o.soPIN
-	token, err := s.Setup(ctx, u, signer.SetupOptions{Erase: o.erase, Reset: o.reset != ""}, ui)
+	ui.newPIN, ui.newPUK, ui.soPIN, ui.management = o.newPIN, o.newPUK, o.soPIN, o.management
+	token, err := s.Setup(ctx, u, signer.SetupOptions{Erase: o.erase, Reset: o.reset != "", ManagementKey: o.management != ""}, ui)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,8 @@ type ui struct {
 	a *app
 	// sources of `token setup` and friends
 	newPIN, newPUK, soPIN string
+	// management is the source of a card's management key.
+	management string
 	// changing: a new passphrase is for a file that has one already.
 	changing bool
 
@@ -202,6 +204,8 @@ func (u *ui) wouldTry(r signer.SecretRequest) []string {
 		out = append(out, "--new-pin-source")
 	case signer.NewPUK:
 		out = append(out, "--new-puk-source")
+	case signer.ManagementKey:
+		out = append(out, "--management-key-source")
 	case signer.SOPIN, signer.NewSOPIN:
 		out = append(out, "--so-pin-source")
 	}
@@ -291,6 +295,8 @@ func kindName(k signer.SecretKind) string {
 		return "PIN"
 	case signer.PUK, signer.NewPUK:
 		return "PUK"
+	case signer.ManagementKey:
+		return "management key"
 	}
 	return "SO PIN"
 }

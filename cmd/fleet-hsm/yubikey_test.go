@@ -23,8 +23,11 @@ import (
 
 // TestYubiKey runs testdata/yubikey: the commands of TestScript, and besides
 //
-//	cards NAME=SERIAL[/FIRMWARE]...  YubiKeys, plugged in; their attestations lead to ca.pem.
-//	                                 SERIAL "other" is a card of another vendor
+//	cards NAME=SERIAL[/FIRMWARE][+complexity]...
+//	                                 YubiKeys, plugged in; their attestations lead to ca.pem.
+//	                                 SERIAL "other" is a card of another vendor; "canokey" and
+//	                                 "pivapplet" are those
+//	denied daemon|cards|nothing      what polkit refuses from now on
 //	card NAME VERB [ARG]             see deskCard.do
 //	desk DIALOGUE N PROGRAM ARG...   like tty, with everything that the tool says on the
 //	                                 terminal, and lines of the form "card NAME VERB [ARG]"
@@ -55,7 +58,7 @@ func yubikeyScripts(t *testing.T, p testscript.Params, daemon bool) {
 		t.Fatal(err)
 	}
 	cmds := scriptCommands()
-	for name, f := range map[string]func(*testscript.TestScript, []string){"cards": cmdCards, "card": cmdCard, "desk": cmdDesk} {
+	for name, f := range map[string]func(*testscript.TestScript, []string){"cards": cmdCards, "card": cmdCard, "desk": cmdDesk, "denied": cmdDenied} {
 		cmds[name] = func(ts *testscript.TestScript, _ bool, args []string) { f(ts, args) }
 	}
 	p.RequireExplicitExec, p.RequireUniqueNames, p.Cmds = true, true, cmds
@@ -78,6 +81,7 @@ type scriptDesk struct {
 	// see that one comes or goes.
 	real   bool
 	daemon *pcsc.Daemon // that runs
+	server *pcsc.Server // stands in for it
 }
 
 // settle waits until the daemon, if there is one, has noticed what is on the desk, and
@@ -122,14 +126,15 @@ func newCards(ca *card.CA, names []string) (desk map[string]*deskCard, cards []*
 	desk = map[string]*deskCard{}
 	for _, spec := range names {
 		name, what, ok := strings.Cut(spec, "=")
+		what, complexity := strings.CutSuffix(what, "+complexity")
 		serial, firmware, _ := strings.Cut(what, "/")
-		cfg := card.Config{CA: ca, TouchTimeout: touchLimit, OtherVendor: serial == "other"}
-		if cfg.OtherVendor {
-			cfg.Reader = "ACME Card Reader"
-		} else if n, err := strconv.ParseUint(serial, 10, 32); err != nil || !ok {
+		cfg, err := cardOf(serial)
+		if err != nil || !ok {
 			return nil, nil, fmt.Errorf("%q is not NAME=SERIAL", spec)
-		} else {
-			cfg.Serial = uint32(n)
+		}
+		cfg.CA, cfg.TouchTimeout = ca, touchLimit
+		if complexity {
+			cfg.Quirks |= card.PINComplexity
 		}
 		if firmware != "" {
 			if _, err := fmt.Sscanf(firmware, "%d.%d.%d", &cfg.Firmware[0], &cfg.Firmware[1], &cfg.Firmware[2]); err != nil {
@@ -144,6 +149,30 @@ func newCards(ca *card.CA, names []string) (desk map[string]*deskCard, cards []*
 		cards = append(cards, c)
 	}
 	return desk, cards, nil
+}
+
+// cardOf says what card a serial number, or a name in its place, means.
+func cardOf(serial string) (card.Config, error) {
+	switch serial {
+	case "other":
+		return card.Config{OtherVendor: true, Reader: "ACME Card Reader"}, nil
+	case "canokey":
+		return card.CanoKey(5550001), nil
+	case "pivapplet":
+		return card.PivApplet(), nil
+	}
+	n, err := strconv.ParseUint(serial, 10, 32)
+	return card.Config{Serial: uint32(n)}, err
+}
+
+// cmdDenied has the stand-in for the daemon refuse what polkit would.
+func cmdDenied(ts *testscript.TestScript, args []string) {
+	need(ts, args, 1, "denied daemon|cards|nothing")
+	what, ok := map[string]pcsc.Denial{"daemon": pcsc.DenyDaemon, "cards": pcsc.DenyCards, "nothing": pcsc.DenyNothing}[args[0]]
+	if !ok {
+		ts.Fatalf("denied %q?", args[0])
+	}
+	ts.Value(deskKey{}).(*scriptDesk).server.SetDenied(what)
 }
 
 // do is what hands do, and what is looked at:
@@ -210,7 +239,8 @@ func cmdCards(ts *testscript.TestScript, args []string) {
 		desk.daemon, err = pcsc.StartPCSCD(cards...)
 		readers = desk.daemon
 	} else {
-		readers, err = pcsc.Serve(cards...)
+		desk.server, err = pcsc.Serve(cards...)
+		readers = desk.server
 	}
 	ts.Check(err)
 	ts.Defer(func() { _ = readers.Close() })
