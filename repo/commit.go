@@ -95,6 +95,9 @@ func (rel *Release) keep() {
 
 // prepareWeb makes the web root and sees to it that renames into it are possible.
 func (r *Repo) prepareWeb() error {
+	if err := r.unlinked("repository/targets"); err != nil {
+		return err
+	}
 	for _, dir := range []string{r.path("repository"), r.web("targets")} {
 		if err := makeWebFolder(dir); err != nil {
 			return err
@@ -232,6 +235,9 @@ func (r *Repo) publishedFile(p *Published, t Target) (string, error) {
 				continue
 			}
 			name := r.publishedPath(p, path, t.SHA512)
+			if err := r.unlinked("repository/targets/" + r.pathOf(p, path, t.SHA512)); err != nil {
+				return "", err
+			}
 			if sizeIs(name, t) == nil {
 				return name, nil
 			}
@@ -241,10 +247,15 @@ func (r *Repo) publishedFile(p *Published, t Target) (string, error) {
 }
 
 func (r *Repo) publishedPath(p *Published, path, sha512 string) string {
+	return r.web("targets/" + r.pathOf(p, path, sha512))
+}
+
+// pathOf is where the bytes of a target lie below targets/.
+func (r *Repo) pathOf(p *Published, path, sha512 string) string {
 	if p.Root.ConsistentSnapshot() {
-		path = hashedPath(path, sha512)
+		return hashedPath(path, sha512)
 	}
-	return r.web("targets/" + path)
+	return path
 }
 
 func sizeIs(file string, t Target) error {

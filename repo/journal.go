@@ -61,6 +61,9 @@ func (r *Repo) apply(j journal) error {
 }
 
 func (r *Repo) move(m rename, dirs *dirSet) error {
+	if err := r.unlinked(m.To); err != nil {
+		return err
+	}
 	from, to := r.pending(filepath.FromSlash(m.From)), r.path(filepath.FromSlash(m.To))
 	if err := dirs.make(filepath.Dir(to)); err != nil {
 		return err

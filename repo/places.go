@@ -1,11 +1,15 @@
 package repo
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/webroot"
 )
 
 // checkPlaces refuses renames that the file system would refuse: once the journal is
@@ -14,6 +18,9 @@ func (r *Repo) checkPlaces(renames []rename) error {
 	seen := map[string]bool{}
 	for _, m := range renames {
 		to := r.path(filepath.FromSlash(m.To))
+		if err := r.unlinked(m.To); err != nil {
+			return err
+		}
 		if st, err := os.Lstat(to); err == nil && st.IsDir() {
 			return refuse(PathTaken, "%q is a folder, and a file is to be published there", to)
 		}
@@ -22,6 +29,17 @@ func (r *Repo) checkPlaces(renames []rename) error {
 		}
 	}
 	return nil
+}
+
+// unlinked refuses a name below the web root of which an element is a symbolic link:
+// what is written there would lie elsewhere, and what is read there would be anybody's.
+func (r *Repo) unlinked(to string) error {
+	err := webroot.Check(r.path("repository"), strings.TrimPrefix(to, "repository/"))
+	var link *webroot.LinkError
+	if errors.As(err, &link) {
+		return refuse(PathTaken, "%v; put a folder or file of its own there", link)
+	}
+	return err
 }
 
 // checkFolder looks at a folder, or at the nearest one above it that exists: files

@@ -26,6 +26,9 @@ func (r *Repo) readMetadata(name string, limit int64) ([]byte, error) {
 			return data, err
 		}
 	}
+	if err := r.unlinked("repository/" + name); err != nil {
+		return nil, err
+	}
 	return readLimited(r.web(name), "repository/"+name, limit)
 }
 

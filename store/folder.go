@@ -11,11 +11,13 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/webroot"
 )
 
 // lockName is the file under which conditional writes take turns. It stays.
@@ -33,8 +35,6 @@ type folder struct {
 func newFolder(loc Location) *folder { return &folder{loc: loc, root: filepath.FromSlash(loc.Path)} }
 
 func (f *folder) String() string { return f.loc.String() }
-
-func (f *folder) path(name string) string { return filepath.Join(f.root, filepath.FromSlash(name)) }
 
 // Create makes the folder; its parent must be there, so that a path with a typo or an
 // absent mount is not taken for a new store.
@@ -69,7 +69,7 @@ func (f *folder) Open(ctx context.Context, name string) (io.ReadCloser, Info, er
 	if err := f.enter(ctx, name); err != nil {
 		return nil, Info{}, f.fail("reading", name, err)
 	}
-	file, err := os.Open(f.path(name))
+	file, err := webroot.Open(f.root, name)
 	if err != nil {
 		return nil, Info{}, f.fail("reading", name, err)
 	}
@@ -134,12 +134,22 @@ func (f *folder) List(ctx context.Context, prefix string) iter.Seq2[Info, error]
 			yield(Info{}, &OpError{Op: "listing", Name: prefix, Store: f.String(), Err: ErrNoStore})
 			return
 		}
-		// Start at the deepest folder that the prefix names.
-		start := f.root
-		if i := strings.LastIndexByte(prefix, '/'); i > 0 && checkName(prefix[:i]) == nil {
-			start = f.path(prefix[:i])
+		root, err := webroot.OpenRoot(f.root)
+		if err != nil {
+			yield(Info{}, f.fail("listing", prefix, err))
+			return
 		}
-		err := filepath.WalkDir(start, func(p string, d fs.DirEntry, err error) error {
+		defer func() { _ = root.Close() }()
+		// Start at the deepest folder that the prefix names.
+		start := "."
+		if i := strings.LastIndexByte(prefix, '/'); i > 0 && checkName(prefix[:i]) == nil {
+			start = prefix[:i]
+		}
+		if err := root.Check(start); err != nil {
+			yield(Info{}, f.fail("listing", prefix, err))
+			return
+		}
+		err = fs.WalkDir(root.FS(), start, func(name string, d fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil // removed while we walk, or nothing below the prefix
 			}
@@ -149,7 +159,7 @@ func (f *folder) List(ctx context.Context, prefix string) iter.Seq2[Info, error]
 			if err != nil || d.IsDir() || atomicfile.IsTemp(d.Name()) || d.Name() == lockName {
 				return err
 			}
-			return f.yield(p, prefix, yield)
+			return yieldFile(name, prefix, d, yield)
 		})
 		if err != nil && !errors.Is(err, fs.SkipAll) {
 			yield(Info{}, f.fail("listing", prefix, err))
@@ -157,18 +167,15 @@ func (f *folder) List(ctx context.Context, prefix string) iter.Seq2[Info, error]
 	}
 }
 
-func (f *folder) yield(p, prefix string, yield func(Info, error) bool) error {
-	rel, err := filepath.Rel(f.root, p)
+// yieldFile tells of a regular file. A link is none: nothing asks for it, and a file of
+// that name takes its place.
+func yieldFile(name, prefix string, d fs.DirEntry, yield func(Info, error) bool) error {
+	if !strings.HasPrefix(name, prefix) || !d.Type().IsRegular() {
+		return nil
+	}
+	st, err := d.Info()
 	if err != nil {
-		return err
-	}
-	name := filepath.ToSlash(rel)
-	if !strings.HasPrefix(name, prefix) {
-		return nil
-	}
-	st, err := os.Stat(p) // follows links, as a web server does
-	if err != nil || !st.Mode().IsRegular() {
-		return nil
+		return nil // removed while we walk
 	}
 	if !yield(Info{Name: name, Size: st.Size(), Modified: st.ModTime()}, nil) {
 		return fs.SkipAll
@@ -181,8 +188,14 @@ func (f *folder) Delete(ctx context.Context, name string) error {
 	if err := f.enter(ctx, name); err != nil {
 		return f.fail("deleting", name, err)
 	}
-	p := f.path(name)
-	err := os.Remove(p)
+	root, err := webroot.OpenRoot(f.root)
+	if err != nil {
+		return f.fail("deleting", name, err)
+	}
+	defer func() { _ = root.Close() }()
+	if err = root.Check(path.Dir(name)); err == nil {
+		err = root.Remove(filepath.FromSlash(name))
+	}
 	if err != nil {
 		err = f.fail("deleting", name, err)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -190,16 +203,15 @@ func (f *folder) Delete(ctx context.Context, name string) error {
 		}
 		return err
 	}
-	f.removeEmpty(filepath.Dir(p))
+	removeEmpty(root, path.Dir(name))
 	return nil
 }
 
 // removeEmpty removes folders that a deletion left empty, up to the root.
-func (f *folder) removeEmpty(dir string) {
-	for dir != f.root && strings.HasPrefix(dir, f.root) {
-		if os.Remove(dir) != nil {
+func removeEmpty(root *webroot.Root, dir string) {
+	for ; dir != "."; dir = path.Dir(dir) {
+		if root.Remove(filepath.FromSlash(dir)) != nil {
 			return
 		}
-		dir = filepath.Dir(dir)
 	}
 }

@@ -7,14 +7,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
 	"time"
 
-	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/webroot"
 )
 
-// tempPattern makes names that atomicfile.IsTemp knows.
-const tempPattern = ".fleet-hsm-tmp-*"
+// tempPrefix begins names that atomicfile.IsTemp knows.
+const tempPrefix = ".fleet-hsm-tmp-"
 
 // Put implements Store: a temporary file beside the final one, fsync, then a link or
 // a rename, then fsync of the folder.
@@ -25,12 +25,17 @@ func (f *folder) Put(ctx context.Context, name string, c Content, o PutOptions) 
 	if st, err := os.Stat(f.root); err != nil || !st.IsDir() {
 		return Info{}, f.fail("writing", name, ErrNoStore)
 	}
-	tmp, err := f.writeTemp(ctx, name, c, o.Progress)
+	root, err := webroot.OpenRoot(f.root)
 	if err != nil {
 		return Info{}, f.fail("writing", name, err)
 	}
-	defer func() { _ = os.Remove(tmp) }()
-	if err := f.place(ctx, tmp, name, o); err != nil {
+	defer func() { _ = root.Close() }()
+	tmp, err := writeTemp(ctx, root, name, c, o.Progress)
+	if err != nil {
+		return Info{}, f.fail("writing", name, err)
+	}
+	defer func() { _ = root.Remove(tmp) }()
+	if err := f.place(ctx, root, tmp, name, o); err != nil {
 		return Info{}, f.fail("writing", name, err)
 	}
 	info := Info{Name: name, Size: c.Size, SHA512: c.SHA512}
@@ -40,16 +45,16 @@ func (f *folder) Put(ctx context.Context, name string, c Content, o PutOptions) 
 	return info, nil
 }
 
-func (f *folder) writeTemp(ctx context.Context, name string, c Content, progress func(int64)) (string, error) {
-	dir := filepath.Dir(f.path(name))
-	// A deletion by another process may remove an empty folder between the two calls.
+func writeTemp(ctx context.Context, root *webroot.Root, name string, c Content, progress func(int64)) (string, error) {
 	var file *os.File
+	var tmp string
+	// A deletion by another process may remove an empty folder between the two calls.
 	err := fs.ErrNotExist
 	for try := 0; try < 5 && errors.Is(err, fs.ErrNotExist); try++ {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := root.MakeDirs(path.Dir(name)); err != nil {
 			return "", err
 		}
-		file, err = os.CreateTemp(dir, tempPattern)
+		file, tmp, err = root.CreateTemp(name, tempPrefix)
 	}
 	if err != nil {
 		return "", err
@@ -59,10 +64,10 @@ func (f *folder) writeTemp(ctx context.Context, name string, c Content, progress
 		err = cerr
 	}
 	if err != nil {
-		_ = os.Remove(file.Name())
+		_ = root.Remove(tmp)
 		return "", err
 	}
-	return file.Name(), nil
+	return tmp, nil
 }
 
 func fillTemp(ctx context.Context, file *os.File, c Content, progress func(int64)) error {
@@ -86,23 +91,22 @@ func fillTemp(ctx context.Context, file *os.File, c Content, progress func(int64
 
 // place gives a finished file its name, if the condition holds. All writers take
 // turns, so that what a condition looked at is still there when the name changes.
-func (f *folder) place(ctx context.Context, tmp, name string, o PutOptions) error {
-	path := f.path(name)
+func (f *folder) place(ctx context.Context, root *webroot.Root, tmp, name string, o PutOptions) error {
 	if o.Absent {
 		// A link fails if the name is taken; no lock is needed for that.
-		if err := os.Link(tmp, path); err == nil {
-			return f.syncUp(filepath.Dir(path))
+		if err := root.Link(tmp, name); err == nil {
+			return syncUp(root, path.Dir(name))
 		} else if errors.Is(err, fs.ErrExist) {
 			return ErrPrecondition
 		}
 	}
-	unlock, err := f.lock(ctx)
+	unlock, err := lockRoot(ctx, root)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	if o.Absent {
-		if _, err := os.Lstat(path); err == nil {
+		if _, err := root.Lstat(name); err == nil {
 			return ErrPrecondition
 		}
 	}
@@ -111,10 +115,10 @@ func (f *folder) place(ctx context.Context, tmp, name string, o PutOptions) erro
 			return err
 		}
 	}
-	if err := os.Rename(tmp, path); err != nil {
+	if err := root.Rename(tmp, name); err != nil {
 		return err
 	}
-	return f.syncUp(filepath.Dir(path))
+	return syncUp(root, path.Dir(name))
 }
 
 func (f *folder) match(ctx context.Context, name, etag string) error {
@@ -132,24 +136,23 @@ func (f *folder) match(ctx context.Context, name, etag string) error {
 }
 
 // syncUp makes the names durable from dir up to the root: folders may be new.
-func (f *folder) syncUp(dir string) error {
-	for {
-		if err := atomicfile.SyncDir(dir); err != nil {
+func syncUp(root *webroot.Root, dir string) error {
+	for ; ; dir = path.Dir(dir) {
+		if err := root.SyncDir(dir); err != nil || dir == "." {
 			return err
 		}
-		if dir == f.root || len(dir) <= len(f.root) {
-			return nil
-		}
-		dir = filepath.Dir(dir)
 	}
 }
 
 // lockPoll is how long a waiting writer pauses between two tries.
 const lockPoll = 5 * time.Millisecond
 
-// lock waits for the store's lock. The kernel gives it back when a process dies.
-func (f *folder) lock(ctx context.Context) (unlock func(), err error) {
-	file, err := os.OpenFile(filepath.Join(f.root, lockName), os.O_RDWR|os.O_CREATE, 0o644)
+// lockRoot waits for the store's lock. The kernel gives it back when a process dies.
+func lockRoot(ctx context.Context, root *webroot.Root) (unlock func(), err error) {
+	if err := root.Check(lockName); err != nil {
+		return nil, fmt.Errorf("locking: %w", err)
+	}
+	file, err := root.OpenFile(lockName, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("locking: %w", err)
 	}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/webroot"
 )
 
 // local is repository/ on this machine, as far as publishing needs it. All metadata
@@ -40,7 +42,7 @@ func (l *local) bad(name, by, why string) error {
 
 // read reads a metadata file; an absent one keeps fs.ErrNotExist.
 func (l *local) read(name string) ([]byte, error) {
-	return os.ReadFile(l.path(name))
+	return webroot.ReadFile(l.dir, name)
 }
 
 // readLocal reads the repository and checks that it fits together.
@@ -196,7 +198,7 @@ func (l *local) content(target string, m fileMeta) (map[string]Content, error) {
 	names := targetNames(l.root.Consistent, target, m)
 	found := map[string]Content{}
 	for _, name := range names {
-		st, err := os.Stat(l.path(name))
+		st, err := webroot.Stat(l.dir, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -221,6 +223,5 @@ func (l *local) content(target string, m fileMeta) (map[string]Content, error) {
 }
 
 func (l *local) opener(name string) func() (io.ReadCloser, error) {
-	path := l.path(name)
-	return func() (io.ReadCloser, error) { return os.Open(path) }
+	return func() (io.ReadCloser, error) { return webroot.Open(l.dir, name) }
 }

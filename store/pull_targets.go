@@ -9,11 +9,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
 	"strconv"
 	"sync"
 
-	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/webroot"
 )
 
 // bringTargets downloads the target files that are not here by size and hash, before
@@ -29,7 +29,11 @@ func (p *puller) bringTargets(ctx context.Context) error {
 		if len(names) == 0 || checkName("targets/"+target) != nil {
 			return p.bad("targets.json", "", "it names the target "+strconv.Quote(target)+" in a way that cannot be published")
 		}
-		if !m.isFile(p.local.path(names[0])) {
+		here, err := p.local.has(names[0], m)
+		if err != nil {
+			return err
+		}
+		if !here {
 			todo = append(todo, wanted{names: names, meta: m})
 		}
 	}
@@ -71,15 +75,22 @@ func (p *puller) download(ctx context.Context, name string, m fileMeta, bar *pul
 		return err
 	}
 	defer func() { _ = r.Close() }()
-	path := p.local.path(name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(p.o.Dir, 0o755); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), tempPattern)
+	root, err := webroot.OpenRoot(p.o.Dir)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(tmp.Name()) }()
+	defer func() { _ = root.Close() }()
+	if err := root.MakeDirs(path.Dir(name)); err != nil {
+		return err
+	}
+	tmp, tmpName, err := root.CreateTemp(name, tempPrefix)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Remove(tmpName) }()
 	why, err := m.copyTo(tmp, &countingReader{ctx: ctx, r: r, progress: func(n int64) { bar.add(name, n, 0) }})
 	if err == nil {
 		err = tmp.Chmod(0o644)
@@ -96,7 +107,7 @@ func (p *puller) download(ctx context.Context, name string, m fileMeta, bar *pul
 	if why != "" {
 		return p.bad(name, "targets.json", why)
 	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
+	if err := root.Rename(tmpName, name); err != nil {
 		return err
 	}
 	bar.add(name, 0, 1)
@@ -104,22 +115,26 @@ func (p *puller) download(ctx context.Context, name string, m fileMeta, bar *pul
 	defer p.mu.Unlock()
 	p.res.Files = append(p.res.Files, name)
 	p.res.Bytes += m.Length
-	return atomicfile.SyncDir(filepath.Dir(path))
+	return root.SyncDir(path.Dir(name))
 }
 
-// isFile reports whether the file at path is the one that m names.
-func (m fileMeta) isFile(path string) bool {
-	st, err := os.Stat(path)
-	if err != nil || !st.Mode().IsRegular() || st.Size() != m.Length {
-		return false
+// has reports whether the file of a name here is the one that m names.
+func (l *local) has(name string, m fileMeta) (bool, error) {
+	st, err := webroot.Stat(l.dir, name)
+	var link *webroot.LinkError
+	if errors.As(err, &link) {
+		return false, err
 	}
-	f, err := os.Open(path)
+	if err != nil || !st.Mode().IsRegular() || st.Size() != m.Length {
+		return false, nil
+	}
+	f, err := webroot.Open(l.dir, name)
 	if err != nil {
-		return false
+		return false, nil
 	}
 	defer func() { _ = f.Close() }()
 	why, err := m.copyTo(io.Discard, f)
-	return err == nil && why == ""
+	return err == nil && why == "", nil
 }
 
 // copyTo copies at most one byte more than the length that m names, and says why what

@@ -235,7 +235,7 @@ func TestTempFilesAreKnown(t *testing.T) {
 	if _, err := s.Put(t.Context(), "a", broken, PutOptions{}); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Fatalf("short content: %v", err)
 	}
-	f, err := os.CreateTemp(dir, tempPattern)
+	f, err := os.CreateTemp(dir, tempPrefix+"*")
 	if err != nil {
 		t.Fatal(err)
 	}

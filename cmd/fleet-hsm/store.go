@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/webroot"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/store"
 	"github.com/fleet-hsm/fleet-hsm/verify"
@@ -185,6 +186,8 @@ func judgeStore(err error) (verdict, bool) {
 		return verdict{exitRefused, "flat-layout", "only with consistent snapshots"}, true
 	case errors.Is(err, store.ErrInconsistent), errors.Is(err, store.ErrReadBack):
 		return verdict{exitUnverified, "store-inconsistent", `run publish again; it goes on where it stopped. If it stays so, "fleet-hsm doctor --store URL" tries the store`}, true
+	case as[*webroot.LinkError](err):
+		return verdict{exitRefused, "path-taken", "nothing was written through it; put a folder or file of its own there and run the command again"}, true
 	case errors.Is(err, store.ErrPrecondition):
 		return verdict{exitRefused, "other-writer", "another machine published at the same time; run it again"}, true
 	case errors.Is(err, store.ErrTooLarge), errors.Is(err, store.ErrBadName):

@@ -137,6 +137,14 @@ func parseMoment(s string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is neither +DURATION nor a date such as 2027-01-31", s)
 }
 
+// contentRead says how much of the content the verdict is about.
+func contentRead(r *verify.Report) string {
+	if r.Files == 0 && r.Targets > 0 {
+		return "0 bytes of content were read; --all-targets reads and hashes all of it"
+	}
+	return fmt.Sprintf("%d bytes of content were read in %d file(s)", r.Bytes, r.Files)
+}
+
 func showReport(w io.Writer, r *verify.Report) {
 	for _, role := range r.Roles {
 		state := "in " + daysUntil(role.Expires)
@@ -155,6 +163,6 @@ func showReport(w io.Writer, r *verify.Report) {
 		fmt.Fprintln(w, f)
 	}
 	if r.OK() {
-		fmt.Fprintf(w, "verified from root v%d\n", r.PinnedRoot)
+		fmt.Fprintf(w, "verified from root v%d; %s\n", r.PinnedRoot, contentRead(r))
 	}
 }
