@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/owned"
 )
 
 // checkModule looks at a module file before it is loaded: dlopen runs its code at
@@ -30,8 +32,8 @@ func checkModule(path string) (string, error) {
 	return resolved, checkELF(path, resolved)
 }
 
-// checkFile: a regular file that only its owner writes, in a folder where others
-// cannot swap it.
+// checkFile: a regular file that belongs to the user or to root, like every folder on
+// the way to it, and that nobody else can change or swap.
 func checkFile(path, resolved string) error {
 	fi, err := os.Stat(resolved)
 	if err != nil {
@@ -40,23 +42,17 @@ func checkFile(path, resolved string) error {
 	if !fi.Mode().IsRegular() {
 		return &ModuleError{Path: path, Code: "module-not-file", Reason: "is not a regular file"}
 	}
-	if runtime.GOOS == "windows" {
-		return nil
+	return checkOwner(path)
+}
+
+// checkOwner refuses code that somebody else has put there, or could.
+func checkOwner(path string) error {
+	_, err := owned.Check(path, owned.Options{Code: true})
+	var not *owned.Error
+	if errors.As(err, &not) {
+		return &ModuleError{Path: path, Code: "module-writable", Reason: fmt.Sprintf("others could put their own code there: %q %s", not.Part, not.Why)}
 	}
-	if fi.Mode().Perm()&0o022 != 0 {
-		return &ModuleError{
-			Path: path, Code: "module-writable",
-			Reason: fmt.Sprintf("has mode %04o: others could put their own code into it", fi.Mode().Perm()),
-		}
-	}
-	dir, err := os.Stat(filepath.Dir(resolved))
-	if err == nil && dir.Mode().Perm()&0o002 != 0 && dir.Mode()&fs.ModeSticky == 0 {
-		return &ModuleError{
-			Path: path, Code: "module-writable",
-			Reason: fmt.Sprintf("its folder has mode %04o: anybody could put another file in its place", dir.Mode().Perm()),
-		}
-	}
-	return nil
+	return err
 }
 
 // elfOf gives what a module must be to be loaded into this process.
