@@ -18,14 +18,16 @@ import (
 type app struct {
 	stdout, stderr io.Writer
 
-	path        string
-	configFile  string
-	json        bool
-	module      string
-	pinSource   string
-	noInput     bool
-	yes         bool
-	lockTimeout duration
+	path       string
+	configFile string
+	// forRequest and pathNamed: see requestFrom.
+	forRequest, pathNamed bool
+	json                  bool
+	module                string
+	pinSource             string
+	noInput               bool
+	yes                   bool
+	lockTimeout           duration
 	// transcriptFile and operatorNote are --transcript and --note.
 	transcriptFile, operatorNote string
 
@@ -66,7 +68,7 @@ another process; 130 interrupted.`,
 	root.SetVersionTemplate("fleet-hsm {{.Version}}\n")
 	f := root.PersistentFlags()
 	f.StringVar(&a.path, "path", ".", "folder of the repository")
-	f.StringVar(&a.configFile, "config", "", "configuration file (default <path>/fleet-hsm.yaml)")
+	f.StringVar(&a.configFile, "config", "", "configuration file (default <path>/fleet-hsm.yaml; for a request your own one)")
 	f.BoolVar(&a.json, "json", false, "machine-readable output on stdout")
 	f.StringVar(&a.module, "pkcs11-module", "", "PKCS#11 module (absolute path)")
 	f.StringVar(&a.pinSource, "pin-source", "", "where the PIN comes from: file:PATH, fd:N, env:NAME or cmd:COMMAND")

@@ -23,7 +23,10 @@ then nothing is taken from any file. "fleet-hsm commit", or --commit, publishes.
 		Example: `  fleet-hsm attach change.request
   fleet-hsm attach alice.request bob.request`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.runAttach(cmd.Context(), args, commit) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a.requestFrom(cmd.Flags().Changed("path"))
+			return a.runAttach(cmd.Context(), args, commit)
+		},
 	}
 	cmd.Flags().BoolVar(&commit, "commit", false, "publish the change if it has all its signatures then")
 	return cmd

@@ -73,14 +73,11 @@ func (a *app) config() (*config, error) {
 	if a.cfg != nil {
 		return a.cfg, nil
 	}
-	file := a.configFile
-	if file == "" {
-		if err := a.checkPath(); err != nil {
-			return nil, err
-		}
-		file = a.within("fleet-hsm.yaml")
+	file, own, err := a.configPlace()
+	if err != nil {
+		return nil, err
 	}
-	data, err := readBounded(file, maxConfig)
+	data, err := readConfig(file)
 	if errors.Is(err, fs.ErrNotExist) && a.configFile == "" {
 		data, err = nil, nil
 	}
@@ -92,6 +89,9 @@ func (a *app) config() (*config, error) {
 		return nil, &configError{File: file, Err: err}
 	}
 	cfg.file = file
+	if own {
+		cfg.besideItself()
+	}
 	a.cfg = cfg
 	return cfg, nil
 }

@@ -75,6 +75,10 @@ type ill struct{ problems int }
 func (e *ill) Error() string { return fmt.Sprintf("%d problem(s) found", e.problems) }
 
 func (a *app) runDoctor(ctx context.Context, args []string, o doctorOptions) error {
+	res := &doctorResult{Schema: 1, Findings: []checked{}}
+	if err := a.checkConfig(res); err != nil {
+		return err
+	}
 	keys, err := a.plain()
 	if err != nil {
 		return err
@@ -82,7 +86,6 @@ func (a *app) runDoctor(ctx context.Context, args []string, o doctorOptions) err
 	if err := keys.use(o.keys); err != nil {
 		return err
 	}
-	res := &doctorResult{Schema: 1, Findings: []checked{}}
 	if o.store.url != "" {
 		if err := a.probeStore(ctx, res, o.store); err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/internal/owned"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
@@ -124,6 +125,8 @@ func judge(err error) verdict {
 		return verdict{exitRefused, "imported-key", "make a key on the token (--generate), or take this one with --allow-imported"}
 	case as[*shortError](err), errors.Is(err, repo.ErrShort):
 		return verdict{exitShort, "short", hintShort(err)}
+	case as[*owned.Error](err):
+		return verdict{exitUsage, "not-yours", hintOwner(err)}
 	case as[*usageError](err), as[*configError](err), as[*signer.URIError](err), errors.Is(err, repo.ErrName):
 		return verdict{exitUsage, "usage", hintUsage(err)}
 	case errors.As(err, &unfit):

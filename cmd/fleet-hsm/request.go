@@ -362,8 +362,11 @@ func (a *app) warnUnattested(card *repo.Card, c *repo.Change, hints map[tuf.KeyI
 // attested checks the certificates of a key: those that came with a request, or the
 // ones kept here.
 func (a *app) attested(att signer.Attester, roots []byte, k repo.Key, chain string) bool {
+	if chain == "" && !a.folderCounts() {
+		return false
+	}
 	if chain == "" {
-		stored, err := os.ReadFile(a.attestationFile(k.ID))
+		stored, err := readBounded(a.attestationFile(k.ID), maxConfig)
 		if err != nil {
 			return false
 		}

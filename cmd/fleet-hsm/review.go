@@ -20,8 +20,9 @@ and writes nothing.`,
 		Example: `  fleet-hsm review
   fleet-hsm review change.request --root root.json`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
+				a.requestFrom(cmd.Flags().Changed("path"))
 				return a.reviewRequest(args[0], root)
 			}
 			if root != "" {

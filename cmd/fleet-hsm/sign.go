@@ -33,13 +33,20 @@ signs. When every threshold is met, "fleet-hsm commit" publishes the change.
 FILE is a request that came from elsewhere ("fleet-hsm request"): it is checked from
 its first root downwards, signed, and written again. No repository and no network is
 needed. Pin the root you trust with --root, or with trusted-root: in the configuration;
-otherwise sign says which root the request rests on. Keys are taken from --key, the
-configuration, keys/ROLE.json, and from whatever token is plugged in and holds one.`,
+otherwise sign says which root the request rests on. The configuration is your own:
+--config, or fleet-hsm/fleet-hsm.yaml in your configuration folder, never one that lies
+beside the request. Keys are taken from --key, the configuration, keys/ROLE.json, and
+from whatever token is plugged in and holds one.`,
 		Example: `  fleet-hsm sign --role root
   fleet-hsm sign --no-input --reviewed 5d0f12ab34cd56ef
   fleet-hsm sign change.request --root root.json`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.runSign(cmd.Context(), args, o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				a.requestFrom(cmd.Flags().Changed("path"))
+			}
+			return a.runSign(cmd.Context(), args, o)
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.role, "role", "", "sign for this role only")
