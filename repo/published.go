@@ -67,6 +67,9 @@ func (r *Repo) loadOnline() (*Published, error) {
 	return p, p.checkStamp()
 }
 
+// LoadRoot reads root alone, for who only asks which keys it names.
+func (r *Repo) LoadRoot() (*Published, error) { return r.settled(r.loadRoot) }
+
 func (r *Repo) loadRoot() (*Published, error) {
 	data, err := r.readMetadata("root.json", MaxRootSize)
 	if errors.Is(err, fs.ErrNotExist) {

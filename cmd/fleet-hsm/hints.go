@@ -105,8 +105,10 @@ func judge(err error) verdict {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return verdict{exitInterrupted, "interrupted", hintInterrupted}
-	case errors.Is(err, errNotConfirmed), errors.Is(err, errNotReset):
+	case errors.Is(err, errNotConfirmed), errors.Is(err, errNotReset), errors.Is(err, errNotDestroyed):
 		return verdict{exitRefused, "not-confirmed", "run it again to be asked again"}
+	case as[*destroysError](err):
+		return verdict{exitRefused, "key-in-use", `take it out of its roles first ("fleet-hsm rotate ROLE --remove KEYID", "fleet-hsm status" lists them) and out of the configuration, or run this at a terminal, which asks for the device's serial number; no flag says it`}
 	case as[*reviewedMismatch](err):
 		return verdict{exitUnverified, "reviewed-mismatch", `what is staged is not what was reviewed; look again with "fleet-hsm review"`}
 	case as[*requestError](err):

@@ -43,6 +43,8 @@ func theirErrors() map[string]error {
 		"signer.ErrBusy": signer.ErrBusy, "signer.ErrDevice": signer.ErrDevice, "signer.ErrDeadline": signer.ErrDeadline,
 		"signer.ErrUnsupported": signer.ErrUnsupported, "signer.ErrAttestation": signer.ErrAttestation, "signer.ErrBadSignature": signer.ErrBadSignature,
 		"signer.ErrCanceled": signer.ErrCanceled, "signer.ErrFileMode": signer.ErrFileMode, "signer.ErrNotSetUp": signer.ErrNotSetUp,
+		"signer.ErrDenied": signer.ErrDenied, "signer.ErrPINTooSimple": signer.ErrPINTooSimple, "signer.ErrManagement": signer.ErrManagement,
+		"signer.PartialError": &signer.PartialError{Err: signer.ErrDevice},
 		"signer.ErrAlreadySetUp": signer.ErrAlreadySetUp, "signer.ErrConfig": signer.ErrConfig,
 		"signer.KeyError": &signer.KeyError{Err: signer.ErrNoToken}, "signer.PINError": &signer.PINError{Left: 2}, "signer.KeyChangedError": &signer.KeyChangedError{},
 		"signer.AmbiguousError": &signer.AmbiguousError{}, "signer.NotFoundError": &signer.NotFoundError{Cause: signer.ErrKeyNotFound},
@@ -161,6 +163,7 @@ func TestEveryErrorHasAHint(t *testing.T) {
 	for _, err := range []error{
 		&lintError{[]lint.Finding{{Code: lint.CodeEmpty}}}, &expiresSoon{}, &unverified{}, &rejected{errors.New("x")}, &policyError{},
 		&reviewedMismatch{}, &importedError{}, &badAttestation{}, &ill{}, usage(&unreviewed{}), &configError{}, errNotReset, errNotConfirmed,
+		errNotDestroyed, &destroysError{},
 		&listenError{errors.New("x")}, usagef("x"),
 	} {
 		if v := judge(err); v.kind == "failed" || v.hint == "" {

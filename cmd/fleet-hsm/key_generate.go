@@ -82,6 +82,16 @@ func (a *app) runKeyGenerate(ctx context.Context, arg string, o keyGenerateOptio
 	if err != nil {
 		return err
 	}
+	if o.overwrite != "" {
+		loss := &destruction{a: a, what: "overwriting " + u.String(), at: u, word: wordOf(ctx, be, u)}
+		l, _ := be.(signer.KeyLister)
+		if err := loss.look(ctx, l); err != nil {
+			return err
+		}
+		if err := loss.confirm(ctx); err != nil {
+			return err
+		}
+	}
 	made, err := g.Generate(ctx, signer.Ref{URI: u, Roles: roles}, signer.GenerateOptions{
 		Algorithm: alg, PINPolicy: o.pinPolicy, TouchPolicy: o.touchPolicy, Overwrite: o.overwrite, KeyID: nameOf, AttestationRoots: extra,
 	}, a.askUI())

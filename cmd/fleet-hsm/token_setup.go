@@ -72,10 +72,8 @@ func (a *app) runTokenSetup(ctx context.Context, arg string, o tokenSetupOptions
 	if serial, _ := u.Attr("serial"); o.reset != "" && o.reset != serial {
 		return usagef("--reset %s is not the serial number in %s", o.reset, u)
 	}
-	if o.reset != "" {
-		if err := a.confirmReset(ctx, be, u, o.reset); err != nil {
-			return err
-		}
+	if err := a.confirmLoss(ctx, be, u, o); err != nil {
+		return err
 	}
 	ui := a.askUI()
 	ui.newPIN, ui.newPUK, ui.soPIN, ui.management = o.newPIN, o.newPUK, o.soPIN, o.management
@@ -85,6 +83,30 @@ func (a *app) runTokenSetup(ctx context.Context, arg string, o tokenSetupOptions
 	}
 	a.afterSetup(token)
 	return a.print(tokensResult{Schema: 1, Tokens: []tokenEntry{entryOfToken(token)}}, func(io.Writer) {})
+}
+
+// confirmLoss looks at what --reset or --erase takes along. A key that root or the
+// configuration names is given up by a person at a terminal only.
+func (a *app) confirmLoss(ctx context.Context, be signer.Backend, u signer.URI, o tokenSetupOptions) error {
+	if o.reset == "" && o.erase == "" {
+		return nil
+	}
+	loss := &destruction{a: a, what: "erasing " + u.String(), at: u, word: o.erase}
+	var l signer.KeyLister // a PKCS#11 token lists its keys to who has its PIN
+	if o.reset != "" {
+		loss.what, loss.word = "resetting "+a.askUI().named(u, deviceOf(u)), o.reset
+		l, _ = be.(signer.KeyLister)
+	}
+	if err := loss.look(ctx, l); err != nil {
+		return err
+	}
+	if len(loss.named) > 0 {
+		return loss.confirm(ctx)
+	}
+	if o.reset == "" {
+		return nil
+	}
+	return a.confirmReset(ctx, be, u, o.reset)
 }
 
 // confirmReset tells the person at the terminal what goes, and has the serial number
