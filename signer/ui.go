@@ -111,3 +111,10 @@ type UI interface {
 	// it is there; ErrNoTerminal where nobody can be asked.
 	Insert(ctx context.Context, r InsertRequest) error
 }
+
+// Sourced is a UI that knows whether a secret comes from a source that is no person.
+type Sourced interface {
+	// Sourced reports whether a file, a variable or a command was named for a secret, so
+	// that Secret can be asked again, and what it gives may have changed.
+	Sourced(r SecretRequest) bool
+}

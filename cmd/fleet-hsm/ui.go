@@ -354,3 +354,9 @@ func (u *ui) line(ctx context.Context, question string) (string, error) {
 	}
 	return strings.TrimSpace(answer), nil
 }
+
+// Sourced implements signer.Sourced.
+func (u *ui) Sourced(r signer.SecretRequest) bool {
+	sources, err := u.sourcesFor(r)
+	return err == nil && len(sources) > 0
+}

@@ -62,6 +62,7 @@ type meaning struct {
 // is cgo.
 const (
 	ckrOK                        = 0x00
+	ckrCancel                    = 0x01
 	ckrGeneralError              = 0x05
 	ckrFunctionFailed            = 0x06
 	ckrArgumentsBad              = 0x07
@@ -71,9 +72,12 @@ const (
 	ckrAttributeSensitive        = 0x11
 	ckrAttributeTypeInvalid      = 0x12
 	ckrAttributeValueInvalid     = 0x13
+	ckrActionProhibited          = 0x1B
 	ckrDataInvalid               = 0x20
 	ckrDataLenRange              = 0x21
 	ckrDeviceMemory              = 0x31
+	ckrDeviceRemoved             = 0x32
+	ckrFunctionCanceled          = 0x50
 	ckrFunctionNotSupported      = 0x54
 	ckrKeyHandleInvalid          = 0x60
 	ckrKeySizeRange              = 0x62
@@ -97,6 +101,7 @@ const (
 	ckrTokenNotPresent           = 0xE0
 	ckrUserAlreadyLoggedIn       = 0x100
 	ckrUserNotLoggedIn           = 0x101
+	ckrUserPINNotInitialized     = 0x102
 	ckrUserTypeInvalid           = 0x103
 	ckrDomainParamsInvalid       = 0x130
 	ckrCurveNotSupported         = 0x140

@@ -25,11 +25,21 @@
 //
 // The first signature logs in: once per token and backend, however many keys and
 // roles there are. The token's flags are read first. A blocked PIN is not tried, a last
-// try only if the UI has a person who says so, an empty or overlong one never. A wrong
-// PIN is tried once, and every later signature gives the same error. Tokens with their
-// own PIN pad, tokens that want no login, and keys that want the PIN for every
-// signature (CKA_ALWAYS_AUTHENTICATE) are served. CKR_USER_ALREADY_LOGGED_IN is not
-// taken for "the PIN is right": a PIN that was never tried is tried after a logout.
+// try only if the UI has a person who says so, an empty or overlong one never. Tokens
+// with their own PIN pad, tokens that want no login, and keys that want the PIN for every
+// signature (CKA_ALWAYS_AUTHENTICATE) are served.
+//
+// A PIN that the token has never taken is offered once, whatever C_Login answers: there
+// are modules that say CKR_GENERAL_ERROR of a wrong PIN, and count it. Every later
+// signature gives the same error, until a source that can be read again
+// ([signer.Sourced]) has another PIN. One exception: C_Login says that the session is
+// gone, C_GetSessionInfo says so too, and the token's flags have not moved; then nobody
+// looked at the PIN, and it is offered once more. A PIN that the token has taken may be
+// offered again after a loss. CKR_USER_ALREADY_LOGGED_IN is not taken for "the PIN is
+// right": a PIN that was never tried is tried after a logout.
+//
+// Flags are hints: where CKF_LOGIN_REQUIRED is missing, a login is made if somebody named
+// a source for the PIN, and if no private key is seen or none signs without one.
 //
 // The token gets the SHA-256 of the message (the message itself for Ed25519, or
 // where it has only a mechanism that hashes). Every signature is verified before it is

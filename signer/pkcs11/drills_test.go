@@ -73,10 +73,8 @@ func TestDrill1TransientAtOpen(t *testing.T) {
 		{"DEVICE_REMOVED", "C_OpenSession", "0x32"},
 		{"OBJECT_HANDLE_INVALID", "C_GetAttributeValue", "0x82"},
 		{"SESSION_CLOSED", "C_FindObjectsInit", "0xb0"},
-		{"SESSION_HANDLE_INVALID", "C_Login", "0xb3"},
 		{"TOKEN_NOT_PRESENT", "C_OpenSession", "0xe0"},
-		{"TOKEN_NOT_RECOGNIZED", "C_Login", "0xe1"},
-		{"USER_PIN_NOT_INITIALIZED", "C_Login", "0x102"},
+		{"TOKEN_NOT_RECOGNIZED", "C_OpenSession", "0xe1"},
 		{"CRYPTOKI_NOT_INITIALIZED", "C_OpenSession", "0x190"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

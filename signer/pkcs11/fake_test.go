@@ -3,33 +3,29 @@
 package pkcs11_test
 
 import (
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 
 	p11 "github.com/miekg/pkcs11"
 
 	"github.com/fleet-hsm/fleet-hsm/softhsm"
+	"github.com/fleet-hsm/fleet-hsm/softhsm/quirks"
 	"github.com/fleet-hsm/fleet-hsm/softpiv/pcsc"
 )
 
-// fake is a real shared library between us and SoftHSM that does what SoftHSM never
-// does: it locks PINs, hangs, restarts, and so on (testdata/fake/fake.c).
+// fake is a token behind a forwarding module that does what SoftHSM never does.
 type fake struct {
 	*softhsm.Token
 	Module string // shadows the real one
-	t      testing.TB
+	quirks *quirks.Module
 }
 
 // built is where the library was built, once for this test binary.
 var built struct {
 	sync.Once
-	dir string
-	err error
+	dir, lib string
+	err      error
 }
 
 func TestMain(m *testing.M) {
@@ -44,19 +40,8 @@ func TestMain(m *testing.M) {
 }
 
 func buildFake() {
-	headers, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/miekg/pkcs11").Output()
-	if err != nil {
-		built.err = fmt.Errorf("finding pkcs11.h: %w", err)
-		return
-	}
-	if built.dir, built.err = os.MkdirTemp("", "fleet-hsm-fake"); built.err != nil {
-		return
-	}
-	cmd := exec.Command("cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-Wno-unused-result",
-		"-fvisibility=hidden", "-I", strings.TrimSpace(string(headers)),
-		"-o", filepath.Join(built.dir, "fake.so"), filepath.Join("testdata", "fake", "fake.c"), "-ldl", "-lpthread")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		built.err = fmt.Errorf("building the fake module: %w\n%s", err, out)
+	if built.dir, built.err = os.MkdirTemp("", "fleet-hsm-quirks"); built.err == nil {
+		built.lib, built.err = quirks.Build(built.dir)
 	}
 }
 
@@ -75,16 +60,8 @@ func newFakeOn(t testing.TB, tok *softhsm.Token, lines ...string) *fake {
 	if built.err != nil {
 		t.Fatal(built.err)
 	}
-	code, err := os.ReadFile(filepath.Join(built.dir, "fake.so"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &fake{Token: tok, Module: filepath.Join(t.TempDir(), "fake.so"), t: t}
-	if err := os.WriteFile(f.Module, code, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	f.set(lines...)
-	return f
+	m := quirks.New(t, built.lib, tok, lines...)
+	return &fake{Token: tok, Module: m.Path, quirks: m}
 }
 
 // pristine fails where an earlier test left SoftHSM running in this process: it would
@@ -96,31 +73,8 @@ func pristine(t testing.TB, module string) {
 	}
 }
 
-// set replaces the faults, while the module is in use or before.
-func (f *fake) set(lines ...string) {
-	f.t.Helper()
-	text := "real=" + f.Token.Module + "\n" + strings.Join(lines, "\n") + "\n"
-	tmp := f.Module + ".new"
-	if err := os.WriteFile(tmp, []byte(text), 0o600); err != nil {
-		f.t.Fatal(err)
-	}
-	if err := os.Rename(tmp, f.Module+".conf"); err != nil {
-		f.t.Fatal(err)
-	}
-}
+// set replaces the quirks, while the module is in use or before.
+func (f *fake) set(lines ...string) { f.quirks.Set(lines...) }
 
 // calls counts how often a function was called so far.
-func (f *fake) calls(function string) int {
-	f.t.Helper()
-	log, err := os.ReadFile(f.Module + ".log")
-	if err != nil && !os.IsNotExist(err) {
-		f.t.Fatal(err)
-	}
-	n := 0
-	for line := range strings.Lines(string(log)) {
-		if strings.TrimSpace(line) == function {
-			n++
-		}
-	}
-	return n
-}
+func (f *fake) calls(function string) int { return f.quirks.Calls(function) }

@@ -126,7 +126,9 @@ func (p plan) make(ctx context.Context, c *conn) (signer.Generated, error) {
 			defer l.close(s)
 		}
 		var err error
-		if made, err = p.makeOn(l, s); err != nil {
+		if made, err = p.makeOn(l, s); codeOf(err) == ckrUserNotLoggedIn && !c.loggedIn.Load() {
+			return err // nothing was made; it is tried again after a login
+		} else if err != nil {
 			// Tried again, it might make a second key: what the token did before the
 			// error nobody knows.
 			return permanentError{err}

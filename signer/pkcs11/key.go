@@ -108,7 +108,7 @@ func (k *key) look(ctx context.Context, c *conn) (seen bool, err error) {
 		return err
 	})
 	var absent *signer.NotFoundError
-	if errors.As(err, &absent) && !c.loggedIn.Load() && c.needsLogin() {
+	if errors.As(err, &absent) && !c.loggedIn.Load() {
 		return false, nil // it may show itself after a login
 	}
 	if err != nil {
@@ -180,6 +180,9 @@ func (k *key) handle(ctx context.Context, c *conn) (keyHandle, error) {
 		}
 	}
 	h, err := k.find(ctx, c, confirmed)
+	if errors.Is(err, signer.ErrKeyNotFound) && !c.loggedIn.Load() {
+		h, err = k.findLoggedIn(ctx, c, confirmed, err)
+	}
 	if err != nil {
 		return keyHandle{}, err
 	}
@@ -187,6 +190,15 @@ func (k *key) handle(ctx context.Context, c *conn) (keyHandle, error) {
 	c.keys[k.name] = h
 	c.mu.Unlock()
 	return h, nil
+}
+
+// findLoggedIn logs in to a token that does not ask for it, because it does not show the
+// private key otherwise.
+func (k *key) findLoggedIn(ctx context.Context, c *conn, confirmed bool, absent error) (keyHandle, error) {
+	if err := k.t.loginAfterAll(ctx, c, k.who, confirmed, absent); err != nil {
+		return keyHandle{}, err
+	}
+	return k.find(ctx, c, confirmed)
 }
 
 // find finds the private key, after the login. Where its public half was seen and is

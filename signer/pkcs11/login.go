@@ -4,9 +4,9 @@ package pkcs11
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
-	"time"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -21,11 +21,10 @@ type asker struct {
 }
 
 // login logs in on a connection, once per token however many keys there are. The PIN
-// is asked for once, tried once, and kept for reconnecting. A token without
-// CKF_LOGIN_REQUIRED needs none. confirmed says that the token showed the expected
-// public key.
+// is asked for once, tried once, and kept for reconnecting. confirmed says that the
+// token showed the expected public key.
 func (t *token) login(ctx context.Context, c *conn, who asker, confirmed bool) error {
-	if c.loggedIn.Load() || !c.needsLogin() {
+	if c.loggedIn.Load() || !t.mustLogin(c, who) {
 		return nil
 	}
 	if err := t.loggingIn.take(ctx); err != nil {
@@ -38,10 +37,7 @@ func (t *token) login(ctx context.Context, c *conn, who asker, confirmed bool) e
 	if c.loggedIn.Load() {
 		return nil
 	}
-	if t.refused != nil {
-		return t.refused
-	}
-	before, err := t.flags(ctx, c)
+	before, err := t.mayOffer(ctx, c, who)
 	if err != nil {
 		return err
 	}
@@ -55,8 +51,64 @@ func (t *token) login(ctx context.Context, c *conn, who asker, confirmed bool) e
 	return t.offer(ctx, c, before, who)
 }
 
-func (c *conn) needsLogin() bool {
-	return c.slot.info.Flags&p11.CKF_LOGIN_REQUIRED != 0 || c.t.wantsLogin.Load()
+// mustLogin: the token's flag says so, or it asked for a login before. The flag is a
+// hint that some modules forget, so somebody who named a source for the PIN means it;
+// and where no private key is seen, or none signs, without a login, one is tried (handle).
+func (t *token) mustLogin(c *conn, who asker) bool {
+	if flagged(c) || t.wantsLogin.Load() {
+		return true
+	}
+	return !t.noUser.Load() && who.sourced(c.slot)
+}
+
+// loginAfterAll logs in where the token does not ask for it and something failed without
+// a login. That failure is the error where there is no PIN to be had.
+func (t *token) loginAfterAll(ctx context.Context, c *conn, who asker, confirmed bool, failure error) error {
+	t.wantsLogin.Store(true)
+	err := t.login(ctx, c, who, confirmed)
+	if errors.Is(err, signer.ErrNoSecret) || errors.Is(err, signer.ErrNoTerminal) {
+		return failure
+	}
+	return err
+}
+
+func flagged(c *conn) bool { return c.slot.info.Flags&p11.CKF_LOGIN_REQUIRED != 0 }
+
+// sourced: a source that is no person gives the PIN.
+func (who asker) sourced(s slot) bool {
+	ui, ok := who.ui.(signer.Sourced)
+	return ok && ui.Sourced(pinRequest(s, p11.TokenInfo{}, who))
+}
+
+// mayOffer reads the flags and refuses where a PIN was refused before, unless its
+// source has another one now. The caller holds loggingIn.
+func (t *token) mayOffer(ctx context.Context, c *conn, who asker) (p11.TokenInfo, error) {
+	if err := t.settleLogin(ctx, c); err != nil {
+		return p11.TokenInfo{}, err
+	}
+	if t.refused != nil && !who.sourced(c.slot) {
+		return p11.TokenInfo{}, t.refused.err
+	}
+	before, err := t.flags(ctx, c)
+	if err != nil {
+		return before, err
+	}
+	return before, t.changedSource(ctx, c, before, who)
+}
+
+// changedSource takes another PIN than the refused one from its source, if it has one.
+func (t *token) changedSource(ctx context.Context, c *conn, before p11.TokenInfo, who asker) error {
+	if t.refused == nil {
+		return nil
+	}
+	pin, err := askPIN(ctx, who.ui, pinRequest(c.slot, before, who))
+	if err != nil || sha256.Sum256(pin) == t.refused.pin {
+		clear(pin)
+		return t.refused.err
+	}
+	t.refused, t.offers = nil, 0
+	t.pin, t.serial = pin, c.slot.info.SerialNumber
+	return nil
 }
 
 // flags reads the token's flags afresh: another program may have tried a PIN.
@@ -95,7 +147,7 @@ func (t *token) obtainPIN(ctx context.Context, c *conn, info p11.TokenInfo, who 
 	if err != nil {
 		return permanentError{err}
 	}
-	t.pin, t.serial = pin, c.slot.info.SerialNumber
+	t.pin, t.serial, t.offers = pin, c.slot.info.SerialNumber, 0
 	return nil
 }
 
@@ -149,114 +201,4 @@ func askPIN(ctx context.Context, ui signer.UI, r signer.SecretRequest) ([]byte, 
 		return nil, fmt.Errorf("%w: %s takes %d to %d bytes; it was not tried", signer.ErrPINInvalid, r.Device, r.Min, r.Max)
 	}
 	return pin, nil
-}
-
-// offer calls C_Login, once.
-func (t *token) offer(ctx context.Context, c *conn, before p11.TokenInfo, who asker) error {
-	err := t.callLogin(ctx, c, before, p11.CKU_USER, who)
-	switch code := codeOf(err); {
-	case err == nil:
-		t.proven = t.pin != nil
-		c.loggedIn.Store(true)
-		return nil
-	case code == ckrPINIncorrect, code == ckrPINLocked, code == ckrPINLenRange,
-		code == ckrPINInvalid, code == ckrPINExpired:
-		t.refused = t.pinError(ctx, c, err)
-		t.forgetPIN()
-		return t.refused
-	case code == ckrUserTypeInvalid && before.Flags&p11.CKF_USER_PIN_INITIALIZED == 0: // NSS
-		return fmt.Errorf("%w: %w", signer.ErrPINNotSet, err)
-	case code == ckrOK || t.pin == nil || !vendorDefined(code) && (t.proven || !meaningOf(code).transient):
-		return err
-	}
-	return t.vague(ctx, c, before, err)
-}
-
-// vague judges an error of C_Login that does not say whether the PIN was right. If the
-// token's flags say that a try was lost, it was wrong, and there is no second one. Nor is
-// there after a code that the module's maker made up, unless the token took the PIN before.
-func (t *token) vague(ctx context.Context, c *conn, before p11.TokenInfo, err error) error {
-	const marks = p11.CKF_USER_PIN_COUNT_LOW | p11.CKF_USER_PIN_FINAL_TRY | p11.CKF_USER_PIN_LOCKED
-	var after p11.TokenInfo
-	readErr := c.run(ctx, "reading the token's flags", func(l lib) (err error) {
-		after, err = l.tokenInfo(c.slot.id)
-		return err
-	})
-	if readErr == nil && after.Flags&marks&^before.Flags != 0 {
-		t.refused = permanentError{t.pinError(ctx, c, err)}
-		t.forgetPIN()
-		return t.refused
-	}
-	if vendorDefined(codeOf(err)) && !t.proven {
-		t.refused = permanentError{doubtfulPIN{err}}
-		t.forgetPIN()
-		return t.refused
-	}
-	return err
-}
-
-// doubtfulPIN: the module did not say in terms of the standard why it refused a login.
-// Like a wrong PIN it is not mended by another try, nor by another process.
-type doubtfulPIN struct{ err error }
-
-func (e doubtfulPIN) Error() string {
-	return fmt.Sprintf("the PIN may have been wrong and is not tried again: %v", e.err)
-}
-func (e doubtfulPIN) Unwrap() error { return e.err }
-
-// Is makes errors.Is(err, signer.ErrPINIncorrect) hold.
-func (e doubtfulPIN) Is(target error) bool { return target == signer.ErrPINIncorrect }
-
-// callLogin makes the C call: with the PIN, or with none where the device has a pad of
-// its own. ALREADY_LOGGED_IN says nothing of the PIN; a PIN that nobody has tried yet
-// is tried after a logout.
-func (t *token) callLogin(ctx context.Context, c *conn, info p11.TokenInfo, user uint, who asker) error {
-	limit := t.opts.timeout()
-	if onPad(info) {
-		limit *= slowFactor
-		if who.ui != nil {
-			defer who.ui.Touch(ctx, signer.TouchRequest{Device: c.slot.name(), Roles: who.roles, PINPad: true})()
-		}
-	}
-	return t.loginOn(ctx, c, user, limit)
-}
-
-func (t *token) loginOn(ctx context.Context, c *conn, user uint, limit time.Duration) error {
-	pin := append([]byte(nil), t.pin...) // an abandoned call must not see it cleared
-	proven := t.proven || len(pin) == 0
-	return c.onHeldFor(ctx, "logging in", limit, func(l lib, s p11.SessionHandle) error {
-		defer clear(pin)
-		err := l.login(s, user, pin)
-		if codeOf(err) != ckrUserAlreadyLoggedIn {
-			return err
-		}
-		if proven {
-			return nil
-		}
-		if err := l.logout(s); err != nil {
-			return err
-		}
-		return l.login(s, user, pin)
-	})
-}
-
-// pinError adds what the token's flags say of the tries left.
-func (t *token) pinError(ctx context.Context, c *conn, err error) error {
-	if code := codeOf(err); code == ckrPINLocked || code == ckrPINLenRange || code == ckrPINInvalid || code == ckrPINExpired {
-		return err
-	}
-	var info p11.TokenInfo
-	readErr := c.run(ctx, "reading the token's flags", func(l lib) (err error) {
-		info, err = l.tokenInfo(c.slot.id)
-		return err
-	})
-	left := -1
-	switch {
-	case readErr != nil:
-	case info.Flags&p11.CKF_USER_PIN_LOCKED != 0:
-		left = 0
-	case info.Flags&p11.CKF_USER_PIN_FINAL_TRY != 0:
-		left = 1
-	}
-	return &signer.PINError{Left: left, Answer: answerIn(err), Err: err}
 }

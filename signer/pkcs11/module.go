@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	p11 "github.com/miekg/pkcs11"
+	"golang.org/x/sys/unix"
 )
 
 // loaded mirrors what the C world keeps for the whole process anyway: a module is
@@ -77,7 +78,7 @@ func (m *module) initialize() error {
 		}
 		m.lib = l
 	}
-	err := m.callInitialize()
+	err := turn(m.path, unix.LOCK_SH, m.callInitialize)
 	if err == nil {
 		m.owner = true
 	}

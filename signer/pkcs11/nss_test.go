@@ -31,7 +31,8 @@ func TestNSS(t *testing.T) {
 	// It reads its arguments at the first C_Initialize, so one backend stays open.
 	first := pkcs11.New(options)
 	defer first.Close()
-	nssPIN(t, first, modules[0], pin)
+	_, _ = first.Tokens(t.Context(), signer.URI{Scheme: "pkcs11"})
+	nssPIN(t, options, pin)
 	ui := signertest.NewUI(signer.PIN, pin)
 	token := "pkcs11:token=NSS%20Certificate%20DB;object="
 	for _, a := range []signer.Algorithm{signer.P256, signer.RSA2048} {
@@ -67,13 +68,15 @@ func TestNSS(t *testing.T) {
 }
 
 // nssPIN gives a new NSS database its PIN. Before, a login is told what is missing.
-func nssPIN(t *testing.T, b *pkcs11.Backend, module, pin string) {
+func nssPIN(t *testing.T, options pkcs11.Options, pin string) {
 	t.Helper()
+	b := pkcs11.New(options) // which offers no PIN again
+	defer b.Close()
 	_, err := b.Generate(t.Context(), signer.Ref{URI: parse(t, "pkcs11:token=NSS%20Certificate%20DB;object=x")}, signer.GenerateOptions{}, signertest.NewUI(signer.PIN, pin))
 	if !errors.Is(err, signer.ErrPINNotSet) {
 		t.Errorf("without a PIN: %v, want ErrPINNotSet", err)
 	}
-	c := p11.New(module)
+	c := p11.New(options.Module)
 	for _, slot := range must(c.GetSlotList(true)) {
 		if must(c.GetTokenInfo(slot)).Label != "NSS Certificate DB" {
 			continue

@@ -23,11 +23,11 @@ import (
 //	softhsm-config-missing, softhsm-tokendir-missing
 //	module-hangs       no answer before the deadline
 //	token              there; or token-absent, token-ambiguous, token-unreachable, token-not-set-up
-//	pin                as far as the flags tell; or pin-locked, pin-final-try, pin-count-low, pin-not-set
+//	pin                as far as the flags tell; or pin-locked, or the warnings pin-final-try, pin-count-low, pin-not-set
 //	token-write-protected (OK: signing works)
 //	key                there and the expected one; or key-absent, key-ambiguous,
 //	                   key-changed, key-unsupported, key-hidden (OK: a login would tell)
-//	key-imported       the token says that the key was not made in it
+//	key-imported       a warning: the token says that the key was not made in it
 func (b *Backend) Probe(ctx context.Context, ref signer.Ref) []signer.Finding {
 	m, err := b.module(ref.URI)
 	if err != nil {
@@ -98,28 +98,31 @@ func tokenFinding(err error) signer.Finding {
 	return finding("token-absent", err)
 }
 
+// pinFindings says what the flags tell of the PIN. Flags are hints: none but a blocked
+// PIN, which is never tried, keeps a token from signing.
 func pinFindings(s slot, info p11.TokenInfo) []signer.Finding {
 	var out []signer.Finding
-	add := func(code, text string, err error) {
-		out = append(out, signer.Finding{Code: code, Text: fmt.Sprintf("%s: %s", s.name(), text), Err: err})
+	add := func(f signer.Finding, text string) {
+		f.Text = fmt.Sprintf("%s: %s", s.name(), text)
+		out = append(out, f)
 	}
+	has := func(flag uint) bool { return info.Flags&flag != 0 }
 	switch {
-	case info.Flags&p11.CKF_LOGIN_REQUIRED == 0:
-	case info.Flags&p11.CKF_USER_PIN_LOCKED != 0:
-		add("pin-locked", "its user PIN is blocked", signer.ErrPINLocked)
-	case info.Flags&p11.CKF_USER_PIN_FINAL_TRY != 0:
-		add("pin-final-try", "its user PIN has one try left", signer.ErrLastTry)
-	case info.Flags&p11.CKF_USER_PIN_COUNT_LOW != 0:
-		add("pin-count-low", "a wrong user PIN was entered since the last right one", nil)
-	case info.Flags&p11.CKF_USER_PIN_INITIALIZED == 0:
-		add("pin-not-set", "it has no user PIN", signer.ErrPINNotSet)
+	case has(p11.CKF_USER_PIN_LOCKED):
+		add(signer.Finding{Code: "pin-locked", Err: signer.ErrPINLocked}, "its user PIN is blocked")
+	case has(p11.CKF_USER_PIN_FINAL_TRY):
+		add(signer.Finding{Code: "pin-final-try", OK: true, Warning: true, Err: signer.ErrLastTry}, "its user PIN has one try left, which only a person at a terminal may use")
+	case has(p11.CKF_USER_PIN_COUNT_LOW):
+		add(signer.Finding{Code: "pin-count-low", OK: true, Warning: true}, "a wrong user PIN was entered since the last right one")
+	case !has(p11.CKF_LOGIN_REQUIRED):
+		add(signer.Finding{Code: "pin", OK: true}, "it does not say that it wants a login; one is made where a PIN source is named, or where a key is not seen without")
+	case !has(p11.CKF_USER_PIN_INITIALIZED):
+		add(signer.Finding{Code: "pin-not-set", OK: true, Warning: true}, "it does not say that it has a user PIN; --sign tries one")
 	default:
-		add("pin", "it reports no failed PIN", nil)
-		out[0].OK = true
+		add(signer.Finding{Code: "pin", OK: true}, "it reports no failed PIN")
 	}
-	if info.Flags&p11.CKF_WRITE_PROTECTED != 0 {
-		add("token-write-protected", "it is write-protected: it signs, and takes no new key", nil)
-		out[len(out)-1].OK = true
+	if has(p11.CKF_WRITE_PROTECTED) {
+		add(signer.Finding{Code: "token-write-protected", OK: true}, "it is write-protected: it signs, and takes no new key")
 	}
 	return out
 }
@@ -152,7 +155,8 @@ func (b *Backend) keyFindings(ctx context.Context, t *token, ref signer.Ref) []s
 	}
 	out := []signer.Finding{{Code: "key", OK: true, Text: fmt.Sprintf("key %q is there", ref.URI)}}
 	if imported {
-		out = append(out, signer.Finding{Code: "key-imported", Text: fmt.Sprintf("the token says that key %q was not made in it", ref.URI)})
+		// Some modules (NSS) say so of every key.
+		out = append(out, signer.Finding{Code: "key-imported", OK: true, Warning: true, Text: fmt.Sprintf("the token says that key %q was not made in it (CKA_LOCAL is 0)", ref.URI)})
 	}
 	return out
 }

@@ -89,9 +89,25 @@ func (k *key) verified(ctx context.Context, message []byte) ([]byte, error) {
 			return err
 		}
 		sig, err = k.onToken(ctx, c, h, message)
+		if !wantsUser(codeOf(err)) || c.loggedIn.Load() || h.alwaysAuth {
+			return err
+		}
+		if err := k.t.loginAfterAll(ctx, c, k.who, true, err); err != nil {
+			return err
+		}
+		sig, err = k.onToken(ctx, c, h, message)
 		return err
 	})
 	return sig, err
+}
+
+// wantsUser: the answer may come of a login that is missing.
+func wantsUser(code uint) bool {
+	switch code {
+	case ckrUserNotLoggedIn, ckrActionProhibited, ckrGeneralError, ckrFunctionFailed:
+		return true
+	}
+	return code != ckrOK && vendorDefined(code)
 }
 
 // onToken tries the mechanisms that the key's algorithm has, from the one that worked last.
@@ -178,8 +194,8 @@ func (k *key) once(ctx context.Context, c *conn, h keyHandle, m mechanism, messa
 		// session is closed. C_SignInit itself leaves nothing when it fails.
 		return err == nil || failedIn(err, "C_SignInit"), err
 	})
-	if err != nil && h.alwaysAuth {
-		return nil, k.contextRefused(ctx, c, err)
+	if h.alwaysAuth {
+		err = k.judgeContext(ctx, c, err)
 	}
 	if err != nil {
 		return nil, err // signature may belong to a call that has not returned
@@ -203,10 +219,7 @@ func (k *key) contextPIN(ctx context.Context, c *conn, h keyHandle) ([]byte, err
 		return nil, err
 	}
 	defer t.loggingIn.give()
-	if t.refused != nil {
-		return nil, t.refused
-	}
-	info, err := t.flags(ctx, c)
+	info, err := t.mayOffer(ctx, c, k.who)
 	if err != nil {
 		return nil, err
 	}
@@ -216,26 +229,33 @@ func (k *key) contextPIN(ctx context.Context, c *conn, h keyHandle) ([]byte, err
 	return append([]byte(nil), t.pin...), nil
 }
 
-// contextRefused keeps a PIN that the context login refused from being tried again,
-// and CKR_USER_NOT_LOGGED_IN from being taken for a lost login.
-func (k *key) contextRefused(ctx context.Context, c *conn, err error) error {
-	switch codeOf(err) {
-	case ckrPINIncorrect, ckrPINLocked, ckrPINLenRange, ckrPINInvalid, ckrPINExpired:
-	case ckrUserNotLoggedIn:
-		return permanentError{err}
-	default:
+// judgeContext keeps a PIN that the context login refused, or may have refused, from
+// being tried again, and CKR_USER_NOT_LOGGED_IN from being taken for a lost login.
+func (k *key) judgeContext(ctx context.Context, c *conn, err error) error {
+	t := k.t
+	switch {
+	case err == nil, failedIn(err, "C_Sign"):
+		t.contextProven.Store(true)
+	case codeOf(err) != ckrOK && !failedIn(err, "C_Login"), errors.Is(err, errStale):
 		return err
 	}
-	t := k.t
-	if lockErr := t.loggingIn.take(ctx); lockErr != nil {
+	if codeOf(err) == ckrUserNotLoggedIn && failedIn(err, "C_Sign") {
+		return permanentError{err}
+	}
+	if err == nil || t.contextProven.Load() && !refusesPIN(codeOf(err)) {
 		return err
+	}
+	if lockErr := t.loggingIn.take(ctx); lockErr != nil {
+		return permanentError{err}
 	}
 	defer t.loggingIn.give()
-	if t.refused == nil {
-		t.refused = t.pinError(ctx, c, err)
-		t.forgetPIN()
+	switch {
+	case t.refused != nil:
+		return t.refused.err
+	case refusesPIN(codeOf(err)):
+		return t.refuse(t.pinError(ctx, c, err))
 	}
-	return t.refused
+	return t.refuse(unprovenPINError{err})
 }
 
 // wire turns what the token returned into the form that stands in TUF metadata, and

@@ -25,11 +25,11 @@ func (l lib) findToken(u signer.URI) (slot, error) {
 		}
 	}
 	if len(match) > 1 {
-		match = initializedOnly(match)
+		match = named(match)
 	}
 	switch len(match) {
 	case 1:
-		return match[0], checkSetUp(match[0])
+		return match[0], nil
 	case 0:
 		return slot{}, perhaps(noToken(u, all, problems), problems)
 	}
@@ -112,10 +112,12 @@ func noToken(u signer.URI, all []slot, problems []error) error {
 	return e
 }
 
-func initializedOnly(in []slot) []slot {
+// named leaves out the tokens without a name and without the flag that they are set up:
+// empty slots, most often.
+func named(in []slot) []slot {
 	var out []slot
 	for _, s := range in {
-		if s.info.Flags&p11.CKF_TOKEN_INITIALIZED != 0 {
+		if !s.blank() {
 			out = append(out, s)
 		}
 	}
@@ -125,13 +127,10 @@ func initializedOnly(in []slot) []slot {
 	return out
 }
 
-// checkSetUp refuses a token without a name and the flag; some modules forget the
-// flag on tokens that work.
-func checkSetUp(s slot) error {
-	if s.info.Flags&p11.CKF_TOKEN_INITIALIZED == 0 && s.info.Label == "" {
-		return permanentError{fmt.Errorf("the token in slot %d: %w", s.id, signer.ErrNotSetUp)}
-	}
-	return nil
+// blank: the token has no name, and its flag does not say that it is set up. Some modules
+// forget the flag on tokens that work.
+func (s slot) blank() bool {
+	return s.info.Flags&p11.CKF_TOKEN_INITIALIZED == 0 && s.info.Label == ""
 }
 
 // matches compares a token with the attributes of a URI; what the URI does not say

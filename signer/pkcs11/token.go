@@ -84,8 +84,12 @@ type token struct {
 	// 2 Finalize and Initialize first.
 	level  atomic.Int32
 	closed atomic.Bool
-	// wantsLogin: the token has no CKF_LOGIN_REQUIRED and asked for a login after all.
+	// wantsLogin: the token has no CKF_LOGIN_REQUIRED and needs a login after all.
 	wantsLogin atomic.Bool
+	// noUser: it has none, and knows no user who could log in.
+	noUser atomic.Bool
+	// contextProven: it took the PIN in a login for one signature.
+	contextProven atomic.Bool
 	// rw: the session that holds the login must be able to write, because the token
 	// gives no second one.
 	rw atomic.Bool
@@ -96,7 +100,10 @@ type token struct {
 	// Guarded by loggingIn.
 	pin     []byte // nil until somebody gave one
 	proven  bool   // the token took pin
-	refused error  // the token refused a PIN: there is no second try
+	offers  int    // how often pin was offered
+	marks   uint   // what the token's flags said of its PIN before the last offer
+	refused *refusal
+	late    chan error // has, or will have, the answer of a login whose caller has gone
 	// serial is the token's serial number when the PIN was given; a token that
 	// answers to the same name under another number does not get it unseen.
 	serial string
@@ -274,6 +281,9 @@ func (t *token) connect(old *conn, full bool) (*conn, error) {
 	c := newConn(t, s)
 	c.rw = t.rw.Load()
 	c.held, err = t.m.lib.open(s.id, c.rw)
+	if err != nil && s.blank() {
+		return nil, permanentError{fmt.Errorf("the token in slot %d: %w: %w", s.id, signer.ErrNotSetUp, err)}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -307,6 +317,7 @@ func (t *token) close() error {
 func (t *token) forgetPIN() {
 	clear(t.pin)
 	t.pin, t.proven = nil, false
+	t.contextProven.Store(false)
 }
 
 // slot is a slot with a token in it.

@@ -20,6 +20,8 @@ type UI struct {
 	// Person says that the answers come from a person at a terminal, who may use a
 	// last try. Without it a request with one try left is ErrLastTry.
 	Person bool
+	// Named says that the answers come from sources that can be read again.
+	Named bool
 	// OnInsert is called when a device is asked for; nil means signer.ErrNoTerminal.
 	OnInsert func(signer.InsertRequest) error
 
@@ -110,4 +112,10 @@ func (u *UI) Inserts() []signer.InsertRequest {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return slices.Clone(u.inserts)
+}
+
+// Sourced implements signer.Sourced.
+func (u *UI) Sourced(r signer.SecretRequest) bool {
+	_, ok := u.Answers[r.Kind]
+	return u.Named && (ok || u.Ask != nil)
 }

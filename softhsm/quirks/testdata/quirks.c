@@ -1,10 +1,9 @@
-/* A PKCS#11 module that stands before a real one and misbehaves as it is told.
+/* A PKCS#11 module that stands before a real one, forwards every call, and has the
+ * quirks that it is told. README.md lists them.
  *
- * The test builds it, copies it to a folder of its own and writes "<module>.conf" beside
- * it, lines of NAME=VALUE. The file is read anew at each call, so a test can break and
- * mend the module while it is in use. What can be said stands in the tests that say it,
- * and in the functions below that look for it with on(), number() and text().
- * Each call adds a line to "<module>.log". */
+ * The test copies it to a folder of its own and writes "<module>.conf" beside it, lines
+ * of NAME=VALUE, which are read anew at each call. Each call adds a line to
+ * "<module>.log". */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -15,84 +14,14 @@
 #include <unistd.h>
 
 #include "pkcs11go.h"
+#include "settings.h"
 
 #define BAD_SLOT 9999
 
 static CK_FUNCTION_LIST list;
 static CK_FUNCTION_LIST_PTR real;
-static char self[4096];
-static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
-static int sessions, wrong_pins, restarts_seen, first_after_restart, bad_signatures, failures;
+static int sessions, wrong_pins, restarts_seen, first_after_restart, bad_signatures, sessions_lost;
 static int logged_in, signing, together;
-
-/* text copies the value of a name into out and says whether the name is there. The
- * n-th line of that name counts, from 0. */
-static int text_at(const char *name, int n, char *out, size_t size)
-{
-	char path[4200], line[4096];
-	snprintf(path, sizeof path, "%s.conf", self);
-	FILE *f = fopen(path, "r");
-	if (!f) return 0;
-	size_t len = strlen(name);
-	int found = 0;
-	while (fgets(line, sizeof line, f)) {
-		line[strcspn(line, "\n")] = 0;
-		if (strncmp(line, name, len) || line[len] != '=') continue;
-		if (n-- > 0) continue;
-		snprintf(out, size, "%s", line + len + 1);
-		found = 1;
-		break;
-	}
-	fclose(f);
-	return found;
-}
-static int text(const char *name, char *out, size_t size) { return text_at(name, 0, out, size); }
-static int on(const char *name) { char v[8]; return text(name, v, sizeof v); }
-static long number(const char *name, long otherwise)
-{
-	char v[64];
-	return text(name, v, sizeof v) ? strtol(v, NULL, 0) : otherwise;
-}
-/* listed says whether number n is the value of one of the lines of that name. */
-static int listed(const char *name, unsigned long n)
-{
-	char v[64];
-	for (int i = 0; text_at(name, i, v, sizeof v); i++)
-		if (strtoul(v, NULL, 0) == n) return 1;
-	return 0;
-}
-
-static void note(const char *function)
-{
-	char path[4200];
-	snprintf(path, sizeof path, "%s.log", self);
-	pthread_mutex_lock(&mu);
-	FILE *f = fopen(path, "a");
-	if (f) { fprintf(f, "%s\n", function); fclose(f); }
-	pthread_mutex_unlock(&mu);
-}
-
-/* hang=FUNCTION: does not come back as long as the line is there. */
-static void hang(const char *function)
-{
-	char v[64];
-	struct timespec t = {0, 5000000};
-	while (text("hang", v, sizeof v) && !strcmp(v, function)) nanosleep(&t, NULL);
-}
-
-/* fail=FUNCTION CODE COUNT: the first COUNT calls answer CODE. */
-static CK_RV fail(const char *function)
-{
-	char v[128], name[64];
-	unsigned long code;
-	int count;
-	if (!text("fail", v, sizeof v) || sscanf(v, "%63s %lx %d", name, &code, &count) != 3 || strcmp(name, function)) return CKR_OK;
-	pthread_mutex_lock(&mu);
-	CK_RV rv = failures++ < count ? code : CKR_OK;
-	pthread_mutex_unlock(&mu);
-	return rv;
-}
-
 /* restart=N: the N-th restart of the HSM. The first call on a session answers
  * CKR_DEVICE_ERROR, every later one CKR_SESSION_HANDLE_INVALID, until C_Initialize. */
 static CK_RV restarted(void)
@@ -129,7 +58,7 @@ static void kill_sessions(void)
 static int enter_call(void) { kill_sessions(); pthread_rwlock_rdlock(&calls); return 0; }
 static void leave_call(int *unused) { (void)unused; pthread_rwlock_unlock(&calls); }
 
-#define ENTER(function) do { note(function); hang(function); CK_RV rv_ = fail(function); if (rv_) return rv_; } while (0)
+#define ENTER(function) do { note(function); hang(function); delay(function); CK_RV rv_ = fail(function); if (rv_) return rv_; } while (0)
 #define ON_SESSION(function) \
 	ENTER(function); \
 	do { CK_RV rv_ = restarted(); if (rv_) return rv_; } while (0); \
@@ -254,6 +183,12 @@ static CK_RV get_session_info(CK_SESSION_HANDLE s, CK_SESSION_INFO_PTR info)
 static CK_RV login(CK_SESSION_HANDLE s, CK_USER_TYPE user, CK_UTF8CHAR_PTR pin, CK_ULONG len)
 {
 	ON_SESSION(user == CKU_CONTEXT_SPECIFIC ? "C_Login(context)" : "C_Login");
+	/* lose_session=N: the session is gone at the first N logins, before the PIN is looked at */
+	if (sessions_lost < number("lose_session", 0)) {
+		sessions_lost++;
+		real->C_CloseSession(s);
+		return CKR_SESSION_HANDLE_INVALID;
+	}
 	char pad[256];
 	long tries = number("pin_tries", 0);
 	if (text("pad", pad, sizeof pad)) {
@@ -348,6 +283,42 @@ static CK_RV sign_init(CK_SESSION_HANDLE s, CK_MECHANISM_PTR m, CK_OBJECT_HANDLE
 	return real->C_SignInit(s, m, key);
 }
 
+/* signature=FORM: an ECDSA signature as DER, with longer lengths than needed (ber), as
+ * r and s without leading zeros (short), as two signed integers (signed), or inside an
+ * octet string (wrapped). */
+static size_t trimmed(unsigned char *out, const unsigned char *in, size_t n, int sign)
+{
+	while (n > 1 && !*in) in++, n--;
+	size_t pad = sign && *in & 0x80;
+	if (pad) *out++ = 0;
+	memcpy(out, in, n);
+	return n + pad;
+}
+static CK_ULONG dress(const char *form, unsigned char *sig, CK_ULONG len)
+{
+	unsigned char r[40], s[40], out[128];
+	size_t n = len / 2, nr, ns, k = 0;
+	if (!strcmp(form, "wrapped")) {
+		memmove(sig + 2, sig, len);
+		sig[0] = 0x04; sig[1] = len;
+		return len + 2;
+	}
+	int sign = strcmp(form, "short"), ber = !strcmp(form, "ber");
+	nr = trimmed(r, sig, n, sign), ns = trimmed(s, sig + n, n, sign);
+	if (!strcmp(form, "short") || !strcmp(form, "signed")) {
+		memcpy(sig, r, nr);
+		memcpy(sig + nr, s, ns);
+		return nr + ns;
+	}
+	out[k++] = 0x30;
+	if (ber) { out[k++] = 0x82; out[k++] = 0; }
+	out[k++] = nr + ns + 4 + 2 * ber;
+	out[k++] = 0x02; if (ber) out[k++] = 0x81; out[k++] = nr; memcpy(out + k, r, nr); k += nr;
+	out[k++] = 0x02; if (ber) out[k++] = 0x81; out[k++] = ns; memcpy(out + k, s, ns); k += ns;
+	memcpy(sig, out, k);
+	return k;
+}
+
 static CK_RV sign(CK_SESSION_HANDLE s, CK_BYTE_PTR data, CK_ULONG len, CK_BYTE_PTR sig, CK_ULONG_PTR sig_len)
 {
 	ON_SESSION("C_Sign");
@@ -365,18 +336,40 @@ static CK_RV sign(CK_SESSION_HANDLE s, CK_BYTE_PTR data, CK_ULONG len, CK_BYTE_P
 		return rv;
 	}
 	CK_RV rv = real->C_Sign(s, data, len, sig, sig_len);
+	char form[32];
+	if (!rv && sig && text("signature", form, sizeof form)) *sig_len = dress(form, sig, *sig_len);
 	if (!rv && sig && bad_signatures < number("bad_signatures", 0)) { bad_signatures++; sig[5] ^= 0x40; }
 	return rv;
 }
 
-/* no_attribute=TYPE: a template with it is refused; extractable: the module makes
- * every key so, whatever it is asked. */
+/* no_attribute=TYPE: a template with it is refused; needs_attribute=TYPE: one without it;
+ * needs_params=HEX: only these CKA_EC_PARAMS are taken, and the real module gets the OID;
+ * extractable: the module makes every key so, whatever it is asked. */
+static CK_RV judge_template(CK_ATTRIBUTE_PTR t, CK_ULONG n)
+{
+	long wanted = number("needs_attribute", 0);
+	char hex[2048];
+	unsigned char want[1024];
+	static unsigned char p256[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
+	for (CK_ULONG i = 0; i < n; i++) {
+		if (listed("no_attribute", t[i].type)) return number("no_attribute_code", CKR_ATTRIBUTE_TYPE_INVALID);
+		if ((CK_ULONG)wanted == t[i].type) wanted = 0;
+		if (t[i].type != CKA_EC_PARAMS || !text("needs_params", hex, sizeof hex)) continue;
+		size_t len = unhex(hex, want);
+		if (len != t[i].ulValueLen || memcmp(want, t[i].pValue, len)) return CKR_ATTRIBUTE_VALUE_INVALID;
+		t[i].pValue = p256, t[i].ulValueLen = sizeof p256;
+	}
+	return wanted ? CKR_TEMPLATE_INCOMPLETE : CKR_OK;
+}
+
 static CK_RV generate_pair(CK_SESSION_HANDLE s, CK_MECHANISM_PTR m, CK_ATTRIBUTE_PTR pub, CK_ULONG npub,
 	CK_ATTRIBUTE_PTR priv, CK_ULONG npriv, CK_OBJECT_HANDLE_PTR hpub, CK_OBJECT_HANDLE_PTR hpriv)
 {
 	ON_SESSION("C_GenerateKeyPair");
+	CK_RV judged = judge_template(pub, npub);
+	if (!judged) judged = judge_template(priv, npriv);
+	if (judged) return judged;
 	for (CK_ULONG i = 0; i < npriv; i++) {
-		if (listed("no_attribute", priv[i].type)) return CKR_ATTRIBUTE_TYPE_INVALID;
 		if (priv[i].type == CKA_EXTRACTABLE && on("extractable")) *(CK_BBOOL *)priv[i].pValue = CK_TRUE;
 	}
 	return real->C_GenerateKeyPair(s, m, pub, npub, priv, npriv, hpub, hpriv);
