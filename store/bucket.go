@@ -33,6 +33,8 @@ type bucket struct {
 	core  minio.Core
 	creds *credentials.Credentials
 	who   *identity
+	// opened is how; for another one beside it.
+	opened OpenOptions
 }
 
 // newBucket opens a bucket. Credentials (see identity) are looked for at the first
@@ -42,12 +44,13 @@ func newBucket(loc Location, o OpenOptions) (*bucket, error) {
 	if err != nil {
 		return nil, err
 	}
+	who := &identity{aws: awsOptions{region: region}}
+	creds := credentials.New(who)
 	transport, err := newTransport(loc, o)
 	if err != nil {
 		return nil, err
 	}
-	who := &identity{aws: awsOptions{region: region}}
-	creds := credentials.New(who)
+	transport = &gateway{next: transport, payer: loc.Payer, creds: creds, region: region}
 	lookup := map[string]minio.BucketLookupType{"path": minio.BucketLookupPath, "virtual": minio.BucketLookupDNS}[loc.Style]
 	client, err := minio.New(endpoint, &minio.Options{
 		Creds: creds, Secure: !loc.Plain, Transport: transport, MaxRetries: o.Retries,
@@ -57,7 +60,7 @@ func newBucket(loc Location, o OpenOptions) (*bucket, error) {
 		return nil, &URLError{URL: redact(loc.String()), Why: "the endpoint cannot be used"}
 	}
 	client.SetS3EnableDualstack(os.Getenv("AWS_USE_DUALSTACK_ENDPOINT") != "false")
-	return &bucket{loc: loc, core: minio.Core{Client: client}, creds: creds, who: who}, nil
+	return &bucket{loc: loc, core: minio.Core{Client: client}, creds: creds, who: who, opened: o}, nil
 }
 
 // endpointOf gives host and region. The region is the URL's, else AWS_REGION or
@@ -161,9 +164,8 @@ func (b *bucket) Put(ctx context.Context, name string, c Content, o PutOptions) 
 	}
 	opts := minio.PutObjectOptions{
 		ContentType: o.Header.ContentType, CacheControl: o.Header.CacheControl, PartSize: partSize,
-		// MD5 lets the store refuse what was damaged on the way; parts of a large
-		// file go out in parallel instead, protected by TLS or signed chunks.
-		SendContentMd5: c.Size <= partSize,
+		// MD5 lets the store refuse what was damaged on the way, and object lock wants it.
+		SendContentMd5: true, ServerSideEncryption: b.loc.encryption(),
 	}
 	if c.SHA512 != "" {
 		opts.UserMetadata = map[string]string{metaSHA512: c.SHA512}
@@ -179,22 +181,45 @@ func (b *bucket) Put(ctx context.Context, name string, c Content, o PutOptions) 
 		opts.SetMatchETag(o.Match)
 		opts.DisableMultipart = true
 	}
-	up, err := b.send(ctx, name, c, opts)
+	up, err := b.send(ctx, name, c, opts, o.Progress)
 	for try := 1; try < conflictTries && isConflict(err) && pause(ctx, time.Duration(try)*100*time.Millisecond) == nil; try++ {
-		up, err = b.send(ctx, name, c, opts)
+		up, err = b.send(ctx, name, c, opts, o.Progress)
 	}
 	if err != nil {
-		return Info{}, b.fail("writing", name, err)
+		err = b.fail("writing", name, err)
+		if errors.Is(err, ErrPrecondition) {
+			return Info{}, b.doubt(ctx, name, o, err)
+		}
+		return Info{}, err
 	}
 	return Info{Name: name, Size: c.Size, ETag: up.ETag, SHA512: c.SHA512}, nil
 }
 
-func (b *bucket) send(ctx context.Context, name string, c Content, opts minio.PutObjectOptions) (minio.UploadInfo, error) {
+// doubt looks at a file whose condition was refused. Where the condition holds, no
+// other writer was there, and it is not said that one was.
+func (b *bucket) doubt(ctx context.Context, name string, o PutOptions, refused error) error {
+	now, err := b.Stat(ctx, name)
+	condition := ""
+	switch {
+	case o.Absent && errors.Is(err, fs.ErrNotExist):
+		condition = "If-None-Match"
+	case o.Match != "" && err == nil && now.ETag == o.Match:
+		condition = "If-Match"
+	default:
+		return refused
+	}
+	return &OpError{Op: "writing", Name: name, Store: b.String(), Err: &ConditionError{condition}}
+}
+
+func (b *bucket) send(ctx context.Context, name string, c Content, opts minio.PutObjectOptions, progress func(int64)) (minio.UploadInfo, error) {
 	r, err := c.Open()
 	if err != nil {
 		return minio.UploadInfo{}, err
 	}
 	defer func() { _ = r.Close() }()
+	if at, ok := r.(readerAt); ok && c.Size > partSize && !opts.DisableMultipart {
+		return b.sendParts(ctx, name, at, c.Size, opts, progress)
+	}
 	return b.core.Client.PutObject(ctx, b.loc.Bucket, b.key(name), keepOpen(r), c.Size, opts)
 }
 
@@ -302,7 +327,9 @@ func (b *bucket) Delete(ctx context.Context, name string) error {
 // fail wraps an error and gives it the cause that errors.Is finds.
 func (b *bucket) fail(op, name string, err error) error {
 	var resp minio.ErrorResponse
-	if errors.As(err, &resp) {
+	if errors.As(err, &resp) && resp.Code == gatewayCode {
+		err = &GatewayError{What: resp.Message}
+	} else if errors.As(err, &resp) {
 		cause := causeOf(resp)
 		if errors.Is(cause, fs.ErrPermission) && b.anonymous() {
 			cause = ErrNoCredentials // a request without any was refused

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/minio/minio-go/v7/pkg/encrypt"
 )
 
 // Location is a parsed store URL.
@@ -28,7 +30,36 @@ type Location struct {
 	// Style is how the bucket is addressed: "path", "virtual", or "" to go by the
 	// endpoint.
 	Style string
+	// SSE is the encryption that writes ask for: "AES256", "aws:kms", or "aws:kms:KEYID".
+	SSE string
+	// Payer is "requester" where the bucket's owner wants requests paid for.
+	Payer string
 }
+
+// encryption is what SSE means to the client library; nil for "".
+func (l Location) encryption() encrypt.ServerSide {
+	key, kms := strings.CutPrefix(l.SSE, sseKMS)
+	switch {
+	case l.SSE == "":
+		return nil
+	case !kms:
+		return encrypt.NewSSE()
+	}
+	sse, err := encrypt.NewSSEKMS(strings.TrimPrefix(key, ":"), nil)
+	if err != nil {
+		return nil // only a context can fail, and there is none
+	}
+	return sse
+}
+
+// Values of sse=.
+const (
+	sseAES = "AES256"
+	sseKMS = "aws:kms"
+)
+
+// kmsKey allows key IDs, aliases and ARNs.
+var kmsKey = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9:/_-]*$`)
 
 // Lengths are checked apart: a counted repetition is slow to compile, in every command.
 
@@ -46,6 +77,7 @@ var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 //
 //	file:///srv/updates
 //	s3://bucket/prefix?endpoint=https://HOST[:PORT]&region=REGION&style=path|virtual
+//	    &sse=AES256|aws:kms|aws:kms:KEYID&payer=requester
 func Parse(s string) (Location, error) {
 	bad := func(why string) (Location, error) { return Location{}, &URLError{URL: redact(s), Why: why} }
 	if !utf8.ValidString(s) || hasControl(s) {
@@ -142,6 +174,9 @@ func parseS3(u *url.URL) (Location, string) {
 			return loc, why
 		}
 	}
+	if loc.Payer != "" && loc.Plain {
+		return loc, "payer= needs an https endpoint"
+	}
 	return loc, ""
 }
 
@@ -159,9 +194,25 @@ func (l *Location) set(name, value string) string {
 			return `style is "path" or "virtual"`
 		}
 		l.Style = value
+	case "sse":
+		return l.setSSE(value)
+	case "payer":
+		if value != "requester" {
+			return `payer is "requester"`
+		}
+		l.Payer = value
 	default:
-		return "parameter " + strconv.Quote(name) + " is not known; endpoint, region and style are"
+		return "parameter " + strconv.Quote(name) + " is not known; endpoint, region, style, sse and payer are"
 	}
+	return ""
+}
+
+func (l *Location) setSSE(value string) string {
+	key, withKey := strings.CutPrefix(value, sseKMS+":")
+	if value != sseAES && value != sseKMS && (!withKey || len(key) > 2048 || !kmsKey.MatchString(key)) {
+		return "sse is AES256, aws:kms or aws:kms:KEYID"
+	}
+	l.SSE = value
 	return ""
 }
 
@@ -219,6 +270,12 @@ func (l Location) String() string {
 	}
 	if l.Style != "" {
 		q = append(q, "style="+l.Style)
+	}
+	if l.SSE != "" {
+		q = append(q, "sse="+l.SSE)
+	}
+	if l.Payer != "" {
+		q = append(q, "payer="+l.Payer)
 	}
 	u.RawQuery = strings.Join(q, "&")
 	return u.String()

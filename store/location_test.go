@@ -22,6 +22,9 @@ func TestParse(t *testing.T) {
 		"s3://upd?endpoint=https%3A%2F%2Fh":            {Scheme: "s3", Bucket: "upd", Endpoint: "h"},
 		"s3://upd/p?style=path&region=eu-1":            {Scheme: "s3", Bucket: "upd", Prefix: "p", Style: "path", Region: "eu-1"},
 		"s3://upd?endpoint=h:1&region=r&style=virtual": {Scheme: "s3", Bucket: "upd", Endpoint: "h:1", Region: "r", Style: "virtual"},
+		"s3://upd?sse=AES256":                          {Scheme: "s3", Bucket: "upd", SSE: "AES256"},
+		"s3://upd?sse=aws:kms&payer=requester":         {Scheme: "s3", Bucket: "upd", SSE: "aws:kms", Payer: "requester"},
+		"s3://upd?sse=aws:kms:arn:aws:kms:eu:1:key/ab": {Scheme: "s3", Bucket: "upd", SSE: "aws:kms:arn:aws:kms:eu:1:key/ab"},
 	} {
 		got, err := Parse(in)
 		if err != nil || got != want {
@@ -39,6 +42,7 @@ func TestParseRefuses(t *testing.T) {
 		"s3://bucket?endpoint=", "s3://bucket?endpoint=ftp://h", "s3://bucket?endpoint=https://u:p@h", "s3://bucket?endpoint=https://h/path",
 		"s3://bucket?endpoint=h:0", "s3://bucket?endpoint=h:99999", "s3://bucket?endpoint=h:080", "s3://bucket?style=auto", "s3://bucket?region=a;style=path",
 		"s3://bucket/%zz", "s3://bucket/a\nb", "s3://bucket/#x", "s3://bucket?", "s3://bucket?endpoint=https://h?x", "s3://bucket?%zz=1",
+		"s3://bucket?sse=", "s3://bucket?sse=none", "s3://bucket?sse=aws:kms:", "s3://bucket?sse=aws:kms:a%26b", "s3://bucket?payer=me", "s3://bucket?payer=requester&endpoint=http://h",
 		"s3://ab", "s3://" + strings.Repeat("b", 64), "s3://bucket?region=" + strings.Repeat("r", 65), "s3://bucket?endpoint=" + strings.Repeat("h", 254),
 	} {
 		if got, err := Parse(in); !errors.Is(err, ErrBadURL) {

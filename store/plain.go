@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -16,6 +17,9 @@ func (p Plain) String() string { return p.Store.String() }
 // where it has none). An absent file is fs.ErrNotExist; an absent store is not.
 func (p Plain) Get(ctx context.Context, name string, limit int64) (data []byte, etag string, date time.Time, err error) {
 	o, err := Get(ctx, p.Store, name, limit)
+	if err == nil && o.ETag == "" && name == "timestamp.json" {
+		err = noETag("reading", name, p.String())
+	}
 	return o.Data, o.ETag, o.Date, err
 }
 
@@ -31,4 +35,10 @@ func (p Plain) PutTimestamp(ctx context.Context, data []byte, etag string, consi
 func (p Plain) Modified(ctx context.Context, name string) (time.Time, error) {
 	info, err := p.Store.Stat(ctx, name)
 	return info.Modified, err
+}
+
+// noETag: without an ETag a file cannot be replaced under a condition, and it would look
+// to PutTimestamp as if there were none.
+func noETag(op, name, store string) error {
+	return &OpError{Op: op, Name: name, Store: store, Err: fmt.Errorf("it came without an ETag: %w", ErrUnsupported)}
 }

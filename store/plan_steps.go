@@ -114,7 +114,9 @@ func (p *Plan) addFile(ctx context.Context, it Item, data []byte) error {
 	}
 	it.Change = "changed"
 	if !p.local.root.Consistent {
-		it.put.Match = have.ETag
+		if it.put.Match = have.ETag; it.put.Match == "" {
+			return noETag("replacing", it.Name, p.Store)
+		}
 	}
 	p.Items = append(p.Items, it)
 	return nil
@@ -202,7 +204,7 @@ func (p *Plan) addTimestamp() error {
 	if !it.put.Absent {
 		it.put.Match, it.Change = p.remote.timestampETag, "changed"
 		if it.put.Match == "" {
-			return &OpError{Op: "replacing", Name: it.Name, Store: p.Store, Err: fmt.Errorf("it came without an ETag: %w", ErrUnsupported)}
+			return noETag("replacing", it.Name, p.Store)
 		}
 	}
 	p.Items = append(p.Items, it)

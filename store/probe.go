@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/minio/minio-go/v7"
 )
 
 // probeWriters is how many writers a probe sets against each other.
@@ -16,11 +19,13 @@ const probeWriters = 8
 
 // Finding is one thing that a probe saw.
 type Finding struct {
-	// Code is stable: "credentials", "write", "if-none-match", "if-match", "one-winner",
+	// Code is stable: "credentials", "write", "large-file", "if-none-match", "if-match", "one-winner",
 	// "read-after-write", "clock", "list", "delete".
 	Code string `json:"code"`
 	OK   bool   `json:"ok"`
 	Text string `json:"text"`
+	// Setting is what makes it go well if it is added to the store's URL; most often "".
+	Setting string `json:"setting,omitempty"`
 	// Err is the error behind it; may be nil.
 	Err error `json:"-"`
 }
@@ -42,6 +47,7 @@ func Probe(ctx context.Context, s Store) []Finding {
 	p.oneWinner(ctx)
 	p.readBack(ctx)
 	p.list(ctx)
+	p.largeFile(ctx)
 	p.remove(ctx)
 	return p.found
 }
@@ -75,9 +81,68 @@ func (p *probe) credentials(ctx context.Context) bool {
 	return p.say("credentials", err, "credentials: "+who, "there are no credentials to write with")
 }
 
+// write also reads what it wrote: pages of a proxy may look like success.
 func (p *probe) write(ctx context.Context) bool {
-	_, err := p.put(ctx, "first", PutOptions{Absent: true})
-	return p.say("write", err, "a file can be written", "a file cannot be written")
+	err := p.tryWrite(ctx, p.store)
+	ok := p.say("write", err, "a file can be written", "a file cannot be written")
+	if b, is := p.store.(*bucket); is && errors.Is(err, fs.ErrPermission) {
+		p.found[len(p.found)-1].Setting = p.whichSetting(ctx, b)
+	}
+	return ok
+}
+
+func (p *probe) tryWrite(ctx context.Context, s Store) error {
+	const text = "first"
+	if _, err := s.Put(ctx, p.name, Bytes([]byte(text)), PutOptions{Absent: true}); err != nil {
+		return err
+	}
+	o, err := Get(ctx, s, p.name, limitTimestamp)
+	if err == nil && string(o.Data) != text {
+		err = &OpError{Op: "reading", Name: p.name, Store: s.String(), Err: &GatewayError{What: "something that was not written"}}
+	}
+	return err
+}
+
+// whichSetting tries what buckets demand by policy, "" if none of it helps.
+func (p *probe) whichSetting(ctx context.Context, b *bucket) string {
+	for _, try := range []struct {
+		setting string
+		set     func(*Location)
+		not     bool
+	}{
+		{"payer=requester", func(l *Location) { l.Payer = "requester" }, b.loc.Plain || b.loc.Payer != ""},
+		{"sse=" + sseAES, func(l *Location) { l.SSE = sseAES }, b.loc.SSE == sseAES},
+		{"sse=" + sseKMS, func(l *Location) { l.SSE = sseKMS }, b.loc.SSE == sseKMS},
+	} {
+		loc := b.loc
+		try.set(&loc)
+		if try.not {
+			continue
+		}
+		s, err := newBucket(loc, b.opened)
+		if err == nil && p.tryWrite(ctx, s) == nil {
+			p.store = s // what was written is removed as it was written
+			return try.setting
+		}
+	}
+	return ""
+}
+
+// largeFile sends a small file in the way of a large one.
+func (p *probe) largeFile(ctx context.Context) {
+	b, ok := p.store.(*bucket)
+	if !ok {
+		return
+	}
+	const text = "large"
+	name := p.name + "-large"
+	_, err := b.sendParts(ctx, name, strings.NewReader(text), int64(len(text)), minio.PutObjectOptions{ServerSideEncryption: b.loc.encryption(), SendContentMd5: true}, nil)
+	if err != nil {
+		err = b.fail("writing", name, err)
+	} else {
+		_ = b.Delete(ctx, name) // whether that can be done is asked below
+	}
+	p.say("large-file", err, "large files can be written", fmt.Sprintf("files over %d MiB cannot be written", partSize>>20))
 }
 
 // errIgnored: a write whose condition did not hold went through.
@@ -100,7 +165,7 @@ func (p *probe) ifNoneMatch(ctx context.Context) {
 }
 
 func (p *probe) ifMatch(ctx context.Context) {
-	old, err := p.store.Stat(ctx, p.name)
+	old, err := p.stat(ctx)
 	if err == nil {
 		_, err = p.put(ctx, "third", PutOptions{Match: old.ETag})
 	}
@@ -111,8 +176,17 @@ func (p *probe) ifMatch(ctx context.Context) {
 	p.say("if-match", err, "If-Match protects timestamp.json", "If-Match does not protect timestamp.json")
 }
 
-func (p *probe) oneWinner(ctx context.Context) {
+// stat wants an ETag too: without one a condition would be none.
+func (p *probe) stat(ctx context.Context) (Info, error) {
 	info, err := p.store.Stat(ctx, p.name)
+	if err == nil && info.ETag == "" {
+		err = noETag("replacing", p.name, p.store.String())
+	}
+	return info, err
+}
+
+func (p *probe) oneWinner(ctx context.Context) {
+	info, err := p.stat(ctx)
 	if err == nil {
 		err = p.race(ctx, info.ETag)
 	}
@@ -121,7 +195,7 @@ func (p *probe) oneWinner(ctx context.Context) {
 
 func (p *probe) race(ctx context.Context, etag string) error {
 	var wins atomic.Int64
-	var other atomic.Value
+	var other atomic.Value // of otherError
 	var wg sync.WaitGroup
 	for i := range probeWriters {
 		wg.Go(func() {
@@ -130,16 +204,23 @@ func (p *probe) race(ctx context.Context, etag string) error {
 			case err == nil:
 				wins.Add(1)
 			case !errors.Is(err, ErrPrecondition):
-				other.Store(err.Error())
+				other.Store(otherError{err})
 			}
 		})
 	}
 	wg.Wait()
-	if n := wins.Load(); n != 1 {
-		return fmt.Errorf("%d writers won (other errors: %v): %w", n, other.Load(), ErrUnsupported)
+	n := wins.Load()
+	if o, failed := other.Load().(otherError); failed && n == 0 {
+		return o.err
+	}
+	if n != 1 {
+		return fmt.Errorf("%d writers won: %w", n, ErrUnsupported)
 	}
 	return nil
 }
+
+// otherError is why a writer failed, if not for the condition.
+type otherError struct{ err error }
 
 func (p *probe) readBack(ctx context.Context) {
 	const text = "read me back"

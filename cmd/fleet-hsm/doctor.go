@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -163,8 +162,8 @@ func (a *app) probeStore(ctx context.Context, res *doctorResult, o storeFlags) e
 	}
 	for _, f := range store.Probe(ctx, s) {
 		res.add(s.String(), signer.Finding{Code: f.Code, OK: f.OK, Text: f.Text, Err: f.Err})
-		if c := &res.Findings[len(res.Findings)-1]; !f.OK && slices.Contains([]string{"if-none-match", "if-match", "one-winner"}, f.Code) && errors.Is(f.Err, store.ErrUnsupported) {
-			c.Hint = "run exactly one signer on this store, and publish only while it rests (docs/online.md)"
+		if !f.OK {
+			res.Findings[len(res.Findings)-1].Hint = hintFinding(f)
 		}
 	}
 	return nil

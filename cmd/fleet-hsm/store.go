@@ -215,6 +215,12 @@ func judgeAccess(err error) (verdict, bool) {
 		return verdict{exitSecret, "credential-source", hintCredentials(ce)}, true
 	}
 	switch {
+	case as[*store.GatewayError](err):
+		return verdict{exitRefused, "store-gateway", "log in to the proxy or pass it by (NO_PROXY), or name the store's own endpoint with endpoint= in the URL"}, true
+	case as[*store.ConditionError](err):
+		return verdict{exitRefused, "store-condition", hintPassETags}, true
+	}
+	switch {
 	case errors.Is(err, store.ErrNoStore):
 		return verdict{exitRefused, "no-store", "make the bucket or folder first, and check its name"}, true
 	case errors.Is(err, store.ErrNoCredentials):
@@ -231,6 +237,33 @@ func judgeAccess(err error) (verdict, bool) {
 		return verdict{exitRefused, "store-forbidden", "the credentials need to get, put and list below the prefix; without list, a store says the same of a file that is absent"}, true
 	}
 	return verdict{}, false
+}
+
+// hintPassETags is for what a proxy does to conditional writes.
+const hintPassETags = "let ETag, If-Match and If-None-Match pass unchanged in whatever stands before the store, or name the store's own endpoint with endpoint= in the URL"
+
+// hintFinding says what helps against what a probe of a store found.
+func hintFinding(f store.Finding) string {
+	denied := errors.Is(f.Err, fs.ErrPermission)
+	switch {
+	case f.Setting != "":
+		return fmt.Sprintf(`the bucket takes it with %s: add "&%s" to its URL`, f.Setting, f.Setting)
+	case f.Code == "write" && denied:
+		return "the credentials need to put and get below the prefix; a policy may also demand a key: sse=aws:kms:KEYID in the URL"
+	case f.Code == "delete" && denied:
+		return `only "publish --prune" deletes; a retention rule or a missing right forbids it, and the probe's own file stays`
+	case (f.Code == "if-match" || f.Code == "one-winner" || f.Code == "read-after-write") && denied:
+		return "files can be made and not replaced: turn versioning on in the bucket, or take timestamp.json and the other *.json without a number out of its retention rule"
+	case f.Code == "list" && denied:
+		return "the credentials need to list the prefix"
+	case ignoresConditions(f):
+		return "if a proxy stands before the store, " + hintPassETags + "; else run exactly one signer on this store, and publish only while it rests (docs/online.md)"
+	}
+	return judge(f.Err).hint
+}
+
+func ignoresConditions(f store.Finding) bool {
+	return errors.Is(f.Err, store.ErrUnsupported) && (f.Code == "if-none-match" || f.Code == "if-match" || f.Code == "one-winner")
 }
 
 // hintCredentials says how a source of credentials that was named becomes readable.
