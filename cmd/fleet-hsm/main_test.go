@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -198,10 +199,19 @@ func makeFleetctl() (string, error) {
 }
 
 // clients builds the client inside Fleet's agents, those of later go-tuf and the
-// stand-in for fleetctl, once, and gives the folder they are in.
+// stand-in for fleetctl, once, and gives the folder they are in. It is the same at each
+// run: the go command links only what has changed since.
 var clients = sync.OnceValues(func() (string, error) {
-	bin := filepath.Join(scratch, "clients")
-	if err := os.Mkdir(bin, 0o755); err != nil {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(cache, "fleet-hsm", fmt.Sprintf("clients-%x", sha256.Sum256([]byte(here))))
+	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return "", err
 	}
 	for _, b := range []struct{ name, module, pkg string }{
