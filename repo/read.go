@@ -1,6 +1,9 @@
 package repo
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+)
 
 // ReadRoot parses a root.json that came from elsewhere, and checks that it is signed
 // by itself. file is its name in errors. Errors: *MetadataError.
@@ -24,6 +27,37 @@ func ReadTargets(root *Root, file string, data []byte) (*Targets, error) {
 		return nil, &MetadataError{File: file, Err: err}
 	}
 	return t, nil
+}
+
+// FollowsRoot says why a root.json is not the next one after another, signed by the keys
+// of both, nor the same one.
+func FollowsRoot(before, after []byte) error {
+	b, was, err := readRoot("root.json", before)
+	if err != nil {
+		return err
+	}
+	a, is, err := readRoot("root.json", after)
+	if err != nil {
+		return err
+	}
+	if a.Version() == b.Version() && bytes.Equal(was.signed, is.signed) {
+		return nil
+	}
+	return follows("root.json", b, a, is)
+}
+
+// Accepts says why the keys that a root.json names for a role do not accept a file, nil if
+// they do. Expiry is not looked at.
+func Accepts(root []byte, role string, data []byte) error {
+	r, err := ReadRoot("root.json", root)
+	if err != nil {
+		return err
+	}
+	env, err := parseEnvelope(data)
+	if err != nil {
+		return &MetadataError{File: role + ".json", Err: err}
+	}
+	return verifyRole(r, role, role+".json", env)
 }
 
 // NumberedTargets is one N.targets.json, for its history.

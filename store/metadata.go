@@ -19,9 +19,14 @@ import (
 const (
 	limitRoot      = 512000
 	limitTimestamp = 16384
-	// limitOther is for snapshot and targets whose length nobody has said.
-	limitOther = 1 << 30
+	// The others are for files whose length nobody has said.
+	limitSnapshot = 16 << 20
+	limitOther    = 256 << 20
 )
+
+// Accepts says why the keys that a root.json names for a role do not accept a file, nil if
+// they do.
+type Accepts func(root []byte, role string, data []byte) error
 
 // role names that the order of publishing knows.
 const (

@@ -21,6 +21,10 @@ type Options struct {
 	// Verify, if not nil, checks signatures and expiry of Dir before anything is
 	// looked at in the store.
 	Verify func(ctx context.Context) error
+	// Accepts, if not nil, judges the store's timestamp. One that neither this repository's
+	// root accepts nor the store's was signed by a retired key or by nobody: it counts for
+	// nothing and is replaced.
+	Accepts Accepts
 	// WithoutTimestamp publishes everything but timestamp.json, which another machine
 	// signs. Only with consistent snapshots.
 	WithoutTimestamp bool
@@ -137,10 +141,13 @@ func MakePlan(ctx context.Context, s Store, o Options) (*Plan, error) {
 	if p.ledger, err = openLedger(o.Ledger); err != nil {
 		return nil, err
 	}
-	if p.remote, err = readRemote(ctx, s, l); err != nil {
+	if p.remote, err = readRemote(ctx, s, l, o.Accepts); err != nil {
 		return nil, err
 	}
 	p.Create = p.remote.missing
+	if p.remote.worthless {
+		p.Warnings = append(p.Warnings, "the store's timestamp is not one that agents accept, or its version is forged: it counts for nothing")
+	}
 	if err := p.checkHistory(); err != nil {
 		return nil, err
 	}

@@ -200,7 +200,7 @@ func (p *Plan) addTimestamp() error {
 	data := p.local.timestampBytes
 	it := Item{Name: "timestamp.json", Step: StepTimestamp, Size: int64(len(data)), Change: "new", content: Bytes(data)}
 	it.put.Header = p.header(it.Name)
-	it.put.Absent = p.remote.timestamp == nil
+	it.put.Absent = p.remote.timestamp == nil && !p.remote.worthless
 	if !it.put.Absent {
 		it.put.Match, it.Change = p.remote.timestampETag, "changed"
 		if it.put.Match == "" {

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // PullOptions say what to bring.
@@ -21,6 +22,13 @@ type PullOptions struct {
 	// Verify, if not nil, is a client that updates itself with get, from a trusted
 	// root. It sees exactly the bytes that are going to be written.
 	Verify func(ctx context.Context, get Fetch) error
+	// Root is a root.json that is trusted; may be nil if there is one in Dir. Follows says
+	// why a root is neither the trusted one itself nor the next one, signed by its keys.
+	// nil takes every root: then Verify alone decides, after all have been read.
+	Root    []byte
+	Follows func(before, after []byte) error
+	// Accepts, if not nil, judges each file before what it names is read.
+	Accepts Accepts
 	// Targets brings the target files too.
 	Targets bool
 	// Ledger as in Options.
@@ -128,104 +136,12 @@ func (p *puller) localVersion(file, role string) (int64, []byte, error) {
 	return meta.Version, data, nil
 }
 
-// fetchRoots reads the chain: from the local root on, and older ones that are absent
-// here, down as far as the store has them.
-func (p *puller) fetchRoots(ctx context.Context) error {
-	mine, _, err := p.localVersion("root.json", roleRoot)
-	if err != nil {
-		return err
-	}
-	at := mine
-	if at == 0 {
-		// Nothing here: start where the copy says the newest is.
-		meta, _, err := p.parse(ctx, "root.json", roleRoot, limitRoot)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		at = max(1, meta.Version)
-	}
-	top, data, err := p.rootAt(ctx, at)
-	if err != nil {
-		return err
-	}
-	if data == nil && mine > 0 {
-		return p.behind(ctx, mine)
-	}
-	for v := at + 1; ; v++ {
-		meta, data, err := p.rootAt(ctx, v)
-		if err != nil {
-			return err
-		}
-		if data == nil {
-			break
-		}
-		top = meta
-	}
-	if top.Version == 0 {
-		return &OpError{Op: "reading", Name: "1.root.json", Store: p.store.String(), Err: fs.ErrNotExist}
-	}
-	p.root = top
-	p.res.Versions[roleRoot] = top.Version
-	for v := top.Version; v > 0; v-- {
-		_, data, err := p.rootAt(ctx, v)
-		if err != nil {
-			return err
-		}
-		if data == nil {
-			break
-		}
-		p.roots = append([]int64{v}, p.roots...)
-	}
-	return p.compareRoots()
-}
-
-// behind says how far behind the store's root is.
-func (p *puller) behind(ctx context.Context, mine int64) error {
-	for v := mine - 1; v > 0; v-- {
-		_, data, err := p.rootAt(ctx, v)
-		if err != nil {
-			return err
-		}
-		if data != nil {
-			return &RollbackError{Role: roleRoot, Local: mine, Remote: v}
-		}
-	}
-	return &RollbackError{Role: roleRoot, Local: mine, Remote: 0}
-}
-
-// rootAt reads N.root.json; absent is nil without error.
-func (p *puller) rootAt(ctx context.Context, v int64) (metadata, []byte, error) {
-	name := versioned(v, "root.json")
-	meta, data, err := p.parse(ctx, name, roleRoot, limitRoot)
-	if errors.Is(err, fs.ErrNotExist) {
-		return metadata{}, nil, nil
-	}
-	if err == nil && meta.Version != v {
-		err = p.bad(name, "", "its version is "+strconv.FormatInt(meta.Version, 10))
-	}
-	return meta, data, err
-}
-
-func (p *puller) compareRoots() error {
-	for _, v := range p.roots {
-		name := versioned(v, "root.json")
-		mine, err := p.local.read(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if !bytes.Equal(mine, p.cache[name]) {
-			return &DivergedError{Role: roleRoot, Version: v}
-		}
-	}
-	return nil
-}
-
 // fetchRest reads timestamp, snapshot and what it names, and checks that they fit.
 func (p *puller) fetchRest(ctx context.Context) error {
-	ts, _, err := p.parse(ctx, "timestamp.json", roleTimestamp, limitTimestamp)
+	ts, data, err := p.parse(ctx, "timestamp.json", roleTimestamp, limitTimestamp)
+	if err == nil {
+		err = p.accepted("timestamp.json", roleTimestamp, data)
+	}
 	if err != nil {
 		return err
 	}
@@ -250,7 +166,11 @@ func (p *puller) fetchRest(ctx context.Context) error {
 
 func (p *puller) fetchNamed(ctx context.Context, file, by string, m fileMeta) (metadata, error) {
 	name := publishedName(p.root.Consistent, file, m.Version)
-	meta, data, err := p.parse(ctx, name, trimJSON(file), m.limit())
+	limit := m.limit()
+	if file == "snapshot.json" {
+		limit = min(limit, limitSnapshot)
+	}
+	meta, data, err := p.parse(ctx, name, trimJSON(file), limit)
 	if err != nil {
 		return metadata{}, err
 	}
@@ -261,7 +181,18 @@ func (p *puller) fetchNamed(ctx context.Context, file, by string, m fileMeta) (m
 		return metadata{}, p.bad(name, by, "its version is "+strconv.FormatInt(meta.Version, 10))
 	}
 	p.res.Versions[trimJSON(file)] = meta.Version
-	return meta, nil
+	return meta, p.accepted(name, trimJSON(file), data)
+}
+
+// accepted refuses a file of the top-level roles that the newest root's keys did not sign.
+func (p *puller) accepted(name, role string, data []byte) error {
+	if p.o.Accepts == nil || role != roleTimestamp && role != roleSnapshot && role != roleTargets {
+		return nil
+	}
+	if err := p.o.Accepts(p.cache[versioned(p.root.Version, "root.json")], role, data); err != nil {
+		return p.bad(name, "", err.Error())
+	}
+	return nil
 }
 
 func (p *puller) verify(ctx context.Context) error {
@@ -281,6 +212,9 @@ func (p *puller) compare(context.Context) error {
 			return err
 		}
 		theirs := p.res.Versions[role]
+		if err := p.plausible(role, mine, theirs); err != nil {
+			return err
+		}
 		name := file
 		if role != roleTimestamp {
 			name = publishedName(p.root.Consistent, file, theirs)
@@ -298,6 +232,15 @@ func (p *puller) compare(context.Context) error {
 		}
 	}
 	return nil
+}
+
+// plausible refuses a version that nobody honest has signed. A timestamp comes with each
+// snapshot at least, and by another key.
+func (p *puller) plausible(role string, mine, theirs int64) error {
+	if role == roleTimestamp {
+		mine = max(mine, p.res.Versions[roleSnapshot])
+	}
+	return tuf.CheckVersion(role, mine, theirs)
 }
 
 // write puts the metadata in place in the order of a commit, so that a crash leaves

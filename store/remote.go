@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // remote is what a store publishes, read in the way a client reads it.
@@ -20,6 +23,9 @@ type remote struct {
 	timestamp      *metadata
 	timestampBytes []byte
 	timestampETag  string
+	// worthless: there is a timestamp.json that counts for nothing; timestamp is nil then,
+	// and timestampETag that file's.
+	worthless bool
 	// date is the store's clock, or this machine's where the store has none.
 	date time.Time
 	// same: timestamp names the very snapshot that is on this machine.
@@ -44,7 +50,7 @@ func (r *remote) snapshotMeta() fileMeta {
 
 // readRemote reads the store's metadata, and refuses a store whose roots are ahead of
 // this repository or other than its own.
-func readRemote(ctx context.Context, s Store, l *local) (*remote, error) {
+func readRemote(ctx context.Context, s Store, l *local, accepts Accepts) (*remote, error) {
 	r := &remote{date: time.Now(), roles: map[string][]byte{}, targets: map[string]fileMeta{}}
 	err := r.readRoots(ctx, s, l)
 	if _, canCreate := s.(Creator); canCreate && errors.Is(err, ErrNoStore) {
@@ -54,7 +60,7 @@ func readRemote(ctx context.Context, s Store, l *local) (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.readTimestamp(ctx, s); err != nil {
+	if err := r.readTimestamp(ctx, s, l, accepts); err != nil {
 		return nil, err
 	}
 	if r.timestamp != nil {
@@ -119,25 +125,49 @@ func (r *remote) readRoots(ctx context.Context, s Store, l *local) error {
 	return nil
 }
 
-func (r *remote) readTimestamp(ctx context.Context, s Store) error {
+func (r *remote) readTimestamp(ctx context.Context, s Store, l *local, accepts Accepts) error {
 	o, err := getIfThere(ctx, s, "timestamp.json", limitTimestamp)
 	if err != nil || o == nil {
 		return err
 	}
+	r.timestampETag = o.ETag
 	ts, err := parseMetadata(o.Data, roleTimestamp)
-	if err != nil {
-		return &MismatchError{Where: s.String(), Name: "timestamp.json", Why: err.Error()}
+	switch {
+	case err == nil && r.counts(ts, o.Data, l, accepts):
+		r.timestamp, r.timestampBytes = &ts, o.Data
+	case r.rootVersion > 0 && accepts != nil:
+		r.worthless = true
+	default:
+		return &MismatchError{Where: s.String(), Name: "timestamp.json", Why: fmt.Sprint(err)}
 	}
-	r.timestamp, r.timestampBytes, r.timestampETag = &ts, o.Data, o.ETag
 	if !o.Date.IsZero() {
 		r.date = o.Date.Add(time.Second) // HTTP cuts off the fraction
 	}
 	return nil
 }
 
+// counts reports whether a timestamp says anything about the store: the root here accepts
+// it, or the store's own did, as before a rotation of its keys, and agents may remember
+// its version while they run. A version that nobody honest reaches is the reason for such
+// a rotation.
+func (r *remote) counts(ts metadata, data []byte, l *local, accepts Accepts) bool {
+	if accepts == nil || r.rootVersion == 0 {
+		return true
+	}
+	if mine, err := l.read(versioned(l.root.Version, "root.json")); err == nil && accepts(mine, roleTimestamp, data) == nil {
+		return true
+	}
+	theirs, err := l.read(versioned(r.rootVersion, "root.json"))
+	known := l.snapshot.Version
+	if l.timestamp != nil {
+		known = max(known, l.timestamp.Version)
+	}
+	return err == nil && accepts(theirs, roleTimestamp, data) == nil && tuf.CheckVersion(roleTimestamp, known, ts.Version) == nil
+}
+
 // readRest reads snapshot and the files it names.
 func (r *remote) readRest(ctx context.Context, s Store) error {
-	cp, err := getIfThere(ctx, s, "snapshot.json", limitOther)
+	cp, err := getIfThere(ctx, s, "snapshot.json", limitSnapshot)
 	if err != nil {
 		return err
 	}

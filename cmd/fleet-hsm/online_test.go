@@ -59,7 +59,7 @@ func runOnlineScripts(t *testing.T, place func(*testscript.Env) (url, served str
 	}
 	cmds := scriptCommands()
 	for name, f := range map[string]func(*testscript.TestScript, []string){
-		"softhsm": cmdSoftHSM, "serve": cmdServe, "snapshotis": cmdSnapshotIs, "endpoint": cmdEndpoint,
+		"softhsm": cmdSoftHSM, "serve": cmdServe, "snapshotis": cmdSnapshotIs, "endpoint": cmdEndpoint, "forge": cmdForge,
 	} {
 		cmds[name] = func(ts *testscript.TestScript, _ bool, args []string) { f(ts, args) }
 	}

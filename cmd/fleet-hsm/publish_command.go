@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/store"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
@@ -83,7 +84,7 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 	defer done()
 	plan, err := store.MakePlan(ctx, s, store.Options{
 		Dir: a.within("repository"), WithoutTimestamp: o.noStamp, Recheck: o.review, Prune: o.prune, Grace: time.Duration(o.grace),
-		Ledger: a.ledger(), Parallel: o.parallel, Progress: progress,
+		Ledger: a.ledger(), Parallel: o.parallel, Progress: progress, Accepts: repo.Accepts,
 		Verify:   func(ctx context.Context) error { return a.verifyLocal(ctx, root) },
 		ReadBack: readBack(root),
 		Settled:  w.end, // an upload of minutes must not hold up the daily timestamp
@@ -188,6 +189,7 @@ func (a *app) runPull(ctx context.Context, args []string, o pullFlags) error {
 	defer done()
 	res, err := store.Pull(ctx, s, store.PullOptions{
 		Dir: a.within("repository"), Targets: o.targets, Ledger: a.ledger(), Parallel: o.parallel, Progress: progress,
+		Root: root, Follows: repo.FollowsRoot, Accepts: repo.Accepts,
 		Verify: func(ctx context.Context, get store.Fetch) error {
 			return unverifiedBy(verify.Refresh(ctx, root, nil, verify.Get(get)))
 		},
