@@ -1,6 +1,10 @@
 // Package s3test starts a real S3 server (versitygw, posix backend) on loopback for
 // tests, in a temporary folder, and stops it by its process id. The binary is built
 // once by compat/s3server/build.sh and cached.
+//
+// [Server.Behind] puts one [Fault] in front of it: a rule of a bucket, or what a proxy or
+// gateway does. A report from the field becomes one function in faults.go, and one line
+// in the table of store's TestFaults, which wants that publish and a probe name it.
 package s3test
 
 import (
