@@ -177,16 +177,16 @@ func judge(err error) verdict {
 func judgeKey(err error) verdict {
 	secret := func(kind, hint string) verdict { return verdict{exitSecret, kind, hint} }
 	switch {
+	case as[*signer.PartialError](err):
+		return verdict{partialCode(err), "partly-set-up", `run "fleet-hsm token setup" again with the same new PIN and PUK: it goes on from there, and the keys on the card stay as they are`}
 	case errors.Is(err, signer.ErrPassphrase):
-		return secret("wrong-passphrase", "a passphrase is tried as it stands and, where its source ends it with a line end, without that; run the command again. All keys of a file share one passphrase")
+		return secret("wrong-passphrase", "a passphrase is tried as it stands and, where its source ends it with a line end, without that; "+again(err)+". All keys of a file share one passphrase")
 	case errors.Is(err, signer.ErrLastTry):
 		return secret("last-try", "the PIN was not tried. Run it at a terminal and type the PIN there; a right one brings all tries back, and so does a new PIN set with the PUK or SO PIN")
 	case errors.Is(err, signer.ErrPINLocked):
 		return secret("pin-blocked", `the keys on it are still there. A card's PUK sets a new PIN ("ykman piv access unblock-pin", or "yubico-piv-tool -a unblock-pin"), a token's SO PIN does the same there; other keys can sign meanwhile`)
 	case errors.Is(err, signer.ErrPINIncorrect):
 		return secret("wrong-pin", hintWrongPIN(err))
-	case as[*signer.PartialError](err):
-		return verdict{partialCode(err), "partly-set-up", `run "fleet-hsm token setup" again with the same new PIN and PUK: it goes on from there, and the keys on the card stay as they are`}
 	case errors.Is(err, signer.ErrPINTooSimple):
 		return secret("pin-too-simple", "the card's owner has it refuse simple PINs and PUKs (PIN complexity): not one character throughout, and none that everybody chooses, such as 123123. Choose others and run the command again")
 	case errors.Is(err, signer.ErrManagement):
@@ -208,11 +208,11 @@ func judgeKey(err error) verdict {
 	case errors.Is(err, signer.ErrKeyExists):
 		return verdict{exitRefused, "key-exists", "nothing was changed; choose another label or slot, or use the key that is there"}
 	case errors.Is(err, signer.ErrTouchTimeout):
-		return secret("touch-timeout", `the PIN was right and nothing is lost; run it again ("fleet-hsm sign" if a change is staged) and touch the key when its light blinks`)
+		return secret("touch-timeout", "the PIN was right and nothing is lost; "+again(err)+" and touch the key when its light blinks")
 	case errors.Is(err, signer.ErrBusy) && as[*pkcs11.CKRError](err):
-		return secret("busy", "other programs hold the token or all its sessions; end one, or wait, and run the command again")
+		return secret("busy", "other programs hold the token or all its sessions; end one, or wait, and "+again(err))
 	case errors.Is(err, signer.ErrBusy):
-		return secret("busy", `another program holds the card, most often GnuPG's scdaemon, a browser or a VPN client; "gpgconf --kill scdaemon" frees it`)
+		return secret("busy", `another program holds the card, most often GnuPG's scdaemon, a browser or a VPN client; "gpgconf --kill scdaemon" frees it; then `+again(err))
 	}
 	return judgeDevice(err)
 }
@@ -227,29 +227,29 @@ func judgeDevice(err error) verdict {
 	case errors.Is(err, signer.ErrNotSetUp):
 		return verdict{exitRefused, "not-set-up", `"fleet-hsm token setup" sets its PIN first`}
 	case errors.Is(err, signer.ErrDenied):
-		return secret("denied", `the daemon runs, and polkit does not let this user reach it or the card, most often because there is no active session at the machine (SSH, a service). docs/troubleshooting.md ("denied") has a rule that lets one group in; the command works again once the rule is there`)
+		return secret("denied", `the daemon runs, and polkit does not let this user reach it or the card, most often because there is no active session at the machine (SSH, a service). docs/troubleshooting.md ("denied") has a rule that lets one group in; once the rule is there, `+again(err))
 	case errors.Is(err, signer.ErrUnreachable), errors.Is(err, signer.ErrDeadline):
-		return verdict{exitSecret, "unreachable", `the device or its daemon does not answer (YubiKeys need the PC/SC daemon: "systemctl enable --now pcscd.socket"); once it is back the same command works again`}
+		return verdict{exitSecret, "unreachable", `the device or its daemon does not answer (YubiKeys need the PC/SC daemon: "systemctl enable --now pcscd.socket"); once it is back, `+again(err)}
 	case errors.Is(err, signer.ErrNoToken):
-		return verdict{exitSecret, "no-token", `"fleet-hsm token list" shows what is plugged in`}
+		return verdict{exitSecret, "no-token", `"fleet-hsm token list" shows what is plugged in; once it is there, `+again(err)}
 	case errors.Is(err, signer.ErrKeyNotFound):
 		return verdict{exitRefused, "key-not-found", `"fleet-hsm key list" shows the keys that are there`}
 	case notStarted(err):
-		return secret("module-start", `the module is found, and what it needs is not: its configuration, its token files, its daemon or the network to the HSM; once that is back the same command works again. "fleet-hsm doctor" looks closer`)
+		return secret("module-start", `the module is found, and what it needs is not: its configuration, its token files, its daemon or the network to the HSM; once that is back, `+again(err)+`. "fleet-hsm doctor" looks closer`)
 	case errors.Is(err, signer.ErrConfig):
 		return verdict{exitUsage, "module", `name the module with --pkcs11-module or "pkcs11: {module: ...}" in the configuration; "fleet-hsm doctor" checks it`}
 	case errors.Is(err, signer.ErrUnsupported):
 		return verdict{exitRefused, "unsupported", hintUnsupported(err)}
 	case errors.Is(err, signer.ErrBadSignature):
-		return verdict{exitRefused, "bad-signature", "the device answered with a wrong signature, which was not kept; try again, and replace the device if it happens twice"}
+		return verdict{exitRefused, "bad-signature", "the device answered with a wrong signature, which was not kept; "+again(err)+", and replace the device if it happens twice"}
 	case errors.Is(err, signer.ErrNoTerminal):
 		return verdict{exitUsage, "no-terminal", "run it at a terminal"}
 	}
 	switch {
 	case errors.Is(err, signer.ErrCanceled):
-		return verdict{exitRefused, "not-confirmed", "somebody said no at the device, or it gave up waiting; run it again"}
+		return verdict{exitRefused, "not-confirmed", "somebody said no at the device, or it gave up waiting; "+again(err)}
 	case errors.Is(err, signer.ErrDevice):
-		return verdict{exitRefused, "device", `nothing was signed or changed by this; run it again, and look into the log of the device or its module if it fails twice. "fleet-hsm doctor" tries the way to the key step by step`}
+		return verdict{exitRefused, "device", "nothing was signed or changed by this; "+again(err)+`, and look into the log of the device or its module if it fails twice. "fleet-hsm doctor" tries the way to the key step by step`}
 	case as[*file.FormatError](err):
 		return verdict{exitRefused, "key-file", "nothing was changed; put the file back from your copy of keys/"}
 	}
@@ -418,6 +418,9 @@ func hintNoSecret(err error) string {
 		return "run it at a terminal, or name a source for the secret"
 	}
 	s := "run it at a terminal, or give "
+	if to := again(err); to != againSame {
+		s = to + ", at a terminal or with "
+	}
 	for i, t := range ns.Tried {
 		if i > 0 {
 			s += " or "
@@ -441,9 +444,9 @@ func hintWrongPIN(err error) string {
 	ask := "Is it the PIN of this device, and not its FIDO2 PIN?"
 	switch {
 	case !errors.As(err, &pe) || pe.Left < 0:
-		return "a PIN is tried once, so run the command again. " + ask
+		return "a PIN is tried once, so " + again(err) + ". " + ask
 	case pe.Left == 1:
-		return "nothing is lost, but one more wrong PIN blocks it; you will be asked before the last try. " + ask
+		return "nothing is lost, but one more wrong PIN blocks it; " + again(err) + ", and you will be asked before the last try. " + ask
 	}
-	return fmt.Sprintf("nothing is lost: it blocks after %d more wrong ones, and a right one brings all tries back. Run the command again. %s", pe.Left, ask)
+	return fmt.Sprintf("nothing is lost: it blocks after %d more wrong ones, and a right one brings all tries back; %s. %s", pe.Left, again(err), ask)
 }

@@ -133,6 +133,7 @@ func (w *work) planInit(o initOptions) (map[string][]signer.URI, error) {
 // undoKeys takes the key files away again that a failed init made, so that the same
 // command can be given once more.
 func (w *work) undoKeys(cause error) error {
+	w.tellOnTokens()
 	for role, made := range w.made {
 		cause = w.dropMade(role, made, cause)
 	}

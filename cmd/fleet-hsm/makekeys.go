@@ -138,7 +138,7 @@ func (w *work) makeFileKeys(ctx context.Context, role string, n int, alg signer.
 		if err != nil {
 			return nil, err
 		}
-		w.a.note("Generated %s key with ID: %s", role, k.ID)
+		w.news = append(w.news, fmt.Sprintf("Generated %s key with ID: %s", role, k.ID))
 		keys = append(keys, k)
 	}
 	return keys, nil
@@ -207,8 +207,26 @@ func (w *work) generate(ctx context.Context, role string, ref signer.Ref, o make
 	for _, s := range made.Warnings {
 		w.a.warn("%s: %s", made.URI, s)
 	}
+	w.onTokens = append(w.onTokens, fmt.Sprintf("%s (%s)", keyIDOf(made.Public[0]), made.URI))
 	w.a.note("Generated %s key with ID: %s (%s)", role, keyIDOf(made.Public[0]), made.URI)
 	return made.Public[0], made.URI, nil
+}
+
+// tellNews says which keys were made in files, when it is certain that they are kept.
+func (w *work) tellNews() {
+	for _, s := range w.news {
+		w.a.note("%s", s)
+	}
+	w.news = nil
+}
+
+// tellOnTokens names the keys that a command which failed made on devices: they are there,
+// and the same command with the same names uses them.
+func (w *work) tellOnTokens() {
+	w.news = nil
+	for _, s := range w.onTokens {
+		w.a.note("made on its device, and still there: key %s", s)
+	}
 }
 
 // keyIDOf is what root would call a public key, zero for a key that agents refuse.

@@ -34,6 +34,10 @@ type work struct {
 	lost error
 	// made are the keys that this command made in keys/<role>.json.
 	made map[string][]crypto.PublicKey
+	// news is what is told once it is certain that it is kept.
+	news []string
+	// onTokens are the keys that this command made on devices, which stay there.
+	onTokens []string
 	// pubNames are the names that public keys from elsewhere came with, by key ID.
 	pubNames map[tuf.KeyID]string
 }
@@ -207,6 +211,7 @@ func (w *work) publish(ctx context.Context, c *repo.Change, opts publishOptions)
 	} else if err != nil {
 		return nil, fmt.Errorf("nothing was published: %w", err)
 	}
+	w.tellNews()
 	w.nameVersions(rel.Versions())
 	w.a.logCommit(rel)
 	return rel.Versions(), nil
@@ -356,7 +361,8 @@ func (w *work) leave(ctx context.Context, c *repo.Change, cause error) error {
 		next = "commit"
 	}
 	w.a.note(`the change stays staged: "fleet-hsm review" shows it, "fleet-hsm %s" goes on with it, "fleet-hsm discard" drops it`, next)
-	return cause
+	w.tellNews()
+	return &stagedError{err: cause, next: next}
 }
 
 // leaveLost leaves pending/ to whoever changed it.

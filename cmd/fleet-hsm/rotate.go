@@ -123,6 +123,7 @@ func (a *app) runRotate(ctx context.Context, roles []string, o rotateOptions) er
 	w.extending()
 	c, made := w.staged, map[string][]crypto.PublicKey{}
 	undo := func(cause error) error {
+		w.tellOnTokens()
 		for role, keys := range made {
 			cause = w.dropMade(role, keys, cause)
 		}
@@ -137,6 +138,7 @@ func (a *app) runRotate(ctx context.Context, roles []string, o rotateOptions) er
 		if err := w.r.Save(c); err != nil {
 			return err
 		}
+		w.tellNews()
 		if err := w.requestFor(c, o.request); err != nil {
 			return err
 		}
