@@ -32,7 +32,8 @@
 // A [Backend] opens the keys of one scheme. [Backends] joins them by value; there
 // is no registry to fill by side effect. What only some kinds of key can do stands
 // in small optional interfaces: [Generator], [Tokener], [Finder], [KeyLister],
-// [Describer], [Attester], [Prober], [SetterUp]. Every backend passes the suite in
+// [Describer], [Attester], [Prober], [Reporter],
+// [SetterUp]. Every backend passes the suite in
 // signertest.
 //
 // # Secrets

@@ -208,6 +208,22 @@ type Finding struct {
 	Err error
 }
 
+// Reporter tells what a device or module is and can, for who reports that it does something
+// unexpected (doctor --report). It asks for nothing, changes nothing, and tells nothing
+// secret: no serial number, no label, no public key.
+type Reporter interface {
+	Report(ctx context.Context, u URI) ([]Report, error)
+}
+
+// Report is one device.
+type Report struct {
+	Device string // what it is: a reader, a module
+	Facts  []Fact
+}
+
+// Fact is one thing that a device says of itself.
+type Fact struct{ Name, Value string }
+
 // SetterUp prepares a new device.
 type SetterUp interface {
 	Setup(ctx context.Context, u URI, opts SetupOptions, ui UI) (Token, error)

@@ -177,6 +177,7 @@ func TestJSONShapes(t *testing.T) {
 	check("key list", 0, "key", "list", "file:keys/root.json")
 	check("key show", 0, "key", "show", "file:keys/root.json")
 	check("doctor", 0, "doctor")
+	check("doctor --report", 0, "doctor", "--report", "pkcs11:", "--pkcs11-module", tok.Module)
 	check("token list", 0, "token", "list", "--pkcs11-module", tok.Module)
 	for title := range docs {
 		if !seen[title] {

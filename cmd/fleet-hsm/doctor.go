@@ -16,9 +16,11 @@ import (
 )
 
 type doctorOptions struct {
-	sign  bool
-	keys  roleKeyFlags
-	store storeFlags
+	sign bool
+	// report describes devices instead of looking for problems.
+	report bool
+	keys   roleKeyFlags
+	store  storeFlags
 }
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -31,11 +33,13 @@ file there and usable, and is the key under it the one that root names. It asks 
 secret. --sign also signs with each key, which needs its PIN, passphrase or touch;
 what it signs can never be metadata.`,
 		Example: `  fleet-hsm doctor
-  fleet-hsm doctor --sign "pkcs11:token=fleet;object=timestamp"`,
+  fleet-hsm doctor --sign "pkcs11:token=fleet;object=timestamp"
+  fleet-hsm doctor --report piv:reader=ACME`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runDoctor(cmd.Context(), args, o) },
 	}
 	cmd.Flags().BoolVar(&o.sign, "sign", false, "also sign something with each key")
 	cmd.Flags().StringVar(&o.store.url, "store", "", "try on this store what publish and online rely on, conditional writes above all")
+	cmd.Flags().BoolVar(&o.report, "report", false, "print what a report on a card or module needs (docs/devices.md), and nothing secret")
 	o.store.add(cmd.Flags())
 	o.keys = addRoleKeyFlags(cmd.Flags(), repo.Roles()...)
 	return cmd
@@ -74,6 +78,12 @@ type ill struct{ problems int }
 func (e *ill) Error() string { return fmt.Sprintf("%d problem(s) found", e.problems) }
 
 func (a *app) runDoctor(ctx context.Context, args []string, o doctorOptions) error {
+	if o.report {
+		if o.sign || o.store.url != "" {
+			return usagef("--report looks at devices only; --sign and --store do not go with it")
+		}
+		return a.runReport(ctx, args)
+	}
 	res := &doctorResult{Schema: 1, Findings: []checked{}}
 	if err := a.checkConfig(res); err != nil {
 		return err

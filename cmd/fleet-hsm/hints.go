@@ -229,9 +229,9 @@ func judgeDevice(err error) verdict {
 	case errors.Is(err, signer.ErrDenied):
 		return secret("denied", `the daemon runs, and polkit does not let this user reach it or the card, most often because there is no active session at the machine (SSH, a service). docs/troubleshooting.md ("denied") has a rule that lets one group in; once the rule is there, `+again(err))
 	case errors.Is(err, signer.ErrUnreachable), errors.Is(err, signer.ErrDeadline):
-		return verdict{exitSecret, "unreachable", `the device or its daemon does not answer (YubiKeys need the PC/SC daemon: "systemctl enable --now pcscd.socket"); once it is back, `+again(err)}
+		return verdict{exitSecret, "unreachable", `the device or its daemon does not answer (YubiKeys need the PC/SC daemon: "systemctl enable --now pcscd.socket"); once it is back, ` + again(err)}
 	case errors.Is(err, signer.ErrNoToken):
-		return verdict{exitSecret, "no-token", `"fleet-hsm token list" shows what is plugged in; once it is there, `+again(err)}
+		return verdict{exitSecret, "no-token", `"fleet-hsm token list" shows what is plugged in; once it is there, ` + again(err)}
 	case errors.Is(err, signer.ErrKeyNotFound):
 		return verdict{exitRefused, "key-not-found", `"fleet-hsm key list" shows the keys that are there`}
 	case notStarted(err):
@@ -241,15 +241,15 @@ func judgeDevice(err error) verdict {
 	case errors.Is(err, signer.ErrUnsupported):
 		return verdict{exitRefused, "unsupported", hintUnsupported(err)}
 	case errors.Is(err, signer.ErrBadSignature):
-		return verdict{exitRefused, "bad-signature", "the device answered with a wrong signature, which was not kept; "+again(err)+", and replace the device if it happens twice"}
+		return verdict{exitRefused, "bad-signature", "the device answered with a wrong signature, which was not kept; " + again(err) + ", and replace the device if it happens twice"}
 	case errors.Is(err, signer.ErrNoTerminal):
 		return verdict{exitUsage, "no-terminal", "run it at a terminal"}
 	}
 	switch {
 	case errors.Is(err, signer.ErrCanceled):
-		return verdict{exitRefused, "not-confirmed", "somebody said no at the device, or it gave up waiting; "+again(err)}
+		return verdict{exitRefused, "not-confirmed", "somebody said no at the device, or it gave up waiting; " + again(err)}
 	case errors.Is(err, signer.ErrDevice):
-		return verdict{exitRefused, "device", "nothing was signed or changed by this; "+again(err)+`, and look into the log of the device or its module if it fails twice. "fleet-hsm doctor" tries the way to the key step by step`}
+		return verdict{exitRefused, "device", "nothing was signed or changed by this; " + again(err) + `, and look into the log of the device or its module if it fails twice. "fleet-hsm doctor" tries the way to the key step by step`}
 	case as[*file.FormatError](err):
 		return verdict{exitRefused, "key-file", "nothing was changed; put the file back from your copy of keys/"}
 	}

@@ -20,7 +20,7 @@ import (
 // machine that staged the change says:
 //
 //	policy:
-//	  root: {min-threshold: 2, max-expiry: 400d, keys: attested}
+//	  root: {min-threshold: 2, max-expiry: 400d, keys: attested, minimum-firmware: 5.7}
 //	  targets: {max-expiry: 400d, keys: on-token, names: ["orbit/**", "desktop/*/stable/*"]}
 //
 // min-threshold and keys bind what a new root may say of the role; max-expiry (root,
@@ -34,6 +34,7 @@ type rolePolicy struct {
 	threshold int
 	expiry    time.Duration
 	keys      string
+	firmware  string // "" or two or three numbers
 	names     []string
 	lines     map[string]int // of each field
 }
@@ -118,13 +119,18 @@ func (rp *rolePolicy) set(role, field string, v *yaml.Node) error {
 			return fmt.Errorf("%q is neither attested nor on-token", v.Value)
 		}
 		rp.keys = v.Value
+	case "minimum-firmware":
+		if _, ok := parseFirmware(v.Value); !ok {
+			return fmt.Errorf("%q is not like 5.7 or 5.7.1", v.Value)
+		}
+		rp.firmware = v.Value
 	case "names":
 		if role != repo.RoleTargets {
 			return fmt.Errorf("only targets has names")
 		}
 		return rp.setNames(v)
 	default:
-		return fmt.Errorf("unknown field; known are min-threshold, max-expiry, keys, names")
+		return fmt.Errorf("unknown field; known are min-threshold, max-expiry, keys, minimum-firmware, names")
 	}
 	return nil
 }
@@ -212,14 +218,20 @@ func (pc policyCheck) root(rc repo.RoleCard) error {
 		if n := pc.c.Root().Threshold(role); n < rp.threshold {
 			return pc.forbid(role, "min-threshold", "%s would have threshold %d", role, n)
 		}
-		if rp.keys == "" {
+		if rp.keys == "" && rp.firmware == "" {
 			continue
 		}
 		for _, k := range pc.c.Root().Keys(role) {
 			gains := slices.ContainsFunc(rc.Keys, func(ch repo.KeyChange) bool { return ch.Gains && ch.Role == role && ch.KeyID == k.ID })
 			// A key object that was replaced under its old ID is as good as new.
-			if (gains || len(rc.Other) > 0) && !pc.proved(k, rp.keys) {
+			if !gains && len(rc.Other) == 0 {
+				continue
+			}
+			if rp.keys != "" && !pc.proved(k, rp.keys) {
 				return pc.forbid(role, "keys", "key %s of %s is not %s", k.ShortID(), role, rp.keys)
+			}
+			if err := pc.firmware(role, k, rp.firmware); err != nil {
+				return err
 			}
 		}
 	}
@@ -230,9 +242,52 @@ func (pc policyCheck) proved(k repo.Key, how string) bool {
 	if u, ok := pc.cfg.places[k.ID]; ok && how == "on-token" && (u.Scheme == "piv" || u.Scheme == "pkcs11") {
 		return true
 	}
+	_, ok := pc.attestation(k)
+	return ok
+}
+
+// attestation gives what a certificate of the device's maker says of a key.
+func (pc policyCheck) attestation(k repo.Key) (signer.Attestation, bool) {
 	att, ok := pc.a.keys.backends["piv"].(signer.Attester)
 	roots, err := pc.a.attestationRoots("")
-	return ok && err == nil && pc.a.attested(att, roots, k, pc.hints[k.ID].Attestation)
+	if !ok || err != nil {
+		return signer.Attestation{}, false
+	}
+	return pc.a.attestationOf(att, roots, k, pc.hints[k.ID].Attestation)
+}
+
+// firmware forbids a key that was not attested by the firmware that is wanted, or a later
+// one.
+func (pc policyCheck) firmware(role string, k repo.Key, least string) error {
+	if least == "" {
+		return nil
+	}
+	proof, ok := pc.attestation(k)
+	have, told := parseFirmware(proof.Firmware)
+	want, _ := parseFirmware(least)
+	switch {
+	case !ok || !told:
+		return pc.forbid(role, "minimum-firmware", "no attestation says which firmware made key %s of %s", k.ShortID(), role)
+	case slices.Compare(have[:], want[:]) < 0:
+		return pc.forbid(role, "minimum-firmware", "key %s of %s was made by firmware %s", k.ShortID(), role, proof.Firmware)
+	}
+	return nil
+}
+
+// parseFirmware reads two or three numbers.
+func parseFirmware(s string) (v [3]int, ok bool) {
+	parts := strings.Split(s, ".")
+	if len(parts) < 2 || len(parts) > 3 {
+		return v, false
+	}
+	for i, p := range parts {
+		n, err := strconv.Atoi(p)
+		if err != nil || n < 0 {
+			return v, false
+		}
+		v[i] = n
+	}
+	return v, true
 }
 
 func (pc policyCheck) targets(rc repo.RoleCard) error {

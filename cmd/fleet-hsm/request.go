@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -345,8 +346,14 @@ func (a *app) warnUnattested(card *repo.Card, c *repo.Change, hints map[tuf.KeyI
 		var unproved []string
 		for _, ch := range card.Roles[i].Keys {
 			k, _, known := c.Root().Key(ch.KeyID)
-			if !ch.Gains || !known || ok && a.attested(att, roots, k, hints[k.ID].Attestation) {
+			if !ch.Gains || !known {
 				continue
+			}
+			if ok {
+				if proof, proved := a.attestationOf(att, roots, k, hints[k.ID].Attestation); proved {
+					card.Roles[i].Warnings = append(card.Roles[i].Warnings, flawsOf(k, proof, card.Roles[i].Warnings)...)
+					continue
+				}
 			}
 			if id := k.ShortID(); !strings.Contains(strings.Join(unproved, " "), id) {
 				unproved = append(unproved, id)
@@ -359,19 +366,31 @@ func (a *app) warnUnattested(card *repo.Card, c *repo.Change, hints map[tuf.KeyI
 	}
 }
 
-// attested checks the certificates of a key: those that came with a request, or the
+// flawsOf are the known flaws of the firmware that a key was attested with, without those
+// that were told already (a key may get several roles).
+func flawsOf(k repo.Key, proof signer.Attestation, told []string) []string {
+	var out []string
+	for _, s := range proof.Warnings {
+		if text := "key " + k.ShortID() + ": " + s; !slices.Contains(told, text) {
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
+// attestationOf checks the certificates of a key: those that came with a request, or the
 // ones kept here.
-func (a *app) attested(att signer.Attester, roots []byte, k repo.Key, chain string) bool {
+func (a *app) attestationOf(att signer.Attester, roots []byte, k repo.Key, chain string) (signer.Attestation, bool) {
 	if chain == "" && !a.folderCounts() {
-		return false
+		return signer.Attestation{}, false
 	}
 	if chain == "" {
 		stored, err := readBounded(a.attestationFile(k.ID), maxConfig)
 		if err != nil {
-			return false
+			return signer.Attestation{}, false
 		}
 		chain = string(stored)
 	}
 	proof, err := att.VerifyAttestation([]byte(chain), roots)
-	return err == nil && signer.SamePublic(proof.Public, k.Public)
+	return proof, err == nil && signer.SamePublic(proof.Public, k.Public)
 }

@@ -369,3 +369,46 @@ func TestDenied(t *testing.T) {
 		})
 	}
 }
+
+// TestReport: what is told of each card tells them apart, and is nothing that a person must
+// keep to themselves.
+func TestReport(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		cfg  soft.Config
+		want []string
+	}{
+		{"YubiKey", soft.Config{Serial: 15835999, Quirks: soft.PINComplexity}, []string{
+			"firmware: 5.7.1", "serial number: told", "metadata of the management key: 9000 01010a02", "PIN complexity: on", "form: USB-A keychain",
+			"metadata of slot 9c: algorithm 11, policies 0301, origin 01, public key of 67 bytes", "metadata of slot 9a: 6a88", "attestation of slot 9a: 6a80",
+		}},
+		{"CanoKey", soft.CanoKey(15835999), []string{"firmware: 5.7.0", "metadata of the management key: 9000 010103", "attestation of slot 9c: 6d00"}},
+		{"PivApplet", soft.PivApplet(), []string{"serial number: not told", "metadata of slot 9a: algorithm 00, policies 0201, origin 00, public key of 0 bytes"}},
+		{"plain", soft.Config{OtherVendor: true}, []string{"metadata of the management key: 6d00", "metadata of slot 9c: 6d00"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newCard(t, tt.cfg)
+			reader := plug(t, c)[0]
+			pub := provision(t, reader, yk.SlotSignature, quick())
+			reports := must(newBackend(t, Options{}).Report(t.Context(), uri(t, "piv:").With("reader", reader)))(t)
+			var lines []string
+			for _, f := range reports[0].Facts {
+				lines = append(lines, f.Name+": "+f.Value)
+			}
+			all := strings.Join(lines, "\n")
+			for _, want := range tt.want {
+				if !strings.Contains(all, want) {
+					t.Errorf("no %q in\n%s", want, all)
+				}
+			}
+			for _, secret := range []string{"15835999", "00f1a29f", wiresig.Fingerprint(pub)[:16], testPIN} {
+				if strings.Contains(all, secret) {
+					t.Errorf("%q is told in\n%s", secret, all)
+				}
+			}
+			if c.PINLeft() < 3 || c.PUKLeft() < 3 {
+				t.Error("it cost a try")
+			}
+		})
+	}
+}

@@ -60,6 +60,11 @@ func (b *Backend) Probe(context.Context, signer.Ref) []signer.Finding {
 	return []signer.Finding{{Code: "piv-unsupported", Text: err.Error(), Err: err}}
 }
 
+// Report implements signer.Reporter.
+func (b *Backend) Report(context.Context, signer.URI) ([]signer.Report, error) {
+	return nil, unsupported()
+}
+
 // Setup implements signer.SetterUp.
 func (b *Backend) Setup(context.Context, signer.URI, signer.SetupOptions, signer.UI) (signer.Token, error) {
 	return signer.Token{}, unsupported()

@@ -27,6 +27,7 @@ var (
 	_ signer.Describer = (*Backend)(nil)
 	_ signer.Attester  = (*Backend)(nil)
 	_ signer.Prober    = (*Backend)(nil)
+	_ signer.Reporter  = (*Backend)(nil)
 	_ signer.SetterUp  = (*Backend)(nil)
 )
 
