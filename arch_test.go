@@ -18,7 +18,7 @@ const module = "github.com/fleet-hsm/fleet-hsm"
 // not named may import nothing of ours. "internal" are the leaves: everybody may
 // import them, and they import nothing of ours. Tests may use what they judge with.
 var arrows = map[string][]string{
-	"cmd":         {"repo", "ceremony", "online", "store", "verify", "lint", "signer", "internal"},
+	"cmd":         {"prompt", "repo", "ceremony", "online", "store", "verify", "lint", "signer", "internal"},
 	"ceremony":    {"repo", "internal"},
 	"online":      {"internal"},
 	"store":       {"internal"},
@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"verify":      {"internal"},
 	"lint":        {},
 	"signer":      {"internal"},
+	"prompt":      {"signer", "internal"},
 	"signer/file": {"signer", "internal"},
 	"signer/piv":  {"signer", "internal"},
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -11,12 +10,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
 // app is one run of the tool: the global flags and what is made from them.
 type app struct {
-	stdout, stderr io.Writer
+	// out is stdout, talk is stderr: nothing else writes there.
+	out, talk *prompt.Writer
 
 	path       string
 	configFile string
@@ -38,7 +39,7 @@ type app struct {
 }
 
 func newApp(stdout, stderr io.Writer) *app {
-	return &app{stdout: stdout, stderr: stderr, lockTimeout: duration(10 * time.Second)}
+	return &app{out: prompt.New(stdout), talk: prompt.New(stderr), lockTimeout: duration(10 * time.Second)}
 }
 
 // command builds the command tree.
@@ -60,8 +61,8 @@ another process; 130 interrupted.`,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		CompletionOptions: cobra.CompletionOptions{},
 	}
-	root.SetOut(a.stdout)
-	root.SetErr(a.stderr)
+	root.SetOut(a.out.Raw())
+	root.SetErr(a.talk.Raw())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(&flagError{command: cmd.CommandPath(), err: err})
 	})
@@ -113,8 +114,8 @@ func version() string {
 // repo opens the repository of --path. Commands that need one there call load.
 func (a *app) repo() *repo.Repo { return repo.Open(a.path, repo.Options{}) }
 
-// say talks to the person: stderr, one line.
-func (a *app) say(format string, args ...any) { fmt.Fprintf(a.stderr, format+"\n", args...) }
+// say talks to the person: stderr, one line. The arguments may be anybody's words.
+func (a *app) say(format string, args ...any) { a.talk.Printf(format+"\n", args...) }
 
 // warn is say with a mark.
 func (a *app) warn(format string, args ...any) { a.say("warning: "+format, args...) }
@@ -127,14 +128,12 @@ func (a *app) note(format string, args ...any) {
 }
 
 // print writes data: with --json the value, else the text.
-func (a *app) print(value any, text func(w io.Writer)) error {
+func (a *app) print(value any, text func(w *prompt.Writer)) error {
 	if !a.json {
-		text(a.stdout)
+		text(a.out)
 		return nil
 	}
-	enc := json.NewEncoder(a.stdout)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(value)
+	return a.out.JSON(value)
 }
 
 func (a *app) close() {

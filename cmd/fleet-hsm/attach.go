@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -75,7 +75,7 @@ func (a *app) runAttach(ctx context.Context, files []string, commit bool) error 
 	a.note(`everything is signed; "fleet-hsm commit" publishes it`)
 	res := a.requested("attach", w.staged, files...)
 	res.Added = added
-	return a.print(res, func(io.Writer) {})
+	return a.print(res, func(*prompt.Writer) {})
 }
 
 // readForAttach checks every file before anything is taken from one of them. What a

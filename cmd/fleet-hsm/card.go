@@ -2,121 +2,166 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
-// showCard prints the sign card: what a signature would mean, on one screen.
-func (a *app) showCard(w io.Writer, card repo.Card, keys *keychain) {
-	for _, s := range card.Intents {
-		fmt.Fprintln(w, plain(s))
-	}
-	for _, rc := range card.Roles {
-		fmt.Fprintln(w)
+// showCard prints the review: what a signature would mean. Whatever others wrote stands
+// behind a label of ours, and what must be compared comes last.
+func (a *app) showCard(to *prompt.Writer, card repo.Card, keys *keychain) {
+	w := to.Review()
+	showIntents(w, card.Intents)
+	for i, rc := range card.Roles {
+		if i > 0 || len(card.Intents) > 0 {
+			w.Printf("\n")
+		}
 		a.showRole(w, rc, keys)
 	}
 }
 
-func (a *app) showRole(w io.Writer, rc repo.RoleCard, keys *keychain) {
-	from := fmt.Sprintf("v%d -> v%d", rc.From, rc.To)
-	if rc.From == 0 {
-		from = fmt.Sprintf("v%d (new)", rc.To)
+// maxIntents is how many intents are shown: they are only talk.
+const maxIntents = 20
+
+// senderSays stands before what a request says of itself.
+const senderSays = "the sender says: "
+
+func showIntents(w *prompt.Writer, intents []string) {
+	label := "intent"
+	for i, s := range intents {
+		if i == maxIntents {
+			w.Item("", prompt.Sprintf("and %d more", len(intents)-i))
+			return
+		}
+		if said, ok := strings.CutPrefix(s, senderSays); ok {
+			w.Printf("  the sender says: %s\n", prompt.Quote(said))
+			continue
+		}
+		w.Item(label, prompt.Quote(s))
+		label = ""
 	}
-	fmt.Fprintf(w, "%s %s\n", strings.ToUpper(rc.Role), from)
-	fmt.Fprintf(w, "  expires   %s (in %s)\n", rc.Expires.UTC().Format("2006-01-02 15:04:05 UTC"), daysUntil(rc.Expires))
+}
+
+func (a *app) showRole(w *prompt.Writer, rc repo.RoleCard, keys *keychain) {
+	from := prompt.Sprintf("v%d -> v%d", rc.From, rc.To)
+	if rc.From == 0 {
+		from = prompt.Sprintf("v%d (new)", rc.To)
+	}
+	w.Printf("%s %s\n", strings.ToUpper(rc.Role), from)
+	w.Item("expires", prompt.Sprintf("%s (in %s)", rc.Expires.UTC().Format("2006-01-02 15:04:05 UTC"), daysUntil(rc.Expires)))
 	for _, k := range rc.Keys {
 		verb := "loses"
 		if k.Gains {
 			verb = "gains"
 		}
-		fmt.Fprintf(w, "  key       %s %s %s (%s)\n", keys.nameID(k.KeyID), verb, k.Role, k.Type)
+		w.Item("key", prompt.Sprintf("%s %s %s (%s)", keys.nameID(k.KeyID), verb, k.Role, k.Type))
 	}
 	for _, t := range rc.Thresholds {
-		fmt.Fprintf(w, "  threshold %s: %d -> %d\n", t.Role, t.From, t.To)
+		w.Item("threshold", prompt.Sprintf("%s: %d -> %d", t.Role, t.From, t.To))
 	}
-	for _, t := range rc.Added {
-		fmt.Fprintf(w, "  added     %s  %s %s, %s\n", plain(t.Path), plain(t.NewVersion), shortHash(t.NewSHA512), size(t.NewLength))
-		showDetails(w, t)
-	}
-	for _, t := range rc.Changed {
-		fmt.Fprintf(w, "  changed   %s  %s -> %s, %s -> %s, %s -> %s\n", plain(t.Path), plain(t.OldVersion), plain(t.NewVersion),
-			shortHash(t.OldSHA512), shortHash(t.NewSHA512), size(t.OldLength), size(t.NewLength))
-		showDetails(w, t)
-	}
-	for _, t := range rc.Removed {
-		fmt.Fprintf(w, "  removed   %s  %s %s\n", plain(t.Path), plain(t.OldVersion), shortHash(t.OldSHA512))
-	}
+	showTargets(w, rc)
 	for _, s := range rc.Other {
-		fmt.Fprintf(w, "  other     %s\n", plain(s))
+		w.Item("other", prompt.Sprintf("%s", prompt.ASCII(s)))
 	}
 	for _, s := range rc.Signatures {
-		fmt.Fprintf(w, "  signed    %d of %d (%s)\n", s.Have, s.Need, s.By)
+		w.Item("signed", prompt.Sprintf("%d of %d (%s)", s.Have, s.Need, s.By))
 	}
 	for _, s := range rc.Warnings {
-		fmt.Fprintf(w, "  WARNING   %s\n", plain(s))
+		w.Item("WARNING", prompt.Sprintf("%s", prompt.ASCII(s)))
 	}
 	for i, line := range groups(rc.Hash) {
 		label := "sha256"
 		if i > 0 {
 			label = ""
 		}
-		fmt.Fprintf(w, "  %-9s %s\n", label, line)
+		w.Item(label, prompt.Sprintf("%s", line))
+	}
+}
+
+// showTargets shows each path in full, and the whole hash of each content once: fewer
+// digits could be those of another file too.
+func showTargets(w *prompt.Writer, rc repo.RoleCard) {
+	seen := map[string]string{}
+	for _, t := range rc.Added {
+		w.Item("added", prompt.Sprintf("%s  %s (%s)", prompt.Path(t.Path), targetVersion(t.NewVersion), size(t.NewLength)))
+		showContent(w, "sha512", t.NewSHA512, t.Path, seen)
+		showDetails(w, t)
+	}
+	for _, t := range rc.Changed {
+		w.Item("changed", prompt.Sprintf("%s  %s -> %s (%s -> %s)", prompt.Path(t.Path),
+			targetVersion(t.OldVersion), targetVersion(t.NewVersion), size(t.OldLength), size(t.NewLength)))
+		if t.OldSHA512 != t.NewSHA512 {
+			showContent(w, "was", t.OldSHA512, t.Path, seen)
+			showContent(w, "now", t.NewSHA512, t.Path, seen)
+		}
+		showDetails(w, t)
+	}
+	for _, t := range rc.Removed {
+		w.Item("removed", prompt.Sprintf("%s  %s", prompt.Path(t.Path), targetVersion(t.OldVersion)))
+	}
+}
+
+// targetVersion shows what a target calls its version.
+func targetVersion(s string) prompt.Text {
+	if s == "" {
+		return prompt.Sprintf("(no version)")
+	}
+	return prompt.Path(s)
+}
+
+// showContent shows a hash, in lines that fit into 80 columns, or where it was shown already.
+func showContent(w *prompt.Writer, label, hash, path string, seen map[string]string) {
+	if hash == "" {
+		w.Item(label, prompt.Sprintf("(none)"))
+		return
+	}
+	if first, ok := seen[hash]; ok {
+		w.Item(label, prompt.Sprintf("as of %s above", prompt.Path(first)))
+		return
+	}
+	seen[hash] = path
+	for _, line := range grouped(hash, 16) {
+		w.Item(label, prompt.Sprintf("%s", line))
+		label = ""
 	}
 }
 
 // nameID names a key by its ID, with the name from the configuration if there is one.
-func (k *keychain) nameID(id tuf.KeyID) string {
+func (k *keychain) nameID(id tuf.KeyID) prompt.Text {
 	cfg, err := k.a.config()
 	if err == nil && cfg.Keys[id].Name != "" {
-		return fmt.Sprintf("%s %q", id.Short(), cfg.Keys[id].Name)
+		return prompt.Sprintf("%s %s", id.Short(), prompt.Name(cfg.Keys[id].Name))
 	}
-	if h := k.hints[id]; h.Name != "" || !h.URI.IsZero() {
-		return fmt.Sprintf("%s (%s, as the request says)", id.Short(), sayHint(h))
+	if said := sayHint(k.hints[id]); said != (prompt.Text{}) {
+		return prompt.Sprintf("%s (%s, as the request says)", id.Short(), said)
 	}
-	return id.Short()
+	return prompt.Sprintf("%s", id.Short())
 }
 
-func showDetails(w io.Writer, t repo.TargetChange) {
+func showDetails(w *prompt.Writer, t repo.TargetChange) {
 	for _, s := range t.Details {
-		fmt.Fprintf(w, "            %s\n", plain(s))
+		w.Item("", prompt.Sprintf("%s", prompt.ASCII(s)))
 	}
-}
-
-// plain shows a text that others wrote: anything that could move the cursor or hide
-// another character is written as an escape.
-func plain(s string) string {
-	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return s
-	}
-	return strconv.QuoteToASCII(s)
 }
 
 // groups cuts a hash into what two people can read to each other: lines of four
 // groups of eight digits.
-func groups(hash string) []string {
+func groups(hash string) []string { return grouped(hash, 8) }
+
+// grouped cuts it into lines of four groups.
+func grouped(hash string, digits int) []string {
 	var lines []string
-	for i := 0; i < len(hash); i += 32 {
+	for i := 0; i < len(hash); i += 4 * digits {
 		var parts []string
-		for j := i; j < min(i+32, len(hash)); j += 8 {
-			parts = append(parts, hash[j:min(j+8, len(hash))])
+		for j := i; j < min(i+4*digits, len(hash)); j += digits {
+			parts = append(parts, hash[j:min(j+digits, len(hash))])
 		}
 		lines = append(lines, strings.Join(parts, " "))
 	}
 	return lines
-}
-
-func shortHash(h string) string {
-	if len(h) > 12 {
-		return h[:12]
-	}
-	return h
 }
 
 // size writes bytes for people.

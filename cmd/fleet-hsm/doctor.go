@@ -5,11 +5,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/store"
@@ -109,7 +109,7 @@ func (a *app) runDoctor(ctx context.Context, args []string, o doctorOptions) err
 	for _, ref := range refs {
 		a.probe(ctx, res, keys, ref, o.sign)
 	}
-	if err := a.print(res, func(w io.Writer) { res.text(w) }); err != nil {
+	if err := a.print(res, func(w *prompt.Writer) { res.text(w) }); err != nil {
 		return err
 	}
 	if res.Problems > 0 {
@@ -233,23 +233,23 @@ func (a *app) trySigning(ctx context.Context, keys *keychain, ref signer.Ref) (e
 	return wiresig.Verify(s.Public(), message, sig)
 }
 
-func (res *doctorResult) text(w io.Writer) {
+func (res *doctorResult) text(w *prompt.Writer) {
 	subject := ""
 	for _, c := range res.Findings {
 		if c.Subject != subject {
 			subject = c.Subject
-			fmt.Fprintln(w, subject)
+			w.Printf("%s\n", subject)
 		}
-		mark := "ok      "
+		mark := "ok"
 		switch {
 		case !c.OK:
-			mark = "PROBLEM "
+			mark = "PROBLEM"
 		case c.Warning:
-			mark = "WARNING "
+			mark = "WARNING"
 		}
-		fmt.Fprintf(w, "  %s%s\n", mark, c.Text)
+		w.Printf("  %-8s%s\n", mark, c.Text)
 		if c.Hint != "" {
-			fmt.Fprintf(w, "          hint: %s\n", c.Hint)
+			w.Printf("          hint: %s\n", c.Hint)
 		}
 	}
 }

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -72,9 +72,9 @@ func (a *app) runGC(ctx context.Context, o gcOptions) error {
 			return err
 		}
 	}
-	return a.print(res, func(out io.Writer) {
+	return a.print(res, func(out *prompt.Writer) {
 		for _, g := range list {
-			fmt.Fprintf(out, "%s\n", g.Path)
+			out.Printf("%s\n", g.Path)
 		}
 		verb := "deleted"
 		if o.dryRun {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -75,11 +74,24 @@ func (a *app) exit(ctx context.Context, err error) int {
 		a.jsonError(err, v)
 		return v.code
 	}
-	a.say("fleet-hsm: %v", err)
+	a.sayError(err)
 	if v.hint != "" {
 		a.say("hint: %s", v.hint)
 	}
 	return v.code
+}
+
+// sayError says an error in one line, but for findings, of which each has its own.
+func (a *app) sayError(err error) {
+	unfit, ok := err.(*lintError)
+	if !ok {
+		a.say("fleet-hsm: %v", err)
+		return
+	}
+	a.say("fleet-hsm: %s", lintHeading)
+	for _, f := range unfit.findings {
+		a.say("  %s", sayFinding(f))
+	}
 }
 
 func (a *app) jsonError(err error, v verdict) {
@@ -92,10 +104,8 @@ func (a *app) jsonError(err error, v verdict) {
 		} `json:"error"`
 	}
 	out.Error.Code, out.Error.Kind, out.Error.Message, out.Error.Hint = v.code, v.kind, err.Error(), v.hint
-	enc := json.NewEncoder(a.stderr)
-	enc.SetEscapeHTML(false)
 	// stderr is the last place to complain to.
-	_ = enc.Encode(out)
+	_ = a.talk.JSON(out)
 }
 
 // judge walks from the particular to the general; the first match wins.

@@ -4,12 +4,12 @@ import (
 	"context"
 	"crypto"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -79,7 +79,7 @@ func (a *app) runKeyAttest(ctx context.Context, args []string, o keyAttestOption
 	if err != nil {
 		return err
 	}
-	if err := a.print(res, func(w io.Writer) { res.text(w) }); err != nil {
+	if err := a.print(res, func(w *prompt.Writer) { res.text(w) }); err != nil {
 		return err
 	}
 	return res.check()
@@ -103,7 +103,7 @@ func (a *app) attestCard(ctx context.Context, att signer.Attester, arg string, e
 		e.Roles = w.rolesOf(e.KeyID)
 	}
 	res := attestResult{Schema: 1, Keys: []attestEntry{e}}
-	return a.print(res, func(w io.Writer) { res.text(w) })
+	return a.print(res, func(w *prompt.Writer) { res.text(w) })
 }
 
 func entryOfProof(keyID tuf.KeyID, p signer.Attestation) attestEntry {
@@ -120,16 +120,16 @@ func (e attestEntry) roles() string {
 	return strings.Join(e.Roles, ", ")
 }
 
-func (res *attestResult) text(w io.Writer) {
+func (res *attestResult) text(w *prompt.Writer) {
 	for _, e := range res.Keys {
 		switch {
 		case e.Attested:
-			fmt.Fprintf(w, "%s  %s  card %s, slot %s, firmware %s, PIN %s, touch %s (%s)\n", e.KeyID.Short(), e.roles(),
+			w.Printf("%s  %s  card %s, slot %s, firmware %s, PIN %s, touch %s (%s)\n", e.KeyID.Short(), e.roles(),
 				e.Serial, e.Slot, e.Firmware, e.PINPolicy, e.TouchPolicy, e.Root)
 		case e.Problem != "":
-			fmt.Fprintf(w, "%s  %s  NOT PROVED: %s\n", e.KeyID.Short(), e.roles(), e.Problem)
+			w.Printf("%s  %s  NOT PROVED: %s\n", e.KeyID.Short(), e.roles(), e.Problem)
 		default:
-			fmt.Fprintf(w, "%s  %s  no attestation\n", e.KeyID.Short(), e.roles())
+			w.Printf("%s  %s  no attestation\n", e.KeyID.Short(), e.roles())
 		}
 	}
 }

@@ -58,7 +58,7 @@ func (a *app) runKeyExport(ctx context.Context, arg, out string) error {
 	}
 	data = append(data, '\n')
 	if out == "" {
-		_, err = a.stdout.Write(data)
+		_, err = a.out.Raw().Write(data)
 		return err
 	}
 	if err := atomicfile.Create(out, data, 0o644); err != nil {

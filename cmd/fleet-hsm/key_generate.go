@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -139,9 +139,9 @@ func (a *app) keepGenerated(made signer.Generated, typed signer.URI, name string
 	if len(made.Attestation) > 0 {
 		a.note("attestation kept in %s", a.attestationFile(res.Keys[0].KeyID))
 	}
-	return a.print(res, func(w io.Writer) {
+	return a.print(res, func(w *prompt.Writer) {
 		for _, k := range res.Keys {
-			fmt.Fprintf(w, "%s  %s  %s\n", k.KeyID, k.Algorithm, k.URI)
+			w.Printf("%s  %s  %s\n", k.KeyID, k.Algorithm, k.URI)
 		}
 	})
 }

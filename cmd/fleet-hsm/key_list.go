@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -63,9 +62,9 @@ func (a *app) listRootKeys(ctx context.Context) error {
 			res.Keys = append(res.Keys, keyEntry{KeyID: k.ID, Algorithm: string(alg), URI: s.Place, Name: s.Name, Roles: []string{role}})
 		}
 	}
-	return a.print(res, func(out io.Writer) {
+	return a.print(res, func(out *prompt.Writer) {
 		for _, k := range res.Keys {
-			fmt.Fprintf(out, "%-9s  %s  %-7s  %s\n", k.Roles[0], k.KeyID.Short(), k.Algorithm, k.URI)
+			out.Printf("%-9s  %s  %-7s  %s\n", k.Roles[0], k.KeyID.Short(), k.Algorithm, k.URI)
 		}
 	})
 }
@@ -87,13 +86,13 @@ func (a *app) listKeysAt(ctx context.Context, arg string) error {
 	for _, info := range infos {
 		res.Keys = append(res.Keys, a.entryOf(info))
 	}
-	return a.print(res, func(out io.Writer) {
+	return a.print(res, func(out *prompt.Writer) {
 		for _, k := range res.Keys {
 			if k.Problem != "" {
-				fmt.Fprintf(out, "%s  unusable: %s\n", k.URI, k.Problem)
+				out.Printf("%s  unusable: %s\n", k.URI, k.Problem)
 				continue
 			}
-			fmt.Fprintf(out, "%s  %-7s  %s\n", k.KeyID.Short(), k.Algorithm, k.URI)
+			out.Printf("%s  %-7s  %s\n", k.KeyID.Short(), k.Algorithm, k.URI)
 		}
 	})
 }

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -83,7 +83,7 @@ func (a *app) runKeyShow(ctx context.Context, arg string) error {
 		shown = append(shown, keyShown{Schema: 1, keyEntry: a.entryOf(info), Public: pem})
 	}
 	for _, s := range shown {
-		if err := a.print(s, func(out io.Writer) { s.text(out) }); err != nil {
+		if err := a.print(s, func(out *prompt.Writer) { s.text(out) }); err != nil {
 			return err
 		}
 	}
@@ -103,23 +103,23 @@ func (k *keychain) describeOne(ctx context.Context, u signer.URI, roles []string
 	return k.describe(ctx, u, roles)
 }
 
-func (s keyShown) text(w io.Writer) {
-	fmt.Fprintf(w, "key ID     %s\n", s.KeyID)
-	fmt.Fprintf(w, "algorithm  %s\n", s.Algorithm)
-	fmt.Fprintf(w, "URI        %s\n", s.URI)
+func (s keyShown) text(w *prompt.Writer) {
+	w.Printf("key ID     %s\n", s.KeyID)
+	w.Printf("algorithm  %s\n", s.Algorithm)
+	w.Printf("URI        %s\n", s.URI)
 	if len(s.Roles) > 0 {
-		fmt.Fprintf(w, "roles      %s\n", strings.Join(s.Roles, ", "))
+		w.Printf("roles      %s\n", strings.Join(s.Roles, ", "))
 	}
 	if s.provenance != nil {
 		s.provenance.text(w)
 	}
-	fmt.Fprint(w, s.Public)
+	w.Lines(s.Public)
 }
 
-func (p *provenance) text(w io.Writer) {
+func (p *provenance) text(w *prompt.Writer) {
 	line := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "%-10s %s\n", name, value)
+			w.Printf("%-10s %s\n", name, value)
 		}
 	}
 	line("token", strings.TrimSpace(p.Token+" "+p.Serial))

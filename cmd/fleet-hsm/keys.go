@@ -13,6 +13,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
@@ -230,8 +231,8 @@ func (k *keychain) name(role string, key repo.Key) string {
 		return name + ", " + u.String()
 	case known:
 		return u.String()
-	case sayHint(k.hints[key.ID]) != "":
-		return "key " + key.ShortID() + " (" + sayHint(k.hints[key.ID]) + ", as the request says)"
+	case sayHint(k.hints[key.ID]) != prompt.Text{}:
+		return "key " + key.ShortID() + " (" + sayHint(k.hints[key.ID]).String() + ", as the request says)"
 	case len(k.uris[role]) == 0 && k.files.Exists(roleFile(role)):
 		return "key " + key.ShortID() + ", " + roleFile(role).String() + " or elsewhere"
 	case len(k.uris[role]) == 1:

@@ -16,8 +16,10 @@ import (
 // published. Every finding is named, not the first only.
 type lintError struct{ findings []lint.Finding }
 
+const lintHeading = "agents could not use this; nothing was published:"
+
 func (e *lintError) Error() string {
-	lines := []string{"agents could not use this; nothing was published:"}
+	lines := []string{lintHeading}
 	for _, f := range e.findings {
 		lines = append(lines, "  "+sayFinding(f))
 	}

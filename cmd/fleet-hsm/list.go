@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
@@ -124,7 +124,7 @@ func (a *app) printList(t *repo.Targets, o listOptions) error {
 	if res.Targets == nil {
 		res.Targets = []repo.Row{}
 	}
-	return a.print(res, func(out io.Writer) {
+	return a.print(res, func(out *prompt.Writer) {
 		channelTable(rows).write(out, o.markdown)
 		for _, p := range others {
 			a.note("not a path that agents ask for: %s", p)

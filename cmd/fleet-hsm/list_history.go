@@ -2,8 +2,8 @@ package main
 
 import (
 	"fmt"
-	"io"
 
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -43,7 +43,7 @@ func (w *work) listHistory(o listOptions) error {
 		before = rows
 		res.Versions = append(res.Versions, e)
 	}
-	return w.a.print(res, func(out io.Writer) { res.table().write(out, o.markdown) })
+	return w.a.print(res, func(out *prompt.Writer) { res.table().write(out, o.markdown) })
 }
 
 // changed compares two versions, by component, platform and channel.

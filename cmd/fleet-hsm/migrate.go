@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -172,22 +172,22 @@ func (w *work) inFiles(role string) bool {
 	return w.keys.files.Exists(roleFile(role))
 }
 
-func (res migrateResult) text(w io.Writer) {
+func (res migrateResult) text(w *prompt.Writer) {
 	layout := res.Layout
 	if layout == "consistent" {
 		layout = "consistent snapshots"
 	}
-	fmt.Fprintf(w, "layout    %s, %d targets\n", layout, res.Targets)
+	w.Printf("layout    %s, %d targets\n", layout, res.Targets)
 	for _, s := range res.Leftovers {
-		fmt.Fprintf(w, "leftover  %s: fleetctl left it when it failed; it is never used or published\n", s)
+		w.Printf("leftover  %s: fleetctl left it when it failed; it is never used or published\n", s)
 	}
 	for _, o := range res.Odd {
-		fmt.Fprintf(w, "odd       %s: %s; agents accept it, and the next version is written without\n", o.File, o.What)
+		w.Printf("odd       %s: %s; agents accept it, and the next version is written without\n", o.File, o.What)
 	}
 	for _, s := range res.Steps {
-		fmt.Fprintf(w, "step      %s   # %s\n", s.Command, s.Why)
+		w.Printf("step      %s   # %s\n", s.Command, s.Why)
 	}
 	if len(res.Steps) == 0 {
-		fmt.Fprintln(w, "nothing is left to do")
+		w.Printf("nothing is left to do\n")
 	}
 }

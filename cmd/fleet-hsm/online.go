@@ -5,11 +5,9 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"net"
-	"os"
 	"slices"
 	"time"
 
@@ -18,9 +16,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
-	"github.com/fleet-hsm/fleet-hsm/internal/tty"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/online"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/store"
@@ -314,10 +312,10 @@ func notify(log *slog.Logger, state string) {
 
 // logger writes text for people and JSON for machines.
 func (a *app) logger() *slog.Logger {
-	if f, ok := a.stderr.(*os.File); ok && tty.Is(f) && !a.json {
-		return slog.New(slog.NewTextHandler(a.stderr, nil))
+	if a.talk.Terminal() && !a.json {
+		return slog.New(slog.NewTextHandler(a.talk.Log(), nil))
 	}
-	return slog.New(slog.NewJSONHandler(a.stderr, nil))
+	return slog.New(slog.NewJSONHandler(a.talk.Log(), nil))
 }
 
 // timestampOnStore is `timestamp --store`: one check, one signature.
@@ -344,5 +342,5 @@ func (a *app) timestampOnStore(ctx context.Context, o onStore, within optionalDu
 		Schema  int    `json:"schema"`
 		Command string `json:"command"`
 		online.Result
-	}{1, "timestamp", res}, func(io.Writer) {})
+	}{1, "timestamp", res}, func(*prompt.Writer) {})
 }

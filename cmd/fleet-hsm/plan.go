@@ -6,11 +6,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -228,37 +228,37 @@ func (p *plan) findAbsent() {
 	}
 }
 
-func (p plan) text(out io.Writer) {
+func (p plan) text(out *prompt.Writer) {
 	for _, s := range p.Intents {
-		fmt.Fprintln(out, s)
+		out.Printf("%s\n", s)
 	}
 	for _, r := range p.Roles {
-		fmt.Fprintf(out, "\n%s v%d -> v%d  (%s)\n", strings.ToUpper(r.Role), r.From, r.To, r.Why)
+		out.Printf("\n%s v%d -> v%d  (%s)\n", strings.ToUpper(r.Role), r.From, r.To, r.Why)
 		for _, t := range r.Signers {
-			fmt.Fprintf(out, "  %d of %d  (%s)\n", t.Need, len(t.Keys), t.By)
+			out.Printf("  %d of %d  (%s)\n", t.Need, len(t.Keys), t.By)
 			for _, k := range t.Keys {
-				news := ""
 				if k.New {
-					news = "  new in this role"
+					out.Printf("    %s  new in this role\n", k.label())
+				} else {
+					out.Printf("    %s\n", k.label())
 				}
-				fmt.Fprintf(out, "    %s%s\n", k.label(), news)
 			}
 		}
 	}
-	fmt.Fprintln(out, "\nIf one is absent:")
+	out.Printf("\nIf one is absent:\n")
 	for _, a := range p.Absent {
 		if len(a.Breaks) == 0 {
-			fmt.Fprintf(out, "  %s: the others are enough\n", a.label())
+			out.Printf("  %s: the others are enough\n", a.label())
 			continue
 		}
-		fmt.Fprintf(out, "  %s: nothing is published, %s cannot be signed\n", a.label(), strings.Join(a.Breaks, ", "))
+		out.Printf("  %s: nothing is published, %s cannot be signed\n", a.label(), strings.Join(a.Breaks, ", "))
 	}
-	fmt.Fprintln(out, "\nThis is a plan: nothing was written and no key was made.")
+	out.Printf("\nThis is a plan: nothing was written and no key was made.\n")
 }
 
-func (k planKey) label() string {
+func (k planKey) label() prompt.Text {
 	if k.KeyID.IsZero() || strings.Contains(k.Name, k.KeyID.Short()) {
-		return k.Name
+		return prompt.Sprintf("%s", k.Name)
 	}
-	return fmt.Sprintf("%s  %s", k.KeyID.Short(), k.Name)
+	return prompt.Sprintf("%s  %s", k.KeyID.Short(), k.Name)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -297,12 +298,12 @@ func (pc policyCheck) targets(rc repo.RoleCard) error {
 	}
 	for _, t := range slices.Concat(rc.Added, rc.Changed, rc.Removed) {
 		if !rp.allows(t.Path) {
-			return pc.forbid(repo.RoleTargets, "names", "target %s is none of the names", plain(t.Path))
+			return pc.forbid(repo.RoleTargets, "names", "target %s is none of the names", prompt.Path(t.Path))
 		}
 	}
 	// What has no name, a delegation for example, could let others touch any name.
 	if len(rc.Other) > 0 {
-		return pc.forbid(repo.RoleTargets, "names", "it changes more than targets: %s", plain(rc.Other[0]))
+		return pc.forbid(repo.RoleTargets, "names", "it changes more than targets: %s", prompt.Quote(rc.Other[0]))
 	}
 	return nil
 }

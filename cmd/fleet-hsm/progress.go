@@ -1,18 +1,15 @@
 package main
 
 import (
-	"fmt"
-	"io"
-	"os"
 	"time"
 
-	"github.com/fleet-hsm/fleet-hsm/internal/tty"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 )
 
 // bar shows how far something is that takes longer than a second, on a terminal
 // only.
 type bar struct {
-	w       io.Writer
+	w       *prompt.Writer // nil: nobody looks
 	what    string
 	started time.Time
 	drawn   time.Time
@@ -22,8 +19,8 @@ type bar struct {
 // nothing.
 func (a *app) progress(what string) *bar {
 	b := &bar{what: what, started: time.Now()}
-	if f, ok := a.stderr.(*os.File); ok && !a.json && tty.Is(f) {
-		b.w = f
+	if a.talk.Terminal() && !a.json {
+		b.w = a.talk
 	}
 	return b
 }
@@ -36,12 +33,12 @@ func (b *bar) at(done, total int64) {
 	}
 	b.drawn = now
 	left := time.Duration(float64(now.Sub(b.started)) / float64(max(done, 1)) * float64(total-done)).Round(time.Second)
-	fmt.Fprintf(b.w, "\r%s: %d%% of %s, %s left\x1b[K", b.what, done*100/total, size(total), left)
+	b.w.Bar("%s: %d%% of %s, %s left", b.what, done*100/total, size(total), left)
 }
 
 // end wipes the bar.
 func (b *bar) end() {
 	if b.w != nil && !b.drawn.IsZero() {
-		fmt.Fprint(b.w, "\r\x1b[K")
+		b.w.Bar("")
 	}
 }

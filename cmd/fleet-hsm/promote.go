@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -68,27 +66,25 @@ func (a *app) runPromote(ctx context.Context, version string, o promoteOptions) 
 		return err
 	}
 	if !a.json {
-		showPromoted(a.stderr, moved)
+		showPromoted(a.talk, moved)
 	}
 	versions, err := w.publishTargets(ctx, c, o.stageOnly, o.allowShorter)
 	if err != nil {
 		return err
 	}
-	return a.print(promoteResult{published{Schema: 1, Command: "promote", Versions: versions}, moved}, func(io.Writer) {})
+	return a.print(promoteResult{published{Schema: 1, Command: "promote", Versions: versions}, moved}, func(*prompt.Writer) {})
 }
 
-func showPromoted(w io.Writer, moved []repo.Promoted) {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "component\tplatform\tchannel\tbefore\tafter")
+func showPromoted(w *prompt.Writer, moved []repo.Promoted) {
+	rows := [][]string{{"component", "platform", "channel", "before", "after"}}
 	for _, m := range moved {
 		before := m.Before
 		if before == "" {
 			before = "-"
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", m.Name, m.Platform, m.Channel, before, m.After)
+		rows = append(rows, []string{m.Name, m.Platform, m.Channel, before, m.After})
 	}
-	// stderr is the last place to complain to.
-	_ = tw.Flush()
+	w.Table(rows)
 }
 
 // openForTargets is open for commands that change targets.

@@ -5,10 +5,10 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -329,7 +329,7 @@ func (w *work) confirmOwn(ctx context.Context, c *repo.Change) error {
 		return err
 	}
 	w.a.warnUnattested(&card, c, nil)
-	w.a.showCard(w.a.stderr, card, w.keys)
+	w.a.showCard(w.a.talk, card, w.keys)
 	if err := w.a.logCard(c.Docs()); err != nil {
 		return err
 	}
@@ -388,5 +388,5 @@ func (w *work) nameVersions(v map[string]int64) {
 
 // report prints the result of a command that published.
 func (a *app) report(command string, versions map[string]int64, notes ...string) error {
-	return a.print(published{Schema: 1, Command: command, Versions: versions, Notes: notes}, func(io.Writer) {})
+	return a.print(published{Schema: 1, Command: command, Versions: versions, Notes: notes}, func(*prompt.Writer) {})
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/store"
 	"github.com/fleet-hsm/fleet-hsm/verify"
@@ -96,7 +96,7 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 		a.warn("%s", s)
 	}
 	if o.dryRun {
-		return a.print(publishResult{Schema: 1, Credentials: who, Plan: plan}, func(out io.Writer) { showPlan(out, plan) })
+		return a.print(publishResult{Schema: 1, Credentials: who, Plan: plan}, func(out *prompt.Writer) { showPlan(out, plan) })
 	}
 	result, err := plan.Publish(ctx)
 	if err != nil {
@@ -107,7 +107,7 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 		return &storeTrouble{err: err, begun: true}
 	}
 	a.afterPublish(plan, result)
-	return a.print(publishResult{Schema: 1, Credentials: who, Plan: plan, Done: &result}, func(io.Writer) {})
+	return a.print(publishResult{Schema: 1, Credentials: who, Plan: plan, Done: &result}, func(*prompt.Writer) {})
 }
 
 // readBack is an agent in front of the store. The root that it trusts is older than
@@ -118,14 +118,14 @@ func readBack(root []byte) func(context.Context, store.Fetch, map[string][]byte)
 	}
 }
 
-func showPlan(w io.Writer, p *store.Plan) {
+func showPlan(w *prompt.Writer, p *store.Plan) {
 	for _, it := range p.Items {
-		fmt.Fprintf(w, "%-8s %-12s %10s  %s\n", it.Change, it.Step, size(it.Size), it.Name)
+		w.Printf("%-8s %-12s %10s  %s\n", it.Change, it.Step, size(it.Size), it.Name)
 	}
 	for _, it := range p.Delete {
-		fmt.Fprintf(w, "%-8s %-12s %10s  %s\n", "delete", "", size(it.Size), it.Name)
+		w.Printf("%-8s %-12s %10s  %s\n", "delete", "", size(it.Size), it.Name)
 	}
-	fmt.Fprintf(w, "%d files, %s to write; %d there already; %d to delete\n", len(p.Items), size(p.Bytes), p.Kept, len(p.Delete))
+	w.Printf("%d files, %s to write; %d there already; %d to delete\n", len(p.Items), size(p.Bytes), p.Kept, len(p.Delete))
 }
 
 func (a *app) afterPublish(p *store.Plan, r store.Result) {
@@ -202,7 +202,7 @@ func (a *app) runPull(ctx context.Context, args []string, o pullFlags) error {
 	}
 	a.note("pulled %d files, %s from %s", len(res.Files), size(res.Bytes), s)
 	(&work{a: a}).nameVersions(res.Versions)
-	return a.print(pullResult{1, res}, func(io.Writer) {})
+	return a.print(pullResult{1, res}, func(*prompt.Writer) {})
 }
 
 // rejected: a client refuses what a store offers. Exit 4.

@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -71,7 +71,7 @@ func (a *app) runRemove(ctx context.Context, paths []string, o removeOptions) er
 	if err != nil {
 		return err
 	}
-	return a.print(removeResult{published{Schema: 1, Command: "remove", Versions: versions}, gone}, func(io.Writer) {})
+	return a.print(removeResult{published{Schema: 1, Command: "remove", Versions: versions}, gone}, func(*prompt.Writer) {})
 }
 
 func (w *work) confirmRemoval(ctx context.Context) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/locator"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -126,7 +126,7 @@ func (a *app) runRequest(out string) error {
 		}
 	}
 	a.note(`wrote %s; "fleet-hsm sign %s" signs it anywhere, "fleet-hsm attach %s" brings the signatures back`, out, filepath.Base(out), filepath.Base(out))
-	return a.print(a.requested("request", q.Change, out), func(io.Writer) {})
+	return a.print(a.requested("request", q.Change, out), func(*prompt.Writer) {})
 }
 
 // freeForRequest refuses, before anything is made, a file that is there already.
@@ -213,8 +213,15 @@ func (w *work) hints() (map[tuf.KeyID]ceremony.Hint, error) {
 }
 
 // sayHint is where a request says that a key is.
-func sayHint(h ceremony.Hint) string {
-	return plain(strings.Trim(h.Name+", "+h.URI.String(), ", "))
+func sayHint(h ceremony.Hint) prompt.Text {
+	var parts []prompt.Text
+	if h.Name != "" {
+		parts = append(parts, prompt.Name(h.Name))
+	}
+	if !h.URI.IsZero() {
+		parts = append(parts, prompt.Path(h.URI.String()))
+	}
+	return prompt.Join(parts, ", ")
 }
 
 func readRequest(file string, now time.Time) (*ceremony.Request, error) {
@@ -284,7 +291,7 @@ func (a *app) requestCard(q *ceremony.Request) (repo.Card, error) {
 	}
 	card.Intents = nil
 	for _, s := range q.Change.Intents {
-		card.Intents = append(card.Intents, "the sender says: "+s)
+		card.Intents = append(card.Intents, senderSays+s)
 	}
 	a.warnUnattested(&card, q.Change, q.Hints)
 	return card, nil
@@ -299,7 +306,7 @@ func (a *app) reviewRequest(file, rootFile string) error {
 	if err != nil {
 		return err
 	}
-	return a.print(cardResult{Schema: 1, Card: card}, func(out io.Writer) { a.showCard(out, card, a.keys) })
+	return a.print(cardResult{Schema: 1, Card: card}, func(out *prompt.Writer) { a.showCard(out, card, a.keys) })
 }
 
 // signRequest signs a request with the keys within reach of this machine.
@@ -333,7 +340,7 @@ func (a *app) signRequest(ctx context.Context, file string, o signOptions) error
 	if err := s.run(ctx); err != nil {
 		return err
 	}
-	return a.print(a.requested("sign", q.Change, file), func(io.Writer) {})
+	return a.print(a.requested("sign", q.Change, file), func(*prompt.Writer) {})
 }
 
 // warnUnattested adds a warning for keys that get a role and that no certificate

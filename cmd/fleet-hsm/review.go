@@ -2,10 +2,10 @@ package main
 
 import (
 	"errors"
-	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -53,7 +53,7 @@ func (a *app) runReview() error {
 	if err != nil {
 		return err
 	}
-	return a.print(cardResult{Schema: 1, Card: card}, func(out io.Writer) { a.showCard(out, card, w.keys) })
+	return a.print(cardResult{Schema: 1, Card: card}, func(out *prompt.Writer) { a.showCard(out, card, w.keys) })
 }
 
 // look loads what is published and staged for a command that only reads: no lock,

@@ -249,7 +249,7 @@ func (s *signing) confirm(ctx context.Context, docs []*repo.Doc) error {
 			return err
 		}
 	}
-	s.a.showCard(s.a.stderr, card, s.keys)
+	s.a.showCard(s.a.talk, card, s.keys)
 	if err := s.a.logCard(docs); err != nil {
 		return err
 	}

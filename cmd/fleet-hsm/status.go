@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -142,8 +142,8 @@ func (a *app) statusOfInit(w *work) error {
 		return err
 	}
 	res := statusResult{Schema: 1, Roles: []roleStatus{}, Staged: &card, Next: w.next(nil)}
-	return a.print(res, func(out io.Writer) {
-		fmt.Fprintln(out, "a new repository is staged and not published yet")
+	return a.print(res, func(out *prompt.Writer) {
+		out.Printf("a new repository is staged and not published yet\n")
 		res.textStaged(out)
 	})
 }

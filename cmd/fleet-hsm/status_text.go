@@ -2,12 +2,11 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
 
-	"github.com/fleet-hsm/fleet-hsm/internal/tty"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 )
 
 // style is how status is drawn: plain in a pipe, with bars at a terminal.
@@ -17,9 +16,8 @@ type style struct {
 
 // styleOf looks at where the output goes. NO_COLOR (no-color.org) and TERM=dumb turn
 // colour off; nothing is told by colour alone.
-func styleOf(w io.Writer) style {
-	f, ok := w.(*os.File)
-	if !ok || !tty.Is(f) {
+func styleOf(w *prompt.Writer) style {
+	if !w.Terminal() {
 		return style{}
 	}
 	return style{bars: true, colour: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
@@ -30,9 +28,9 @@ const barWidth = 6
 
 // bar draws how much of its usual time a role has left, green, yellow (to be renewed
 // soon) or red (expired).
-func (s style) bar(rs roleStatus) string {
+func (s style) bar(rs roleStatus) prompt.Text {
 	if !s.bars {
-		return ""
+		return prompt.Text{}
 	}
 	n := 0
 	if rs.usual > 0 {
@@ -42,53 +40,53 @@ func (s style) bar(rs roleStatus) string {
 	if rs.left > 0 && n == 0 {
 		n = 1
 	}
-	b := "[" + strings.Repeat("#", n) + strings.Repeat(".", barWidth-n) + "] "
+	b := prompt.Sprintf("[%s%s] ", strings.Repeat("#", n), strings.Repeat(".", barWidth-n))
 	if !s.colour {
 		return b
 	}
-	colour := "32"
+	colour := 32
 	switch {
 	case rs.left <= 0:
-		colour = "31"
+		colour = 31
 	case rs.left < rs.early:
-		colour = "33"
+		colour = 33
 	}
-	return "\x1b[" + colour + "m" + b + "\x1b[0m"
+	return prompt.Coloured(colour, b)
 }
 
-func (res *statusResult) text(w io.Writer) {
+func (res *statusResult) text(w *prompt.Writer) {
 	s := styleOf(w)
 	if res.Source != "" {
-		fmt.Fprintf(w, "served by %s\n", res.Source)
+		w.Printf("served by %s\n", res.Source)
 	}
 	for _, rs := range res.Roles {
-		fmt.Fprintf(w, "%-9s v%-5d %sexpires %s (%s)  threshold %d of %d\n", rs.Role, rs.Version, s.bar(rs),
+		w.Printf("%-9s v%-5d %sexpires %s (%s)  threshold %d of %d\n", rs.Role, rs.Version, s.bar(rs),
 			rs.Expires.UTC().Format(time.DateOnly), inDays(rs.Expires), rs.Threshold, len(rs.Keys))
 		for _, k := range rs.Keys {
-			fmt.Fprintf(w, "          %s%s\n", k.KeyID.Short(), k.words())
+			w.Printf("          %s%s\n", k.KeyID.Short(), k.words())
 		}
 	}
-	fmt.Fprintf(w, "layout    %s\n", res.layout())
+	w.Printf("layout    %s\n", res.layout())
 	for _, s := range res.Warnings {
-		fmt.Fprintf(w, "WARNING   %s\n", s)
+		w.Printf("WARNING   %s\n", s)
 	}
 	res.textStaged(w)
 }
 
 // words are a key's name, its place and what is known of its birth.
-func (k keyStatus) words() string {
-	s := ""
+func (k keyStatus) words() prompt.Text {
+	name := prompt.Text{}
 	if k.Name != "" {
-		s = fmt.Sprintf(" %q", k.Name)
+		name = prompt.Sprintf(" %q", k.Name)
 	}
-	s += "  " + k.Place
+	s := k.Place
 	if k.Signed {
 		s += ", signed"
 	}
 	if k.Proof != "" {
 		s += ", " + proofWords(k.Proof)
 	}
-	return s
+	return prompt.Sprintf("%s  %s", name, s)
 }
 
 func (res *statusResult) layout() string {
@@ -105,24 +103,24 @@ func inDays(t time.Time) string {
 	return "in " + daysUntil(t)
 }
 
-func (res *statusResult) textStaged(w io.Writer) {
+func (res *statusResult) textStaged(w *prompt.Writer) {
 	if res.Staged != nil {
 		for _, s := range res.Staged.Intents {
-			fmt.Fprintf(w, "staged    %s\n", s)
+			w.Printf("staged    %s\n", s)
 		}
 		for _, rc := range res.Staged.Roles {
 			for _, s := range rc.Signatures {
-				fmt.Fprintf(w, "          %s v%d: %d of %d signatures (%s)\n", rc.Role, rc.To, s.Have, s.Need, s.By)
+				w.Printf("          %s v%d: %d of %d signatures (%s)\n", rc.Role, rc.To, s.Have, s.Need, s.By)
 			}
 		}
 	}
 	for _, s := range res.Next {
-		fmt.Fprintf(w, "next      %s   # %s\n", s.Command, s.Why)
+		w.Printf("next      %s   # %s\n", s.Command, s.Why)
 	}
 }
 
 // markdown is the same for a wiki or an issue.
-func (res *statusResult) markdown(w io.Writer) {
+func (res *statusResult) markdown(w *prompt.Writer) {
 	t := table{head: []string{"role", "version", "expires", "left", "threshold", "keys"}}
 	for _, rs := range res.Roles {
 		var keys []string
@@ -137,9 +135,9 @@ func (res *statusResult) markdown(w io.Writer) {
 		if len(items) == 0 {
 			return
 		}
-		fmt.Fprintf(w, "\n%s:\n\n", title)
+		w.Printf("\n%s:\n\n", title)
 		for _, s := range items {
-			fmt.Fprintf(w, "* %s\n", s)
+			w.Printf("* %s\n", s)
 		}
 	}
 	list("Layout", []string{res.layout()})

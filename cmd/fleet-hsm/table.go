@@ -1,12 +1,10 @@
 package main
 
 import (
-	"fmt"
-	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -61,7 +59,7 @@ func byChannel(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-func (t table) write(w io.Writer, markdown bool) {
+func (t table) write(w *prompt.Writer, markdown bool) {
 	if markdown {
 		t.markdown(w)
 		return
@@ -69,17 +67,11 @@ func (t table) write(w io.Writer, markdown bool) {
 	t.text(w)
 }
 
-func (t table) text(w io.Writer) {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, strings.Join(t.head, "\t"))
-	for _, r := range t.rows {
-		fmt.Fprintln(tw, strings.Join(r, "\t"))
-	}
-	// The writer below is stdout; an error there is one of the reader's.
-	_ = tw.Flush()
+func (t table) text(w *prompt.Writer) {
+	w.Table(append([][]string{t.head}, t.rows...))
 }
 
-func (t table) markdown(w io.Writer) {
+func (t table) markdown(w *prompt.Writer) {
 	escape := func(cells []string) string {
 		out := slices.Clone(cells)
 		for i := range out {
@@ -87,9 +79,9 @@ func (t table) markdown(w io.Writer) {
 		}
 		return "| " + strings.Join(out, " | ") + " |"
 	}
-	fmt.Fprintln(w, escape(t.head))
-	fmt.Fprintln(w, "|"+strings.Repeat("---|", len(t.head)))
+	w.Printf("%s\n", escape(t.head))
+	w.Printf("%s\n", "|"+strings.Repeat("---|", len(t.head)))
 	for _, r := range t.rows {
-		fmt.Fprintln(w, escape(r))
+		w.Printf("%s\n", escape(r))
 	}
 }

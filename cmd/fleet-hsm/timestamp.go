@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -77,7 +77,7 @@ func (a *app) runTimestamp(ctx context.Context, o timestampOptions) error {
 	w.p = rel.Published()
 	if left := w.p.Timestamp.Expires().Sub(w.r.Now()); o.within.given && left > o.within.value() && !w.p.AwaitsTimestamp() {
 		a.note("timestamp v%d is good for %s; nothing to do", w.p.Timestamp.Version(), daysUntil(w.p.Timestamp.Expires()))
-		return a.print(timestampResult{Schema: 1, Command: "timestamp"}, func(io.Writer) {})
+		return a.print(timestampResult{Schema: 1, Command: "timestamp"}, func(*prompt.Writer) {})
 	}
 	if err := w.keys.checkPINSources(map[string][]repo.Key{repo.RoleTimestamp: w.p.Root.Keys(repo.RoleTimestamp)}); err != nil {
 		return err

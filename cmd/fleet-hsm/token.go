@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -102,7 +102,7 @@ func (a *app) runTokenList(ctx context.Context, args []string) error {
 			a.note("hint: %s", hint)
 		}
 	}
-	return a.print(res, func(w io.Writer) {
+	return a.print(res, func(w *prompt.Writer) {
 		if len(res.Tokens) == 0 {
 			a.note("nothing is plugged in")
 		}
@@ -140,15 +140,15 @@ func (a *app) listed(keys *keychain, args []string) ([]signer.URI, error) {
 	return out, nil
 }
 
-func (t tokenEntry) text(w io.Writer) {
+func (t tokenEntry) text(w *prompt.Writer) {
 	name := t.URI
 	if name == "" {
 		name = t.Reader
 	}
-	fmt.Fprintf(w, "%s\n", name)
+	w.Printf("%s\n", name)
 	line := func(label, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "  %-10s %s\n", label, value)
+			w.Printf("  %-10s %s\n", label, value)
 		}
 	}
 	line("label", t.Label)

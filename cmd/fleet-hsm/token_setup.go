@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -82,7 +82,7 @@ func (a *app) runTokenSetup(ctx context.Context, arg string, o tokenSetupOptions
 		return err
 	}
 	a.afterSetup(token)
-	return a.print(tokensResult{Schema: 1, Tokens: []tokenEntry{entryOfToken(token)}}, func(io.Writer) {})
+	return a.print(tokensResult{Schema: 1, Tokens: []tokenEntry{entryOfToken(token)}}, func(*prompt.Writer) {})
 }
 
 // confirmLoss looks at what --reset or --erase takes along. A key that root or the

@@ -3,12 +3,12 @@ package main
 import (
 	"encoding/hex"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -94,16 +94,16 @@ func transcriptTrouble(err error) error {
 	return usage(err)
 }
 
-func (s runSheet) markdown(w io.Writer) {
-	fmt.Fprintf(w, "# Run sheet of %s\n\n", cell(s.File))
-	fmt.Fprintln(w, "| line | time (UTC) | step | who, or which key and device | what | SHA-256 |")
-	fmt.Fprintln(w, "|---|---|---|---|---|---|")
+func (s runSheet) markdown(w *prompt.Writer) {
+	w.Printf("# Run sheet of %s\n\n", cell(s.File))
+	w.Printf("| line | time (UTC) | step | who, or which key and device | what | SHA-256 |\n")
+	w.Printf("|---|---|---|---|---|---|\n")
 	for _, e := range s.Steps {
-		fmt.Fprintf(w, "| %d | %s | %s | %s | %s | %s |\n", e.Line, e.Time.UTC().Format("2006-01-02 15:04:05"), e.step(), cell(e.who()), cell(e.what()), strings.Join(groups(e.SHA256), " "))
+		w.Printf("| %d | %s | %s | %s | %s | %s |\n", e.Line, e.Time.UTC().Format("2006-01-02 15:04:05"), e.step(), cell(e.who()), cell(e.what()), strings.Join(groups(e.SHA256), " "))
 	}
-	fmt.Fprintf(w, "\n%d lines. The chain holds. SHA-256 of the last line, to be compared with what was noted on paper:\n\n", s.Lines)
+	w.Printf("\n%d lines. The chain holds. SHA-256 of the last line, to be compared with what was noted on paper:\n\n", s.Lines)
 	for _, line := range groups(s.Last) {
-		fmt.Fprintf(w, "    %s\n", line)
+		w.Printf("    %s\n", line)
 	}
 }
 
@@ -149,4 +149,4 @@ func (e runStep) what() string {
 }
 
 // cell makes a text fit for a table: others may have written it.
-func cell(s string) string { return strings.ReplaceAll(plain(s), "|", `\|`) }
+func cell(s string) string { return strings.ReplaceAll(prompt.Escape(s), "|", `\|`) }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/fleet-hsm/fleet-hsm/internal/tty"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -28,7 +28,7 @@ type ui struct {
 	meanwhile func(context.Context) (back func() error, err error)
 
 	mu     sync.Mutex // held while somebody is asked
-	term   *tty.Terminal
+	term   *prompt.Terminal
 	noTerm bool
 	// offered says which device a source was offered to: never to a second one.
 	offered map[string]string
@@ -51,12 +51,12 @@ func (u *ui) close() {
 
 // terminal opens the terminal once; signer.ErrNoTerminal without one or with
 // --no-input.
-func (u *ui) terminal() (*tty.Terminal, error) {
+func (u *ui) terminal() (*prompt.Terminal, error) {
 	if u.a.noInput || u.noTerm {
 		return nil, signer.ErrNoTerminal
 	}
 	if u.term == nil {
-		t, err := tty.Open()
+		t, err := prompt.OpenTerminal()
 		if err != nil {
 			u.noTerm = true
 			return nil, signer.ErrNoTerminal
@@ -116,9 +116,9 @@ func (u *ui) while(ctx context.Context, ask func() error) error {
 }
 
 // ask asks for a line that is shown as it is typed.
-func (u *ui) ask(ctx context.Context, t *tty.Terminal, prompt string) (answer string, err error) {
+func (u *ui) ask(ctx context.Context, t *prompt.Terminal, question prompt.Text) (answer string, err error) {
 	err = u.while(ctx, func() error {
-		if answer, err = t.Line(ctx, prompt); err != nil {
+		if answer, err = t.Line(ctx, question); err != nil {
 			return asked(err)
 		}
 		return nil
@@ -223,32 +223,32 @@ func variable(name string) string {
 
 // typed asks at the terminal: twice for something new, with a typed yes before a
 // device's last try.
-func (u *ui) typed(ctx context.Context, t *tty.Terminal, r signer.SecretRequest) (signer.Secret, error) {
+func (u *ui) typed(ctx context.Context, t *prompt.Terminal, r signer.SecretRequest) (signer.Secret, error) {
 	if r.TriesLeft == 1 {
 		if err := u.lastTry(ctx, t, r); err != nil {
 			return signer.Secret{}, err
 		}
 	}
 	for {
-		b, err := t.Secret(ctx, u.prefix(r.URI)+promptFor(r))
+		b, err := t.Secret(ctx, prompt.Sprintf("%s%s: ", u.prefix(r.URI), promptFor(r)))
 		if err != nil {
 			return signer.Secret{}, asked(err)
 		}
 		if err := checkLength(r, b); err != nil {
-			_, _ = fmt.Fprintf(t, "What was typed %v; it was not tried.\n", err)
+			t.Say(prompt.Sprintf("What was typed %v; it was not tried.", err))
 			continue
 		}
 		if !isNew(r.Kind) {
 			return signer.NewSecret(b), nil
 		}
-		again, err := t.Secret(ctx, "The same again: ")
+		again, err := t.Secret(ctx, prompt.Sprintf("The same again: "))
 		if err != nil {
 			return signer.Secret{}, asked(err)
 		}
 		if string(again) == string(b) {
 			return signer.NewSecret(b), nil
 		}
-		_, _ = fmt.Fprintln(t, "The two are not the same. Once more.")
+		t.Say(prompt.Sprintf("The two are not the same. Once more."))
 	}
 }
 
@@ -267,8 +267,8 @@ func isNew(k signer.SecretKind) bool {
 	return false
 }
 
-func (u *ui) lastTry(ctx context.Context, t *tty.Terminal, r signer.SecretRequest) error {
-	answer, err := t.Line(ctx, fmt.Sprintf("%s%s has ONE try left. This is the last try: a wrong %s blocks it%s. Type yes to go on: ",
+func (u *ui) lastTry(ctx context.Context, t *prompt.Terminal, r signer.SecretRequest) error {
+	answer, err := t.Line(ctx, prompt.Sprintf("%s%s has ONE try left. This is the last try: a wrong %s blocks it%s. Type yes to go on: ",
 		u.prefix(r.URI), withRoles(r.Device, r.Roles), kindName(r.Kind), afterBlock(r)))
 	if err != nil {
 		return asked(err)
@@ -325,7 +325,7 @@ func promptFor(r signer.SecretRequest) string {
 	if r.Note != "" {
 		s += ". " + strings.TrimSuffix(r.Note, ".")
 	}
-	return s + ": "
+	return s
 }
 
 // errNotConfirmed: the person did not say yes.
@@ -348,7 +348,7 @@ func (u *ui) line(ctx context.Context, question string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	answer, err := u.ask(ctx, t, question+" ")
+	answer, err := u.ask(ctx, t, prompt.Sprintf("%s ", question))
 	if err != nil {
 		return "", err
 	}

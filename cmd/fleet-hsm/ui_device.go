@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -54,7 +55,7 @@ func (u *ui) Touch(ctx context.Context, r signer.TouchRequest) func() {
 
 func (u *ui) remind(ctx context.Context, r signer.TouchRequest, over <-chan struct{}) {
 	wait := touchAfter
-	for _, text := range []string{"%sTouch %s now.", "%sStill waiting: touch %s; its light is blinking."} {
+	for _, format := range []string{"%sTouch %s now.", "%sStill waiting: touch %s; its light is blinking."} {
 		select {
 		case <-over:
 			return
@@ -66,7 +67,7 @@ func (u *ui) remind(ctx context.Context, r signer.TouchRequest, over <-chan stru
 		select {
 		case <-over: // it came meanwhile
 		default:
-			u.a.say(text, u.prefix(r.URI), withRoles(r.Device, r.Roles))
+			u.a.say(format, u.prefix(r.URI), withRoles(r.Device, r.Roles))
 		}
 		u.mu.Unlock()
 		wait = touchAgain - touchAfter
@@ -82,18 +83,18 @@ func (u *ui) Insert(ctx context.Context, r signer.InsertRequest) error {
 		return err
 	}
 	device := u.named(r.URI, r.Device)
-	_, err = u.ask(ctx, t, fmt.Sprintf("%sInsert %s and press Enter%s: ", u.still(device), device, forRoles(r.Roles, "Ctrl-C to stop")))
+	_, err = u.ask(ctx, t, prompt.Sprintf("%sInsert %s and press Enter%s: ", u.still(device), device, forRoles(r.Roles, "Ctrl-C to stop")))
 	return err
 }
 
 // still says that a device is not there although the person was asked for it.
-func (u *ui) still(device string) string {
+func (u *ui) still(device string) prompt.Text {
 	again := u.insert == device
 	u.insert = device
 	if !again {
-		return ""
+		return prompt.Text{}
 	}
-	return "It is not there yet. "
+	return prompt.Sprintf("It is not there yet. ")
 }
 
 // errLater: the person will bring the device another time.
@@ -115,7 +116,7 @@ func (u *ui) insertAny(ctx context.Context, places []signer.URI, role string) er
 		}
 	}
 	devices := strings.Join(names, " or ")
-	answer, err := u.ask(ctx, t, fmt.Sprintf("%sInsert %s and press Enter%s: ", u.still(devices), devices,
+	answer, err := u.ask(ctx, t, prompt.Sprintf("%sInsert %s and press Enter%s: ", u.still(devices), devices,
 		forRoles([]string{role}, `type "later" to sign with it another time`)))
 	if err != nil {
 		return err
@@ -168,14 +169,14 @@ func (u *ui) named(at signer.URI, device string) string {
 }
 
 // prefix puts it in front of what is said: "[blue] ".
-func (u *ui) prefix(at signer.URI) string {
+func (u *ui) prefix(at signer.URI) prompt.Text {
 	if at.Scheme != "piv" {
-		return ""
+		return prompt.Text{}
 	}
 	if name := u.nameOf(at); name != "" {
-		return "[" + name + "] "
+		return prompt.Sprintf("[%s] ", name)
 	}
-	return ""
+	return prompt.Text{}
 }
 
 // onceMore asks whether a touch that did not come is to be waited for again. The PIN
@@ -187,7 +188,7 @@ func (u *ui) onceMore(ctx context.Context, at signer.URI) bool {
 	if err != nil || ctx.Err() != nil {
 		return false
 	}
-	answer, err := u.ask(ctx, t, fmt.Sprintf("Nobody touched %s in time; the PIN was right and nothing is lost. "+
+	answer, err := u.ask(ctx, t, prompt.Sprintf("Nobody touched %s in time; the PIN was right and nothing is lost. "+
 		`Press Enter, then touch it when it blinks (type "later" to stop here): `, u.named(at, deviceOf(at))))
 	return err == nil && strings.TrimSpace(answer) == ""
 }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
@@ -93,7 +93,7 @@ func (a *app) runVerify(ctx context.Context, args []string, o verifyOptions) err
 		}
 		report.Findings = append(found, report.Findings...)
 	}
-	if err := a.print(verifyResult{Schema: 1, Report: report, OK: report.OK()}, func(w io.Writer) { showReport(w, report) }); err != nil {
+	if err := a.print(verifyResult{Schema: 1, Report: report, OK: report.OK()}, func(w *prompt.Writer) { showReport(w, report) }); err != nil {
 		return err
 	}
 	if !report.OK() {
@@ -145,24 +145,24 @@ func contentRead(r *verify.Report) string {
 	return fmt.Sprintf("%d bytes of content were read in %d file(s)", r.Bytes, r.Files)
 }
 
-func showReport(w io.Writer, r *verify.Report) {
+func showReport(w *prompt.Writer, r *verify.Report) {
 	for _, role := range r.Roles {
 		state := "in " + daysUntil(role.Expires)
 		if role.Expired {
 			state = "EXPIRED"
 		}
-		fmt.Fprintf(w, "%-9s v%-5d %d of %d signatures  expires %s (%s)\n", role.Name, role.Version, role.Signed, role.Threshold,
+		w.Printf("%-9s v%-5d %d of %d signatures  expires %s (%s)\n", role.Name, role.Version, role.Signed, role.Threshold,
 			role.Expires.UTC().Format("2006-01-02"), state)
 	}
-	fmt.Fprintf(w, "targets   %d", r.Targets)
+	w.Printf("targets   %d", r.Targets)
 	if r.Files > 0 {
-		fmt.Fprintf(w, ", %s hashed in %d files", size(r.Bytes), r.Files)
+		w.Printf(", %s hashed in %d files", size(r.Bytes), r.Files)
 	}
-	fmt.Fprintln(w)
+	w.Printf("\n")
 	for _, f := range r.Findings {
-		fmt.Fprintln(w, f)
+		w.Printf("%s\n", f)
 	}
 	if r.OK() {
-		fmt.Fprintf(w, "verified from root v%d; %s\n", r.PinnedRoot, contentRead(r))
+		w.Printf("verified from root v%d; %s\n", r.PinnedRoot, contentRead(r))
 	}
 }

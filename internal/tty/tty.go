@@ -109,13 +109,13 @@ func wait(ctx context.Context, read func() ([]byte, error)) ([]byte, error) {
 	}
 }
 
-// Width is the number of columns, 80 if unknown.
-func Width(f *os.File) int {
-	w, _, err := term.GetSize(int(f.Fd()))
-	if err != nil || w < 20 {
-		return 80
-	}
-	return w
+// Columns is how wide the terminal is now, if it knows.
+func (t *Terminal) Columns() (n int, known bool) { return Columns(t.f) }
+
+// Columns is how wide a terminal is now, if it knows.
+func Columns(f *os.File) (n int, known bool) {
+	n, _, err := term.GetSize(int(f.Fd()))
+	return n, err == nil && n > 0
 }
 
 // Is reports whether f is a terminal.

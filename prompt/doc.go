@@ -1,0 +1,32 @@
+// Package prompt is where words for people leave the tool: what stands on stdout as
+// text, notes, warnings, errors, hints, questions at the terminal, tables and bars.
+// Nothing else prints, and a test holds that (TestOneWriter in cmd/fleet-hsm).
+//
+// # Whose words
+//
+// The format of [Writer.Printf] is ours; every argument that is no number is somebody
+// else's, unless it is a [Text], which only this package makes. What others wrote comes
+// out as one piece that cannot move the cursor, turn or hide a neighbour, or look like
+// the end of a line ([Escape]): control characters and newlines, bidirectional, zero-width
+// and other format characters, private and unassigned ones, blanks of other widths,
+// stacked marks and bytes that are no UTF-8 are shown as escapes, and so is every blank
+// behind a blank.
+//
+// Three forms are for texts whose author may be hostile, such as the name of a key in a
+// request:
+//
+//	Name   quoted, in ASCII, 40 characters of it; says what was cut
+//	Quote  the same with 200 characters, for sentences
+//	Path   in full; bare if it is letters, digits and "._/+@=:~-" alone, else quoted
+//
+// # Lines
+//
+// On a terminal a line that is longer than the screen is wrapped here, not by the
+// terminal: what follows stands behind the mark "  > ". No line of ours begins so, and
+// no text of others begins a line. In a pipe a line stays a line, but for
+// [Writer.Review], which is wrapped everywhere: to 80 columns where nobody knows better.
+//
+// JSON keeps its meaning: what is dangerous to look at is written as \u escapes inside
+// its strings ([Writer.JSON]). Data that is bytes, such as root.json, and the help text
+// go through [Writer.Raw] as they are.
+package prompt
