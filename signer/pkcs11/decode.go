@@ -7,10 +7,12 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -22,7 +24,8 @@ var errDecode = errors.New("attribute not understood")
 type curve int
 
 const (
-	curveOther curve = iota
+	curveOther   curve = iota // another one, for certain
+	curveUnknown              // not said in a form that is known here
 	curveP256
 	curveEd25519
 )
@@ -39,17 +42,51 @@ var (
 // decodeCurve reads CKA_EC_PARAMS: an OID, a name, or the curve's parameters written
 // out (ykcs11). name describes a curve that is not used here.
 func decodeCurve(params []byte) (c curve, name string) {
-	switch {
-	case bytes.Equal(params, oidP256):
-		return curveP256, "P-256"
-	case bytes.Equal(params, oidEd25519), bytes.Equal(params, oidEd25519Old),
-		bytes.Equal(params, nameEd25519), bytes.Equal(params, nameEd25519B):
-		return curveEd25519, "Ed25519"
-	case isExplicitP256(params):
-		return curveP256, "P-256"
+	for _, b := range unwrapped(params) {
+		if der := minimal(b); der != nil {
+			b = der
+		}
+		switch {
+		case bytes.Equal(b, oidP256), isExplicitP256(b):
+			return curveP256, "P-256"
+		case bytes.Equal(b, oidEd25519), bytes.Equal(b, oidEd25519Old):
+			return curveEd25519, "Ed25519"
+		}
+		if c, name := curveByName(b); c != curveUnknown {
+			return c, name
+		}
+		if c, name := otherCurve(b); c != curveUnknown {
+			return c, name
+		}
 	}
+	return curveUnknown, "an unknown curve"
+}
+
+// curveByName reads a name, in a string of some kind or bare.
+func curveByName(b []byte) (curve, string) {
+	tag, content, rest, ok := element(b)
+	if ok && len(rest) == 0 && (tag == 0x0c || tag == 0x13 || tag == 0x16 || tag == 0x1a) { // UTF8, Printable, IA5, Visible
+		b = content
+	}
+	switch name := strings.ToLower(string(bytes.TrimRight(b, "\x00 "))); name {
+	case "p-256", "p256", "prime256v1", "secp256r1", "nist p-256", "nistp256", "ansix9p256r1":
+		return curveP256, "P-256"
+	case "edwards25519", "ed25519":
+		return curveEd25519, "Ed25519"
+	case "p-384", "secp384r1", "nistp384":
+		return curveOther, "P-384"
+	case "p-521", "secp521r1", "nistp521":
+		return curveOther, "P-521"
+	case "secp256k1", "edwards448", "ed448", "curve25519", "curve448":
+		return curveOther, name
+	}
+	return curveUnknown, ""
+}
+
+// otherCurve names a curve that is said in a form that leaves no doubt.
+func otherCurve(b []byte) (curve, string) {
 	var oid asn1.ObjectIdentifier
-	if rest, err := asn1.Unmarshal(params, &oid); err == nil && len(rest) == 0 {
+	if rest, err := asn1.Unmarshal(b, &oid); err == nil && len(rest) == 0 {
 		switch s := oid.String(); s {
 		case "1.3.132.0.34":
 			return curveOther, "P-384"
@@ -61,7 +98,11 @@ func decodeCurve(params []byte) (c curve, name string) {
 			return curveOther, "curve " + s
 		}
 	}
-	return curveOther, "an unknown curve"
+	var e ecParameters
+	if rest, err := asn1.Unmarshal(b, &e); err == nil && len(rest) == 0 {
+		return curveOther, "an unknown curve"
+	}
+	return curveUnknown, ""
 }
 
 // ecParameters is SpecifiedECDomain (SEC 1, appendix C.2), as far as it is compared.
@@ -100,14 +141,14 @@ func isExplicitP256(params []byte) bool {
 }
 
 // decodeEC reads a key on a curve; edwards says that its CKA_KEY_TYPE is CKK_EC_EDWARDS.
-// Without CKA_EC_PARAMS the point must tell. Another curve is
+// Where CKA_EC_PARAMS does not tell, the point must. Another curve is
 // *signer.UnsupportedError.
 func decodeEC(edwards bool, params, point []byte) (crypto.PublicKey, error) {
 	c, name := decodeCurve(params)
 	switch {
-	case c == curveEd25519, edwards && len(params) == 0:
+	case c == curveEd25519, edwards && c == curveUnknown:
 		return keyOrError(decodeEd25519(point))
-	case c == curveP256, !edwards && len(params) == 0:
+	case c == curveP256, c == curveUnknown:
 		return keyOrError(decodeP256(point))
 	}
 	return nil, &signer.UnsupportedError{What: "a key on " + name, Why: "agents accept P-256, Ed25519 and RSA"}
@@ -121,43 +162,64 @@ func keyOrError[K crypto.PublicKey](k K, err error) (crypto.PublicKey, error) {
 	return k, nil
 }
 
-// decodeP256 reads CKA_EC_POINT of a P-256 key: 67 bytes `04 41 04...` (a DER octet
-// string, as the standard says), 65 bytes `04...` or 64 bytes without any header (bare),
-// or 68 bytes `03 42 00 04...` (a bit string). The length decides: trying DER first
-// takes some bare points for DER.
+// decodeP256 reads CKA_EC_POINT of a P-256 key: the point with or without its first
+// byte, or compressed, bare or in strings, or a whole SubjectPublicKeyInfo. Bare ones
+// come first: trying DER first takes some of them for DER.
 func decodeP256(point []byte) (*ecdsa.PublicKey, error) {
-	raw := point
-	switch {
-	case len(point) == 67 && point[0] == 0x04 && point[1] == 0x41:
-		raw = point[2:]
-	case len(point) == 68 && bytes.HasPrefix(point, []byte{0x03, 0x42, 0x00}):
-		raw = point[3:]
-	case len(point) == 64:
-		raw = append([]byte{4}, point...)
+	for _, b := range unwrapped(point) {
+		if pub := p256Point(b); pub != nil {
+			return pub, nil
+		}
+		if pub, ok := fromSPKI(b).(*ecdsa.PublicKey); ok && pub.Curve == elliptic.P256() {
+			return pub, nil
+		}
 	}
-	if len(raw) != 65 {
-		return nil, fmt.Errorf("%w: CKA_EC_POINT of %d bytes is no P-256 point", errDecode, len(point))
-	}
-	pub, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), raw)
-	if err != nil {
-		return nil, fmt.Errorf("%w: CKA_EC_POINT is not on P-256", errDecode)
-	}
-	return pub, nil
+	return nil, fmt.Errorf("%w: CKA_EC_POINT of %d bytes is no point on P-256", errDecode, len(point))
 }
 
-// decodeEd25519 reads CKA_EC_POINT of an Ed25519 key: 32 bytes bare, 34 bytes
-// `04 20` (a DER octet string) or 35 bytes `03 21 00` (a bit string).
-func decodeEd25519(point []byte) (ed25519.PublicKey, error) {
-	switch {
-	case len(point) == 32:
-	case len(point) == 34 && point[0] == 0x04 && point[1] == 0x20:
-		point = point[2:]
-	case len(point) == 35 && bytes.HasPrefix(point, []byte{0x03, 0x21, 0x00}):
-		point = point[3:]
-	default:
-		return nil, fmt.Errorf("%w: CKA_EC_POINT of %d bytes is no Ed25519 key", errDecode, len(point))
+func p256Point(b []byte) *ecdsa.PublicKey {
+	if len(b) == 64 {
+		b = append([]byte{4}, b...)
 	}
-	return ed25519.PublicKey(bytes.Clone(point)), nil
+	if len(b) == 33 {
+		x, y := elliptic.UnmarshalCompressed(elliptic.P256(), b)
+		if x == nil {
+			return nil
+		}
+		b = append(append([]byte{4}, b[1:]...), y.FillBytes(make([]byte, p256Order))...)
+	}
+	if len(b) != 65 {
+		return nil
+	}
+	pub, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), b)
+	if err != nil {
+		return nil
+	}
+	return pub
+}
+
+// fromSPKI reads a SubjectPublicKeyInfo; nil if it is none.
+func fromSPKI(b []byte) crypto.PublicKey {
+	if der := minimal(b); der != nil {
+		if pub, err := x509.ParsePKIXPublicKey(der); err == nil {
+			return pub
+		}
+	}
+	return nil
+}
+
+// decodeEd25519 reads CKA_EC_POINT of an Ed25519 key: 32 bytes, bare or in strings, or a
+// whole SubjectPublicKeyInfo.
+func decodeEd25519(point []byte) (ed25519.PublicKey, error) {
+	for _, b := range unwrapped(point) {
+		if len(b) == ed25519.PublicKeySize {
+			return ed25519.PublicKey(bytes.Clone(b)), nil
+		}
+		if pub, ok := fromSPKI(b).(ed25519.PublicKey); ok {
+			return pub, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: CKA_EC_POINT of %d bytes is no Ed25519 key", errDecode, len(point))
 }
 
 // decodeRSA reads CKA_MODULUS and CKA_PUBLIC_EXPONENT, big-endian, perhaps with
@@ -173,20 +235,13 @@ func decodeRSA(modulus, exponent []byte) (*rsa.PublicKey, error) {
 	return &rsa.PublicKey{N: n, E: int(e.Int64())}, nil
 }
 
-// encodeECDSA turns the r||s that modules return (2 x 32 bytes for P-256) into the
-// ASN.1 DER that TUF clients read (RFC 3279, section 2.2.3).
-func encodeECDSA(raw []byte) ([]byte, error) {
-	if len(raw) != 64 {
-		return nil, fmt.Errorf("%w: ECDSA signature of %d bytes, a P-256 one has 64", signer.ErrDevice, len(raw))
-	}
-	r, s := bytes.TrimLeft(raw[:32], "\x00"), bytes.TrimLeft(raw[32:], "\x00")
-	if len(r) == 0 || len(s) == 0 {
-		return nil, fmt.Errorf("%w: ECDSA signature with a zero in it", signer.ErrDevice)
-	}
+// encodeECDSA writes r and s, big-endian, positive, of at most 32 bytes and without
+// leading zeros, as the ASN.1 DER that TUF clients read (RFC 3279, section 2.2.3).
+func encodeECDSA(r, s []byte) []byte {
 	// At most 2 + 2 x (2 + 33) bytes, so every length fits into one byte.
 	body := appendInteger(appendInteger(make([]byte, 2, 72), r), s)
-	body[0], body[1] = 0x30, byte(len(body)-2)
-	return body, nil
+	body[0], body[1] = tagSequence, byte(len(body)-2)
+	return body
 }
 
 // appendInteger appends a DER INTEGER; v is big-endian, positive, at most 32 bytes and

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/asn1"
 	"encoding/hex"
 	"errors"
@@ -15,8 +16,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-
-	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
 func unhexed(t testing.TB, s string) []byte {
@@ -43,9 +42,18 @@ func TestDecodeP256(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	short := elliptic.MarshalCompressed(elliptic.P256(), key.X, key.Y)
+	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, point := range map[string][]byte{
 		"octet string": append([]byte{0x04, 0x41}, raw...), "bare": raw,
 		"no header": raw[1:], "bit string": append([]byte{0x03, 0x42, 0x00}, raw...),
+		"compressed": short, "compressed in an octet string": append([]byte{0x04, 0x21}, short...),
+		"long length": append([]byte{0x04, 0x81, 0x41}, raw...), "longer length": append([]byte{0x04, 0x82, 0x00, 0x41}, raw...),
+		"octet string in one": append([]byte{0x04, 0x43, 0x04, 0x41}, raw...), "SubjectPublicKeyInfo": spki,
+		"the same in an octet string": append([]byte{0x04, byte(len(spki))}, spki...),
 	} {
 		if pub, err := decodeP256(point); err != nil || !pub.Equal(&key.PublicKey) {
 			t.Errorf("%s: %v", name, err)
@@ -55,7 +63,7 @@ func TestDecodeP256(t *testing.T) {
 	off[64] ^= 1
 	for name, point := range map[string][]byte{
 		"empty": nil, "short": raw[:64:64][:63], "off the curve": off,
-		"compressed":        elliptic.MarshalCompressed(elliptic.P256(), key.X, key.Y),
+		"compressed, cut":   elliptic.MarshalCompressed(elliptic.P256(), key.X, key.Y)[:32],
 		"another DER tag":   append([]byte{0x05, 0x41}, raw...),
 		"a byte too many":   append(bytes.Clone(raw), 0),
 		"at infinity":       {0},
@@ -85,8 +93,11 @@ func TestDecodeP256ThatLooksLikeDER(t *testing.T) {
 
 func TestDecodeEd25519(t *testing.T) {
 	pub, _, _ := ed25519.GenerateKey(rand.Reader)
+	spki, _ := x509.MarshalPKIXPublicKey(pub)
 	for name, point := range map[string][]byte{
 		"bare": pub, "octet string": append([]byte{0x04, 0x20}, pub...), "bit string": append([]byte{0x03, 0x21, 0x00}, pub...),
+		"long length": append([]byte{0x04, 0x81, 0x20}, pub...), "SubjectPublicKeyInfo": spki,
+		"octet string in one": append([]byte{0x04, 0x22, 0x04, 0x20}, pub...),
 	} {
 		if got, err := decodeEd25519(point); err != nil || !got.Equal(pub) {
 			t.Errorf("%s: %v", name, err)
@@ -129,7 +140,15 @@ func TestDecodeCurve(t *testing.T) {
 		{"secp256k1", unhexed(t, "06052b8104000a"), curveOther, "secp256k1"},
 		{"Ed448", unhexed(t, "06032b6571"), curveOther, "curve 1.3.101.113"},
 		{"another curve written out", other, curveOther, "an unknown curve"},
-		{"nothing", nil, curveOther, "an unknown curve"},
+		{"P-256 by OID, long length", unhexed(t, "0681082a8648ce3d030107"), curveP256, "P-256"},
+		{"P-256 by OID, in an octet string", append([]byte{0x04, 0x0a}, oidP256...), curveP256, "P-256"},
+		{"P-256 by name", []byte("\x13\x0aprime256v1"), curveP256, "P-256"},
+		{"P-256 by another name, bare", []byte("secp256r1"), curveP256, "P-256"},
+		{"P-256 by a third name, as UTF-8", []byte("\x0c\x05P-256"), curveP256, "P-256"},
+		{"Ed25519 by another name", []byte("\x13\x07Ed25519"), curveEd25519, "Ed25519"},
+		{"P-384 by name", []byte("\x13\x09secp384r1"), curveOther, "P-384"},
+		{"a name of the maker's", []byte("\x13\x05curvy"), curveUnknown, "an unknown curve"},
+		{"nothing", nil, curveUnknown, "an unknown curve"},
 	} {
 		if got, called := decodeCurve(tt.params); got != tt.want || called != tt.called {
 			t.Errorf("%s: %v %q, want %v %q", tt.name, got, called, tt.want, tt.called)
@@ -187,18 +206,18 @@ func TestEncodeECDSA(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		der, err := encodeECDSA(append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...))
+		rs := append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
 		want, _ := asn1.Marshal(struct{ R, S *big.Int }{r, s})
-		if err != nil || !bytes.Equal(der, want) {
-			t.Fatalf("%x, want %x: %v", der, want, err)
+		if forms := wireForms(key.Public(), rs); len(forms) == 0 || !bytes.Equal(forms[0], want) {
+			t.Fatalf("%x, want %x", forms, want)
 		}
 	}
-	for _, n := range []int{0, 63, 65, 70, 72, 96} {
-		if _, err := encodeECDSA(bytes.Repeat([]byte{1}, n)); !errors.Is(err, signer.ErrDevice) {
-			t.Errorf("%d bytes: %v", n, err)
+	for _, n := range []int{0, 1, 67, 96} {
+		if forms := wireForms(key.Public(), bytes.Repeat([]byte{1}, n)); len(forms) > 0 {
+			t.Errorf("%d bytes: %x", n, forms)
 		}
 	}
-	if _, err := encodeECDSA(make([]byte, 64)); err == nil {
+	if forms := wireForms(key.Public(), make([]byte, 64)); len(forms) > 0 {
 		t.Error("zeros became a signature")
 	}
 }

@@ -142,8 +142,8 @@ func (k *key) expect(f found) (seen bool, err error) {
 	switch {
 	case f.public == nil && want == nil && f.problem != nil:
 		return false, permanentError{f.problem}
-	case f.public == nil && f.problem != nil && f.private == nil:
-		return false, permanentError{f.problem}
+	case f.public == nil && errors.Is(f.problem, signer.ErrUnsupported) && f.private == nil:
+		return false, permanentError{f.problem} // another kind of key, for certain
 	case f.public == nil:
 		return false, nil
 	case want == nil:

@@ -93,15 +93,21 @@ func (l lib) describe(s p11.SessionHandle, h p11.ObjectHandle, class uint) (obje
 	}
 	o := object{h: h, class: class, id: values[0], label: clean(string(values[1]))}
 	if class != p11.CKO_CERTIFICATE {
-		o.kind, _ = decodeULong(values[2])
+		var ok bool
+		if o.kind, ok = decodeULong(values[2]); !ok {
+			o.kind = kindUnsaid
+		}
 	}
 	return o, nil
 }
 
+// kindUnsaid: the token does not say what kind of key it is.
+const kindUnsaid = ^uint64(0)
+
 // signs reports whether a CKA_KEY_TYPE is one that may sign for us; others on the
 // token are none of our business.
 func signs(kind uint64) bool {
-	return kind == p11.CKK_RSA || kind == p11.CKK_EC || kind == ckkECEdwards
+	return kind == kindUnsaid || kind == p11.CKK_RSA || kind == p11.CKK_EC || kind == ckkECEdwards
 }
 
 // keyAttrs gives what a URI says of the key.
@@ -284,7 +290,7 @@ func (l lib) publicSources(s p11.SessionHandle, f found, class uint) ([]object, 
 	}
 	var sources []object
 	for _, o := range some {
-		if class == p11.CKO_CERTIFICATE || f.private == nil || o.kind == f.private.kind {
+		if class == p11.CKO_CERTIFICATE || f.private == nil || o.kind == f.private.kind || o.kind == kindUnsaid || f.private.kind == kindUnsaid {
 			sources = append(sources, o)
 		}
 	}
@@ -309,9 +315,21 @@ func (l lib) publicOf(s p11.SessionHandle, o object) (pub crypto.PublicKey, prob
 	case o.class == p11.CKO_CERTIFICATE:
 		return l.certificateKey(s, o)
 	case o.kind == p11.CKK_RSA:
-		return l.rsaKey(s, o)
+		pub, problem, err = l.rsaKey(s, o)
+	case o.kind == kindUnsaid:
+		if pub, problem, err = l.rsaKey(s, o); pub == nil && err == nil {
+			pub, problem, err = l.ecKey(s, o)
+		}
+	default:
+		pub, problem, err = l.ecKey(s, o)
 	}
-	return l.ecKey(s, o)
+	if pub != nil || err != nil || errors.Is(problem, signer.ErrUnsupported) {
+		return pub, problem, err
+	}
+	if info, err := l.attribute(s, o.h, ckaPublicKeyInfo); err == nil && fromSPKI(info) != nil {
+		return usable(fromSPKI(info))
+	}
+	return nil, problem, nil
 }
 
 func (l lib) certificateKey(s p11.SessionHandle, o object) (crypto.PublicKey, error, error) {

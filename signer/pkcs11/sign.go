@@ -258,20 +258,20 @@ func (k *key) judgeContext(ctx context.Context, c *conn, err error) error {
 	return t.refuse(unprovenPINError{err})
 }
 
-// wire turns what the token returned into the form that stands in TUF metadata, and
-// verifies it.
+// wire turns what the token returned into the form that stands in TUF metadata. What it
+// means, the verification decides.
 func (k *key) wire(raw, message []byte) ([]byte, error) {
-	sig := raw
-	if _, ok := k.Public().(*ecdsa.PublicKey); ok {
-		var err error
-		if sig, err = encodeECDSA(raw); err != nil {
-			return nil, err
+	bad := fmt.Errorf("%w: it has %d bytes", signer.ErrBadSignature, len(raw))
+	for i, sig := range wireForms(k.Public(), raw) {
+		err := wiresig.Verify(k.Public(), message, sig)
+		if err == nil {
+			return sig, nil
+		}
+		if i == 0 {
+			bad = err
 		}
 	}
-	if err := wiresig.Verify(k.Public(), message, sig); err != nil {
-		return nil, badSignatureError{err}
-	}
-	return sig, nil
+	return nil, badSignatureError{bad}
 }
 
 // afterBadSignature finds out whether another key has taken the place of ours, as
