@@ -228,3 +228,24 @@ func (e *FileModeError) Error() string {
 
 // Is makes errors.Is(err, ErrFileMode) hold.
 func (e *FileModeError) Is(target error) bool { return target == ErrFileMode }
+
+// GenerateError: a device does not make a key in the way in which it was asked to.
+type GenerateError struct {
+	Algorithm Algorithm
+	// Wants says what the device lacks, refuses or wants: "it has no mechanism for them".
+	Wants string
+	Err   error // the device's own error; may be nil
+}
+
+func (e *GenerateError) Error() string {
+	s := fmt.Sprintf("the token makes no %s key: %s", e.Algorithm, e.Wants)
+	if e.Err != nil {
+		s += fmt.Sprintf(": %v", e.Err)
+	}
+	return s
+}
+
+func (e *GenerateError) Unwrap() error { return e.Err }
+
+// Is makes errors.Is(err, ErrUnsupported) hold.
+func (e *GenerateError) Is(target error) bool { return target == ErrUnsupported }

@@ -342,6 +342,13 @@ func (u URI) With(name, value string) URI {
 	return c
 }
 
+// Without gives the URI without an attribute.
+func (u URI) Without(name string) URI {
+	c := u.With(name, "")
+	delete(c.path, name)
+	return c
+}
+
 // FileURI names the key file at path.
 func FileURI(path string) URI {
 	return URI{Scheme: "file", Opaque: path, path: map[string]string{}, query: map[string]string{}}

@@ -248,6 +248,8 @@ func judgeDevice(err error) verdict {
 		return secret("module-start", `the module is found, and what it needs is not: its configuration, its token files, its daemon or the network to the HSM; once that is back, `+again(err)+`. "fleet-hsm doctor" looks closer`)
 	case errors.Is(err, signer.ErrConfig):
 		return verdict{exitUsage, "module", `name the module with --pkcs11-module or "pkcs11: {module: ...}" in the configuration; "fleet-hsm doctor" checks it`}
+	case as[*signer.GenerateError](err):
+		return verdict{exitRefused, "not-generated", `no key was made. Make it with the token maker's own tool, and name it then: "fleet-hsm key list URI" shows what the token has, and every flag for a key takes its URI without --generate`}
 	case errors.Is(err, signer.ErrUnsupported):
 		return verdict{exitRefused, "unsupported", hintUnsupported(err)}
 	case errors.Is(err, signer.ErrBadSignature):

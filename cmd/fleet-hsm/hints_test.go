@@ -49,6 +49,7 @@ func theirErrors() map[string]error {
 		"signer.KeyError": &signer.KeyError{Err: signer.ErrNoToken}, "signer.PINError": &signer.PINError{Left: 2}, "signer.KeyChangedError": &signer.KeyChangedError{},
 		"signer.AmbiguousError": &signer.AmbiguousError{}, "signer.NotFoundError": &signer.NotFoundError{Cause: signer.ErrKeyNotFound},
 		"signer.NoSecretError": &signer.NoSecretError{}, "signer.UnsupportedError": &signer.UnsupportedError{}, "signer.FileModeError": &signer.FileModeError{},
+		"signer.GenerateError": &signer.GenerateError{Algorithm: signer.P256},
 		"signer.URIError":      &signer.URIError{},
 		"file.ErrNotEncrypted": file.ErrNotEncrypted, "file.FormatError": &file.FormatError{},
 		"pkcs11.DeadlineError": &pkcs11.DeadlineError{}, "pkcs11.ModuleError": &pkcs11.ModuleError{}, "pkcs11.CKRError": &pkcs11.CKRError{Code: 0x30},

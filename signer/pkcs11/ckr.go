@@ -103,6 +103,7 @@ const (
 	ckrUserNotLoggedIn           = 0x101
 	ckrUserPINNotInitialized     = 0x102
 	ckrUserTypeInvalid           = 0x103
+	ckrUserAnotherLoggedIn       = 0x104
 	ckrDomainParamsInvalid       = 0x130
 	ckrCurveNotSupported         = 0x140
 	ckrBufferTooSmall            = 0x150

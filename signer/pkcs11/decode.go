@@ -33,6 +33,7 @@ const (
 // DER of the names that modules give curves.
 var (
 	oidP256       = []byte{0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07}
+	nameP256      = []byte("\x13\x0aprime256v1")                                             // PrintableString (PKCS#11 v3.0)
 	oidEd25519    = []byte{0x06, 0x03, 0x2b, 0x65, 0x70}                                     // 1.3.101.112 (RFC 8410)
 	oidEd25519Old = []byte{0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0xda, 0x47, 0x0f, 0x01} // 1.3.6.1.4.1.11591.15.1
 	nameEd25519   = []byte("\x13\x0cedwards25519")                                           // PrintableString (PKCS#11 v3.0)
@@ -119,6 +120,22 @@ type ecParameters struct {
 	Base     []byte
 	Order    *big.Int
 	Cofactor *big.Int `asn1:"optional"`
+}
+
+// explicitP256 writes P-256's parameters out, as OpenSSL does.
+func explicitP256() []byte {
+	p := elliptic.P256().Params()
+	var e ecParameters
+	e.Version = 1
+	e.FieldID.Type, e.FieldID.Prime = asn1.ObjectIdentifier{1, 2, 840, 10045, 1, 1}, p.P
+	e.Curve.A = new(big.Int).Sub(p.P, big.NewInt(3)).FillBytes(make([]byte, p256Order))
+	e.Curve.B = p.B.FillBytes(make([]byte, p256Order))
+	// The seed from which b was made (FIPS 186-4, D.1.2.3); no signature depends on it.
+	e.Curve.Seed = asn1.BitString{Bytes: []byte("\xc4\x9d\x36\x08\x86\xe7\x04\x93\x6a\x66\x78\xe1\x13\x9d\x26\xb7\x81\x9f\x7e\x90"), BitLength: 160}
+	e.Base = append(append([]byte{4}, p.Gx.FillBytes(make([]byte, p256Order))...), p.Gy.FillBytes(make([]byte, p256Order))...)
+	e.Order, e.Cofactor = p.N, big.NewInt(1)
+	der, _ := asn1.Marshal(e) // numbers that are known to fit
+	return der
 }
 
 // isExplicitP256 compares every number of written-out parameters with P-256: a curve

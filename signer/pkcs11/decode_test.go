@@ -154,6 +154,9 @@ func TestDecodeCurve(t *testing.T) {
 			t.Errorf("%s: %v %q, want %v %q", tt.name, got, called, tt.want, tt.called)
 		}
 	}
+	if !bytes.Equal(explicit, explicitP256()) {
+		t.Errorf("parameters written out are %x, OpenSSL has %x", explicitP256(), explicit)
+	}
 	// One changed byte anywhere makes it another curve (CVE-2020-0601), but for the
 	// seed, which no signature depends on, and the cofactor, which may be left out.
 	for i := range explicit {

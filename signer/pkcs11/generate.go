@@ -142,11 +142,11 @@ func (p plan) make(ctx context.Context, c *conn) (signer.Generated, error) {
 }
 
 func (p plan) makeOn(l lib, s p11.SessionHandle) (signer.Generated, error) {
-	pub, priv, err := p.pair(l, s)
+	pub, priv, dropped, err := p.pair(l, s)
 	if err != nil {
 		return signer.Generated{}, p.explain(err)
 	}
-	made, err := p.judge(l, s, pub, priv)
+	made, err := p.judge(l, s, pub, priv, dropped)
 	if err != nil {
 		return signer.Generated{}, errors.Join(err, l.undo(s, pub, priv))
 	}
@@ -161,46 +161,8 @@ func (l lib) undo(s p11.SessionHandle, pub, priv p11.ObjectHandle) error {
 	return nil
 }
 
-// explain says which mechanism the token lacks.
-func (p plan) explain(err error) error {
-	switch codeOf(err) {
-	case ckrMechanismInvalid, ckrFunctionNotSupported, ckrKeySizeRange, ckrCurveNotSupported, ckrDomainParamsInvalid:
-		return &signer.UnsupportedError{What: "making a key of the kind " + string(p.algorithm), Why: err.Error()}
-	}
-	return err
-}
-
-// pair asks for the key pair with the full template, and with fewer protections of
-// the optional kind where the token refuses an attribute.
-func (p plan) pair(l lib, s p11.SessionHandle) (pub, priv p11.ObjectHandle, err error) {
-	for _, params := range p.params() {
-		for _, private := range p.privateTemplates() {
-			for _, public := range p.publicTemplates(params) {
-				pub, priv, err = l.generate(s, p.mechanism(), public, private)
-				if err == nil || !refusesAttribute(err) {
-					return pub, priv, err
-				}
-				if left := p.freeOn(l, s); left != nil {
-					return 0, 0, errors.Join(err, left) // it made something all the same
-				}
-			}
-		}
-	}
-	return pub, priv, err
-}
-
-func refusesAttribute(err error) bool {
-	switch codeOf(err) {
-	case ckrAttributeTypeInvalid, ckrAttributeValueInvalid, ckrAttributeReadOnly,
-		ckrTemplateInconsistent, ckrTemplateIncomplete, ckrDomainParamsInvalid, ckrCurveNotSupported,
-		ckrArgumentsBad, ckrGeneralError, ckrFunctionFailed: // NSS fails so for an attribute it does not know
-		return true
-	}
-	return false
-}
-
 // judge reads the new key back: what counts is what the token says of it now.
-func (p plan) judge(l lib, s p11.SessionHandle, pub, priv p11.ObjectHandle) (signer.Generated, error) {
+func (p plan) judge(l lib, s p11.SessionHandle, pub, priv p11.ObjectHandle, dropped uint) (signer.Generated, error) {
 	o, err := l.describe(s, pub, p11.CKO_PUBLIC_KEY)
 	if err != nil {
 		return signer.Generated{}, err
@@ -218,6 +180,9 @@ func (p plan) judge(l lib, s p11.SessionHandle, pub, priv p11.ObjectHandle) (sig
 	r, err := l.provenance(s, priv)
 	if err != nil {
 		return signer.Generated{}, err
+	}
+	if dropped == p11.CKA_EXTRACTABLE && !is(r.extractable, false) {
+		return signer.Generated{}, &signer.GenerateError{Algorithm: p.algorithm, Wants: "it does not take CKA_EXTRACTABLE = false, and does not say that the key stays in it"}
 	}
 	if err := r.secret(l, s, priv); err != nil {
 		return signer.Generated{}, err
@@ -252,6 +217,8 @@ func (p plan) name(l lib, s p11.SessionHandle, priv p11.ObjectHandle) (signer.UR
 	}
 	if o.label != "" {
 		u = u.With("object", o.label)
+	} else if len(o.id) > 0 {
+		u = u.Without("object")
 	}
 	return u, warnings, nil
 }

@@ -3,6 +3,7 @@
 package pkcs11_test
 
 import (
+	"encoding/hex"
 	"errors"
 	"os"
 	"os/exec"
@@ -130,6 +131,56 @@ func TestGenerateWithFewerAttributes(t *testing.T) {
 		}
 	}
 	canSign(t, b, signer.Ref{URI: made.URI}, person(f.Token))
+}
+
+// Modules that want something special: what can be made is made, and for the rest the
+// error says which attribute. None of them is told to try another algorithm.
+func TestGenerateOnModulesThatWantMore(t *testing.T) {
+	explicit, err := exec.Command("openssl", "ecparam", "-name", "prime256v1", "-param_enc", "explicit", "-outform", "DER").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name  string
+		lines []string
+		want  string // in the error; "": it makes the key
+	}{
+		{"parameters written out", []string{"needs_params=" + hex.EncodeToString(explicit)}, ""},
+		{"parameters by name", []string{"needs_params=" + hex.EncodeToString([]byte("\x13\x0aprime256v1"))}, ""},
+		{"an ID of its own", []string{"no_attribute=0x102"}, ""},
+		{"an ID of its own, inconsistent", []string{"no_attribute=0x102", "no_attribute_code=0xd1"}, ""},
+		{"no label", []string{"no_attribute=0x03"}, ""},
+		{"CKA_SENSITIVE not to be set", []string{"no_attribute=0x103"}, ""},
+		{"CKA_EXTRACTABLE not to be set", []string{"no_attribute=0x162", "no_attribute_code=0x13"}, ""},
+		{"CKA_EXTRACTABLE not to be set, nor read", []string{"no_attribute=0x162", "hide_attr=0x162"}, "CKA_EXTRACTABLE"},
+		{"a maker's attribute", []string{"needs_attribute=0x80000123"}, "one more attribute, most likely its maker's own"},
+		{"unknown parameters", []string{"needs_params=0500"}, "CKA_EC_PARAMS"},
+		{"no such curve", []string{"fail=C_GenerateKeyPair 0x140 999"}, "CKA_EC_PARAMS"},
+		{"SO login", []string{"fail=C_GenerateKeyPair 0x103 999"}, "security officer"},
+		{"no mechanism", []string{"fail=C_GenerateKeyPair 0x70 999"}, "CKM_EC_KEY_PAIR_GEN"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFake(t, tt.lines...)
+			b := backend(t, f.Module)
+			made, err := b.Generate(t.Context(), signer.Ref{URI: parse(t, f.URI("targets"))}, signer.GenerateOptions{}, person(f.Token))
+			if tt.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.set()
+				canSign(t, b, signer.Ref{URI: made.URI, Pinned: made.Public[0]}, person(f.Token))
+				return
+			}
+			var e *signer.GenerateError
+			if !errors.As(err, &e) || !errors.Is(err, signer.ErrUnsupported) || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("error is %v, want one that names %q", err, tt.want)
+			}
+			f.set()
+			if keys, err := b.Keys(t.Context(), signer.Ref{URI: parse(t, "pkcs11:token=fleet")}, person(f.Token)); err != nil || len(keys) != 0 {
+				t.Errorf("something is left on the token: %v, %v", keys, err)
+			}
+		})
+	}
 }
 
 // A module that makes extractable keys whatever it is asked: refused, and destroyed.

@@ -28,7 +28,7 @@ func (p plan) params() [][]*p11.Attribute {
 			p11.NewAttribute(p11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}),
 		}}
 	}
-	forms := [][]byte{oidP256}
+	forms := [][]byte{oidP256, explicitP256(), nameP256}
 	if p.algorithm == signer.Ed25519 {
 		forms = [][]byte{nameEd25519, oidEd25519, oidEd25519Old}
 	}
