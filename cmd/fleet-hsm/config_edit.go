@@ -5,11 +5,13 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
 // place is where a key can be found, to be remembered.
@@ -18,12 +20,18 @@ type place struct {
 	uri, name string
 }
 
-// remember writes places into the configuration.
-func (c *config) remember(places []place) error {
+// remember writes places into the configuration, with the module that was given on the
+// command line, without which the next command would not find a token's keys.
+func (c *config) remember(places []place, module string) error {
 	if len(places) == 0 {
 		return nil
 	}
+	places, first := withModule(places, module, c.PKCS11.Module)
 	return c.edit(func(doc *yaml.Node) {
+		if first {
+			c.PKCS11.Module = module
+			setScalar(mapValue(doc, "pkcs11"), "module", module)
+		}
 		keys := mapValue(doc, "keys")
 		for _, p := range places {
 			entry := mapValue(keys, p.keyID.String())
@@ -33,6 +41,26 @@ func (c *config) remember(places []place) error {
 			}
 		}
 	})
+}
+
+// withModule says whether a module is the configuration's first one. Where it has
+// another, the keys that were just found name theirs themselves.
+func withModule(places []place, module, have string) (out []place, first bool) {
+	for _, p := range places {
+		u, err := signer.Parse(p.uri)
+		if err == nil && module != "" && u.Scheme == "pkcs11" {
+			if _, ok := u.Query("module-path"); !ok && have != "" && have != module {
+				sep := "?"
+				if strings.Contains(p.uri, "?") {
+					sep = "&"
+				}
+				p.uri += sep + "module-path=" + escapeQuery(module)
+			}
+			first = first || have == ""
+		}
+		out = append(out, p)
+	}
+	return out, first
 }
 
 // edit changes the configuration file and keeps what a person wrote there, comments

@@ -133,7 +133,7 @@ func (a *app) keepGenerated(made signer.Generated, typed signer.URI, name string
 			places = append(places, place{keyID: id, uri: withQuery(made.URI, typed), name: name})
 		}
 	}
-	if err := a.cfg.remember(places); err != nil {
+	if err := a.cfg.remember(places, a.module); err != nil {
 		return err
 	}
 	if len(made.Attestation) > 0 {

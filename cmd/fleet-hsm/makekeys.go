@@ -85,7 +85,7 @@ func (w *work) newName(keyID tuf.KeyID) string {
 }
 
 func (w *work) rememberPlaces(places []place) error {
-	if err := w.cfg.remember(places); err != nil {
+	if err := w.cfg.remember(places, w.a.module); err != nil {
 		return err
 	}
 	for _, p := range places {
