@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
 	"strings"
 
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -86,13 +86,13 @@ func reportsOf(ctx context.Context, be signer.Backend, u signer.URI) ([]signer.R
 	return out, err
 }
 
-func (res reportResult) text(w io.Writer) {
-	fmt.Fprintf(w, "fleet-hsm %s on %s\n", res.Version, res.System)
+func (res reportResult) text(w *prompt.Writer) {
+	w.Printf("fleet-hsm %s on %s\n", res.Version, res.System)
 	for _, d := range res.Devices {
-		fmt.Fprintln(w, plain(d.Device))
+		w.Printf("%s\n", d.Device)
 		for _, f := range d.Facts {
 			if f.Value != "" {
-				fmt.Fprintf(w, "  %s: %s\n", f.Name, plain(f.Value))
+				w.Printf("  %s: %s\n", f.Name, f.Value)
 			}
 		}
 	}
