@@ -110,7 +110,11 @@ func (r *Repo) restage(p *Published, c *Change, t *Targets, opts StageOptions) e
 	if err := checkExpiry(RoleTargets, p, expires, opts.AllowShorter); err != nil {
 		return err
 	}
-	return c.setTargets(t, p.Targets.Version()+1, expires)
+	next, err := r.nextFor(p, RoleTargets)
+	if err != nil {
+		return err
+	}
+	return c.setTargets(t, next, expires)
 }
 
 func versionFree(published *Targets, path string, it Placed, replace bool) error {

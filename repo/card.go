@@ -102,11 +102,20 @@ func NewCard(p *Published, c *Change, usual Expiries, now time.Time) (Card, erro
 		if err != nil {
 			return Card{}, err
 		}
+		rc.warnGap()
 		rc.warn(now, usual.of(d.role))
 		rc.warnClock(now, c.Created)
 		card.Roles = append(card.Roles, rc)
 	}
 	return card, nil
+}
+
+// warnGap names versions that are passed over: they were published and are lost, or
+// somebody uses them up.
+func (rc *RoleCard) warnGap() {
+	if rc.From > 0 && rc.To > rc.From+1 {
+		rc.Warnings = append(rc.Warnings, fmt.Sprintf("it follows v%d, and passes over %d version(s) between", rc.From, rc.To-rc.From-1))
+	}
 }
 
 // Tallied is Tallies in plain data.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // Change is a new root, a new targets, or both, on its way to being signed. Snapshot
@@ -109,8 +110,9 @@ func (c *Change) currentTargets(p *Published) *Targets {
 	return p.Targets
 }
 
-// setTargets makes t the staged targets, unsigned, numbered over the published ones.
-func (c *Change) setTargets(t *Targets, version int64, expires time.Time) error {
+// setTargets makes t the staged targets, unsigned.
+func (c *Change) setTargets(t *Targets, next number, expires time.Time) error {
+	version := next.v
 	t.head.Version, t.head.Expires = version, utcSecond(expires)
 	signed, err := t.encode()
 	if err != nil {
@@ -126,7 +128,8 @@ func (c *Change) setTargets(t *Targets, version int64, expires time.Time) error 
 }
 
 // setRoot makes root the staged root, unsigned.
-func (c *Change) setRoot(root *Root, version int64, expires time.Time) error {
+func (c *Change) setRoot(root *Root, next number, expires time.Time) error {
+	version := next.v
 	root.signed.Version, root.signed.Expires = version, utcSecond(expires)
 	signed, err := root.encode()
 	if err != nil {
@@ -280,8 +283,12 @@ func (c *Change) readTargets(file string, data []byte) error {
 	if err != nil {
 		return &MetadataError{File: file, Reason: "staged targets", Err: err}
 	}
-	if t.Version() != c.BaseTargets+1 {
-		return &MetadataError{File: file, Reason: fmt.Sprintf("staged targets is v%d, not v%d", t.Version(), c.BaseTargets+1)}
+	// Not always the next: versions that were published and are lost are passed over.
+	if t.Version() <= c.BaseTargets {
+		return &MetadataError{File: file, Reason: fmt.Sprintf("staged targets is v%d, and v%d is published", t.Version(), c.BaseTargets)}
+	}
+	if err := tuf.CheckVersion(RoleTargets, c.BaseTargets, t.Version()); err != nil {
+		return &MetadataError{File: file, Reason: "staged targets", Err: err}
 	}
 	c.targets = t
 	c.targetsDoc = &Doc{role: RoleTargets, version: t.Version(), expires: t.Expires(), env: env}

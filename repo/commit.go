@@ -23,6 +23,12 @@ func (r *Repo) Commit(rel *Release) error {
 	if err != nil {
 		return err
 	}
+	if rel.p != nil {
+		// What another tool published since our last commit. See remembered.
+		if err := r.Remember(rel.p); err != nil {
+			return err
+		}
+	}
 	if err := r.prepareWeb(); err != nil {
 		return err
 	}
@@ -46,6 +52,9 @@ func (r *Repo) Commit(rel *Release) error {
 	if err := r.checkPlaces(b.renames); err != nil {
 		return b.abandon(err)
 	}
+	if err := r.checkOneFile(rel, b.renames); err != nil {
+		return b.abandon(err)
+	}
 	if rel.c == nil && len(b.renames) == 1 {
 		return b.publishOne()
 	}
@@ -64,6 +73,10 @@ func (r *Repo) Commit(rel *Release) error {
 		return b.abandon(err)
 	}
 	rel.keep()
+	if rel.p == nil {
+		// What another repository left in this folder says nothing of this one.
+		_ = os.Remove(r.pending(historyFile))
+	}
 	if err := r.apply(j); err != nil {
 		return &InterruptedError{Err: err}
 	}
@@ -80,6 +93,7 @@ func (b *builder) publishOne() error {
 	if err := dirs.sync(); err != nil {
 		return &InterruptedError{Err: err}
 	}
+	b.r.remembered(journal{Renames: b.renames}.webNames())
 	// An empty folder that stays is cleared by the next command.
 	_ = os.RemoveAll(b.r.pending("commit"))
 	return nil

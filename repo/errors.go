@@ -140,6 +140,11 @@ const (
 	OtherChange     RefusedKind = "other-change"     // signatures over another change than the staged one
 	ForeignChange   RefusedKind = "foreign-change"   // of another repository
 	UnfinishedState RefusedKind = "unfinished-state" // init on leftovers
+	WentBack        RefusedKind = "went-back"        // an older copy lies over newer files that are still here
+	RootChain       RefusedKind = "root-chain"       // an N.root.json is missing or cannot be followed
+	LostVersions    RefusedKind = "lost-versions"    // what was published from here is not here any more
+	SignAbove       RefusedKind = "sign-above"       // only new targets and snapshot can be published on this
+	SameFile        RefusedKind = "same-file"        // two published paths are one file
 )
 
 // RefusedError: the change must not be made in this state.

@@ -52,10 +52,11 @@ func (r *Repo) Init(opts InitOptions) (*Change, error) {
 			return nil, err
 		}
 	}
-	if err := c.setRoot(root, 1, now.Add(opts.Expiries.of(RoleRoot))); err != nil {
+	first := number{1}
+	if err := c.setRoot(root, first, now.Add(opts.Expiries.of(RoleRoot))); err != nil {
 		return nil, err
 	}
-	if err := c.setTargets(newTargets(), 1, now.Add(opts.Expiries.of(RoleTargets))); err != nil {
+	if err := c.setTargets(newTargets(), first, now.Add(opts.Expiries.of(RoleTargets))); err != nil {
 		return nil, err
 	}
 	c.intend("init: a new repository")

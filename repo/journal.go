@@ -26,6 +26,15 @@ type rename struct {
 	To   string `json:"to"`
 }
 
+// webNames gives the names below the web root that the journal writes.
+func (j journal) webNames() []string {
+	names := make([]string, 0, len(j.Renames))
+	for _, m := range j.Renames {
+		names = append(names, strings.TrimPrefix(m.To, "repository/"))
+	}
+	return names
+}
+
 func (r *Repo) writeJournal(j journal) error {
 	data, err := json.Marshal(j)
 	if err != nil {
@@ -46,6 +55,7 @@ func (r *Repo) apply(j journal) error {
 	if err := dirs.sync(); err != nil {
 		return err
 	}
+	r.remembered(j.webNames())
 	if j.Change {
 		if err := r.dropStaged(); err != nil {
 			return err
@@ -68,6 +78,9 @@ func (r *Repo) move(m rename, dirs *dirSet) error {
 	if err := dirs.make(filepath.Dir(to)); err != nil {
 		return err
 	}
+	if err := r.checkFree(m); err != nil {
+		return err
+	}
 	err := os.Rename(from, to)
 	if notExist(err) {
 		if _, serr := os.Lstat(to); serr != nil {
@@ -88,6 +101,14 @@ func (r *Repo) recover() ([]string, error) {
 		return nil, err
 	}
 	r.clearTemps()
+	if name := r.overtaken(j); name != "" {
+		// What is gone from pending/commit was published; the rest never is.
+		if err := os.Remove(r.pending("journal")); err != nil {
+			return nil, err
+		}
+		_, err := r.clearPending()
+		return []string{fmt.Sprintf("dropped an interrupted commit: %q has moved on since then, so an old copy of pending/ was put back or another tool has published", name)}, err
+	}
 	if found {
 		if err := r.apply(j); err != nil {
 			return nil, err
@@ -124,8 +145,8 @@ func (r *Repo) readJournal() (journal, bool, error) {
 // InterruptedCommit reports whether a commit was interrupted and waits for the next
 // command that writes; for commands that only read.
 func (r *Repo) InterruptedCommit() (bool, error) {
-	_, found, err := r.readJournal()
-	return found, err
+	j, found, err := r.readJournal()
+	return found && r.overtaken(j) == "", err
 }
 
 // clearPending removes what an interrupted command left and no staged change uses.

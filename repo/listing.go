@@ -44,6 +44,9 @@ func below(role string) string {
 // Meta gives the description of the file below.
 func (l *Listing) Meta() Meta {
 	m := l.meta[below(l.role)]
+	if m == nil {
+		return Meta{} // see loadListing
+	}
 	return Meta{Version: m.Version, Length: m.Length, SHA512: hex.EncodeToString(m.Hashes["sha512"])}
 }
 

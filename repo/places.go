@@ -27,6 +27,9 @@ func (r *Repo) checkPlaces(renames []rename) error {
 		if err := r.checkFolder(filepath.Dir(to), seen); err != nil {
 			return err
 		}
+		if err := r.checkFree(m); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -190,7 +190,7 @@ func TestImportRefuses(t *testing.T) {
 		"nothing to sign":             func(x *repo.Portable) { x.Root, x.Targets = nil, nil },
 		"the new root skips one":      func(x *repo.Portable) { x.Root = o.kr.resign(t, x.Root, setTo("version", 5)) },
 		"the new root is a published": func(x *repo.Portable) { x.Root = o.kr.resign(t, x.Root, setTo("version", 3)) },
-		"the new targets skip one":    func(x *repo.Portable) { x.Targets = o.kr.resign(t, x.Targets, setTo("version", 9)) },
+		"the new targets jump far":    func(x *repo.Portable) { x.Targets = o.kr.resign(t, x.Targets, setTo("version", 2+tuf.MaxJump+1)) },
 		"the new targets go back":     func(x *repo.Portable) { x.Targets = o.kr.resign(t, x.Targets, setTo("version", 1)) },
 		"the new root is too large":   func(x *repo.Portable) { x.Root = append(x.Root, bytes.Repeat([]byte(" "), repo.MaxRootSize)...) },
 		"the new root is a targets":   func(x *repo.Portable) { x.Root = x.Targets },

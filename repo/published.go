@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // Published is what stands in repository/ now, verified from root.json downwards.
@@ -24,6 +26,12 @@ type Published struct {
 	rootData, targetsData, snapshotData  []byte
 	otherMeta                            map[string]*metadata.MetaFiles
 	targetsMatch, snapshotMatchesOnStamp bool
+
+	// givenUp: what is lost was given up, so files that do not fit are only what the
+	// next change is built on. claimed is what files that do not verify say their
+	// versions are, by role.
+	givenUp bool
+	claimed map[string]int64
 }
 
 // Load reads and verifies everything that is published. Expired metadata is loaded;
@@ -49,20 +57,17 @@ func (r *Repo) loadOnline() (*Published, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.snapshotData, p.snapshotEnv, err = r.loadRole(p.Root, RoleSnapshot)
+	h, err := r.readHistory()
 	if err != nil {
 		return nil, err
 	}
-	if p.Snapshot, err = parseListing(RoleSnapshot, p.snapshotEnv.text()); err != nil {
-		return nil, &MetadataError{File: "repository/snapshot.json", Err: err}
+	p.givenUp = h.GivenUp
+	if p.Snapshot, p.snapshotData, p.snapshotEnv, err = r.loadListing(p, RoleSnapshot, h.Roles[RoleSnapshot]); err != nil {
+		return nil, err
 	}
 	p.otherMeta = p.Snapshot.meta
-	_, p.timestampEnv, err = r.loadRole(p.Root, RoleTimestamp)
-	if err != nil {
+	if p.Timestamp, _, p.timestampEnv, err = r.loadListing(p, RoleTimestamp, h.Roles[RoleTimestamp]); err != nil {
 		return nil, err
-	}
-	if p.Timestamp, err = parseListing(RoleTimestamp, p.timestampEnv.text()); err != nil {
-		return nil, &MetadataError{File: "repository/timestamp.json", Err: err}
 	}
 	return p, p.checkStamp()
 }
@@ -70,10 +75,40 @@ func (r *Repo) loadOnline() (*Published, error) {
 // LoadRoot reads root alone, for who only asks which keys it names.
 func (r *Repo) LoadRoot() (*Published, error) { return r.settled(r.loadRoot) }
 
+// loadListing reads and verifies snapshot or timestamp. Where what is lost was given up,
+// one that cannot be used is an empty one, which the next change replaces.
+func (r *Repo) loadListing(p *Published, role string, known mark) (*Listing, []byte, *envelope, error) {
+	data, env, err := r.loadRole(p.Root, role)
+	var l *Listing
+	if err == nil {
+		if l, err = parseListing(role, env.text()); err != nil {
+			err = &MetadataError{File: "repository/" + role + ".json", Err: err}
+		}
+	}
+	if err == nil || !p.givenUp {
+		return l, data, env, err
+	}
+	if env != nil {
+		m, merr := markOfEnvelope(env)
+		if merr == nil && tuf.CheckVersion(role, known.Version, m.Version) == nil {
+			p.claim(role, m.Version)
+		}
+	}
+	p.Warnings = append(p.Warnings, err.Error()+"; the next change signs it anew")
+	return &Listing{role: role}, nil, &envelope{}, nil
+}
+
+func (p *Published) claim(role string, version int64) {
+	if p.claimed == nil {
+		p.claimed = map[string]int64{}
+	}
+	p.claimed[role] = version
+}
+
 func (r *Repo) loadRoot() (*Published, error) {
 	data, err := r.readMetadata("root.json", MaxRootSize)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %q has no repository/root.json", ErrNoRepository, r.dir)
+		return nil, r.noRoot()
 	}
 	if err != nil {
 		return nil, err
@@ -83,6 +118,18 @@ func (r *Repo) loadRoot() (*Published, error) {
 		return nil, err
 	}
 	return &Published{Root: root, rootEnv: env, rootData: data}, nil
+}
+
+// noRoot says what the lack of root.json means.
+func (r *Repo) noRoot() error {
+	lists, err := r.numbered()
+	if err != nil {
+		return err
+	}
+	if list := lists[RoleRoot]; len(list) > 0 {
+		return refuse(WentBack, `"repository/root.json" is missing, and %q is here`, "repository/"+versioned(list[len(list)-1], "root.json"))
+	}
+	return fmt.Errorf("%w: %q has no repository/root.json", ErrNoRepository, r.dir)
 }
 
 // readRoot parses a root and checks that it is signed by itself.
@@ -137,7 +184,7 @@ func (r *Repo) loadTargets(p *Published) error {
 	}
 	p.Targets, p.targetsEnv, p.targetsData = t, env, data
 	m := p.Snapshot.Meta()
-	if t.Version() < m.Version {
+	if t.Version() < m.Version && !p.givenUp {
 		return &MetadataError{File: "repository/targets.json", Reason: fmt.Sprintf(
 			"is version %d, older than version %d that snapshot.json names: an old file was put back", t.Version(), m.Version)}
 	}
@@ -153,7 +200,7 @@ func (r *Repo) loadTargets(p *Published) error {
 // checkStamp compares snapshot.json with what timestamp.json names.
 func (p *Published) checkStamp() error {
 	m := p.Timestamp.Meta()
-	if p.Snapshot.Version() < m.Version {
+	if p.Snapshot.Version() < m.Version && !p.givenUp {
 		return &MetadataError{File: "repository/snapshot.json", Reason: fmt.Sprintf(
 			"is version %d, older than version %d that timestamp.json names: an old file was put back", p.Snapshot.Version(), m.Version)}
 	}
@@ -176,6 +223,27 @@ func (p *Published) checkStamp() error {
 // in place (consistent snapshots only).
 func (p *Published) AwaitsTimestamp() bool {
 	return p.Root.ConsistentSnapshot() && p.Snapshot.Version() > p.Timestamp.Meta().Version
+}
+
+// NeedsTargets reports whether clients fail, or refuse to go back, until targets and
+// snapshot are signed anew.
+func (p *Published) NeedsTargets() bool { return p.givenUp || p.Targets != nil && !p.targetsMatch }
+
+// NeedsTimestamp reports whether clients fail, or do not see the newest snapshot, until
+// the next timestamp.
+func (p *Published) NeedsTimestamp() bool { return !p.snapshotMatchesOnStamp }
+
+// CheckPublishable refuses to hand out what agents refuse, or could not follow later:
+// a folder that went back, and a chain of roots with a gap. Errors:
+// *RefusedError{WentBack, LostVersions, SignAbove, RootChain}.
+func (r *Repo) CheckPublishable(p *Published) error {
+	if err := r.CheckStanding(p); err != nil {
+		return err
+	}
+	if p.givenUp {
+		return signAbove(p)
+	}
+	return r.CheckChain(p)
 }
 
 // ExpiresOf gives the published expiry of a role; the zero time if it is not loaded.

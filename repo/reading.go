@@ -40,7 +40,7 @@ func (r *Repo) decided(name string) (string, bool) {
 		return "", false
 	}
 	for _, m := range j.Renames {
-		if m.To == "repository/"+name {
+		if m.To == "repository/"+name && r.overtaken(j) == "" {
 			return r.pending(m.From), true
 		}
 	}
@@ -82,7 +82,7 @@ func (r *Repo) goesWithCommit(refused error) bool {
 	if !errors.As(refused, &moved) || moved.Kind != PublishedMoved {
 		return false
 	}
-	if j, found, err := r.readJournal(); err == nil && found {
+	if j, found, err := r.readJournal(); err == nil && found && r.overtaken(j) == "" {
 		return j.Change
 	}
 	staged, err := r.HasStaged()

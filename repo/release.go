@@ -29,6 +29,8 @@ type Release struct {
 	opts ReleaseOptions
 	now  time.Time
 
+	numbers *numbers
+
 	needSnapshot, needTimestamp bool
 	snapshot, timestamp         *Doc
 	targetsFile, snapshotFile   metaFile
@@ -55,7 +57,16 @@ func (r *Repo) Timestamp(opts ReleaseOptions) (*Release, error) {
 				"is not the file that snapshot v%d names; a timestamp over it would stop every client", p.Snapshot.Version())}
 		}
 	}
+	if err := r.CheckStanding(p); err != nil {
+		return nil, err
+	}
+	if p.givenUp {
+		return nil, signAbove(p)
+	}
 	rel := &Release{p: p, root: p.Root, opts: opts, now: r.now(), needTimestamp: true}
+	if rel.numbers, err = r.numbers(p); err != nil {
+		return nil, err
+	}
 	rel.snapshotFile = metaFile{p.Snapshot.Version(), p.snapshotData}
 	return rel, nil
 }
@@ -73,6 +84,9 @@ func (r *Repo) CheckRelease(p *Published, c *Change, opts ReleaseOptions) error 
 		return nil
 	}
 	if err := c.checkBase(p); err != nil {
+		return err
+	}
+	if err := r.checkHistory(p, c); err != nil {
 		return err
 	}
 	rel := &Release{p: p, c: c, root: c.root, opts: opts, now: r.now()}
@@ -101,6 +115,10 @@ func (r *Repo) Release(p *Published, c *Change, opts ReleaseOptions) (*Release, 
 		return nil, err
 	}
 	rel := &Release{p: p, c: c, root: c.root, opts: opts, now: r.now()}
+	var err error
+	if rel.numbers, err = r.numbers(p); err != nil {
+		return nil, err
+	}
 	if err := rel.fixTargets(); err != nil {
 		return nil, err
 	}
@@ -219,14 +237,12 @@ func (rel *Release) Roles() []string {
 func (rel *Release) Root() *Root { return rel.root }
 
 func (rel *Release) makeSnapshot() error {
-	version := int64(1)
 	others := map[string]*metadata.MetaFiles(nil)
 	if rel.p != nil {
-		version = rel.p.Snapshot.Version() + 1
 		others = rel.p.otherMeta
 	}
 	var err error
-	rel.snapshot, err = rel.makeListing(RoleSnapshot, version, rel.targetsFile, others)
+	rel.snapshot, err = rel.makeListing(RoleSnapshot, rel.targetsFile, others)
 	return err
 }
 
@@ -241,25 +257,25 @@ func (rel *Release) makeTimestamp() error {
 		}
 		rel.snapshotFile = metaFile{rel.snapshot.version, b}
 	}
-	version := int64(1)
-	if rel.p != nil {
-		version = rel.p.Timestamp.Version() + 1
-	}
 	var err error
-	rel.timestamp, err = rel.makeListing(RoleTimestamp, version, rel.snapshotFile, nil)
+	rel.timestamp, err = rel.makeListing(RoleTimestamp, rel.snapshotFile, nil)
 	return err
 }
 
-func (rel *Release) makeListing(role string, version int64, file metaFile, others map[string]*metadata.MetaFiles) (*Doc, error) {
+func (rel *Release) makeListing(role string, file metaFile, others map[string]*metadata.MetaFiles) (*Doc, error) {
+	next, err := rel.numbers.next(role)
+	if err != nil {
+		return nil, err
+	}
 	expires := utcSecond(rel.now.Add(rel.opts.Expiries.of(role)))
 	if err := checkExpiry(role, rel.p, expires, rel.opts.AllowShorter); err != nil {
 		return nil, err
 	}
-	signed, err := newListing(role, version, expires, file, others)
+	signed, err := newListing(role, next.v, expires, file, others)
 	if err != nil {
 		return nil, err
 	}
-	return &Doc{role: role, version: version, expires: expires, env: &envelope{signed: signed},
+	return &Doc{role: role, version: next.v, expires: expires, env: &envelope{signed: signed},
 		sets: []keySet{{rel.root.Keys(role), rel.root.Threshold(role)}}}, nil
 }
 
@@ -376,23 +392,3 @@ type webFile struct {
 }
 
 func versioned(version int64, name string) string { return fmt.Sprintf("%d.%s", version, name) }
-
-// Versions gives the versions that are published once the release is committed.
-func (rel *Release) Versions() map[string]int64 {
-	v := map[string]int64{RoleRoot: rel.root.Version(), RoleSnapshot: rel.snapshotFile.version}
-	switch {
-	case rel.c != nil:
-		v[RoleTargets] = rel.targetsFile.version
-	case rel.p.Targets != nil:
-		v[RoleTargets] = rel.p.Targets.Version()
-	default:
-		v[RoleTargets] = rel.p.Snapshot.Meta().Version
-	}
-	switch {
-	case rel.timestamp != nil:
-		v[RoleTimestamp] = rel.timestamp.version
-	case rel.p != nil:
-		v[RoleTimestamp] = rel.p.Timestamp.Version()
-	}
-	return v
-}

@@ -46,6 +46,10 @@ func (r *Repo) CheckThere() error {
 			return err
 		}
 	}
+	lists, err := r.numbered()
+	if err == nil && len(lists[RoleRoot]) > 0 {
+		return nil // its root.json was lost; see loadRoot
+	}
 	return fmt.Errorf("%w: %q has no repository/root.json", ErrNoRepository, r.dir)
 }
 

@@ -52,16 +52,23 @@ func (r *Repo) restageRoot(p *Published, c *Change, root *Root, opts StageOption
 	if err := checkExpiry(RoleRoot, p, expires, opts.AllowShorter); err != nil {
 		return err
 	}
-	return c.setRoot(root, p.Root.Version()+1, expires)
+	if err := r.CheckChain(p); err != nil {
+		return err
+	}
+	next, err := r.nextFor(p, RoleRoot)
+	if err != nil {
+		return err
+	}
+	return c.setRoot(root, next, expires)
 }
 
 // resignTargets stages the same targets again, at the next version, if the published
-// signatures do not meet the new root.
+// signatures do not meet the new root, or if agents saw newer ones.
 func (r *Repo) resignTargets(p *Published, c *Change, opts StageOptions) error {
 	if c.targetsDoc != nil {
 		return nil
 	}
-	if verifyRole(c.root, RoleTargets, "", p.targetsEnv) == nil {
+	if verifyRole(c.root, RoleTargets, "", p.targetsEnv) == nil && !p.givenUp {
 		return nil
 	}
 	return r.restage(p, c, p.Targets.clone(), opts)

@@ -14,6 +14,7 @@ const (
 	CodeTooLarge      Code = "too-large"
 	CodeClientLimit   Code = "client-limit"
 	CodeLeftover      Code = "leftover"
+	CodeWentBack      Code = "went-back"
 )
 
 // Codes of findings about the form of metadata.
@@ -128,6 +129,7 @@ func descriptions() []description {
 		{CodeTooLarge, "metadata over the limit of the deployed client: timestamp 16,384 bytes, root 512,000 bytes"},
 		{CodeClientLimit, "metadata without a recorded length, over the limit of newer clients"},
 		{CodeLeftover, "something in the web root that does not belong there"},
+		{CodeWentBack, "a numbered file is newer than what clients are shown: an older copy was put over the folder"},
 		{CodeMalformed, "metadata that is not the JSON it should be"},
 		{CodeNesting, "JSON nested deeper than any metadata is"},
 		{CodeDuplicateField, "a JSON object that has one name twice: clients differ on which counts"},

@@ -15,6 +15,11 @@ func metaFaults() []fault {
 		{name: "N.targets.json missing", consistent: true, after: remove("2.targets.json"), code: verify.CodeMissing, severity: verify.Error, file: "2.targets.json"},
 		{name: "the copy of targets is another", consistent: true, after: func(m *maker) { m.change("targets.json", func(b []byte) []byte { return append(b, ' ') }) }, code: verify.CodeCopy, severity: verify.Warning, file: "targets.json"},
 		{name: "the copy of snapshot is missing", consistent: true, after: remove("snapshot.json"), code: verify.CodeCopy, severity: verify.Warning, file: "snapshot.json"},
+		{name: "an older copy laid over the folder", consistent: true, after: func(m *maker) {
+			older := *m
+			older.versions = map[string]int64{"timestamp": 1, "snapshot": 1, "targets": 1}
+			older.write()
+		}, code: verify.CodeWentBack, severity: verify.Warning, file: "2.snapshot.json"},
 		{name: "an older snapshot than named", after: func(m *maker) {
 			other := *m
 			other.versions = map[string]int64{"timestamp": 2, "snapshot": 1, "targets": 1}

@@ -147,6 +147,7 @@ func (w *walk) run() {
 	w.readTimestamp()
 	w.readSnapshot()
 	files := w.readTargets()
+	w.checkWentBack()
 	w.checkTrap()
 	if !w.o.MetadataOnly {
 		w.checkTargets(files)

@@ -18,9 +18,10 @@ import (
 type doctorOptions struct {
 	sign bool
 	// report describes devices instead of looking for problems.
-	report bool
-	keys   roleKeyFlags
-	store  storeFlags
+	report       bool
+	mend, giveUp bool
+	keys         roleKeyFlags
+	store        storeFlags
 }
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -31,13 +32,19 @@ func (a *app) doctorCommand() *cobra.Command {
 		Long: `doctor looks at every key that root names (or at the URIs): is its module, token or
 file there and usable, and is the key under it the one that root names. It asks for no
 secret. --sign also signs with each key, which needs its PIN, passphrase or touch;
-what it signs can never be metadata.`,
+what it signs can never be metadata. --mend puts a folder in order over which an older
+copy was laid, without any key: root.json, the chain of roots, and with consistent
+snapshots the newest whole set that verifies. What it cannot bring back it names; with
+--give-up the next change is built on what is here and numbered above what is lost.`,
 		Example: `  fleet-hsm doctor
+  fleet-hsm doctor --mend
   fleet-hsm doctor --sign "pkcs11:token=fleet;object=timestamp"
   fleet-hsm doctor --report piv:reader=ACME`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runDoctor(cmd.Context(), args, o) },
 	}
 	cmd.Flags().BoolVar(&o.sign, "sign", false, "also sign something with each key")
+	cmd.Flags().BoolVar(&o.mend, "mend", false, "put a folder in order that an older copy was laid over")
+	cmd.Flags().BoolVar(&o.giveUp, "give-up", false, "with --mend: go on without what is lost, above its versions")
 	cmd.Flags().StringVar(&o.store.url, "store", "", "try on this store what publish and online rely on, conditional writes above all")
 	cmd.Flags().BoolVar(&o.report, "report", false, "print what a report on a card or module needs (docs/devices.md), and nothing secret")
 	o.store.add(cmd.Flags())
@@ -83,6 +90,15 @@ func (a *app) runDoctor(ctx context.Context, args []string, o doctorOptions) err
 			return usagef("--report looks at devices only; --sign and --store do not go with it")
 		}
 		return a.runReport(ctx, args)
+	}
+	if o.giveUp && !o.mend {
+		return usagef("--give-up goes with --mend")
+	}
+	if o.mend {
+		if len(args) > 0 || o.sign || o.store.url != "" {
+			return usagef("--mend looks at the folder; URIs, --sign and --store do not go with it")
+		}
+		return a.mend(ctx, o.giveUp)
 	}
 	res := &doctorResult{Schema: 1, Findings: []checked{}}
 	if err := a.checkConfig(res); err != nil {
@@ -139,6 +155,9 @@ func (a *app) toProbe(res *doctorResult, keys *keychain, args []string) ([]signe
 	}
 	res.add("repository", signer.Finding{Code: "repository", OK: true, Text: fmt.Sprintf("root v%d, snapshot v%d and timestamp v%d verify", p.Root.Version(), p.Snapshot.Version(), p.Timestamp.Version())})
 	a.checkDates(res, p)
+	if err := a.checkHistory(res, p); err != nil {
+		return nil, err
+	}
 	var refs []signer.Ref
 	seen := map[string]bool{}
 	for _, role := range repo.Roles() {
@@ -189,6 +208,18 @@ func (a *app) checkDates(res *doctorResult, p *repo.Published) {
 	for _, s := range p.Warnings {
 		res.add("repository", signer.Finding{Code: "inconsistent", Text: s})
 	}
+}
+
+func (a *app) checkHistory(res *doctorResult, p *repo.Published) error {
+	w := &work{a: a, r: a.repo(), p: p}
+	if whole, err := w.r.Load(); err == nil {
+		w.p = whole
+	}
+	found, err := w.checkStanding()
+	for _, f := range found {
+		res.add("repository", signer.Finding{Code: "history", Text: f.Error(), Err: f})
+	}
+	return err
 }
 
 func (a *app) probe(ctx context.Context, res *doctorResult, keys *keychain, ref signer.Ref, sign bool) {

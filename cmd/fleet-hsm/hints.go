@@ -387,7 +387,7 @@ func hintRefused(kind repo.RefusedKind) string {
 	case repo.TooLarge:
 		return `agents read no more than that; take out targets ("fleet-hsm remove") or keys`
 	case repo.VersionRegress:
-		return `is this an old copy of the folder? "fleet-hsm pull" brings the newer state`
+		return `is this an old copy of the folder? "fleet-hsm pull" brings the newer state, "fleet-hsm doctor --mend" what lies here`
 	case repo.OtherChange:
 		return `"fleet-hsm request -o FILE" asks for signatures over this change`
 	case repo.ForeignChange:
@@ -395,13 +395,18 @@ func hintRefused(kind repo.RefusedKind) string {
 	case repo.UnfinishedState:
 		return `"fleet-hsm discard" clears what an earlier attempt left`
 	}
-	return ""
+	return hintHistory(kind)
 }
 
 func hintMetadata(err error) string {
 	var me *repo.MetadataError
 	if errors.As(err, &me) && me.File == "pending/change.json" {
 		return `the staged change is damaged; "fleet-hsm discard" drops it`
+	}
+	if me != nil {
+		if hint := hintFile(me.File); hint != "" {
+			return hint
+		}
 	}
 	return `"fleet-hsm verify" lists everything that is wrong; restore the file from the published copy if it was damaged here`
 }

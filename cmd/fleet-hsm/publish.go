@@ -104,11 +104,20 @@ func (a *app) open(ctx context.Context, name string) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := w.load(); err != nil {
+	if err := w.loadToChange(); err != nil {
 		w.end()
 		return nil, err
 	}
 	return w, nil
+}
+
+// loadToChange is load, and refuses a folder that went back before anything is copied,
+// made or asked.
+func (w *work) loadToChange() error {
+	if err := w.load(); err != nil || w.p == nil {
+		return err
+	}
+	return w.r.CheckStanding(w.p)
 }
 
 func (w *work) load() error {

@@ -72,6 +72,12 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 		return err
 	}
 	defer w.end()
+	// What cannot be loaded is judged by the plan, file by file.
+	if p, err := w.r.Load(); err == nil {
+		if err := w.r.CheckPublishable(p); err != nil {
+			return err
+		}
+	}
 	root, err := a.oldestRoot()
 	if err != nil {
 		return err
@@ -200,9 +206,21 @@ func (a *app) runPull(ctx context.Context, args []string, o pullFlags) error {
 	if res.GaveWay > 0 {
 		a.note("timestamp v%d was signed here and never published: the store's v%d takes its place, and the next one is signed above both", res.GaveWay, res.Versions["timestamp"])
 	}
+	if err := a.remember(); err != nil {
+		return err
+	}
 	a.note("pulled %d files, %s from %s", len(res.Files), size(res.Bytes), s)
 	(&work{a: a}).nameVersions(res.Versions)
 	return a.print(pullResult{1, res}, func(*prompt.Writer) {})
+}
+
+// remember notes what was pulled; the lock is held.
+func (a *app) remember() error {
+	p, err := a.repo().Load()
+	if err != nil {
+		return err
+	}
+	return a.repo().Remember(p)
 }
 
 // rejected: a client refuses what a store offers. Exit 4.

@@ -57,6 +57,8 @@ type statusResult struct {
 	Leftovers   []string     `json:"leftovers,omitempty"`
 	Warnings    []string     `json:"warnings,omitempty"`
 	Next        []step       `json:"next"`
+
+	standing []error
 }
 
 type roleStatus struct {
@@ -158,6 +160,12 @@ func (w *work) status(ctx context.Context) (*statusResult, error) {
 		return nil, err
 	}
 	res := &statusResult{Schema: 1, Consistent: w.p.Root.ConsistentSnapshot(), Leftovers: left, Interrupted: interrupted, Warnings: w.p.Warnings}
+	if res.standing, err = w.checkStanding(); err != nil {
+		return nil, err
+	}
+	for _, err := range res.standing {
+		res.Warnings = append(res.Warnings, err.Error())
+	}
 	now := w.r.Now()
 	for _, role := range repo.Roles() {
 		rs := newRoleStatus(w.cfg, role, w.p.VersionOf(role), w.p.ExpiresOf(role), now)

@@ -51,6 +51,10 @@ func (w *work) next(res *statusResult) []step {
 	if res == nil {
 		return out
 	}
+	out = append(nextStanding(res.standing), out...)
+	if w.p.NeedsTargets() {
+		out = append(out, w.nextMended()...)
+	}
 	out = append(out, res.nextExpiries(w.cfg, w.r.Now())...)
 	if w.p.AwaitsTimestamp() && !hasCommand(out, "fleet-hsm timestamp") {
 		out = append(out, step{"fleet-hsm timestamp", "a newer snapshot waits for a timestamp that names it"})

@@ -98,3 +98,27 @@ func SyncDir(dir string) error {
 
 // IsTemp reports whether name (a base name) is a leftover of this package.
 func IsTemp(name string) bool { return strings.HasPrefix(name, tempMark) }
+
+// Replace is Write without waiting for the disk: other processes see the old file or
+// the new one, a power cut may leave the old one, or an empty one.
+func Replace(path string, data []byte, perm fs.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), tempMark+"*")
+	if err != nil {
+		return fmt.Errorf("writing %q: %w", path, err)
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(perm)
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return fmt.Errorf("writing %q: %w", path, err)
+	}
+	return nil
+}

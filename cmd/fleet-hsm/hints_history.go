@@ -1,0 +1,35 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// hintHistory leads out of a folder whose history is not whole.
+func hintHistory(kind repo.RefusedKind) string {
+	switch kind {
+	case repo.WentBack:
+		return `"fleet-hsm doctor --mend" puts the newest files that lie here in place again, and needs no key; "fleet-hsm pull" brings those of a store`
+	case repo.RootChain:
+		return `"fleet-hsm doctor --mend" puts it back if it lies in this folder, "fleet-hsm pull" if the store has it; else copy it into repository/ from a backup, or from what is served`
+	case repo.LostVersions:
+		return `"fleet-hsm pull" brings them if the store has them; or copy repository/ from a newer backup. "fleet-hsm doctor --mend --give-up" goes on without them, and the next change needs the keys of targets, snapshot and timestamp`
+	case repo.SignAbove:
+		return `"fleet-hsm rotate targets --renew" signs them, with the keys of targets, snapshot and timestamp; so does "fleet-hsm add"`
+	case repo.SameFile:
+		return "nothing was published; give each path a file of its own: replace the link by a folder, the hard link by a copy, or choose names that differ in more than case"
+	}
+	return ""
+}
+
+// hintFile leads on from a file in the folder that does not verify.
+func hintFile(file string) string {
+	switch {
+	case strings.HasPrefix(file, "repository/"):
+		return `"fleet-hsm verify" lists everything that is wrong; "fleet-hsm doctor --mend" puts in order what the files here allow, "fleet-hsm pull" brings what a store has`
+	case file == "pending/history.json":
+		return "put it back from a backup, or move it away: then only the numbered files and the store tell what was published"
+	}
+	return ""
+}

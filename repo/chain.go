@@ -1,0 +1,134 @@
+package repo
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+)
+
+// Agents follow N.root.json one by one from the root that they were packaged with. One
+// that is missing, or that the one before it did not sign, stops all older agents there
+// for ever. The chain begins with the oldest N.root.json that lies here: a repository
+// may have been begun from a later root, and no package holds an older one then.
+
+var numberedFile = regexp.MustCompile(`^([1-9][0-9]{0,15})\.(root|targets|snapshot)\.json$`)
+
+// numbered lists, for each role, the versions of which an N.<role>.json lies here,
+// ascending.
+func (r *Repo) numbered() (map[string][]int64, error) {
+	d, err := os.Open(r.path("repository"))
+	if notExist(err) {
+		return map[string][]int64{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = d.Close() }()
+	names, err := d.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]int64{}
+	for _, name := range names {
+		m := numberedFile.FindStringSubmatch(name)
+		if m == nil {
+			continue
+		}
+		n, err := strconv.ParseInt(m[1], 10, 64)
+		if err != nil || n > tuf.MaxVersion {
+			continue // sixteen digits may be more than any version
+		}
+		out[m[2]] = append(out[m[2]], n)
+	}
+	for _, list := range out {
+		slices.Sort(list)
+	}
+	return out, nil
+}
+
+// rootLink is one root of the chain as it lies on disk.
+type rootLink struct {
+	root *Root
+	env  *envelope
+	data []byte
+}
+
+func (l rootLink) mark() mark { return markOf(l.root.Version(), l.env.signed) }
+
+// readRootLink reads a root of the web root that is signed by itself.
+func (r *Repo) readRootLink(name string) (rootLink, error) {
+	data, err := r.readMetadata(name, MaxRootSize)
+	if err != nil {
+		return rootLink{}, err
+	}
+	root, env, err := readRoot("repository/"+name, data)
+	return rootLink{root, env, data}, err
+}
+
+// numberedRoot reads N.root.json, which must be version N.
+func (r *Repo) numberedRoot(n int64) (rootLink, error) {
+	name := versioned(n, "root.json")
+	l, err := r.readRootLink(name)
+	if err == nil && l.root.Version() != n {
+		err = &MetadataError{File: "repository/" + name, Reason: fmt.Sprintf("is version %d", l.root.Version())}
+	}
+	return l, err
+}
+
+func (r *Repo) oldestRoot() (mark, error) {
+	lists, err := r.numbered()
+	if err != nil {
+		return mark{}, err
+	}
+	name := "root.json"
+	if list := lists[RoleRoot]; len(list) > 0 {
+		name = versioned(list[0], name)
+	}
+	l, err := r.readRootLink(name)
+	if err != nil {
+		return mark{}, err
+	}
+	return l.mark(), nil
+}
+
+// CheckChain reads every N.root.json from the oldest here to the published root and
+// checks that each is signed by itself and by the one before it, and that root.json is
+// the last of them. Errors: *RefusedError{RootChain}.
+func (r *Repo) CheckChain(p *Published) error {
+	lists, err := r.numbered()
+	if err != nil {
+		return err
+	}
+	last := p.Root.Version()
+	first := last
+	if list := lists[RoleRoot]; len(list) > 0 {
+		first = min(first, list[0])
+	}
+	var before rootLink
+	for n := first; n <= last; n++ {
+		l, err := r.numberedRoot(n)
+		if err == nil && n > first {
+			err = follows("repository/"+versioned(n, "root.json"), before.root, l.root, l.env)
+		}
+		if err != nil {
+			return brokenChain(n, err)
+		}
+		before = l
+	}
+	if before.mark() != markOf(last, p.rootEnv.signed) {
+		return brokenChain(last, errors.New("it is another root than root.json"))
+	}
+	return nil
+}
+
+func brokenChain(n int64, err error) error {
+	if notExist(err) {
+		return refuse(RootChain, "%q is missing: agents with an older root stop before it, and no later root reaches them", "repository/"+versioned(n, "root.json"))
+	}
+	return refuse(RootChain, "agents with an older root stop before %q: %v", "repository/"+versioned(n, "root.json"), err)
+}

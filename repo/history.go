@@ -1,0 +1,188 @@
+package repo
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+)
+
+// historyFile remembers the newest version of each role that this folder has held.
+// Without it nothing would tell that an older copy of repository/ was put over a newer
+// one: in the flat layout the newer files are gone then, and of timestamps there is
+// never more than one.
+const historyFile = "history.json"
+
+// mark is one version of a role, and which one: the SHA-256 of its canonical signed
+// part, hex, the same whatever signatures the file carries.
+type mark struct {
+	Version int64  `json:"version"`
+	SHA256  string `json:"sha256"`
+}
+
+// history is pending/history.json.
+type history struct {
+	Schema int `json:"schema"`
+	// Oldest is the oldest root that lay here when it was begun: it tells which
+	// repository this is the history of.
+	Oldest mark            `json:"oldest_root"`
+	Roles  map[string]mark `json:"roles"`
+	// GivenUp: a person has said that what is lost stays lost. The next change is built
+	// on what is there and numbered above everything named here.
+	GivenUp bool `json:"given_up,omitempty"`
+}
+
+// maxHistorySize bounds pending/history.json, in bytes; it is a few hundred.
+const maxHistorySize = 16_384
+
+// readHistory gives the history of the repository that lies here; an empty one if there
+// is none, or if it is another repository's.
+func (r *Repo) readHistory() (history, error) {
+	none := history{Schema: 1, Roles: map[string]mark{}}
+	const shown = "pending/" + historyFile
+	data, err := readLimited(r.pending(historyFile), shown, maxHistorySize)
+	if notExist(err) || err == nil && len(data) == 0 {
+		return none, nil // empty: the machine lost power
+	}
+	if err != nil {
+		return none, err
+	}
+	h := history{Roles: map[string]mark{}}
+	if err := json.Unmarshal(data, &h); err != nil {
+		return none, &MetadataError{File: shown, Reason: "not a history", Err: err}
+	}
+	if h.Schema != 1 {
+		return none, &MetadataError{File: shown, Reason: fmt.Sprintf("schema %d is not known to this version", h.Schema)}
+	}
+	for role, m := range h.Roles {
+		if !IsRole(role) || m.Version < 1 || m.Version > tuf.MaxVersion {
+			return none, &MetadataError{File: shown, Reason: fmt.Sprintf("names version %d of %q", m.Version, role)}
+		}
+	}
+	if r.otherRepository(h.Oldest) {
+		return none, nil
+	}
+	return h, nil
+}
+
+// otherRepository reports whether the root of that version here is another one.
+func (r *Repo) otherRepository(oldest mark) bool {
+	link, err := r.readRootLink(versioned(oldest.Version, "root.json"))
+	return err == nil && link.mark() != oldest
+}
+
+func markOf(version int64, signed []byte) mark {
+	sum := sha256.Sum256(signed)
+	return mark{Version: version, SHA256: hex.EncodeToString(sum[:])}
+}
+
+// Remember raises the history to what is published now. The lock must be held.
+func (r *Repo) Remember(p *Published) error {
+	h, err := r.readHistory()
+	if err != nil {
+		return err
+	}
+	if !h.raise(p.marks()) {
+		return nil
+	}
+	return r.writeHistory(h)
+}
+
+// raise takes the marks that are newer, and reports whether any was.
+func (h *history) raise(marks map[string]mark) bool {
+	changed := false
+	for role, m := range marks {
+		if m.Version > h.Roles[role].Version {
+			h.Roles[role], changed = m, true
+		}
+	}
+	return changed
+}
+
+func (r *Repo) writeHistory(h history) error {
+	if h.Oldest.Version == 0 {
+		oldest, err := r.oldestRoot()
+		if err != nil {
+			return err
+		}
+		h.Oldest = oldest
+	}
+	data, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Replace(r.pending(historyFile), data, 0o600)
+}
+
+// remembered notes what a commit has just put in place. The files themselves carry
+// their numbers, so a failure here costs nothing today.
+func (r *Repo) remembered(files []string) {
+	h, err := r.readHistory()
+	if err != nil {
+		return
+	}
+	marks := map[string]mark{}
+	for _, name := range files {
+		role, ok := plainRole(name)
+		if !ok {
+			continue
+		}
+		if data, err := readLimited(r.web(name), name, sizeLimit(role)); err == nil {
+			if m, err := markIn(data); err == nil {
+				marks[role] = m
+			}
+		}
+	}
+	_, targets := marks[RoleTargets]
+	_, snapshot := marks[RoleSnapshot]
+	done := h.GivenUp && targets && snapshot
+	if h.raise(marks) || done {
+		h.GivenUp = h.GivenUp && !done
+		_ = r.writeHistory(h)
+	}
+}
+
+// markIn reads the number out of a metadata file, whoever signed it.
+func markIn(data []byte) (mark, error) {
+	env, err := parseEnvelope(data)
+	if err != nil {
+		return mark{}, err
+	}
+	return markOfEnvelope(env)
+}
+
+func markOfEnvelope(env *envelope) (mark, error) {
+	head, err := members(env.text())
+	if err != nil {
+		return mark{}, err
+	}
+	var version int64
+	if err := json.Unmarshal(head["version"], &version); err != nil {
+		return mark{}, err
+	}
+	return markOf(version, env.signed), nil
+}
+
+// marks gives what is published, as far as it was loaded.
+func (p *Published) marks() map[string]mark {
+	out := map[string]mark{}
+	for role, env := range map[string]*envelope{RoleRoot: p.rootEnv, RoleTargets: p.targetsEnv, RoleSnapshot: p.snapshotEnv, RoleTimestamp: p.timestampEnv} {
+		if v := p.VersionOf(role); env != nil && v > 0 {
+			out[role] = markOf(v, env.signed)
+		}
+	}
+	return out
+}
+
+// plainRole gives the role of a file such as "targets.json".
+func plainRole(name string) (string, bool) {
+	for _, role := range Roles() {
+		if name == role+".json" {
+			return role, true
+		}
+	}
+	return "", false
+}

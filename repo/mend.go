@@ -1,0 +1,265 @@
+package repo
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+)
+
+// Mended says what [Repo.Mend] did.
+type Mended struct {
+	// Done is what was put in order, in words; empty if all was.
+	Done []string
+}
+
+// Mend puts a folder in order over which an older copy was laid, as far as the files
+// here allow it and without any key: the newest root that the chain reaches becomes
+// root.json, a root that is missing from the chain is put back from root.json, pending/
+// or fleetctl's backup, and with consistent snapshots the newest whole set of
+// N.snapshot.json and N.targets.json becomes the plain files. What is lost is refused,
+// unless giveUp says that it stays lost: then the next change is built on what is here
+// and numbered above it. The lock must be held. Errors: *RefusedError{RootChain,
+// LostVersions}, *MetadataError.
+func (r *Repo) Mend(giveUp bool) (Mended, error) {
+	m := mender{r: r}
+	if err := m.roots(); err != nil {
+		return Mended{}, err
+	}
+	if err := m.sets(); err != nil {
+		return Mended{}, err
+	}
+	if err := m.publish(); err != nil {
+		return Mended{}, err
+	}
+	return m.rest(giveUp)
+}
+
+type mender struct {
+	r     *Repo
+	top   rootLink
+	files []webFile
+	done  []string
+}
+
+func (m *mender) put(name string, data []byte, format string, args ...any) {
+	if there, err := os.ReadFile(m.r.web(name)); err == nil && bytes.Equal(there, data) {
+		return
+	}
+	m.files = append(m.files, webFile{name, data})
+	m.done = append(m.done, fmt.Sprintf(format, args...))
+}
+
+// roots walks the chain from the oldest root here to the newest, and fills its gaps.
+func (m *mender) roots() error {
+	lists, err := m.r.numbered()
+	if err != nil {
+		return err
+	}
+	list := lists[RoleRoot]
+	plain, perr := m.r.readRootLink("root.json")
+	if perr != nil && len(list) == 0 {
+		if notExist(perr) {
+			return fmt.Errorf("%w: %q has no repository/root.json", ErrNoRepository, m.r.dir)
+		}
+		return perr
+	}
+	first, last := int64(0), int64(0)
+	if perr == nil {
+		first, last = plain.root.Version(), plain.root.Version()
+	}
+	if len(list) > 0 {
+		if first == 0 {
+			first = list[0]
+		}
+		first, last = min(first, list[0]), max(last, list[len(list)-1])
+	}
+	if last-first >= MaxPortableRoots {
+		return refuse(RootChain, "%d roots lie between %q and root v%d; clients follow %d", last-first, "repository/"+versioned(first, "root.json"), last, MaxPortableRoots)
+	}
+	for n := first; n <= last; n++ {
+		link, err := m.link(n)
+		if err != nil {
+			return brokenChain(n, err)
+		}
+		m.top = link
+	}
+	m.put("root.json", m.top.data, "root.json is version %d again", m.top.root.Version())
+	return nil
+}
+
+// link gives a root of the chain that the one before it signed, from where it lies.
+func (m *mender) link(n int64) (rootLink, error) {
+	file := "repository/" + versioned(n, "root.json")
+	l, err := m.r.numberedRoot(n)
+	if err == nil {
+		return l, m.follows(file, l)
+	}
+	if !notExist(err) {
+		return l, err
+	}
+	for _, from := range m.r.spareRoots() {
+		data, rerr := readLimited(from, from, MaxRootSize)
+		if rerr != nil {
+			continue
+		}
+		root, env, rerr := readRoot(from, data)
+		if rerr != nil || root.Version() != n {
+			continue
+		}
+		if spare := (rootLink{root, env, data}); m.follows(file, spare) == nil {
+			m.put(versioned(n, "root.json"), data, "%d.root.json was missing and is put back from %q", n, from)
+			return spare, nil
+		}
+	}
+	return rootLink{}, err
+}
+
+func (m *mender) follows(file string, l rootLink) error {
+	if m.top.root == nil {
+		return nil
+	}
+	return follows(file, m.top.root, l.root, l.env)
+}
+
+// spareRoots lists the files in which a root that is missing may lie.
+func (r *Repo) spareRoots() []string {
+	files := []string{r.web("root.json")}
+	for _, dir := range []string{r.pending(), r.pending("commit"), r.web(".backup")} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			if e.Type().IsRegular() {
+				files = append(files, filepath.Join(dir, e.Name()))
+			}
+		}
+	}
+	return files
+}
+
+// sets makes the newest whole set the plain files.
+func (m *mender) sets() error {
+	if !m.top.root.ConsistentSnapshot() {
+		return nil
+	}
+	lists, err := m.r.numbered()
+	if err != nil {
+		return err
+	}
+	s, ok := m.r.newestSet(m.top.root, lists[RoleSnapshot])
+	if !ok || m.plainNewer(s) {
+		return nil
+	}
+	m.put("targets.json", s.targets.data, "targets.json is version %d again", s.targets.version)
+	m.put("snapshot.json", s.snapshot.data, "snapshot.json is version %d again", s.snapshot.version)
+	return nil
+}
+
+// plainNewer: the plain snapshot verifies and has no numbered copy yet, as after a
+// change of the layout that fleetctl made.
+func (m *mender) plainNewer(s set) bool {
+	_, env, err := m.r.readNamed(m.top.root, RoleSnapshot, "snapshot.json")
+	if err != nil {
+		return false
+	}
+	plain, err := markOfEnvelope(env)
+	return err == nil && plain.Version > s.snapshot.version
+}
+
+// publish puts the files in place as a commit does.
+func (m *mender) publish() error {
+	if len(m.files) == 0 {
+		return nil
+	}
+	b := &builder{r: m.r}
+	if err := b.begin(); err != nil {
+		return err
+	}
+	for _, f := range m.files {
+		if err := b.write(f); err != nil {
+			return b.abandon(err)
+		}
+	}
+	if err := m.r.checkPlaces(b.renames); err != nil {
+		return b.abandon(err)
+	}
+	if err := atomicfile.SyncDir(m.r.pending("commit")); err != nil {
+		return b.abandon(err)
+	}
+	// Not one step as a commit is: each file is right by itself, and a mending that is
+	// cut off is begun again.
+	dirs := newDirSet()
+	for _, mv := range b.renames {
+		if err := m.r.move(mv, dirs); err != nil {
+			return b.abandon(fmt.Errorf("mending %q: %w", mv.To, err))
+		}
+	}
+	if err := dirs.sync(); err != nil {
+		return err
+	}
+	return os.RemoveAll(m.r.pending("commit"))
+}
+
+// rest judges what the files here could not mend.
+func (m *mender) rest(giveUp bool) (Mended, error) {
+	out := Mended{Done: m.done}
+	p, err := m.r.Load()
+	if err == nil {
+		err = m.r.CheckStanding(p)
+	} else {
+		err = unusable(err)
+	}
+	if err == nil {
+		return out, m.r.Remember(p)
+	}
+	if !giveUp {
+		return out, err
+	}
+	if err := m.giveUp(); err != nil {
+		return out, err
+	}
+	if p, err = m.r.Load(); err != nil {
+		return out, unusable(err)
+	}
+	if err := m.r.CheckStanding(p); err != nil {
+		return out, err
+	}
+	out.Done = append(out.Done, "what is lost is given up; the next change is numbered above it")
+	return out, nil
+}
+
+// unusable: the plain files do not verify together, and nothing here can take their
+// place.
+func unusable(err error) error {
+	var bad *MetadataError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	return refuse(LostVersions, "%v, and nothing in this folder can take its place", err)
+}
+
+// giveUp notes that what is lost stays lost.
+func (m *mender) giveUp() error {
+	h, err := m.r.readHistory()
+	if err != nil {
+		return err
+	}
+	stamp, err := readLimited(m.r.web("timestamp.json"), "repository/timestamp.json", MaxTimestampSize)
+	if h.Roles[RoleTimestamp].Version == 0 && err != nil {
+		return refuse(LostVersions, "nothing here tells which timestamp was the last (%v)", err)
+	}
+	if err == nil {
+		now, err := markIn(stamp)
+		if err == nil && tuf.CheckVersion(RoleTimestamp, h.Roles[RoleTimestamp].Version, now.Version) == nil {
+			h.raise(map[string]mark{RoleTimestamp: now})
+		}
+	}
+	h.GivenUp = true
+	return m.r.writeHistory(h)
+}

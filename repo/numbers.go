@@ -1,0 +1,110 @@
+package repo
+
+import (
+	"slices"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+)
+
+// number is a version that may be signed: nothing that was ever seen here carries it or
+// a higher one. Only [numbers.next] makes one.
+type number struct{ v int64 }
+
+// numbers knows, of each role, the highest version that anything in this folder carries:
+// the plain files and what they name, the N.<role>.json, and the history.
+type numbers struct{ known map[string][]int64 }
+
+// numbers collects what carries a number; p is nil at init.
+func (r *Repo) numbers(p *Published) (*numbers, error) {
+	n := &numbers{known: map[string][]int64{}}
+	if p == nil {
+		return n, nil // CheckInit has refused every metadata file
+	}
+	lists, err := r.numbered()
+	if err != nil {
+		return nil, err
+	}
+	h, err := r.readHistory()
+	if err != nil {
+		return nil, err
+	}
+	for _, role := range Roles() {
+		// The published one first: see next.
+		n.saw(role, p.VersionOf(role), h.Roles[role].Version)
+		// A number that nobody can have reached is not one of ours; see [tuf.MaxJump].
+		for _, v := range slices.Backward(lists[role]) {
+			if tuf.CheckVersion(role, max(p.VersionOf(role), h.Roles[role].Version), v) == nil {
+				n.saw(role, v)
+				break
+			}
+		}
+	}
+	if p.Snapshot != nil {
+		n.saw(RoleTargets, p.Snapshot.Meta().Version)
+	}
+	if p.Timestamp != nil {
+		n.saw(RoleSnapshot, p.Timestamp.Meta().Version)
+	}
+	// A file that does not verify may be one that agents have seen, under older keys.
+	for role, v := range p.claimed {
+		n.saw(role, v)
+	}
+	return n, nil
+}
+
+func (n *numbers) saw(role string, versions ...int64) {
+	n.known[role] = append(n.known[role], versions...)
+}
+
+// nextFor gives the version that a change to what is published signs next, and refuses
+// a folder that went back.
+func (r *Repo) nextFor(p *Published, role string) (number, error) {
+	if err := r.CheckStanding(p); err != nil {
+		return number{}, err
+	}
+	n, err := r.numbers(p)
+	if err != nil {
+		return number{}, err
+	}
+	return n.next(role)
+}
+
+// next gives the version to sign. Agents follow no root but the next one, so where one
+// of that number was seen already there is none. Errors: *RefusedError{VersionRegress},
+// *tuf.VersionError.
+func (n *numbers) next(role string) (number, error) {
+	v, err := tuf.NextVersion(role, n.known[role]...)
+	if err != nil {
+		return number{}, err
+	}
+	if role == RoleRoot && len(n.known[role]) > 0 && v != n.known[role][0]+1 {
+		return number{}, refuse(VersionRegress, "root v%d cannot be signed: v%d was published from here or lies in repository/ already", n.known[role][0]+1, v-1)
+	}
+	return number{v}, nil
+}
+
+// free reports whether a version that is signed already may be published.
+func (n *numbers) free(role string, version int64) bool {
+	next, err := n.next(role)
+	return err == nil && version >= next.v
+}
+
+// Versions gives the versions that are published once the release is committed.
+func (rel *Release) Versions() map[string]int64 {
+	v := map[string]int64{RoleRoot: rel.root.Version(), RoleSnapshot: rel.snapshotFile.version}
+	switch {
+	case rel.c != nil:
+		v[RoleTargets] = rel.targetsFile.version
+	case rel.p.Targets != nil:
+		v[RoleTargets] = rel.p.Targets.Version()
+	default:
+		v[RoleTargets] = rel.p.Snapshot.Meta().Version
+	}
+	switch {
+	case rel.timestamp != nil:
+		v[RoleTimestamp] = rel.timestamp.version
+	case rel.p != nil:
+		v[RoleTimestamp] = rel.p.Timestamp.Version()
+	}
+	return v
+}

@@ -1,0 +1,121 @@
+package repo
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// place is where a published path really is: a folder that exists, and the rest of the
+// path below it in lower case. Two published paths at one place are one file, or would
+// be on a file system that does not tell upper from lower case.
+type place struct {
+	dev, ino uint64
+	rest     string
+}
+
+// checkOneFile refuses a commit that would write over another published path's file,
+// whatever makes the two one: a link in place of a folder, a file system that takes
+// "Edge" for "edge", a hard link. Hash-named files of one content may be hard links of
+// each other; they are never written in place. Errors: *RefusedError{SameFile}.
+func (r *Repo) checkOneFile(rel *Release, renames []rename) error {
+	c := oneFile{r: r, folders: map[string]place{}, at: map[place]string{}, inodes: map[[2]uint64]string{}}
+	written := map[string]bool{}
+	for _, m := range renames {
+		if err := c.claim(m.To); err != nil {
+			return err
+		}
+		written[m.To] = true
+		if id, there := c.inode(m.To); there && strings.HasPrefix(m.To, "repository/targets/") {
+			c.inodes[id] = m.To
+		}
+	}
+	// A path that this commit leaves alone has its file already, so only a destination
+	// that is there can be the same.
+	if rel.c == nil || len(c.inodes) == 0 {
+		return nil
+	}
+	for _, name := range rel.publishedNames() {
+		id, there := c.inode(name)
+		to, same := c.inodes[id]
+		if written[name] || !there || !same {
+			continue
+		}
+		if err := c.claim(name); err != nil {
+			return err
+		}
+		if !rel.root.ConsistentSnapshot() {
+			return refuse(SameFile, "%q and %q are hard links of one file, and only one of them changes", to, name)
+		}
+	}
+	return nil
+}
+
+// publishedNames gives the files of all targets after the commit, as journals name them.
+func (rel *Release) publishedNames() []string {
+	t := rel.c.targets
+	if t == nil {
+		t = rel.p.Targets
+	}
+	names := make([]string, 0, t.Len())
+	for _, path := range t.Paths() {
+		target, _, err := t.Get(path)
+		if err != nil || checkPath(path) != nil {
+			continue // told where it is needed
+		}
+		if rel.root.ConsistentSnapshot() {
+			path = hashedPath(path, target.SHA512)
+		}
+		names = append(names, "repository/targets/"+path)
+	}
+	return names
+}
+
+type oneFile struct {
+	r       *Repo
+	folders map[string]place
+	at      map[place]string
+	inodes  map[[2]uint64]string
+}
+
+// claim notes where a name is, and refuses a place that another name has.
+func (c *oneFile) claim(name string) error {
+	full := c.r.path(filepath.FromSlash(name))
+	dir, err := c.folder(filepath.Dir(full))
+	if err != nil {
+		return err
+	}
+	at := place{dir.dev, dir.ino, dir.rest + "/" + strings.ToLower(filepath.Base(full))}
+	if other, taken := c.at[at]; taken && other != name {
+		return refuse(SameFile, "%q and %q are one file here, or differ only in upper and lower case: one would take the other's place", name, other)
+	}
+	c.at[at] = name
+	return nil
+}
+
+// folder finds the nearest folder above that exists.
+func (c *oneFile) folder(dir string) (place, error) {
+	if p, known := c.folders[dir]; known {
+		return p, nil
+	}
+	var st syscall.Stat_t
+	err := syscall.Stat(dir, &st)
+	p := place{dev: uint64(st.Dev), ino: st.Ino}
+	if notExist(err) && filepath.Dir(dir) != dir {
+		if p, err = c.folder(filepath.Dir(dir)); err == nil {
+			p.rest += "/" + strings.ToLower(filepath.Base(dir))
+		}
+	}
+	if err != nil {
+		return place{}, &os.PathError{Op: "looking at", Path: dir, Err: err}
+	}
+	c.folders[dir] = p
+	return p, nil
+}
+
+func (c *oneFile) inode(name string) ([2]uint64, bool) {
+	var st syscall.Stat_t
+	err := syscall.Stat(c.r.path(filepath.FromSlash(name)), &st)
+	return [2]uint64{uint64(st.Dev), st.Ino}, err == nil
+}

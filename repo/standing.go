@@ -1,0 +1,193 @@
+package repo
+
+import (
+	"bytes"
+	"slices"
+)
+
+// Standing compares what is published with everything else in this folder that carries
+// a version, and gives what an older copy of repository/ (a backup, a sync, a checkout)
+// left behind; nil if nothing did. Nobody may build on such a state: agents saw the
+// newer files. Errors in it: *RefusedError{WentBack, LostVersions, SignAbove}.
+func (r *Repo) Standing(p *Published) ([]error, error) {
+	lists, err := r.numbered()
+	if err != nil {
+		return nil, err
+	}
+	h, err := r.readHistory()
+	if err != nil {
+		return nil, err
+	}
+	s := standing{r: r, p: p, h: h, lists: lists}
+	s.root()
+	s.sets()
+	s.lost()
+	return s.found, nil
+}
+
+// CheckStanding refuses to build on a folder that went back.
+func (r *Repo) CheckStanding(p *Published) error {
+	found, err := r.Standing(p)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	return found[0]
+}
+
+// checkHistory refuses a change that would publish a number which agents may have seen
+// with other content, or a root that older agents cannot reach.
+func (r *Repo) checkHistory(p *Published, c *Change) error {
+	if err := r.CheckStanding(p); err != nil {
+		return err
+	}
+	if c.rootDoc != nil {
+		if err := r.CheckChain(p); err != nil {
+			return err
+		}
+	}
+	n, err := r.numbers(p)
+	if err != nil {
+		return err
+	}
+	for _, d := range c.Docs() {
+		if !n.free(d.role, d.version) {
+			return refuse(PublishedMoved, "the staged change is %s v%d, and that version was published from here or lies in repository/ already", d.role, d.version)
+		}
+	}
+	if p.givenUp && c.targetsDoc == nil {
+		return signAbove(p)
+	}
+	return nil
+}
+
+// signAbove: snapshot and timestamp alone would show agents older targets than they
+// have seen.
+func signAbove(p *Published) error {
+	return refuse(SignAbove, "newer versions were published from here and given up: targets and snapshot have to be signed above them first (snapshot v%d is here)", p.VersionOf(RoleSnapshot))
+}
+
+type standing struct {
+	r     *Repo
+	p     *Published
+	h     history
+	lists map[string][]int64
+	found []error
+}
+
+func (s *standing) back(format string, args ...any) {
+	s.found = append(s.found, refuse(WentBack, format, args...))
+}
+
+// root: the next root lies here already, so agents are ahead of root.json.
+func (s *standing) root() {
+	mine := s.p.Root.Version()
+	list := s.lists[RoleRoot]
+	if len(list) == 0 || list[len(list)-1] <= mine {
+		return
+	}
+	newest := list[len(list)-1]
+	s.back(`"repository/root.json" is version %d, and %q lies beside it: an older file was put back`, mine, "repository/"+versioned(newest, "root.json"))
+}
+
+// sets: with consistent snapshots a newer snapshot whose targets are here too, or other
+// bytes under the same number.
+func (s *standing) sets() {
+	if !s.p.Root.ConsistentSnapshot() || s.p.Snapshot == nil || s.p.givenUp {
+		return
+	}
+	if set, ok := s.r.newestSet(s.p.Root, above(s.lists[RoleSnapshot], s.p.Snapshot.Version())); ok {
+		s.back(`"repository/snapshot.json" is version %d, and %q lies beside it with the targets it names: an older file was put back`,
+			s.p.Snapshot.Version(), "repository/"+versioned(set.snapshot.version, "snapshot.json"))
+		return
+	}
+	s.sameAs("snapshot.json", s.p.Snapshot.Version(), s.p.snapshotData)
+	if s.p.Targets != nil {
+		s.sameAs("targets.json", s.p.Targets.Version(), s.p.targetsData)
+	}
+}
+
+// above gives the versions of an ascending list that are higher than one.
+func above(list []int64, version int64) []int64 {
+	i, found := slices.BinarySearch(list, version)
+	if found {
+		i++
+	}
+	return list[i:]
+}
+
+func (s *standing) sameAs(name string, version int64, data []byte) {
+	numbered, err := s.r.readMetadata(versioned(version, name), int64(len(data))+1)
+	if notExist(err) || err == nil && bytes.Equal(numbered, data) {
+		return
+	}
+	s.back("%q and %q are both version %d and differ; clients read the numbered one", "repository/"+name, "repository/"+versioned(version, name), version)
+}
+
+// lost: the history names more than lies here.
+func (s *standing) lost() {
+	if len(s.found) > 0 {
+		return // mending may bring it back
+	}
+	for _, role := range []string{RoleRoot, RoleTargets, RoleSnapshot} {
+		m, now := s.h.Roles[role], s.p.VersionOf(role)
+		if now == 0 || s.h.GivenUp && role != RoleRoot {
+			continue
+		}
+		switch {
+		case m.Version > now:
+			s.found = append(s.found, refuse(LostVersions, "%s v%d was published from here, and only v%d is here: an older copy was put back", role, m.Version, now))
+		case m.Version == now && m != s.p.marks()[role]:
+			s.found = append(s.found, refuse(LostVersions, "%s v%d was published from here with other content than it has now: an older copy was put back and signed again", role, now))
+		}
+	}
+}
+
+// set is a snapshot and the targets that it names, as N.*.json lie here.
+type set struct {
+	snapshot, targets metaFile
+	meta              *Listing
+}
+
+// newestSet finds the snapshot of the highest version that root's keys signed and whose
+// targets are here and signed as well.
+func (r *Repo) newestSet(root *Root, versions []int64) (set, bool) {
+	for _, n := range slices.Backward(versions) {
+		if s, ok := r.readSet(root, n); ok {
+			return s, true
+		}
+	}
+	return set{}, false
+}
+
+func (r *Repo) readSet(root *Root, n int64) (set, bool) {
+	data, env, err := r.readNamed(root, RoleSnapshot, versioned(n, "snapshot.json"))
+	if err != nil {
+		return set{}, false
+	}
+	l, err := parseListing(RoleSnapshot, env.text())
+	if err != nil || l.Version() != n {
+		return set{}, false
+	}
+	m := l.Meta()
+	targets, tenv, err := r.readNamed(root, RoleTargets, versioned(m.Version, "targets.json"))
+	if err != nil || !m.matches(targets, m.Version) {
+		return set{}, false
+	}
+	if t, err := parseTargets(tenv.text()); err != nil || t.Version() != m.Version {
+		return set{}, false
+	}
+	return set{snapshot: metaFile{n, data}, targets: metaFile{m.Version, targets}, meta: l}, true
+}
+
+// readNamed reads a role's file of any name and verifies its signatures against root.
+func (r *Repo) readNamed(root *Root, role, name string) ([]byte, *envelope, error) {
+	data, err := r.readMetadata(name, sizeLimit(role))
+	if err != nil {
+		return nil, nil, err
+	}
+	env, err := parseEnvelope(data)
+	if err != nil {
+		return nil, nil, &MetadataError{File: "repository/" + name, Reason: err.Error()}
+	}
+	return data, env, verifyRole(root, role, "repository/"+name, env)
+}
