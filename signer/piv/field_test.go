@@ -412,3 +412,16 @@ func TestReport(t *testing.T) {
 		})
 	}
 }
+
+// TestShielded: an answer that a library falls over is an error of the device, not the end
+// of the process.
+func TestShielded(t *testing.T) {
+	err := shielded(func() error {
+		var answer []byte
+		_ = answer[2:][0]
+		return nil
+	})
+	if !errors.Is(err, signer.ErrDevice) || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("error is %v", err)
+	}
+}

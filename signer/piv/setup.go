@@ -80,8 +80,11 @@ func (b *Backend) setup(ctx context.Context, u signer.URI, opts signer.SetupOpti
 	}
 	b.remember(h, job.newPIN)
 	t, err := b.token(ctx, p.card.reader)
+	if err != nil { // all is done, and the card left before it was looked at once more
+		return signer.Token{}, &signer.PartialError{Done: job.done, Err: err}
+	}
 	t.Warnings = append(t.Warnings, job.warnings...)
-	return t, err
+	return t, nil
 }
 
 // setupJob is one run of Setup.

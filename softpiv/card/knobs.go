@@ -1,6 +1,9 @@
 package card
 
-import "time"
+import (
+	"bytes"
+	"time"
+)
 
 // knobs is what a test, or the person at the desk, does to the card.
 type knobs struct {
@@ -191,6 +194,15 @@ func (c *Card) PUKLeft() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.state.PUK.Left
+}
+
+// IsChanged reports whether PIN, PUK or management key are other ones than the factory's.
+func (c *Card) IsChanged() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st := c.state
+	return !bytes.Equal(st.PIN.Value, padPIN(factoryPIN)) || !bytes.Equal(st.PUK.Value, padPIN(factoryPUK)) ||
+		!bytes.Equal(st.Management.Key, factoryManagementKey())
 }
 
 func (c *Card) arm(set func(*knobs)) {
