@@ -249,10 +249,16 @@ func TestManagementKeys(t *testing.T) {
 func TestManagementKeyTouch(t *testing.T) {
 	c := newCard(t, soft.Config{Serial: 1, TouchTimeout: 1100 * time.Millisecond})
 	reader := plug(t, c)[0]
-	setManagement(t, reader, kindAES192, strings.Repeat("cd", 24), true)
 	c.SetTouch(soft.TouchNobody, 0)
 	b := newBackend(t, Options{})
-	soon(t, "listing", func() { must(b.Tokens(t.Context(), uri(t, "piv:")))(t) })
+	setManagement(t, reader, kindAES192, strings.Repeat("0102030405060708", 3), true)
+	started := time.Now()
+	if tokens := must(b.Tokens(t.Context(), uri(t, "piv:")))(t); tokens[0].Initialized || time.Since(started) > time.Second {
+		t.Errorf("listing waited for a touch (%s), or took the factory's key for another: %+v", time.Since(started), tokens)
+	}
+	c.SetTouch(soft.TouchAuto, 0) // the key that is replaced wants one
+	setManagement(t, reader, kindAES192, strings.Repeat("cd", 24), true)
+	c.SetTouch(soft.TouchNobody, 0)
 	ui := setupUI()
 	ui.Answers[signer.ManagementKey] = strings.Repeat("cd", 24)
 	_, err := b.Setup(t.Context(), uri(t, "piv:serial=1"), signer.SetupOptions{ManagementKey: true}, ui)
