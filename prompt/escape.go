@@ -48,8 +48,12 @@ func Escape(s string) string {
 
 // ASCII is Escape that leaves nothing but printable ASCII.
 func ASCII(s string) string {
+	return onlyASCII(Escape(s))
+}
+
+func onlyASCII(s string) string {
 	var b strings.Builder
-	for _, r := range Escape(s) {
+	for _, r := range s {
 		if r < utf8.RuneSelf {
 			b.WriteRune(r)
 		} else {

@@ -64,7 +64,8 @@ func (w *Writer) Item(label string, text Text) {
 	w.print(Sprintf("  %-9s %s\n", label, text), strings.Repeat(" ", 10)+more[2:])
 }
 
-// Review gives a writer to the same place that wraps there whatever it is.
+// Review gives a writer to the same place that wraps there whatever it is, and writes
+// ASCII alone: a letter that looks like another is an escape.
 func (w *Writer) Review() *Writer {
 	return &Writer{w: w.w, file: w.file, always: usualWidth}
 }
@@ -83,6 +84,9 @@ func (w *Writer) Width() int {
 func (w *Writer) print(t Text, mark string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.always > 0 {
+		t.s = onlyASCII(t.s)
+	}
 	w.line.WriteString(t.s)
 	text := w.line.String()
 	end := strings.LastIndexByte(text, '\n') + 1

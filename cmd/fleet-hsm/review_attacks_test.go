@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// attacks are texts that want to be something else on the screen.
+var attacks = map[string]string{
+	"escape":           "\x1b[2J\x1b[HROOT v9",
+	"C1":               "\u009b2J",
+	"OSC":              "\x1b]0;x\x07",
+	"newline":          "a\n  key       0000000000000000 gains root (ed25519)",
+	"carriage return":  "a\rSign this?",
+	"bidi":             "a\u202edcba\u2066",
+	"zero-width":       "a\u200bb\ufeff",
+	"padding":          "a" + strings.Repeat(" ", 68) + "0000 gains timestamp",
+	"wide blanks":      "a" + strings.Repeat("\u3000\u2800", 40) + "gains root",
+	"look-alike":       "\u0433\u043e\u043et",
+	"not UTF-8":        "\xff\x9b2J",
+	"quote":            `a" gains root, "b`,
+	"4,000 characters": strings.Repeat("gains root ", 364),
+}
+
+// everyString puts a text into every string of a value, however deep.
+func everyString(v reflect.Value, s string) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(s)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Field(i).CanSet() {
+				everyString(v.Field(i), s)
+			}
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		for i := range 2 {
+			everyString(v.Index(i), s)
+		}
+	}
+}
+
+// TestReviewOfAttacks: every string field of what a review shows, times every attack.
+func TestReviewOfAttacks(t *testing.T) {
+	t.Parallel()
+	for name, s := range attacks {
+		var card repo.Card
+		everyString(reflect.ValueOf(&card).Elem(), s)
+		hash := strings.Repeat("0123456789abcdef", 4)
+		for i := range card.Roles {
+			card.Roles[i].Role, card.Roles[i].Hash, card.Roles[i].Expires = repo.RoleRoot, hash, time.Now().Add(time.Hour)
+		}
+		checkReview(t, name, reviewOf(card, s), hash)
+	}
+}
+
+func reviewOf(card repo.Card, hint string) string {
+	var b bytes.Buffer
+	a := newApp(&b, &b)
+	a.cfg = &config{}
+	k := &keychain{a: a, hints: map[tuf.KeyID]ceremony.Hint{{}: {Name: hint}}}
+	a.showCard(prompt.New(&b), card, k)
+	return b.String()
+}
+
+// checkReview looks at a review as a screen of 80 columns shows it.
+func checkReview(t *testing.T, name, text, hash string) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	for _, l := range lines {
+		if len(l) > 80 || strings.ContainsFunc(l, func(r rune) bool { return r < ' ' || r > '~' }) {
+			t.Errorf("%s: a line that acts, or wraps by itself: %q", name, l)
+		}
+		if !ourLine(l) {
+			t.Errorf("%s: a line without a beginning of ours: %q", name, l)
+		}
+	}
+	if last := strings.Join(lines[max(0, len(lines)-2):], " "); hash != "" && strings.Join(strings.Fields(strings.TrimPrefix(last, "  sha256")), "") != hash {
+		t.Errorf("%s: the review does not end with the hash: %q", name, last)
+	}
+}
+
+// ourLine reports whether a line begins with a label of ours, a mark, or the blanks
+// below a label.
+func ourLine(l string) bool {
+	if l == "" || strings.HasPrefix(l, "          > ") || strings.HasPrefix(l, "            ") || strings.HasPrefix(l, "  > ") {
+		return true
+	}
+	for _, label := range []string{"intent", "expires", "key", "threshold", "added", "changed", "removed", "sha512", "was", "now", "other", "signed", "WARNING", "sha256"} {
+		if strings.HasPrefix(l, "  "+label+" ") {
+			return true
+		}
+	}
+	role, versions, _ := strings.Cut(l, " ")
+	return (role == "ROOT" || role == "TARGETS") && strings.HasPrefix(versions, "v") || strings.HasPrefix(l, `  the sender says: "`)
+}
+
+// FuzzReview shows whatever can be a review: nothing but printable text comes out, and
+// no line begins with words of others.
+func FuzzReview(f *testing.F) {
+	for _, s := range attacks {
+		var card repo.Card
+		everyString(reflect.ValueOf(&card).Elem(), s)
+		if data, err := json.Marshal(card); err == nil {
+			f.Add(data, s)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte, hint string) {
+		var card repo.Card
+		if json.Unmarshal(data, &card) != nil {
+			return
+		}
+		for i := range card.Roles { // fixed words, by repo
+			card.Roles[i].Role = repo.RoleTargets
+		}
+		checkReview(t, "fuzz", reviewOf(card, hint), "")
+	})
+}
