@@ -69,4 +69,5 @@
 //	fleet_hsm_key_reconnects_total{key}        openings after the first
 //	fleet_hsm_store_request_seconds{operation} latency: get, put
 //	fleet_hsm_rejected_snapshots_total         newer snapshots that were not good
+//	fleet_hsm_store_went_back_total            checks that found something older, or a forged version
 package online
