@@ -23,7 +23,8 @@
 //
 // [Config].OtherVendor makes it a PIV card that is no YubiKey: no serial number, no
 // metadata, no attestation, five PIN tries, no touch. [Config].Lacks takes single
-// features from a card that claims to be a YubiKey.
+// features from a card that claims to be a YubiKey, [Config].Quirks makes it answer as
+// cards in the field do; [CanoKey] and [PivApplet] are two of those.
 //
 // Factory secrets are those of every YubiKey: PIN 123456, PUK 12345678, management
 // key 010203040506070801020304050607080102030405060708.
@@ -48,6 +49,6 @@
 // Dir/ca-key.pem; the card survives a restart, as after pulling it out. A spent PIN
 // try is on disk before the answer is given. Without Dir everything is in memory.
 //
-// Not modelled: biometrics, secure messaging, PIN complexity rules, FIPS mode, and
+// Not modelled: biometrics, secure messaging, FIPS mode, and
 // the other applets (FIDO2, OpenPGP, OATH).
 package card
