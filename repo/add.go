@@ -75,6 +75,7 @@ func CheckItems(items []Item) error {
 func (r *Repo) Add(p *Published, staged *Change, items []Placed, opts StageOptions) (*Change, error) {
 	c := r.start(p, staged)
 	t := c.currentTargets(p).clone()
+	spelled := spellings(t)
 	for _, it := range items {
 		paths, err := it.Item.Paths()
 		if err != nil {
@@ -84,6 +85,9 @@ func (r *Repo) Add(p *Published, staged *Change, items []Placed, opts StageOptio
 			return nil, err
 		}
 		for _, path := range paths {
+			if err := spelled.take(path); err != nil {
+				return nil, err
+			}
 			err := t.set(Target{Path: path, Length: it.Content.Length, SHA512: it.Content.SHA512, Version: it.Item.Version})
 			if err != nil {
 				return nil, err

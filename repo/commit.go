@@ -2,11 +2,8 @@ package repo
 
 import (
 	"bytes"
-	"crypto/sha512"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -205,40 +202,53 @@ func (b *builder) placeTarget(rel *Release, t Target, used map[string]bool) erro
 		dest = hashedPath(t.Path, t.SHA512)
 	}
 	if !isStaged {
-		return b.placePublished(rel, t, dest)
+		return b.placePublished(rel, t, dest, used)
 	}
 	from := staged
 	if err := sizeIs(from, t); err != nil {
 		return err
 	}
+	if !used[t.SHA512] {
+		if err := b.r.checkContent(from, t); err != nil {
+			return err
+		}
+	}
 	to := b.next("targets/" + dest)
 	// Flat: the first path takes the staged file itself (it is gone from pending/content
 	// after the commit), each further path gets bytes of its own.
-	if consistent || !used[t.SHA512] {
-		used[t.SHA512] = true
+	first := !used[t.SHA512]
+	used[t.SHA512] = true
+	if consistent || first {
 		return placeLink(from, to)
 	}
 	return placeCopy(from, to)
 }
 
-// placePublished takes bytes that are published already under another path.
-func (b *builder) placePublished(rel *Release, t Target, dest string) error {
-	if st, err := os.Stat(b.r.web("targets/" + dest)); err == nil && rel.root.ConsistentSnapshot() &&
-		st.Mode().IsRegular() && st.Size() == t.Length {
-		return nil // named after its hash and there already
+// placePublished takes bytes that are published already under another path. Links of
+// one content are hashed once.
+func (b *builder) placePublished(rel *Release, t Target, dest string, used map[string]bool) error {
+	there := b.r.web("targets/" + dest)
+	if st, err := os.Lstat(there); err == nil && rel.root.ConsistentSnapshot() && st.Mode().IsRegular() && st.Size() == t.Length {
+		return b.r.checkContent(there, t) // named after its hash and there already
 	}
 	from, err := b.r.publishedFile(rel.p, t)
 	if err != nil {
 		return err
 	}
 	to := b.next("targets/" + dest)
-	if rel.root.ConsistentSnapshot() && rel.p.Root.ConsistentSnapshot() {
-		return placeLink(from, to)
+	if !rel.root.ConsistentSnapshot() || !rel.p.Root.ConsistentSnapshot() {
+		if err := placeCopy(from, to); err != nil {
+			return err
+		}
+		return b.r.checkContent(to, t)
 	}
-	if err := placeCopy(from, to); err != nil {
-		return err
+	if !used[t.SHA512] {
+		if err := b.r.checkContent(from, t); err != nil {
+			return err
+		}
+		used[t.SHA512] = true
 	}
-	return hashIs(to, t)
+	return placeLink(from, to)
 }
 
 // publishedFile finds a file in the web root that holds the bytes of t.
@@ -279,22 +289,6 @@ func sizeIs(file string, t Target) error {
 	}
 	if !st.Mode().IsRegular() || st.Size() != t.Length {
 		return &ContentError{Path: file, Reason: fmt.Sprintf("has %d bytes; metadata says %d", st.Size(), t.Length)}
-	}
-	return nil
-}
-
-func hashIs(file string, t Target) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	h := sha512.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return err
-	}
-	if got := hex.EncodeToString(h.Sum(nil)); got != t.SHA512 {
-		return &ContentError{Path: t.Path, Reason: fmt.Sprintf("published file has sha512 %.16s; metadata says %.16s", got, t.SHA512)}
 	}
 	return nil
 }

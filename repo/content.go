@@ -57,7 +57,11 @@ func (r *Repo) Stage(ctx context.Context, file string, progress func(done, total
 		return Content{}, copyFailed(file, r.pending("content"), err)
 	}
 	c := Content{SHA512: hex.EncodeToString(sum), Length: n, staged: true}
-	return c, os.Rename(tmp.Name(), r.pending("content", c.SHA512))
+	if err := os.Rename(tmp.Name(), r.pending("content", c.SHA512)); err != nil {
+		return c, err
+	}
+	r.hashedNow(r.pending("content", c.SHA512), c.SHA512)
+	return c, nil
 }
 
 // OpenContent opens the bytes of a content, where they are staged or published.

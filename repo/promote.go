@@ -64,8 +64,7 @@ func (pr Promotion) covers(r Row) bool {
 }
 
 // Promote stages the targets of one channel that have a version under other channels
-// too. It is metadata only: no target byte is read, and at commit the content is
-// linked. Errors: *NameError, *MissingError, *RefusedError.
+// too. At commit the content is hashed once and linked, not copied. Errors: *NameError, *MissingError, *RefusedError.
 func (r *Repo) Promote(p *Published, staged *Change, pr Promotion, opts StageOptions) (*Change, []Promoted, error) {
 	if err := pr.check(); err != nil {
 		return nil, nil, err
@@ -140,6 +139,7 @@ func (pr Promotion) complete(t *Targets, from, moving []Row) error {
 
 func (pr Promotion) apply(t *Targets, moving []Row) ([]Promoted, error) {
 	var table []Promoted
+	spelled := spellings(t)
 	for _, row := range moving {
 		for _, ch := range pr.To {
 			dest := path.Join(row.Name, row.Platform, ch, row.File)
@@ -149,6 +149,9 @@ func (pr Promotion) apply(t *Targets, moving []Row) ([]Promoted, error) {
 			}
 			if old.SHA512 == row.SHA512 && old.Version == row.Version {
 				continue
+			}
+			if err := spelled.take(dest); err != nil {
+				return nil, err
 			}
 			if err := t.set(Target{Path: dest, Length: row.Length, SHA512: row.SHA512, Version: row.Version}); err != nil {
 				return nil, err

@@ -15,6 +15,10 @@ import (
 type Repo struct {
 	dir string
 	now func() time.Time
+	// hashed are files whose bytes this process has hashed; rehashed counts bytes that
+	// were read for that alone. See checkContent.
+	hashed   map[fileState]string
+	rehashed int64
 }
 
 // Options change what Open assumes.

@@ -116,6 +116,9 @@ func (a *app) runAdd(ctx context.Context, o addOptions) error {
 	if err := w.p.Expired(w.r.Now(), repo.RoleRoot); err != nil {
 		return err
 	}
+	if err := w.r.CheckNames(w.p, w.staged, items); err != nil {
+		return err
+	}
 	w.extending()
 	if !o.stageOnly {
 		w.keys.prefetch(ctx, w.rolesOnlyInFiles(repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)...)

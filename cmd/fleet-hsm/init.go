@@ -97,6 +97,7 @@ func (a *app) runInit(ctx context.Context, o initOptions) error {
 	if err != nil {
 		return w.undoKeys(err)
 	}
+	a.warnShared(c.Root())
 	versions, err := w.publish(ctx, c, publishOptions{})
 	if err != nil && c.Fresh {
 		return w.undoKeys(err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -134,6 +135,7 @@ func (a *app) runRotate(ctx context.Context, roles []string, o rotateOptions) er
 			return undo(err)
 		}
 	}
+	a.warnShared(c.Root())
 	if o.stageOnly {
 		if err := w.r.Save(c); err != nil {
 			return err
@@ -177,6 +179,23 @@ func (w *work) rotateRole(ctx context.Context, c *repo.Change, role string, o ro
 		return nil, w.lost
 	}
 	return w.r.Rotate(w.p, c, rot, w.stageOptions(o.allowShorter))
+}
+
+// warnShared names keys that sign for two roles: who has one has both.
+func (a *app) warnShared(root *repo.Root) {
+	holders := map[tuf.KeyID][]string{}
+	for _, role := range repo.Roles() {
+		for _, k := range root.Keys(role) {
+			holders[k.ID] = append(holders[k.ID], role)
+		}
+	}
+	for _, role := range repo.Roles() {
+		for _, k := range root.Keys(role) {
+			if of := holders[k.ID]; len(of) > 1 && of[0] == role {
+				a.warn("one key (%s) signs for %s: whoever has it has all of them", k.ShortID(), strings.Join(of, " and "))
+			}
+		}
+	}
 }
 
 // checkNewSources refuses a source of PINs that could mean the token of a new key as

@@ -179,6 +179,7 @@ func (w *work) status(ctx context.Context) (*statusResult, error) {
 		}
 		res.Roles = append(res.Roles, rs)
 	}
+	res.Warnings = append(res.Warnings, w.p.Targets.UnportableNames()...)
 	res.Warnings = append(res.Warnings, res.expiryWarnings(w.cfg, now)...)
 	if w.staged != nil {
 		card, err := w.r.Card(w.p, w.staged, w.cfg.expiries)

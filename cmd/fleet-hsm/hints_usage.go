@@ -1,0 +1,57 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// hintUsage says what a flag, an argument, a name, a URI or a file should have been.
+func hintUsage(err error) string {
+	var ne *repo.NameError
+	if errors.As(err, &ne) && ne.What == "platform" {
+		return "--allow-unknown-platform takes it all the same"
+	}
+	if ne != nil && slices.Contains([]string{"name", "channel", "version"}, ne.What) {
+		return "it is one element of a URL's path, such as orbit, stable or 1.2.3 (an extension is named extensions/NAME)"
+	}
+	if ne != nil && ne.What == "target path" {
+		return "choose names of small letters, digits, dots and dashes, which every web root holds; what is published under such a name already can be added again"
+	}
+	var um *unreviewed
+	if errors.As(err, &um) {
+		return `"fleet-hsm review" prints the hash; give it back as --reviewed HASH, once for each role`
+	}
+	var ae *argsError
+	if errors.As(err, &ae) {
+		return "usage: " + ae.use
+	}
+	var fe *flagError
+	if errors.As(err, &fe) {
+		return fmt.Sprintf(`"%s --help" lists its flags`, fe.command)
+	}
+	var uc *unknownCommand
+	if errors.As(err, &uc) {
+		if len(uc.near) > 0 {
+			return fmt.Sprintf("did you mean %q?", uc.parent+" "+uc.near[0])
+		}
+		return fmt.Sprintf(`"%s --help" lists the commands`, uc.parent)
+	}
+	return hintForm(err)
+}
+
+// hintForm says where the form of something is described.
+func hintForm(err error) string {
+	switch {
+	case as[*signer.URIError](err):
+		return "for example file:keys/root.json, pkcs11:token=fleet;object=targets or piv:serial=15835999;slot=9c (in quotes); docs/keys.md has every form"
+	case as[*manifestError](err):
+		return "version: \"1.2.3\", channels: [stable], targets: [{name: orbit, platform: linux, file: build/orbit}]; docs/files.md shows one"
+	case as[*configError](err):
+		return "docs/files.md shows every field of the configuration"
+	}
+	return "--help behind the command lists its flags, with examples"
+}
