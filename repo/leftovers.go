@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // FleetctlLeftovers lists what fleetctl left behind when it failed: files below
@@ -37,9 +38,22 @@ func (r *Repo) FleetctlLeftovers() ([]string, error) {
 	return found, err
 }
 
-// DropFleetctlLeftovers removes them; a key backup is not deleted but moved to
-// keys/retired/, since it may hold the only copy of a key.
+// StagedRoot reports whether staged/root.json is among the leftovers: the tuf tool keeps
+// a change of root there while people sign it, and fleetctl leaves one when it fails.
+// Nothing tells which it is.
+func StagedRoot(leftovers []string) bool { return slices.Contains(leftovers, "staged/root.json") }
+
+// DropFleetctlLeftovers removes them. What may be somebody's is not deleted: a key backup,
+// which may hold the only copy of a key, is moved to keys/retired/; a staged root, which
+// may carry signatures of people far away, with all of staged/ to staged.kept-TIME.
 func (r *Repo) DropFleetctlLeftovers() error {
+	if there, err := exists(r.path("staged", "root.json")); err != nil {
+		return err
+	} else if there {
+		if err := os.Rename(r.path("staged"), r.path("staged.kept-"+r.now().UTC().Format("20060102T150405Z"))); err != nil {
+			return err
+		}
+	}
 	if ok, err := exists(r.path("keys", ".backup")); err != nil {
 		return err
 	} else if ok {

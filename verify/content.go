@@ -29,6 +29,7 @@ type job struct {
 type hashed struct {
 	size      int64
 	announced int64
+	unpacked  bool // the server labelled it gzip
 	sha512    string
 	sha256    string
 	err       error
@@ -120,7 +121,7 @@ func (w *walk) hashOne(j *job, buffer []byte, m *meter) hashed {
 			h256 = sha256.New()
 		}
 	}
-	result := hashed{announced: c.size}
+	result := hashed{announced: c.size, unpacked: c.unpacked}
 	reader := io.LimitReader(c, limit+1)
 	for {
 		n, err := reader.Read(buffer)
@@ -137,7 +138,7 @@ func (w *walk) hashOne(j *job, buffer []byte, m *meter) hashed {
 			err = w.ctx.Err()
 		}
 		if err != nil {
-			return hashed{err: pathError(err), announced: c.size}
+			return hashed{err: labelled(c.unpacked, pathError(err)), announced: c.size}
 		}
 	}
 	result.sha512 = hex.EncodeToString(h512.Sum(nil))
@@ -153,16 +154,31 @@ func (w *walk) checkHashed(f stored, r hashed) {
 		return
 	}
 	if r.size != f.length {
-		w.errorf(CodeTargetLength, f.role, f.file, "it has %s bytes, and metadata says %d", sizeText(r.size, f.length), f.length)
+		w.errorf(CodeTargetLength, f.role, f.file, "it has %s bytes, and metadata says %d%s", sizeText(r.size, f.length), f.length, label(r.unpacked))
 		return
 	}
 	if f.sha512 != "" && f.sha512 != r.sha512 {
-		w.errorf(CodeTargetHash, f.role, f.file, "its sha512 is %.16s.., and metadata says %.16s..", r.sha512, f.sha512)
+		w.errorf(CodeTargetHash, f.role, f.file, "its sha512 is %.16s.., and metadata says %.16s..%s", r.sha512, f.sha512, label(r.unpacked))
 		return
 	}
 	if f.sha256 != "" && f.sha256 != r.sha256 {
 		w.errorf(CodeTargetHash, f.role, f.file, "its sha256 is %.16s.., and metadata says %.16s..", r.sha256, f.sha256)
 	}
+}
+
+// label tells of the usual reason why a server gives out other bytes than lie there.
+func label(unpacked bool) string {
+	if !unpacked {
+		return ""
+	}
+	return `: the server labels it "Content-Encoding: gzip", so clients unpack it; take the label away`
+}
+
+func labelled(unpacked bool, err error) error {
+	if !unpacked || err == nil {
+		return err
+	}
+	return fmt.Errorf(`the server labels it "Content-Encoding: gzip", and it does not unpack: %w`, err)
 }
 
 func sizeText(size, length int64) string {

@@ -33,7 +33,7 @@ func (m memory) open(_ context.Context, name string) (content, error) {
 	if !ok {
 		return content{}, errMissing
 	}
-	return content{io.NopCloser(bytes.NewReader(data)), int64(len(data))}, nil
+	return content{ReadCloser: io.NopCloser(bytes.NewReader(data)), size: int64(len(data))}, nil
 }
 
 func (m memory) stat(_ context.Context, name string) (int64, string, error) {

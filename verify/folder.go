@@ -139,7 +139,7 @@ func (f *folder) open(_ context.Context, name string) (content, error) {
 	if err != nil {
 		return content{}, err
 	}
-	return content{file, info.Size()}, nil
+	return content{ReadCloser: file, size: info.Size()}, nil
 }
 
 func (f *folder) stat(_ context.Context, name string) (int64, string, error) {

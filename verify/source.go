@@ -45,7 +45,8 @@ type blob struct {
 // content is a target being read. size is -1 if unknown.
 type content struct {
 	io.ReadCloser
-	size int64
+	size     int64
+	unpacked bool // gzip on the way, which the client took off
 }
 
 // source is where a repository is read from. Names are relative to the web root,

@@ -111,7 +111,7 @@ func (w *web) fetch(ctx context.Context, name string) (blob, error) {
 	}
 	data, err := readLimited(c)
 	if err != nil {
-		return blob{}, err
+		return blob{}, labelled(c.unpacked, err)
 	}
 	b := blob{data: data, announced: c.size}
 	if t, err := http.ParseTime(res.Header.Get("Last-Modified")); err == nil {
@@ -137,7 +137,7 @@ func (w *web) stream(ctx context.Context, name string) (content, *http.Response,
 	body.timer = time.AfterFunc(stall, func() {
 		cancel(fmt.Errorf("no byte came for %s", stall))
 	})
-	return content{body, res.ContentLength}, res, nil
+	return content{body, res.ContentLength, res.Uncompressed}, res, nil
 }
 
 type stallReader struct {

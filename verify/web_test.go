@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/pem"
 	"errors"
@@ -255,5 +256,31 @@ func TestCanceled(t *testing.T) {
 	_, err := verify.Run(ctx, verify.Options{Source: url, Root: m.get("1.root.json"), AllTargets: true})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want context.Canceled", err)
+	}
+}
+
+// TestWrongGzipLabel: a server that labels what is stored as an archive has clients
+// unpack it; the finding says so, and not only that a length is another.
+func TestWrongGzipLabel(t *testing.T) {
+	m := newMaker(t, false)
+	m.write()
+	for _, packed := range []bool{false, true} {
+		url := serve(t, m, func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.HasPrefix(r.URL.Path, "/targets/") {
+				return false
+			}
+			w.Header().Set("Content-Encoding", "gzip")
+			if packed {
+				z := gzip.NewWriter(w)
+				_, _ = z.Write([]byte("what was in the archive"))
+				_ = z.Close()
+				return true
+			}
+			return false
+		})
+		r := m.run(t, at(url, m), func(o *verify.Options) { o.AllTargets = true })
+		if !strings.Contains(list(r), `Content-Encoding: gzip`) {
+			t.Errorf("packed %v: %s", packed, list(r))
+		}
 	}
 }

@@ -58,6 +58,9 @@ func (a *app) runDiscard(ctx context.Context) error {
 		if err := r.DropFleetctlLeftovers(); err != nil {
 			return err
 		}
+		if repo.StagedRoot(left) {
+			a.note("moved staged/ to staged.kept-*: its root.json may be somebody's ceremony of the tuf tool")
+		}
 		a.note("cleared what fleetctl left: %s", strings.Join(left, ", "))
 	}
 	if !dropped && len(left) == 0 {

@@ -179,7 +179,11 @@ func (res migrateResult) text(w *prompt.Writer) {
 	}
 	w.Printf("layout    %s, %d targets\n", layout, res.Targets)
 	for _, s := range res.Leftovers {
-		w.Printf("leftover  %s: fleetctl left it when it failed; it is never used or published\n", s)
+		by := "fleetctl left it when it failed"
+		if s == "staged/root.json" {
+			by = "a change of the tuf tool that waits for signatures, or fleetctl left it when it failed"
+		}
+		w.Printf("leftover  %s: %s; it is never used or published\n", s, by)
 	}
 	for _, o := range res.Odd {
 		w.Printf("odd       %s: %s; agents accept it, and the next version is written without\n", o.File, o.What)

@@ -23,7 +23,7 @@ func (a *app) promoteCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "promote VERSION",
 		Short: "Publish a version that one channel has in other channels too",
-		Long: `promote changes metadata only: no file is read again, and content is linked, not
+		Long: `promote changes metadata only: content is hashed once more and linked, not
 copied. It refuses to leave behind a component or platform that the channel has;
 narrow it with --name and --platform, or say --allow-missing.`,
 		Example: `  fleet-hsm promote 1.3.0 --from edge --to stable -t 1 -t 1.3

@@ -94,6 +94,10 @@ func (a *app) nameLeftovers(left []string) {
 	if len(left) > 3 {
 		shown, more = left[:3], fmt.Sprintf(" and %d more", len(left)-3)
 	}
+	if repo.StagedRoot(left) {
+		a.warn(`staged/ holds a root.json (%s%s): of the tuf tool, while people sign it, or left by fleetctl when it failed; nothing of it is used or published here. "tuf commit" publishes it; "fleet-hsm discard" moves staged/ aside`, strings.Join(shown, ", "), more)
+		return
+	}
 	a.warn(`fleetctl left %s%s behind when it failed; nothing of it is used or published, "fleet-hsm discard" clears it`, strings.Join(shown, ", "), more)
 }
 

@@ -59,7 +59,7 @@ func (w *work) next(res *statusResult) []step {
 	if w.p.AwaitsTimestamp() && !hasCommand(out, "fleet-hsm timestamp") {
 		out = append(out, step{"fleet-hsm timestamp", "a newer snapshot waits for a timestamp that names it"})
 	}
-	if len(res.Leftovers) > 0 {
+	if len(res.Leftovers) > 0 && !repo.StagedRoot(res.Leftovers) {
 		out = append(out, step{"fleet-hsm discard", "clears what fleetctl left behind when it failed"})
 	}
 	return out

@@ -175,7 +175,7 @@ func judgeStore(err error) (verdict, bool) {
 	case errors.Is(err, store.ErrDiverged):
 		return verdict{exitRefused, "store-diverged", "two histories: compare both before anything is overwritten; nothing was written"}, true
 	case errors.Is(err, store.ErrStaleTimestamp):
-		return verdict{exitRefused, "stale-timestamp", `"fleet-hsm pull", then sign again; or "fleet-hsm timestamp" until its version is higher`}, true
+		return verdict{exitRefused, "stale-timestamp", `"fleet-hsm timestamp" signs the next one: again, until its version is above the store's`}, true
 	case errors.Is(err, store.ErrUncovered):
 		return verdict{exitRefused, "uncovered", `"fleet-hsm timestamp" signs one here; "fleet-hsm publish --without-timestamp" leaves it to the online signer`}, true
 	case errors.Is(err, store.ErrRollback):

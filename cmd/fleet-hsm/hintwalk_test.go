@@ -1,0 +1,228 @@
+package main
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A refusal must not be the end of the road: the commands in its hint, in order, lead to
+// the refused command's own exit 0, in three steps at most. Where a person has to bring
+// something (a name, a number, a file), the table says what, and the command is then
+// given with it.
+
+// hintWalk is one refusal and the way out of it.
+type hintWalk struct {
+	kind    string
+	setup   string            // shell; the folder is a new repository and orbit, other are files
+	command string            // refused with that kind
+	supply  map[string]string // what stands for a word of the hint, such as URL
+	brings  string            // what a person brings; then
+	then    string            // the command with it
+	layout  string            // "" for consistent
+}
+
+// reviewed is the hash of the one payload that waits.
+const reviewed = `$(fleet-hsm review --json 2>/dev/null | grep -o '"sha256":"[0-9a-f]*"' | head -1 | cut -d'"' -f4)`
+
+const release = "--name orbit --platform linux"
+
+func hintWalks() []hintWalk {
+	return []hintWalk{
+		{kind: "version-taken", setup: "fleet-hsm add --target orbit --version 1 " + release,
+			command: "add --target other --version 1 " + release, brings: "a new version", then: "add --target other --version 2 " + release},
+		{kind: "shorter-expiry", setup: `echo 'expires: {targets: 24h}' >fleet-hsm.yaml`,
+			command: "rotate targets --renew", brings: "that the shorter expiry is meant", then: "rotate targets --renew --allow-shorter"},
+		{kind: "no-repository", command: "add --path new --target orbit --version 1 " + release, setup: "mkdir new",
+			supply: map[string]string{"fleet-hsm init": "fleet-hsm init --path new"}},
+		{kind: "nothing-staged", command: "commit", brings: "that there is nothing to do", then: "status"},
+		{kind: "exists", command: "init", brings: "another folder", then: "init --path new", setup: "mkdir new"},
+		{kind: "no-change", command: "rotate targets --threshold 1", brings: "what is to change", then: "rotate targets"},
+		{kind: "unknown-key", command: "rotate root --remove 0123456789abcdef", brings: "a key ID that status lists", then: "rotate root"},
+		{kind: "last-key", command: `rotate root --remove "$(fleet-hsm status --json 2>/dev/null | grep -o '"keyid":"[0-9a-f]*"' | head -1 | cut -d'"' -f4)"`,
+			brings: "the key that takes its place", then: "rotate root"},
+		{kind: "threshold-high", command: "rotate targets --threshold 2", brings: "a lower --threshold", then: "rotate targets"},
+		{kind: "flat-layout", layout: "flat", setup: "mv keys/timestamp.json away; fleet-hsm add --target orbit --version 1 " + release + " || true; mv away keys/timestamp.json",
+			command: "commit --without-timestamp", supply: map[string]string{"fleet-hsm migrate": "true"},
+			brings: "that the timestamp key is here, or the other layout later", then: "commit"},
+		{kind: "missing", setup: "fleet-hsm add --target orbit --version 1 -t edge " + release + "; fleet-hsm add --target other --version 1 -t stable --name other --platform linux",
+			command: "promote 1 --from edge --to stable", brings: "which component is meant", then: "promote 1 --from edge --to stable --name orbit"},
+		{kind: "path-taken", setup: "mkdir elsewhere; rmdir repository/targets; ln -s ../elsewhere repository/targets",
+			command: "add --target orbit --version 1 " + release, brings: "rm of the link", then: ""},
+		{kind: "short", setup: "mv keys/targets.json away", command: "add --target orbit --version 1 " + release,
+			supply: map[string]string{"fleet-hsm sign": "mv away keys/targets.json; fleet-hsm sign --reviewed " + reviewed},
+			brings: "the key, plugged in again, and the hash that review prints", then: "status"},
+		{kind: "reviewed-mismatch", setup: "fleet-hsm add --stage-only --target orbit --version 1 " + release, command: "sign --reviewed 0123456789abcdef",
+			brings: "the hash that review prints", then: "discard"},
+		{kind: "expires-soon", setup: "echo 'expires: {timestamp: 24h}' >fleet-hsm.yaml; fleet-hsm timestamp --allow-shorter; rm fleet-hsm.yaml",
+			command: "status --fail-within 2d", brings: "the command that status names: fleet-hsm timestamp"},
+		{kind: "store-ahead", setup: "fleet-hsm publish file://$PWD/web; cp -r repository old; fleet-hsm rotate targets; fleet-hsm publish file://$PWD/web; rm -r repository; mv old repository",
+			command: "publish file://$PWD/web", supply: map[string]string{"fleet-hsm pull": "fleet-hsm pull file://$PWD/web"}},
+		{kind: "rollback", setup: "fleet-hsm publish file://$PWD/web; fleet-hsm rotate targets",
+			command: "pull file://$PWD/web", supply: map[string]string{"fleet-hsm publish": "fleet-hsm publish file://$PWD/web"}},
+		{kind: "uncovered", setup: "fleet-hsm publish file://$PWD/web; mv keys/timestamp.json away; fleet-hsm add --target orbit --version 1 " + release + " || fleet-hsm commit --without-timestamp; mv away keys/timestamp.json",
+			command: "publish file://$PWD/web"},
+		{kind: "stale-timestamp", layout: "flat", setup: "fleet-hsm publish file://$PWD/web; cp -r repository old; fleet-hsm timestamp; fleet-hsm publish file://$PWD/web; rm -r repository; mv old repository; fleet-hsm rotate snapshot",
+			command: "publish file://$PWD/web"},
+		{kind: "content-missing", setup: "fleet-hsm add --target orbit --version 1 " + release + "; fleet-hsm publish file://$PWD/web; rm -r repository/targets/orbit",
+			command: "publish file://$PWD/web2", supply: map[string]string{"fleet-hsm pull --targets": "fleet-hsm pull --targets file://$PWD/web"}},
+		{kind: "no-store", command: "publish file://$PWD/no/web", brings: "mkdir no", then: ""},
+		{kind: "store-url", command: "publish file://", brings: "a URL", then: "publish file://$PWD/web"},
+		{kind: "file-mode", setup: "chmod 644 keys/timestamp.json", command: "timestamp", brings: "chmod 600 keys/timestamp.json", then: ""},
+		{kind: "content", command: "add --target gone --version 1 " + release, brings: "a file that is there", then: "add --target orbit --version 1 " + release},
+		{kind: "lint", setup: "cp /bin/true exe", command: "add --target exe --version 1 --name orbit --platform windows", brings: "that it is meant so",
+			then: "add --target exe --version 1 --name orbit --platform windows --no-lint all"},
+		{kind: "usage", command: "timestamp --nonsense", brings: "a flag that its help lists", then: "timestamp"},
+		{kind: "no-secret", command: "timestamp --no-input --timestamp-key 'file:keys/timestamp.json?pin-source=file:gone'", brings: "the secret", then: "timestamp"},
+		{kind: "key-file", setup: "cp keys/timestamp.json copy; echo '{}' >keys/timestamp.json", command: "timestamp", brings: "cp copy keys/timestamp.json", then: ""},
+	}
+}
+
+// hintsOfPeople are the kinds whose way out is no command of ours: what it takes.
+func hintsOfPeople() map[string]string {
+	return map[string]string{
+		"metadata": "the file, from the published copy or a backup", "duplicate-key": "another key",
+		"failed":   "the file system or the network, as the message says",
+		"expired":  "keys of the role that the hint's command signs with; testdata/script/fleetctl_old.txtar walks it",
+		"rejected": "what verify lists, put right where it was published", "unverified": "what each line names",
+		"version-regress": "the newer state; packages repo and store walk it", "unfinished-state": "nothing: discard; testdata/script/init_waits.txtar",
+		"change-waits": "a decision: review, then discard or sign; testdata/script/stage.txtar", "published-moved": "the same",
+		"other-change": "a request over this change", "foreign-change": "the repository that it was made for",
+		"interrupted-commit": "space or rights on the disk; testdata/script/disk_full.txtar", "locked": "the other command's end", "interrupted": "the command again",
+		"not-confirmed": "a yes", "other-device": "one file system", "missing-content": "the file", "too-large": "fewer targets or keys",
+		"timestamp-keys": "the new timestamp key", "key": "a key of another kind", "key-not-found": "the key's place", "key-changed": "the key that root names",
+		"key-exists": "another label or slot", "key-in-use": "that the key is not used any more", "imported-key": "a key made on the token",
+		"attestation": "the card, or its vendor's certificates", "bad-signature": "another device", "unsupported": "another kind of key or device",
+		"device": "a device that works", "wrong-passphrase": "the right passphrase", "wrong-pin": "the right PIN", "last-try": "a person at a terminal",
+		"pin-blocked": "the PUK or SO PIN", "pin-invalid": "a PIN of the length", "pin-too-simple": "a better PIN", "management-key": "the management key",
+		"partly-set-up": "token setup again, as the hint says", "pin-not-set": "token setup, with a PIN", "no-token": "the token, plugged in",
+		"touch-timeout": "a touch", "busy": "the other program's end", "denied": "a polkit rule", "unreachable": "the daemon",
+		"already-set-up": "nothing, or a reset", "not-set-up": "token setup, with a PIN", "not-encrypted": "a passphrase",
+		"state": "another file", "store-went-back": "the newest state", "timestamp-expired": "a look at the store", "version-jump": "docs/emergency.md",
+		"no-key": "the timestamp key", "no-credentials": "credentials", "credential-source": "credentials", "bad-credentials": "credentials",
+		"store-forbidden": "rights on the bucket", "store-region": "the region", "store-unsupported": "another store, or one writer at a time",
+		"store-gateway": "the gateway's owner", "store-condition": "the bucket's owner",
+		"store": "a store that answers; then the same command", "store-inconsistent": "the same command; package store walks it",
+		"store-diverged": "a decision which history counts", "other-writer": "the same command", "store-unreachable": "the network",
+		"store-file": "the right prefix", "clock": "the right time", "listen": "another address", "request": "the file again", "transcript": "a new log",
+		"policy": "a decision of the holders", "doctor": "what each line names", "source": "the network", "ambiguous": "a URI that names one",
+		"module": "the module's file", "not-yours": "a folder of one's own", "module-start": "what the module needs", "no-terminal": "a terminal",
+	}
+}
+
+var quotedCommand = regexp.MustCompile(`"(fleet-hsm [^"]*)"`)
+
+// TestHintWalkCoversEveryKind holds the two tables against the source.
+func TestHintWalkCoversEveryKind(t *testing.T) {
+	t.Parallel()
+	kinds := errorKinds(t)
+	listed := hintsOfPeople()
+	for _, w := range hintWalks() {
+		if listed[w.kind] != "" {
+			t.Errorf("kind %q stands in both tables", w.kind)
+		}
+		listed[w.kind] = "walked"
+	}
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		if listed[kind] == "" {
+			t.Errorf("%s: kind %q has no walk, and nothing says what a person brings", kinds[kind], kind)
+		}
+	}
+	for kind := range listed {
+		if _, ok := kinds[kind]; !ok {
+			t.Errorf("no error has the kind %q", kind)
+		}
+	}
+}
+
+func TestHintWalk(t *testing.T) {
+	t.Parallel()
+	for _, w := range hintWalks() {
+		t.Run(w.kind, func(t *testing.T) { t.Parallel(); w.walk(t) })
+	}
+}
+
+func (w hintWalk) walk(t *testing.T) {
+	layout := w.layout
+	if layout == "" {
+		layout = "consistent"
+	}
+	dir := copyRepo(t, layout)
+	for name, content := range map[string]string{"orbit": "orbit", "other": "another"} {
+		if err := os.WriteFile(dir+"/"+name, []byte(content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, out := shell(t, dir, w.setup); code != 0 {
+		t.Fatalf("setup: exit %d\n%s", code, out)
+	}
+	code, kind, hint := refusal(t, dir, w.command)
+	if code == 0 || kind != w.kind || hint == "" {
+		t.Fatalf("%q: exit %d, kind %q, hint %q", w.command, code, kind, hint)
+	}
+	done := map[string]bool{}
+	for range 3 {
+		for _, m := range quotedCommand.FindAllStringSubmatch(hint, -1) {
+			c := m[1]
+			if s := w.supply[c]; s != "" {
+				c = s
+			}
+			if strings.ContainsAny(c, "%") || strings.Contains(c, "FILE") || strings.Contains(c, "--help") || done[c] {
+				continue
+			}
+			done[c] = true
+			if code, out := shell(t, dir, c); code != 0 {
+				t.Fatalf("the hint's %q: exit %d\n%s", c, code, out)
+			}
+			break
+		}
+		command := w.command
+		if w.brings != "" && w.then != "" {
+			command = w.then
+		} else if w.brings != "" {
+			// What a person brings is a command of the system.
+			_, c, found := strings.Cut(w.brings, ": ")
+			if !found {
+				c = strings.Replace(w.brings, "rm of the link", "rm repository/targets", 1)
+			}
+			if code, out := shell(t, dir, c); code != 0 {
+				t.Fatalf("%q: exit %d\n%s", c, code, out)
+			}
+		}
+		if code, _, hint = refusal(t, dir, command); code == 0 {
+			return
+		}
+	}
+	t.Errorf("%q does not come to its end in three steps; the last hint is %q", w.command, hint)
+}
+
+// refusal runs a command of ours and gives what it says with --json.
+func refusal(t *testing.T, dir, command string) (code int, kind, hint string) {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", "exec fleet-hsm --json "+command+" 2>&1 >/dev/null")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), secretEnv()...)
+	out, _ := cmd.Output()
+	var v struct {
+		Error struct{ Kind, Hint string } `json:"error"`
+	}
+	for line := range strings.Lines(string(out)) {
+		_ = json.Unmarshal([]byte(line), &v)
+	}
+	return cmd.ProcessState.ExitCode(), v.Error.Kind, v.Error.Hint
+}
+
+func shell(t *testing.T, dir, script string) (int, string) {
+	t.Helper()
+	cmd := exec.Command("sh", "-ec", script)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), secretEnv()...)
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(out)
+}
