@@ -4,25 +4,37 @@ static char self[4096];
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 static int failures;
 
+/* conf is the file's text; it is read again when another file has taken its place. */
+static char conf[65536];
+static struct stat conf_was;
+
+static void refresh(void)
+{
+	char path[4200];
+	struct stat now;
+	snprintf(path, sizeof path, "%s.conf", self);
+	if (stat(path, &now) || (now.st_ino == conf_was.st_ino && now.st_mtim.tv_nsec == conf_was.st_mtim.tv_nsec && now.st_mtim.tv_sec == conf_was.st_mtim.tv_sec)) return;
+	FILE *f = fopen(path, "r");
+	if (!f) return;
+	conf[fread(conf, 1, sizeof conf - 1, f)] = 0;
+	fclose(f);
+	conf_was = now;
+}
+
 /* text copies the value of a name into out and says whether the name is there. The
  * n-th line of that name counts, from 0. */
 static int text_at(const char *name, int n, char *out, size_t size)
 {
-	char path[4200], line[4096];
-	snprintf(path, sizeof path, "%s.conf", self);
-	FILE *f = fopen(path, "r");
-	if (!f) return 0;
 	size_t len = strlen(name);
 	int found = 0;
-	while (fgets(line, sizeof line, f)) {
-		line[strcspn(line, "\n")] = 0;
-		if (strncmp(line, name, len) || line[len] != '=') continue;
-		if (n-- > 0) continue;
-		snprintf(out, size, "%s", line + len + 1);
+	pthread_mutex_lock(&mu);
+	refresh();
+	for (const char *line = conf; *line && !found; line += strcspn(line, "\n"), line += *line == '\n') {
+		if (strncmp(line, name, len) || line[len] != '=' || n-- > 0) continue;
+		snprintf(out, size, "%.*s", (int)(strcspn(line, "\n") - len - 1), line + len + 1);
 		found = 1;
-		break;
 	}
-	fclose(f);
+	pthread_mutex_unlock(&mu);
 	return found;
 }
 static int text(const char *name, char *out, size_t size) { return text_at(name, 0, out, size); }
@@ -41,8 +53,10 @@ static int listed(const char *name, unsigned long n)
 	return 0;
 }
 
+/* quiet: no log, which costs more than a call. */
 static void note(const char *function)
 {
+	if (on("quiet")) return;
 	char path[4200];
 	snprintf(path, sizeof path, "%s.log", self);
 	pthread_mutex_lock(&mu);
