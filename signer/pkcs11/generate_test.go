@@ -352,6 +352,12 @@ func TestProbe(t *testing.T) {
 	want("final try", codes(at, ref), "module token pin-final-try key")
 	f.set("flags_on=0x40000")
 	want("locked", codes(at, ref), "module token !pin-locked key")
+	f.set("flags_on=0x40000", "flags_off=0x4")
+	want("locked, and no login wanted", codes(at, ref), "module token pin-locked key")
+	f.set("flags_off=0x8")
+	want("no user PIN, it says", codes(at, ref), "module token pin-not-set key")
+	f.set("attr=0x163:00") // CKA_LOCAL, as NSS has it
+	want("not made in it, it says", codes(at, ref), "module token pin key key-imported")
 	f.set("no_slots=1")
 	want("unreachable", codes(at, ref), "module !token-unreachable")
 	f.set()

@@ -108,6 +108,8 @@ func pinFindings(s slot, info p11.TokenInfo) []signer.Finding {
 	}
 	has := func(flag uint) bool { return info.Flags&flag != 0 }
 	switch {
+	case has(p11.CKF_USER_PIN_LOCKED) && !has(p11.CKF_LOGIN_REQUIRED):
+		add(signer.Finding{Code: "pin-locked", OK: true, Warning: true}, "its user PIN is blocked; it does not say that it wants a login")
 	case has(p11.CKF_USER_PIN_LOCKED):
 		add(signer.Finding{Code: "pin-locked", Err: signer.ErrPINLocked}, "its user PIN is blocked")
 	case has(p11.CKF_USER_PIN_FINAL_TRY):
