@@ -281,6 +281,10 @@ func (s *Service) put(ctx context.Context, data []byte, etag string, snap *snaps
 	if err := s.mem.allowsTimestamp(ts); err != nil {
 		return Result{}, nil, err
 	}
+	if !mine && ts.Version <= s.mem.Floor {
+		// An answer from before the write: whether that was taken, nobody knows yet.
+		return Result{}, nil, &StoreError{Err: errors.Join(perr, fmt.Errorf("the store shows timestamp %d after one above it was written", ts.Version))}
+	}
 	if m := ts.Meta["snapshot.json"]; !mine && (ts.old || m.Version < snap.Version) {
 		return Result{}, nil, &StoreError{Err: fmt.Errorf("another writer's timestamp %d covers snapshot %d, not %d", ts.Version, m.Version, snap.Version)}
 	}
@@ -290,7 +294,6 @@ func (s *Service) put(ctx context.Context, data []byte, etag string, snap *snaps
 // written remembers what is published now.
 func (s *Service) written(ts *published, snap *snapshot, mine bool, reason string) (Result, *published, error) {
 	s.keep(ts, snap)
-	s.mem.Pending = nil
 	if err := s.save(); err != nil {
 		return Result{}, nil, err
 	}

@@ -445,3 +445,32 @@ func (s slowStore) Get(ctx context.Context, name string, limit int64) ([]byte, s
 	}
 	return data, etag, date, err
 }
+
+// TestStaleReadBack: an answer from before the write does not end a pending timestamp.
+func TestStaleReadBack(t *testing.T) {
+	b := newBench(t, true)
+	b.remembering()
+	b.check(b.service())
+	b.clock.add(11 * time.Hour)
+	honest := b.cfg.Store
+	b.cfg.Store = &shiftingETags{fakeStore: b.store}
+	b.store.put = func(func() error) error { return errors.New("connection reset") }
+	b.mustFail(b.service(), ErrStore)
+	b.store.put, b.cfg.Store = nil, honest
+	b.clock.add(time.Hour)
+	if res := b.check(b.service()); res.Outcome != Signed || res.Version != 3 || b.key.signed != 1 {
+		t.Errorf("%+v after %d signatures", res, b.key.signed)
+	}
+}
+
+// shiftingETags gives the same bytes another ETag each time.
+type shiftingETags struct {
+	*fakeStore
+	n int
+}
+
+func (s *shiftingETags) Get(ctx context.Context, name string, limit int64) ([]byte, string, time.Time, error) {
+	data, etag, date, err := s.fakeStore.Get(ctx, name, limit)
+	s.n++
+	return data, fmt.Sprint(etag, s.n), date, err
+}
