@@ -26,7 +26,11 @@ type Mended struct {
 // and numbered above it. The lock must be held. Errors: *RefusedError{RootChain,
 // LostVersions}, *MetadataError.
 func (r *Repo) Mend(giveUp bool) (Mended, error) {
-	m := mender{r: r}
+	h, err := r.readHistory()
+	if err != nil {
+		return Mended{}, err
+	}
+	m := mender{r: r, h: h}
 	if err := m.roots(); err != nil {
 		return Mended{}, err
 	}
@@ -41,6 +45,7 @@ func (r *Repo) Mend(giveUp bool) (Mended, error) {
 
 type mender struct {
 	r     *Repo
+	h     history
 	top   rootLink
 	files []webFile
 	done  []string
@@ -85,6 +90,9 @@ func (m *mender) roots() error {
 		link, err := m.link(n)
 		if err != nil {
 			return brokenChain(n, err)
+		}
+		if m.contradicts(RoleRoot, link.mark()) {
+			return refuse(LostVersions, "root v%d was published from here with other content than %q has: another tool has signed on an older copy", n, "repository/"+versioned(n, "root.json"))
 		}
 		m.top = link
 	}
@@ -153,12 +161,30 @@ func (m *mender) sets() error {
 		return err
 	}
 	s, ok := m.r.newestSet(m.top.root, lists[RoleSnapshot])
-	if !ok || m.plainNewer(s) {
+	if !ok || m.plainNewer(s) || m.twice(s) {
 		return nil
 	}
 	m.put("targets.json", s.targets.data, "targets.json is version %d again", s.targets.version)
 	m.put("snapshot.json", s.snapshot.data, "snapshot.json is version %d again", s.snapshot.version)
 	return nil
+}
+
+// contradicts reports whether the history knows this version with another content.
+func (m *mender) contradicts(role string, now mark) bool {
+	known := m.h.Roles[role]
+	return known.Version == now.Version && known != now
+}
+
+// twice reports whether a set holds a version that was published from here with another
+// content, or is older than what was: another tool may have signed it again.
+func (m *mender) twice(s set) bool {
+	for role, file := range map[string]metaFile{RoleSnapshot: s.snapshot, RoleTargets: s.targets} {
+		now, err := markIn(file.data)
+		if err != nil || m.contradicts(role, now) || now.Version < m.h.Roles[role].Version {
+			return true
+		}
+	}
+	return false
 }
 
 // plainNewer: the plain snapshot verifies and has no numbered copy yet, as after a

@@ -229,6 +229,11 @@ func (p *puller) compare(context.Context) error {
 			return &RollbackError{Role: role, Local: mine, Remote: theirs}
 		case theirs == mine && !bytes.Equal(data, p.cache[name]):
 			return &DivergedError{Role: role, Version: mine}
+		case name != file:
+			// The plain copy may be older than the numbered files that lie here.
+			if there, err := p.local.read(name); err == nil && !bytes.Equal(there, p.cache[name]) {
+				return &DivergedError{Role: role, Version: theirs}
+			}
 		}
 	}
 	return nil

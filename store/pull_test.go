@@ -151,3 +151,32 @@ func TestPullRefusals(t *testing.T) {
 		}
 	})
 }
+
+// A numbered file that lies here keeps its bytes, also where the plain copy is older.
+func TestPullKeepsNumberedFiles(t *testing.T) {
+	t.Parallel()
+	s, r := openTest(t, folderURL(t), OpenOptions{}), repotest.New(t, true)
+	publish(t, s, options(r))
+	o := PullOptions{Dir: filepath.Join(t.TempDir(), "repository")}
+	pull(t, s, o)
+	r.Targets["a/c"] = []byte("c")
+	r.Commit()
+	publish(t, s, options(r))
+	for _, role := range []string{"targets", "snapshot"} {
+		file := filepath.Join(o.Dir, versioned(int64(r.Version[role]), role+".json"))
+		if err := os.WriteFile(file, []byte("ours"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var diverged *DivergedError
+		if _, err := Pull(t.Context(), s, o); !errors.As(err, &diverged) || diverged.Role != role {
+			t.Errorf("%s: %v", role, err)
+		}
+		if data, err := os.ReadFile(file); err != nil || string(data) != "ours" {
+			t.Errorf("%s was written over", filepath.Base(file))
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pull(t, s, o)
+}

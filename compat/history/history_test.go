@@ -1,0 +1,200 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/compat/fleetclient/peer"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/verify"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childMark) != "" {
+		if err := child(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	for _, role := range repo.Roles() {
+		if err := os.Setenv(peer.PassphraseVariable(role), "correct horse "+role); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// TestPublishedIsPublished: see the package doc.
+func TestPublishedIsPublished(t *testing.T) {
+	first, last := uint64(1), uint64(40)
+	if os.Getenv("FLEET_HSM_LONG") != "" {
+		last = 2000
+	}
+	if s := os.Getenv("FLEET_HSM_SEED"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, last = n, n
+	}
+	ends := map[string]int{}
+	var mu sync.Mutex
+	t.Cleanup(func() { t.Logf("%d sequences ended: %v", last-first+1, ends) })
+	for seed := first; seed <= last; seed++ {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			base, err := os.MkdirTemp("/dev/shm", "fleet-hsm-history-")
+			if err != nil {
+				base = t.TempDir()
+			}
+			defer func() { _ = os.RemoveAll(base) }()
+			srv := httptest.NewServer(http.FileServer(http.Dir(base)))
+			defer srv.Close()
+			w := newWorld(t, seed, base, srv.URL)
+			defer w.saw.Close()
+			defer w.old.Close()
+			for range 8 + w.rng.IntN(10) {
+				w.step()
+			}
+			end := w.leadOut()
+			mu.Lock()
+			ends[end]++
+			mu.Unlock()
+			w.judge()
+			if first == last {
+				t.Logf("%s", strings.Join(w.told, "\n"))
+			}
+		})
+	}
+}
+
+// leadOut follows the hints until add works, and says what it took.
+func (w *world) leadOut() string {
+	took := []string{}
+	for range 6 {
+		w.n++
+		c := command{Op: "add", Version: w.n, Content: fmt.Sprintf("content %d", w.n)}
+		w.tell("out:")
+		err := w.run(c)
+		if err == nil {
+			took = append(took, w.contents())
+			return strings.TrimSpace(strings.Join(took, " "))
+		}
+		took = append(took, w.follow(err))
+	}
+	w.fail("no hint leads out")
+	return ""
+}
+
+// follow does what the hint of a refusal says.
+func (w *world) follow(err error) string {
+	var refused *repo.RefusedError
+	var bad *repo.MetadataError
+	switch {
+	case errors.As(err, &refused) && (refused.Kind == repo.PublishedMoved || refused.Kind == repo.ChangeWaits):
+		w.do("discard")
+		return "discard"
+	case errors.As(err, &refused) && refused.Kind == repo.SignAbove:
+		w.do("renew")
+		return "renew"
+	case errors.As(err, &bad) && bad.File == "pending/change.json":
+		w.do("discard")
+		return "discard"
+	case errors.As(err, &refused), errors.As(err, &bad):
+		return w.mend()
+	}
+	w.fail("no hint is known for %v", err)
+	return ""
+}
+
+func (w *world) do(op string) error {
+	c := command{Op: op, Role: repo.RoleTargets}
+	return w.run(c)
+}
+
+// mend is doctor --mend; where that says that something is lost, half of the worlds
+// bring it back and the others give it up, unless it says that it has to be found.
+func (w *world) mend() string {
+	if w.do("mend") == nil {
+		return "mend"
+	}
+	if w.rng.IntN(2) == 0 && w.do("give up") == nil {
+		return "give-up"
+	}
+	w.restore(w.newest, func(name string) bool { return strings.HasPrefix(name, "repository/") }, false)
+	w.tell("out: the newest copies are brought back")
+	if w.do("mend") == nil {
+		return "restore"
+	}
+	// What fleetctl signed upon an older copy contradicts it, and goes.
+	w.restore(w.newest, func(name string) bool { return strings.HasPrefix(name, "repository/") }, true)
+	w.tell("out: the newest copy takes the folder's place")
+	if err := w.do("mend"); err != nil {
+		w.fail("with the newest copy in its place: %v", err)
+	}
+	return "restore-all"
+}
+
+// contents takes out what has no bytes any more, as verify names it.
+func (w *world) contents() string {
+	report := w.verify()
+	gone := map[string]bool{}
+	for _, f := range report.Findings {
+		if f.Severity == verify.Error && strings.HasPrefix(f.File, "targets/") {
+			gone[w.targetOf(f.File)] = true
+		}
+	}
+	if len(gone) == 0 {
+		return ""
+	}
+	var paths []string
+	for path := range gone {
+		paths = append(paths, path)
+	}
+	c := command{Op: "remove", Content: strings.Join(paths, "\n")}
+	w.must(w.run(c))
+	return "remove"
+}
+
+func (w *world) targetOf(file string) string {
+	path := strings.TrimPrefix(file, "targets/")
+	if !w.consistent {
+		return path
+	}
+	dir, name := filepath.Split(path)
+	if _, rest, ok := strings.Cut(name, "."); ok && len(name) > 128 {
+		name = rest
+	}
+	return dir + name
+}
+
+func (w *world) verify() *verify.Report {
+	report, err := verify.Run(w.t.Context(), verify.Options{Source: filepath.Join(w.dir, "repository"), FromEveryRoot: true, AllTargets: true})
+	w.must(err)
+	return report
+}
+
+// judge demands that everybody accepts what is there.
+func (w *world) judge() {
+	for _, f := range w.verify().Findings {
+		if f.Severity == verify.Error {
+			w.fail("verify: %s", f)
+		}
+	}
+	fresh := w.agent(w.read("repository/root.json"))
+	defer fresh.Close()
+	for name, a := range map[string]interface{ Update() error }{"fresh": fresh, "pinned to the oldest root": w.old, "saw the first history": w.saw} {
+		if err := a.Update(); err != nil {
+			w.fail("the agent %s: %v", name, err)
+		}
+	}
+}
