@@ -22,7 +22,7 @@ const newKeyID = 8
 // there. ref.URI must name the token and a free object label, a free id, or both.
 // Errors besides those of Open: signer.ErrKeyExists, signer.ErrUnsupported.
 func (b *Backend) Generate(ctx context.Context, ref signer.Ref, opts signer.GenerateOptions, ui signer.UI) (signer.Generated, error) {
-	plan, err := planFor(ref.URI, opts)
+	spec, err := keySpecOf(ref.URI, opts)
 	if err != nil {
 		return signer.Generated{}, failed("generating key", ref.URI, nil, err)
 	}
@@ -36,10 +36,10 @@ func (b *Backend) Generate(ctx context.Context, ref signer.Ref, opts signer.Gene
 		if err := t.login(ctx, c, who, false); err != nil {
 			return err
 		}
-		if err := plan.free(ctx, c); err != nil {
+		if err := spec.free(ctx, c); err != nil {
 			return err
 		}
-		made, err = plan.make(ctx, c)
+		made, err = spec.make(ctx, c)
 		return err
 	})
 	if err != nil {
@@ -48,16 +48,16 @@ func (b *Backend) Generate(ctx context.Context, ref signer.Ref, opts signer.Gene
 	return made, nil
 }
 
-// plan is a key that is to be made.
-type plan struct {
+// keySpec is a key that is to be made.
+type keySpec struct {
 	uri       signer.URI
 	algorithm signer.Algorithm
 	id        []byte
 	label     string
 }
 
-func planFor(u signer.URI, opts signer.GenerateOptions) (plan, error) {
-	p := plan{uri: u, algorithm: opts.Algorithm}
+func keySpecOf(u signer.URI, opts signer.GenerateOptions) (keySpec, error) {
+	p := keySpec{uri: u, algorithm: opts.Algorithm}
 	if p.algorithm == "" {
 		p.algorithm = signer.P256
 	}
@@ -85,13 +85,13 @@ func planFor(u signer.URI, opts signer.GenerateOptions) (plan, error) {
 }
 
 // free refuses a label or an ID that anything on the token has already.
-func (p plan) free(ctx context.Context, c *conn) error {
+func (p keySpec) free(ctx context.Context, c *conn) error {
 	return c.onHeld(ctx, "looking for keys of that name", func(l lib, s p11.SessionHandle) error {
 		return p.freeOn(l, s)
 	})
 }
 
-func (p plan) freeOn(l lib, s p11.SessionHandle) error {
+func (p keySpec) freeOn(l lib, s p11.SessionHandle) error {
 	for _, class := range []uint{p11.CKO_PRIVATE_KEY, p11.CKO_PUBLIC_KEY, p11.CKO_CERTIFICATE} {
 		byLabel, err := l.objects(s, class, nil, &p.label)
 		if err != nil {
@@ -110,7 +110,7 @@ func (p plan) freeOn(l lib, s p11.SessionHandle) error {
 
 // make makes the key and judges it. It needs a session that may write; where the token
 // gives one session only, the connection is made again with that one writing.
-func (p plan) make(ctx context.Context, c *conn) (signer.Generated, error) {
+func (p keySpec) make(ctx context.Context, c *conn) (signer.Generated, error) {
 	var made signer.Generated
 	err := c.alone(ctx, "generating the key", c.t.opts.timeout()*slowFactor, func(l lib) error {
 		s := c.held
@@ -141,7 +141,7 @@ func (p plan) make(ctx context.Context, c *conn) (signer.Generated, error) {
 	return made, nil
 }
 
-func (p plan) makeOn(l lib, s p11.SessionHandle) (signer.Generated, error) {
+func (p keySpec) makeOn(l lib, s p11.SessionHandle) (signer.Generated, error) {
 	pub, priv, dropped, err := p.pair(l, s)
 	if err != nil {
 		return signer.Generated{}, p.explain(err)
@@ -162,7 +162,7 @@ func (l lib) undo(s p11.SessionHandle, pub, priv p11.ObjectHandle) error {
 }
 
 // judge reads the new key back: what counts is what the token says of it now.
-func (p plan) judge(l lib, s p11.SessionHandle, pub, priv p11.ObjectHandle, dropped uint) (signer.Generated, error) {
+func (p keySpec) judge(l lib, s p11.SessionHandle, pub, priv p11.ObjectHandle, dropped uint) (signer.Generated, error) {
 	o, err := l.describe(s, pub, p11.CKO_PUBLIC_KEY)
 	if err != nil {
 		return signer.Generated{}, err
@@ -197,7 +197,7 @@ func (p plan) judge(l lib, s p11.SessionHandle, pub, priv p11.ObjectHandle, drop
 }
 
 // name gives the new key's URI in full, with the ID that it really got.
-func (p plan) name(l lib, s p11.SessionHandle, priv p11.ObjectHandle) (signer.URI, []string, error) {
+func (p keySpec) name(l lib, s p11.SessionHandle, priv p11.ObjectHandle) (signer.URI, []string, error) {
 	o, err := l.describe(s, priv, p11.CKO_PRIVATE_KEY)
 	if err != nil {
 		return signer.URI{}, nil, err

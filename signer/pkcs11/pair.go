@@ -21,7 +21,7 @@ type templates struct {
 // pair asks for the key pair with the full template, then with fewer protections of
 // the optional kind, then, where the token refuses an attribute, without one of those
 // that it may have a mind of its own about. Whatever was taken, the key is read back.
-func (p plan) pair(l lib, s p11.SessionHandle) (pub, priv p11.ObjectHandle, dropped uint, err error) {
+func (p keySpec) pair(l lib, s p11.SessionHandle) (pub, priv p11.ObjectHandle, dropped uint, err error) {
 	for _, t := range p.standardTemplates() {
 		if pub, priv, err = p.ask(l, s, t); err == nil || !refusesAttribute(err) {
 			return pub, priv, 0, err
@@ -44,7 +44,7 @@ func (p plan) pair(l lib, s p11.SessionHandle) (pub, priv p11.ObjectHandle, drop
 
 // ask makes one attempt. A module that made something and failed all the same is not
 // asked again.
-func (p plan) ask(l lib, s p11.SessionHandle, t templates) (pub, priv p11.ObjectHandle, err error) {
+func (p keySpec) ask(l lib, s p11.SessionHandle, t templates) (pub, priv p11.ObjectHandle, err error) {
 	pub, priv, err = l.generate(s, p.mechanism(), t.public, t.private)
 	if err != nil && refusesAttribute(err) {
 		if left := p.freeOn(l, s); left != nil {
@@ -54,7 +54,7 @@ func (p plan) ask(l lib, s p11.SessionHandle, t templates) (pub, priv p11.Object
 	return pub, priv, err
 }
 
-func (p plan) standardTemplates() []templates {
+func (p keySpec) standardTemplates() []templates {
 	var all []templates
 	for _, params := range p.params() {
 		for _, private := range p.privateTemplates() {
@@ -67,7 +67,7 @@ func (p plan) standardTemplates() []templates {
 }
 
 // droppingTemplates leave one attribute out of the least ones.
-func (p plan) droppingTemplates() []templates {
+func (p keySpec) droppingTemplates() []templates {
 	var all []templates
 	private := p.privateTemplates()
 	least := private[len(private)-1]
@@ -113,7 +113,7 @@ func refusesAttribute(err error) bool {
 }
 
 // explain says what the token wants instead, as far as its answer tells.
-func (p plan) explain(err error) error {
+func (p keySpec) explain(err error) error {
 	e := &signer.GenerateError{Algorithm: p.algorithm, Err: err}
 	switch code := codeOf(err); {
 	case errors.Is(err, signer.ErrKeyExists):
@@ -136,7 +136,7 @@ func (p plan) explain(err error) error {
 	return e
 }
 
-func (p plan) mechanismName() string {
+func (p keySpec) mechanismName() string {
 	switch {
 	case p.algorithm.RSABits() > 0:
 		return "CKM_RSA_PKCS_KEY_PAIR_GEN"
@@ -146,7 +146,7 @@ func (p plan) mechanismName() string {
 	return "CKM_EC_KEY_PAIR_GEN"
 }
 
-func (p plan) paramsName() string {
+func (p keySpec) paramsName() string {
 	if p.algorithm.RSABits() > 0 {
 		return "CKA_MODULUS_BITS, CKA_PUBLIC_EXPONENT"
 	}
@@ -154,7 +154,7 @@ func (p plan) paramsName() string {
 }
 
 // sent names what stands in the smallest template.
-func (p plan) sent() string {
+func (p keySpec) sent() string {
 	return strings.Join([]string{
 		"CKA_CLASS", "CKA_KEY_TYPE", "CKA_TOKEN", "CKA_ID", "CKA_LABEL", "CKA_PRIVATE", "CKA_SENSITIVE", "CKA_EXTRACTABLE",
 		"CKA_SIGN", "CKA_VERIFY", p.paramsName(),

@@ -9,7 +9,7 @@ import (
 )
 
 // mechanism is how the token makes the pair.
-func (p plan) mechanism() *p11.Mechanism {
+func (p keySpec) mechanism() *p11.Mechanism {
 	switch {
 	case p.algorithm.RSABits() > 0:
 		return p11.NewMechanism(p11.CKM_RSA_PKCS_KEY_PAIR_GEN, nil)
@@ -21,7 +21,7 @@ func (p plan) mechanism() *p11.Mechanism {
 
 // params are the attributes that say what kind of key, in the forms that modules
 // take, the standard one first.
-func (p plan) params() [][]*p11.Attribute {
+func (p keySpec) params() [][]*p11.Attribute {
 	if bits := p.algorithm.RSABits(); bits > 0 {
 		return [][]*p11.Attribute{{
 			p11.NewAttribute(p11.CKA_MODULUS_BITS, bits),
@@ -39,7 +39,7 @@ func (p plan) params() [][]*p11.Attribute {
 	return all
 }
 
-func (p plan) keyType() uint {
+func (p keySpec) keyType() uint {
 	switch {
 	case p.algorithm.RSABits() > 0:
 		return p11.CKK_RSA
@@ -50,7 +50,7 @@ func (p plan) keyType() uint {
 }
 
 // named are the attributes that both halves share.
-func (p plan) named(class uint) []*p11.Attribute {
+func (p keySpec) named(class uint) []*p11.Attribute {
 	return []*p11.Attribute{
 		p11.NewAttribute(p11.CKA_CLASS, class),
 		p11.NewAttribute(p11.CKA_KEY_TYPE, p.keyType()),
@@ -64,7 +64,7 @@ func (p plan) named(class uint) []*p11.Attribute {
 // modules do not know; what stays in all of them is that the key lives in the token, is
 // private, sensitive and cannot be taken out. Whatever template was taken, the key is
 // read back and what is missing is reported.
-func (p plan) privateTemplates() [][]*p11.Attribute {
+func (p keySpec) privateTemplates() [][]*p11.Attribute {
 	least := append(p.named(p11.CKO_PRIVATE_KEY),
 		p11.NewAttribute(p11.CKA_PRIVATE, true),
 		p11.NewAttribute(p11.CKA_SENSITIVE, true),
@@ -82,7 +82,7 @@ func (p plan) privateTemplates() [][]*p11.Attribute {
 	return [][]*p11.Attribute{full, fixed, signOnly, least}
 }
 
-func (p plan) publicTemplates(params []*p11.Attribute) [][]*p11.Attribute {
+func (p keySpec) publicTemplates(params []*p11.Attribute) [][]*p11.Attribute {
 	least := append(append(p.named(p11.CKO_PUBLIC_KEY), params...), p11.NewAttribute(p11.CKA_VERIFY, true))
 	full := append(least[:len(least):len(least)],
 		p11.NewAttribute(p11.CKA_PRIVATE, false), // to be seen without a login
