@@ -65,7 +65,10 @@ type SecretRequest struct {
 	// Device names the token or card for people: `YubiKey 15835999 (slot 9c)`,
 	// `token "fleet"`, `key file "keys/root.json"`.
 	Device string
-	Roles  []string
+	// Token tells the token or card from every other one, where Device (a label) may not;
+	// "" where Device does.
+	Token string
+	Roles []string
 	// TriesLeft is -1 where the device does not tell. With 1 left a person is asked
 	// to confirm first, and a source that is not a person is refused (ErrLastTry).
 	TriesLeft int

@@ -18,6 +18,7 @@ type addOptions struct {
 	tags                            []string
 	manifest                        string
 	stageOnly, replace              bool
+	reviewed                        []string
 	allowShorter, unknownPlatform   bool
 	noLint                          []string
 	keys                            roleKeyFlags
@@ -51,6 +52,7 @@ square brackets), a component (orbit), or all.`,
 	f.StringArrayVarP(&o.tags, "tag", "t", nil, "further channel, such as stable (may be given more than once)")
 	f.StringVar(&o.manifest, "manifest", "", "YAML file with a whole release")
 	f.BoolVar(&o.stageOnly, "stage-only", false, "stage the change and sign nothing")
+	addReviewed(f, &o.reviewed)
 	f.BoolVar(&o.replace, "replace", false, "replace a version that is published with other bytes")
 	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
 	f.BoolVar(&o.unknownPlatform, "allow-unknown-platform", false, "accept a platform that agents do not ask for")
@@ -119,7 +121,9 @@ func (a *app) runAdd(ctx context.Context, o addOptions) error {
 	if err := w.r.CheckNames(w.p, w.staged, items); err != nil {
 		return err
 	}
-	w.extending()
+	if err := w.join(o.reviewed, o.stageOnly); err != nil {
+		return err
+	}
 	if !o.stageOnly {
 		w.keys.prefetch(ctx, w.rolesOnlyInFiles(repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)...)
 	}

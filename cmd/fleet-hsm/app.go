@@ -23,12 +23,14 @@ type app struct {
 	configFile string
 	// forRequest and pathNamed: see requestFrom.
 	forRequest, pathNamed bool
-	json                  bool
-	module                string
-	pinSource             string
-	noInput               bool
-	yes                   bool
-	lockTimeout           duration
+	// notes are for the result with --json.
+	notes       []string
+	json        bool
+	module      string
+	pinSource   string
+	noInput     bool
+	yes         bool
+	lockTimeout duration
 	// transcriptFile and operatorNote are --transcript and --note.
 	transcriptFile, operatorNote string
 

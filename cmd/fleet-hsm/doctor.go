@@ -158,6 +158,9 @@ func (a *app) toProbe(res *doctorResult, keys *keychain, args []string) ([]signe
 	if err := a.checkHistory(res, p); err != nil {
 		return nil, err
 	}
+	for _, s := range a.cfg.onOneDevice(p.Root, nil) {
+		res.add("repository", signer.Finding{Code: "one-device", OK: true, Warning: true, Text: s})
+	}
 	var refs []signer.Ref
 	seen := map[string]bool{}
 	for _, role := range repo.Roles() {

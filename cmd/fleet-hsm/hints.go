@@ -124,6 +124,8 @@ func judge(err error) verdict {
 		return judgeRequest(err)
 	case errors.Is(err, ceremony.ErrTranscript):
 		return verdict{exitUnverified, "transcript", "what was published is untouched; a log that was altered proves nothing, so begin a new one"}
+	case as[*notReviewed](err):
+		return verdict{exitRefused, "not-reviewed", `"fleet-hsm review" shows it and prints the hash; with --reviewed HASH, once for each role, it is taken along; "fleet-hsm discard" drops it`}
 	case as[*policyError](err):
 		return verdict{exitRefused, "policy", "no key was used; ask whoever staged the change, and change the policy only if you are sure"}
 	case as[*expiresSoon](err):

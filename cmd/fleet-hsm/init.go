@@ -82,7 +82,7 @@ func (a *app) runInit(ctx context.Context, o initOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := w.keys.checkPINSources(nil); err != nil {
+	if err := w.keys.checkPINSources(ctx, nil); err != nil {
 		return err
 	}
 	keys, err := w.makeKeys(ctx, plan, makeOptions{generate: o.generate, algorithm: alg, imported: o.imported, card: card})
@@ -98,6 +98,7 @@ func (a *app) runInit(ctx context.Context, o initOptions) error {
 		return w.undoKeys(err)
 	}
 	a.warnShared(c.Root())
+	w.sayShared(c)
 	versions, err := w.publish(ctx, c, publishOptions{})
 	if err != nil && c.Fresh {
 		return w.undoKeys(err)

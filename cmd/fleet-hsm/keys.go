@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"slices"
-	"strings"
 	"sync"
 
 	"github.com/spf13/pflag"
@@ -90,6 +87,9 @@ type candidate struct {
 	uri signer.URI
 	// guess: another key there means only that this is not the place.
 	guess bool
+	// hinted: only a request says so. A PIN that was given for no token by name is not
+	// offered there.
+	hinted bool
 }
 
 func (k *keychain) candidates(role string, key repo.Key) ([]candidate, error) {
@@ -101,14 +101,14 @@ func (k *keychain) candidates(role string, key repo.Key) ([]candidate, error) {
 	for _, u := range k.uris[role] {
 		// pub:FILE names a key that is elsewhere.
 		if u.Scheme != "pub" {
-			out = append(out, candidate{u, true})
+			out = append(out, candidate{uri: u, guess: true})
 		}
 	}
 	if u, ok := cfg.places[key.ID]; ok && u.Scheme != "pub" {
-		out = append(out, candidate{u, false})
+		out = append(out, candidate{uri: u})
 	}
 	if k.files.Exists(roleFile(role)) {
-		out = append(out, candidate{roleFile(role), true})
+		out = append(out, candidate{uri: roleFile(role), guess: true})
 	}
 	return out, nil
 }
@@ -145,7 +145,7 @@ func (k *keychain) signer(ctx context.Context, role string, key repo.Key) (signe
 }
 
 func (k *keychain) try(ctx context.Context, c candidate, role string, key repo.Key) (signer.Signer, error) {
-	s, err := k.backends.Open(ctx, signer.Ref{URI: c.uri, Pinned: key.Public, Roles: []string{role}}, atHand{k.a.askUI()})
+	s, err := k.backends.Open(ctx, signer.Ref{URI: c.uri, Pinned: key.Public, Roles: []string{role}}, atHand{k.a.askUI(), c.hinted})
 	if err != nil {
 		return nil, err
 	}
@@ -160,23 +160,30 @@ func (k *keychain) try(ctx context.Context, c candidate, role string, key repo.K
 
 // found looks among the public keys of what is plugged in, without any secret.
 func (k *keychain) found(ctx context.Context, role string, key repo.Key) (signer.Signer, error) {
+	u := k.find(ctx, key)
+	if u.IsZero() {
+		return k.hinted(ctx, role, key)
+	}
+	s, err := k.try(ctx, candidate{uri: u}, role, key)
+	if err == nil {
+		k.open[key.ID] = s
+	}
+	return s, err
+}
+
+// find says where a public key is shown by what is plugged in; zero for nowhere.
+func (k *keychain) find(ctx context.Context, key repo.Key) signer.URI {
 	for _, scheme := range []string{"pkcs11", "piv"} {
 		f, ok := k.backends[scheme].(signer.Finder)
 		if !ok {
 			continue
 		}
-		u, err := f.Find(ctx, key.Public)
-		if err != nil || u.IsZero() {
-			// A module or card service that is not there has no keys to offer.
-			continue
+		// A module or card service that is not there has no keys to offer.
+		if u, err := f.Find(ctx, key.Public); err == nil && !u.IsZero() {
+			return u
 		}
-		s, err := k.try(ctx, candidate{u, false}, role, key)
-		if err == nil {
-			k.open[key.ID] = s
-		}
-		return s, err
 	}
-	return k.hinted(ctx, role, key)
+	return signer.URI{}
 }
 
 // hinted tries the device that a request names, if it is plugged in: an old card does
@@ -195,7 +202,7 @@ func (k *keychain) hinted(ctx context.Context, role string, key repo.Key) (signe
 	if here, err := t.Tokens(ctx, u); err != nil || len(here) != 1 || here[0].Problem != "" {
 		return nil, absent
 	}
-	s, err := k.try(ctx, candidate{u, true}, role, key)
+	s, err := k.try(ctx, candidate{uri: u, guess: true, hinted: true}, role, key)
 	switch {
 	case err == nil:
 		k.open[key.ID] = s
@@ -257,43 +264,6 @@ func (k *keychain) prefetch(ctx context.Context, roles ...string) *sync.WaitGrou
 	return &wg
 }
 
-// checkPINSources refuses --pin-source and $FLEET_<ROLE>_PIN where they could mean
-// two tokens, before any token is touched.
-func (k *keychain) checkPINSources(keys map[string][]repo.Key) error {
-	all := map[string]bool{}
-	for _, role := range repo.Roles() {
-		tokens, err := k.tokens(role, keys[role])
-		if err != nil {
-			return err
-		}
-		env := "FLEET_" + strings.ToUpper(role) + "_PIN"
-		if v := os.Getenv(env); v != "" && len(tokens) > 1 {
-			return usagef("$%s could mean each of %s; give each token its own source (secrets: in the configuration, or pin-source= in its URI)", env, strings.Join(tokens, ", "))
-		}
-		for _, t := range tokens {
-			all[t] = true
-		}
-	}
-	if k.a.pinSource == "" {
-		return nil
-	}
-	if err := checkSource(k.a.pinSource); err != nil {
-		return usage(fmt.Errorf("--pin-source: %w", err))
-	}
-	if len(all) == 0 {
-		return k.notOnlyFiles(keys)
-	}
-	if len(all) > 1 {
-		var names []string
-		for t := range all {
-			names = append(names, t)
-		}
-		slices.Sort(names)
-		return usagef("--pin-source could mean each of %s; give each token its own source (secrets: in the configuration, or pin-source= in its URI)", strings.Join(names, ", "))
-	}
-	return nil
-}
-
 // notOnlyFiles refuses --pin-source where every key of the command is in a file.
 func (k *keychain) notOnlyFiles(keys map[string][]repo.Key) error {
 	cfg, err := k.a.config()
@@ -313,32 +283,6 @@ func (k *keychain) notOnlyFiles(keys map[string][]repo.Key) error {
 		}
 	}
 	return errPINSourceOfFile("every key that this command uses")
-}
-
-// tokens names the tokens, without a PIN source of their own, that hold keys of a
-// role as far as it is known.
-func (k *keychain) tokens(role string, keys []repo.Key) ([]string, error) {
-	cfg, err := k.a.config()
-	if err != nil {
-		return nil, err
-	}
-	uris := slices.Clone(k.uris[role])
-	for _, key := range keys {
-		if u, ok := cfg.places[key.ID]; ok {
-			uris = append(uris, u)
-		}
-	}
-	var out []string
-	for _, u := range uris {
-		_, own := u.Query("pin-source")
-		for _, s := range cfg.secrets {
-			own = own || covers(s.uri, u)
-		}
-		if t := tokenOf(u); t != "" && !own && !slices.Contains(out, t) {
-			out = append(out, t)
-		}
-	}
-	return out, nil
 }
 
 // tokenOf is the part of a URI that names the device, "" for files.

@@ -20,6 +20,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	noCoreDumps()
 	a := newApp(os.Stdout, os.Stderr)
 	defer a.close()
 	cmd := a.command()

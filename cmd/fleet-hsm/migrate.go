@@ -12,6 +12,7 @@ import (
 
 type migrateOptions struct {
 	dryRun, stageOnly, allowShorter bool
+	reviewed                        []string
 	keys                            roleKeyFlags
 }
 
@@ -37,6 +38,7 @@ Keys move role by role, whenever you like, before or after: "fleet-hsm rotate RO
 	f := cmd.Flags()
 	f.BoolVar(&o.dryRun, "dry-run", false, "only say what is there and what is left to do")
 	f.BoolVar(&o.stageOnly, "stage-only", false, "stage the change and sign nothing")
+	addReviewed(f, &o.reviewed)
 	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
 	o.keys = addRoleKeyFlags(f, repo.Roles()...)
 	return cmd
@@ -73,7 +75,9 @@ func (a *app) runMigrate(ctx context.Context, o migrateOptions) error {
 	if err := w.p.Expired(w.r.Now(), repo.RoleTargets, repo.RoleSnapshot); err != nil {
 		return err
 	}
-	w.extending()
+	if err := w.join(o.reviewed, o.stageOnly); err != nil {
+		return err
+	}
 	c, err := w.r.Migrate(w.p, w.staged, w.stageOptions(o.allowShorter))
 	if err != nil {
 		return err
@@ -115,7 +119,7 @@ func (w *work) reportMigration(versions map[string]int64) error {
 		return err
 	}
 	res := migrateResult{
-		published: published{Schema: 1, Command: "migrate", Versions: versions},
+		published: w.a.published("migrate", versions),
 		Layout:    "flat", Targets: w.p.Targets.Len(), Leftovers: left, Odd: w.r.Oddities(),
 	}
 	if w.p.Root.ConsistentSnapshot() {

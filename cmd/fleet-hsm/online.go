@@ -69,7 +69,7 @@ has seen or signed: its state file (--state) remembers that. Metrics are at /met
 }
 
 // onlineConfig joins store, root and keys.
-func (a *app) onlineConfig(o onStore) (online.Config, error) {
+func (a *app) onlineConfig(ctx context.Context, o onStore) (online.Config, error) {
 	cfg, err := a.config()
 	if err != nil {
 		return online.Config{}, err
@@ -99,7 +99,7 @@ func (a *app) onlineConfig(o onStore) (online.Config, error) {
 	if len(sources) == 0 {
 		return online.Config{}, usagef("name the timestamp key with --timestamp-key URI, or in keys: of the configuration")
 	}
-	if err := keys.checkPINSources(nil); err != nil {
+	if err := keys.checkPINSources(ctx, nil); err != nil {
 		return online.Config{}, err
 	}
 	state, err := o.memory.file(s.String())
@@ -213,7 +213,7 @@ func (e *listenError) Unwrap() error { return e.err }
 
 // runOnline runs until SIGTERM or an interrupt, which is the orderly end and no error.
 func (a *app) runOnline(ctx context.Context, o onStore) (err error) {
-	cfg, err := a.onlineConfig(o)
+	cfg, err := a.onlineConfig(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -320,7 +320,7 @@ func (a *app) logger() *slog.Logger {
 
 // timestampOnStore is `timestamp --store`: one check, one signature.
 func (a *app) timestampOnStore(ctx context.Context, o onStore, within optionalDuration) error {
-	cfg, err := a.onlineConfig(o)
+	cfg, err := a.onlineConfig(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ type promoteOptions struct {
 	to                      string
 	tags, names, platforms  []string
 	allowMissing, stageOnly bool
+	reviewed                []string
 	allowShorter            bool
 	keys                    roleKeyFlags
 }
@@ -39,6 +40,7 @@ narrow it with --name and --platform, or say --allow-missing.`,
 	f.StringArrayVar(&o.platforms, "platform", nil, "only this platform (may be given more than once)")
 	f.BoolVar(&o.allowMissing, "allow-missing", false, "go on although something in the channel stays behind")
 	f.BoolVar(&o.stageOnly, "stage-only", false, "stage the change and sign nothing")
+	addReviewed(f, &o.reviewed)
 	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
 	o.keys = addRoleKeyFlags(f, repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)
 	return cmd
@@ -53,7 +55,7 @@ func (a *app) runPromote(ctx context.Context, version string, o promoteOptions) 
 	if o.from == "" || o.to == "" {
 		return usagef("promote needs --from CHANNEL and --to CHANNEL")
 	}
-	w, err := a.openForTargets(ctx, "promote", o.keys)
+	w, err := a.openForTargets(ctx, "promote", o.keys, o.reviewed, o.stageOnly)
 	if err != nil {
 		return err
 	}
@@ -72,7 +74,7 @@ func (a *app) runPromote(ctx context.Context, version string, o promoteOptions) 
 	if err != nil {
 		return err
 	}
-	return a.print(promoteResult{published{Schema: 1, Command: "promote", Versions: versions}, moved}, func(*prompt.Writer) {})
+	return a.print(promoteResult{a.published("promote", versions), moved}, func(*prompt.Writer) {})
 }
 
 func showPromoted(w *prompt.Writer, moved []repo.Promoted) {
@@ -88,7 +90,7 @@ func showPromoted(w *prompt.Writer, moved []repo.Promoted) {
 }
 
 // openForTargets is open for commands that change targets.
-func (a *app) openForTargets(ctx context.Context, name string, flags roleKeyFlags) (*work, error) {
+func (a *app) openForTargets(ctx context.Context, name string, flags roleKeyFlags, reviewed []string, stageOnly bool) (*work, error) {
 	w, err := a.open(ctx, name)
 	if err != nil {
 		return nil, err
@@ -100,12 +102,14 @@ func (a *app) openForTargets(ctx context.Context, name string, flags roleKeyFlag
 	if err == nil {
 		err = w.p.Expired(w.r.Now(), repo.RoleRoot)
 	}
+	if err == nil {
+		err = w.join(reviewed, stageOnly)
+	}
 	if err != nil {
 		w.end()
 		return nil, err
 	}
 	w.letOthersIn()
-	w.extending()
 	return w, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
@@ -27,6 +28,8 @@ type work struct {
 	change *repo.Change
 	// waiting: it is in pending/ only because a person is asked.
 	waiting bool
+	// joined: what this command signs was staged in part before it came.
+	joined bool
 	// earlier is what was staged before it, nil for nothing.
 	earlier []byte
 	// lost says why the command may write no more: what became of the lock, or of what
@@ -163,13 +166,6 @@ func (w *work) needPublished() error {
 	return nil
 }
 
-// extending tells the person that the command adds to a change that waits.
-func (w *work) extending() {
-	if w.staged != nil {
-		w.a.note("adding to the staged change (%s)", strings.Join(w.staged.Intents, "; "))
-	}
-}
-
 // end clears content that no change uses (a copy that failed, a disk that is full)
 // and lets others in.
 func (w *work) end() {
@@ -193,8 +189,6 @@ type publishOptions struct {
 	withoutTimestamp bool
 	// noSign: root and targets are not signed here (commit).
 	noSign bool
-	// confirmed: the person has seen the card.
-	confirmed bool
 }
 
 // published is what a command that published says with --json.
@@ -231,24 +225,11 @@ func (w *work) publish(ctx context.Context, c *repo.Change, opts publishOptions)
 }
 
 func (w *work) signAll(ctx context.Context, c *repo.Change, opts publishOptions, keep func() error) (*repo.Release, error) {
-	if err := w.keys.checkPINSources(w.signingKeys(c)); err != nil {
-		return nil, err
-	}
 	relOpts := repo.ReleaseOptions{
 		Expiries: w.cfg.expiries, AllowShorter: opts.allowShorter, WithoutTimestamp: opts.withoutTimestamp,
 	}
-	if err := w.r.CheckRelease(w.p, c, relOpts); err != nil {
+	if err := w.consent(c, opts, relOpts).obtain(ctx); err != nil {
 		return nil, err
-	}
-	if c.Doc(repo.RoleRoot) != nil && !opts.confirmed && !opts.noSign {
-		if err := w.confirmOwn(ctx, c); err != nil {
-			return nil, err
-		}
-	}
-	if !opts.noSign {
-		if err := w.checkPolicy(c); err != nil {
-			return nil, err
-		}
 	}
 	if err := w.signDocs(ctx, c, opts, keep); err != nil {
 		return nil, err
@@ -266,16 +247,25 @@ func (w *work) signAll(ctx context.Context, c *repo.Change, opts publishOptions,
 	}
 }
 
-// checkPolicy looks at a change that is about to be signed as part of this command.
-func (w *work) checkPolicy(c *repo.Change) error {
-	if len(w.cfg.Policy) == 0 {
-		return nil
+// consent: a command's own change needs a yes at a terminal if it is one of root, and
+// --yes gives it. What was staged before it came needs one always.
+func (w *work) consent(c *repo.Change, opts publishOptions, relOpts repo.ReleaseOptions) *consent {
+	own := &consent{
+		a: w.a, keys: w.keys, change: c, needs: w.signingKeys(c),
+		card: func() (repo.Card, error) {
+			card, err := w.r.Card(w.p, c, w.cfg.expiries)
+			if err == nil {
+				w.a.warnUnattested(&card, c, nil)
+			}
+			return card, err
+		},
+		refusals: []func() error{func() error { return w.r.CheckRelease(w.p, c, relOpts) }},
+		ask:      w.joined || c.Doc(repo.RoleRoot) != nil && !w.a.yes,
 	}
-	card, err := w.r.Card(w.p, c, w.cfg.expiries)
-	if err != nil {
-		return err
+	if !opts.noSign {
+		own.docs = c.Docs()
 	}
-	return w.a.checkPolicy(c, card, rolesOf(c.Docs()), nil)
+	return own
 }
 
 // signDocs has root and targets signed with every key within reach: where root is
@@ -330,25 +320,6 @@ func (w *work) signRelease(ctx context.Context, rel *repo.Release) error {
 	}
 }
 
-// confirmOwn shows the sign card of the command's own change and asks, on a
-// terminal; scripts go on, as with fleetctl.
-func (w *work) confirmOwn(ctx context.Context, c *repo.Change) error {
-	ui := w.a.askUI()
-	if w.a.yes || !ui.hasTerminal() {
-		return nil
-	}
-	card, err := w.r.Card(w.p, c, w.cfg.expiries)
-	if err != nil {
-		return err
-	}
-	w.a.warnUnattested(&card, c, nil)
-	w.a.showCard(w.a.talk, card, w.keys)
-	if err := w.a.logCard(c.Docs()); err != nil {
-		return err
-	}
-	return ui.confirm(ctx, "Sign this?")
-}
-
 // leave decides what becomes of a change that could not be published, and says so.
 func (w *work) leave(ctx context.Context, c *repo.Change, cause error) error {
 	if w.lost != nil {
@@ -399,7 +370,11 @@ func (w *work) nameVersions(v map[string]int64) {
 	w.a.note("published: %s", strings.Join(parts, ", "))
 }
 
+func (a *app) published(command string, versions map[string]int64, notes ...string) published {
+	return published{Schema: 1, Command: command, Versions: versions, Notes: slices.Concat(a.notes, notes)}
+}
+
 // report prints the result of a command that published.
 func (a *app) report(command string, versions map[string]int64, notes ...string) error {
-	return a.print(published{Schema: 1, Command: command, Versions: versions, Notes: notes}, func(*prompt.Writer) {})
+	return a.print(a.published(command, versions, notes...), func(*prompt.Writer) {})
 }

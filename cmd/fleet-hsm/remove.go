@@ -13,6 +13,7 @@ type removeOptions struct {
 	channel                 string
 	names, platforms        []string
 	stageOnly, allowShorter bool
+	reviewed                []string
 	keys                    roleKeyFlags
 }
 
@@ -33,6 +34,7 @@ channel that is gone keeps what it has.`,
 	f.StringArrayVar(&o.names, "name", nil, "with --channel: only this component")
 	f.StringArrayVar(&o.platforms, "platform", nil, "with --channel: only this platform")
 	f.BoolVar(&o.stageOnly, "stage-only", false, "stage the change and sign nothing")
+	addReviewed(f, &o.reviewed)
 	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
 	o.keys = addRoleKeyFlags(f, repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)
 	return cmd
@@ -50,7 +52,7 @@ func (a *app) runRemove(ctx context.Context, paths []string, o removeOptions) er
 	if o.channel == "" && len(o.names)+len(o.platforms) > 0 {
 		return usagef("--name and --platform narrow --channel; a TARGET is named whole")
 	}
-	w, err := a.openForTargets(ctx, "remove", o.keys)
+	w, err := a.openForTargets(ctx, "remove", o.keys, o.reviewed, o.stageOnly)
 	if err != nil {
 		return err
 	}
@@ -71,7 +73,7 @@ func (a *app) runRemove(ctx context.Context, paths []string, o removeOptions) er
 	if err != nil {
 		return err
 	}
-	return a.print(removeResult{published{Schema: 1, Command: "remove", Versions: versions}, gone}, func(*prompt.Writer) {})
+	return a.print(removeResult{a.published("remove", versions), gone}, func(*prompt.Writer) {})
 }
 
 func (w *work) confirmRemoval(ctx context.Context) error {

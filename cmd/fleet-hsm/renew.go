@@ -33,7 +33,9 @@ func (a *app) runRenew(ctx context.Context, role string, o rotateOptions) error 
 			return err
 		}
 	}
-	w.extending()
+	if err := w.join(o.reviewed, o.stageOnly); err != nil {
+		return err
+	}
 	c, err := w.r.Renew(w.p, w.staged, role, w.stageOptions(o.allowShorter))
 	if err != nil {
 		return err

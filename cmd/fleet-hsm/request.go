@@ -346,6 +346,7 @@ func (a *app) signRequest(ctx context.Context, file string, o signOptions) error
 // warnUnattested adds a warning for keys that get a role and that no certificate
 // proves to have been born on a device.
 func (a *app) warnUnattested(card *repo.Card, c *repo.Change, hints map[tuf.KeyID]ceremony.Hint) {
+	a.warnOneDevice(card, c, hints)
 	att, ok := a.keys.backends["piv"].(signer.Attester)
 	roots, err := a.attestationRoots("")
 	ok = ok && err == nil

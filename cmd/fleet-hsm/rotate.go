@@ -24,6 +24,7 @@ type rotateOptions struct {
 	card             cardFlags
 	allowShorter     bool
 	stageOnly        bool
+	reviewed         []string
 	plan             bool
 	request          string
 	renew            bool
@@ -60,6 +61,7 @@ the roles whose metadata the new root no longer accepts.`,
 	f.StringVar(&o.request, "request", "", "write the change into this file if signatures are missing, to be signed elsewhere")
 	f.BoolVar(&o.plan, "plan", false, "show who would sign what with which key, and write nothing")
 	f.BoolVar(&o.stageOnly, "stage-only", false, "stage the change and sign nothing")
+	addReviewed(f, &o.reviewed)
 	o.keys = addRoleKeyFlags(f, repo.Roles()...)
 	return cmd
 }
@@ -121,7 +123,9 @@ func (a *app) runRotate(ctx context.Context, roles []string, o rotateOptions) er
 		return err
 	}
 	w.letOthersIn()
-	w.extending()
+	if err := w.join(o.reviewed, o.stageOnly); err != nil {
+		return err
+	}
 	c, made := w.staged, map[string][]crypto.PublicKey{}
 	undo := func(cause error) error {
 		w.tellOnTokens()
@@ -136,6 +140,7 @@ func (a *app) runRotate(ctx context.Context, roles []string, o rotateOptions) er
 		}
 	}
 	a.warnShared(c.Root())
+	w.sayShared(c)
 	if o.stageOnly {
 		if err := w.r.Save(c); err != nil {
 			return err
@@ -167,7 +172,7 @@ func (a *app) runRotate(ctx context.Context, roles []string, o rotateOptions) er
 // made in keys/ROLE.json.
 func (w *work) rotateRole(ctx context.Context, c *repo.Change, role string, o rotateOptions, mo makeOptions, made map[string][]crypto.PublicKey) (*repo.Change, error) {
 	rot := repo.Rotation{Role: role, Remove: w.cfg.idsOf(o.remove), Threshold: o.threshold}
-	if err := w.checkNewSources(role, slices.Concat(o.set, o.add), o.generate); err != nil {
+	if err := w.checkNewSources(ctx, role, slices.Concat(o.set, o.add), o.generate); err != nil {
 		return nil, err
 	}
 	keys, err := w.newKeys(ctx, &rot, o, mo)
@@ -200,7 +205,7 @@ func (a *app) warnShared(root *repo.Root) {
 
 // checkNewSources refuses a source of PINs that could mean the token of a new key as
 // well as one that signs root, before a key is made.
-func (w *work) checkNewSources(role string, list []string, generate bool) error {
+func (w *work) checkNewSources(ctx context.Context, role string, list []string, generate bool) error {
 	if !generate {
 		return nil // no PIN but those of keys that sign is asked for
 	}
@@ -214,7 +219,7 @@ func (w *work) checkNewSources(role string, list []string, generate bool) error 
 		}
 		w.keys.uris[role] = append(slices.Clone(w.keys.uris[role]), u)
 	}
-	return w.keys.checkPINSources(map[string][]repo.Key{repo.RoleRoot: w.p.Root.Keys(repo.RoleRoot)})
+	return w.keys.checkPINSources(ctx, map[string][]repo.Key{repo.RoleRoot: w.p.Root.Keys(repo.RoleRoot)})
 }
 
 // newKeys fills in the keys of the rotation and gives those that were made in

@@ -225,11 +225,26 @@ func (a *app) place(u signer.URI) signer.URI {
 }
 
 func (u *ui) pinSources(r signer.SecretRequest) ([]string, error) {
-	list, err := u.configSources(r.URI)
+	own, err := u.ownPINSources(r.URI)
 	if err != nil {
 		return nil, err
 	}
-	return append(append(list, flagSource(u.a.pinSource)...), envSources(r.Roles, "FLEET_%s_PIN")...), nil
+	return append(append(own, flagSource(u.a.pinSource)...), envSources(r.Roles, "FLEET_%s_PIN")...), nil
+}
+
+// ownPINSources lists the sources that were named for this very token.
+func (u *ui) ownPINSources(at signer.URI) ([]string, error) {
+	list := fromURI(at)
+	cfg, err := u.a.config()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range cfg.secrets {
+		if covers(s.uri, at) {
+			list = append(list, s.source)
+		}
+	}
+	return list, nil
 }
 
 // covers reports whether every attribute of general stands in special with the same

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -78,10 +77,8 @@ func (a *app) runSign(ctx context.Context, args []string, o signOptions) error {
 	if o.role != "" && o.role != repo.RoleRoot && o.role != repo.RoleTargets {
 		return usagef("--role %q: root and targets are staged; commit signs snapshot and timestamp", o.role)
 	}
-	for _, h := range o.reviewed {
-		if err := checkHash(h); err != nil {
-			return err
-		}
+	if err := checkHashes(o.reviewed); err != nil {
+		return err
 	}
 	if len(args) == 1 {
 		return a.signRequest(ctx, args[0], o)
@@ -170,14 +167,11 @@ func (s *signing) run(ctx context.Context) error {
 		return err
 	}
 	docs := toSign(s.change, s.o.role)
-	if err := s.confirm(ctx, docs); err != nil {
+	// A hash of something else is a wrong argument: it says nothing of this change.
+	if err := matchReviewed(s.change, docs, s.o.reviewed); err != nil {
 		return err
 	}
-	keys := map[string][]repo.Key{}
-	for _, d := range docs {
-		keys[d.Role()] = d.Missing()
-	}
-	if err := s.keys.checkPINSources(keys); err != nil {
+	if err := s.consent(docs).obtain(ctx); err != nil {
 		return err
 	}
 	return s.sign(ctx, docs)
@@ -210,6 +204,15 @@ func toSign(c *repo.Change, role string) []*repo.Doc {
 	return docs
 }
 
+func checkHashes(list []string) error {
+	for _, h := range list {
+		if err := checkHash(h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func checkHash(h string) error {
 	clean := cleanHash(h)
 	if len(clean) < 8 || len(clean) > 64 || strings.Trim(clean, "0123456789abcdef") != "" {
@@ -221,40 +224,34 @@ func checkHash(h string) error {
 // cleanHash takes a hash with the blanks in which review prints it.
 func cleanHash(h string) string { return strings.ToLower(strings.ReplaceAll(h, " ", "")) }
 
-// confirm shows the card and asks at a terminal; elsewhere it compares the hashes.
-// --yes does not answer here.
-func (s *signing) confirm(ctx context.Context, docs []*repo.Doc) error {
-	if err := s.matchReviewed(docs); err != nil {
-		return err
+// consent: --yes does not answer for what others staged, and without a terminal each
+// payload must have been reviewed.
+func (s *signing) consent(docs []*repo.Doc) *consent {
+	keys := map[string][]repo.Key{}
+	for _, d := range docs {
+		keys[d.Role()] = d.Missing()
 	}
-	if len(docs) == 0 {
-		return nil
+	return &consent{
+		a: s.a, keys: s.keys, change: s.change, docs: docs, needs: keys, hints: s.keys.hints, card: s.card,
+		ask: true, trust: s.trust,
+		alone: func() error {
+			if len(docs) == 0 {
+				return nil
+			}
+			if s.trust != "" {
+				return usage(errNoRootPinned)
+			}
+			if roles := unreviewedOf(docs, s.o.reviewed); len(roles) > 0 {
+				return usage(&unreviewed{role: roles[0]})
+			}
+			return s.a.logCard(docs)
+		},
 	}
-	card, err := s.card()
-	if err != nil {
-		return err
-	}
-	if err := s.a.checkPolicy(s.change, card, rolesOf(docs), s.keys.hints); err != nil {
-		return err
-	}
-	ui := s.a.askUI()
-	if !ui.hasTerminal() {
-		if err := allReviewed(docs, s.o.reviewed); err != nil {
-			return err
-		}
-		return s.a.logCard(docs)
-	}
-	if s.trust != "" {
-		if err := ui.confirm(ctx, s.trust); err != nil {
-			return err
-		}
-	}
-	s.a.showCard(s.a.talk, card, s.keys)
-	if err := s.a.logCard(docs); err != nil {
-		return err
-	}
-	return ui.confirm(ctx, "Sign this?")
 }
+
+// errNoRootPinned: a person would have been asked whether they know the first root of a
+// request.
+var errNoRootPinned = errors.New("this request's own root is all that it rests on, and without a terminal nobody can say that they know it; pin the root that you trust with --root FILE, or trusted-root: in the configuration")
 
 func rolesOf(docs []*repo.Doc) []string {
 	var roles []string
@@ -262,42 +259,6 @@ func rolesOf(docs []*repo.Doc) []string {
 		roles = append(roles, d.Role())
 	}
 	return roles
-}
-
-// matchReviewed: each hash is of a payload of this change, and one of them is of a
-// payload that is to be signed, unless none is. The others are of roles that are signed
-// already.
-func (s *signing) matchReviewed(docs []*repo.Doc) error {
-	for _, h := range s.o.reviewed {
-		if !anyHash(s.change.Docs(), h) {
-			return mismatch(h, s.change.Docs())
-		}
-	}
-	if n := len(s.o.reviewed); n > 0 && len(docs) > 0 && !slices.ContainsFunc(s.o.reviewed, func(h string) bool { return anyHash(docs, h) }) {
-		return mismatch(s.o.reviewed[n-1], docs)
-	}
-	return nil
-}
-
-func anyHash(docs []*repo.Doc, h string) bool {
-	return slices.ContainsFunc(docs, func(d *repo.Doc) bool { return strings.HasPrefix(d.Hash(), cleanHash(h)) })
-}
-
-func mismatch(h string, docs []*repo.Doc) error {
-	e := &reviewedMismatch{hash: h}
-	for _, d := range docs {
-		e.have = append(e.have, d.Role()+" "+d.Hash()[:16])
-	}
-	return e
-}
-
-func allReviewed(docs []*repo.Doc, reviewed []string) error {
-	for _, d := range docs {
-		if !slices.ContainsFunc(reviewed, func(h string) bool { return anyHash([]*repo.Doc{d}, h) }) {
-			return usage(&unreviewed{role: d.Role()})
-		}
-	}
-	return nil
 }
 
 // sign signs each document as far as the keys here go, saving after each, and then

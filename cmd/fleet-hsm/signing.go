@@ -162,7 +162,15 @@ func (k *keychain) insertable(role string, key repo.Key, err error) (signer.URI,
 
 // atHand is the person who is not asked for a device that is absent: another key may
 // do.
-type atHand struct{ *ui }
+type atHand struct {
+	*ui
+	hinted bool // see candidate
+}
+
+// Secret implements signer.UI.
+func (h atHand) Secret(ctx context.Context, r signer.SecretRequest) (signer.Secret, error) {
+	return h.secret(ctx, r, h.hinted)
+}
 
 // Insert implements signer.UI.
 func (atHand) Insert(context.Context, signer.InsertRequest) error { return signer.ErrNoTerminal }

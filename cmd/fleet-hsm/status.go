@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -159,7 +160,7 @@ func (w *work) status(ctx context.Context) (*statusResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	res := &statusResult{Schema: 1, Consistent: w.p.Root.ConsistentSnapshot(), Leftovers: left, Interrupted: interrupted, Warnings: w.p.Warnings}
+	res := &statusResult{Schema: 1, Consistent: w.p.Root.ConsistentSnapshot(), Leftovers: left, Interrupted: interrupted, Warnings: slices.Concat(w.p.Warnings, w.cfg.onOneDevice(w.p.Root, nil))}
 	if res.standing, err = w.checkStanding(); err != nil {
 		return nil, err
 	}

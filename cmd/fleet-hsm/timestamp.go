@@ -79,7 +79,7 @@ func (a *app) runTimestamp(ctx context.Context, o timestampOptions) error {
 		a.note("timestamp v%d is good for %s; nothing to do", w.p.Timestamp.Version(), daysUntil(w.p.Timestamp.Expires()))
 		return a.print(timestampResult{Schema: 1, Command: "timestamp"}, func(*prompt.Writer) {})
 	}
-	if err := w.keys.checkPINSources(map[string][]repo.Key{repo.RoleTimestamp: w.p.Root.Keys(repo.RoleTimestamp)}); err != nil {
+	if err := w.keys.checkPINSources(ctx, map[string][]repo.Key{repo.RoleTimestamp: w.p.Root.Keys(repo.RoleTimestamp)}); err != nil {
 		return err
 	}
 	if err := w.signRelease(ctx, rel); err != nil {

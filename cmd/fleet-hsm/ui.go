@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,14 +32,17 @@ type ui struct {
 	term   *prompt.Terminal
 	noTerm bool
 	// offered says which device a source was offered to: never to a second one.
-	offered map[string]string
+	offered map[string]offer
 	// insert is the device that was asked for last.
 	insert string
 }
 
+// offer is the device that a source was offered to.
+type offer struct{ token, name string }
+
 func (a *app) askUI() *ui {
 	if a.ui == nil {
-		a.ui = &ui{a: a, offered: map[string]string{}}
+		a.ui = &ui{a: a, offered: map[string]offer{}}
 	}
 	return a.ui
 }
@@ -73,10 +77,19 @@ func (u *ui) hasTerminal() bool {
 
 // Secret implements signer.UI.
 func (u *ui) Secret(ctx context.Context, r signer.SecretRequest) (signer.Secret, error) {
+	return u.secret(ctx, r, false)
+}
+
+// secret asks the first source that applies, or a person. ownOnly leaves out the sources
+// of PINs that name no token.
+func (u *ui) secret(ctx context.Context, r signer.SecretRequest, ownOnly bool) (signer.Secret, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.insert = "" // who asks for a PIN has found the device
 	sources, err := u.sourcesFor(r)
+	if ownOnly && r.Kind == signer.PIN && err == nil {
+		sources, err = u.ownPINSources(r.URI)
+	}
 	if err != nil {
 		return signer.Secret{}, err
 	}
@@ -133,17 +146,17 @@ func (u *ui) fromSource(ctx context.Context, r signer.SecretRequest, source stri
 	if r.TriesLeft == 1 {
 		return signer.Secret{}, fmt.Errorf("%s: %w", r.Device, signer.ErrLastTry)
 	}
-	device := r.Device
+	device := cmp.Or(r.Token, r.Device)
 	if r.Kind == signer.Passphrase || r.Kind == signer.NewPassphrase {
 		// One source serves all files of its role.
 		device = strings.Join(r.Roles, " ")
 	}
 	key := string(r.Kind) + " " + source
-	if other, used := u.offered[key]; used && other != device {
+	if other, used := u.offered[key]; used && other.token != device {
 		return signer.Secret{}, &signer.NoSecretError{Kind: r.Kind, Device: r.Device,
-			Err: fmt.Errorf("%s was offered to %s already and is not tried on a second device", source, other)}
+			Err: fmt.Errorf("%s was offered to %s already and is not tried on a second device", source, other.name)}
 	}
-	u.offered[key] = device
+	u.offered[key] = offer{device, r.Device}
 	if r.Kind == signer.Passphrase || r.Kind == signer.NewPassphrase {
 		secret, err := readPassphrase(ctx, r.Kind, source, u.a.say)
 		if err != nil {

@@ -134,7 +134,7 @@ func (b *Backend) obtainPIN(ctx context.Context, h *holder, w *work) (pin string
 		return "", 0, err
 	}
 	pin, err = askPIN(ctx, w.ui, signer.SecretRequest{
-		Kind: signer.PIN, URI: w.want.ref.URI, Device: w.device, Roles: w.want.ref.Roles, TriesLeft: w.place.tries, Note: w.note,
+		Kind: signer.PIN, URI: w.want.ref.URI, Device: w.device, Token: w.place.card.id(), Roles: w.want.ref.Roles, TriesLeft: w.place.tries, Note: w.note,
 	})
 	return pin, w.place.tries, err
 }

@@ -167,7 +167,7 @@ func (t *token) mayRepeat(c *conn, info p11.TokenInfo, confirmed bool) error {
 
 func pinRequest(s slot, info p11.TokenInfo, who asker) signer.SecretRequest {
 	r := signer.SecretRequest{
-		Kind: signer.PIN, URI: who.uri, Device: s.name(), Roles: who.roles, TriesLeft: -1,
+		Kind: signer.PIN, URI: who.uri, Device: s.name(), Token: s.identity(), Roles: who.roles, TriesLeft: -1,
 		CountLow: info.Flags&p11.CKF_USER_PIN_COUNT_LOW != 0,
 	}
 	if info.Flags&p11.CKF_USER_PIN_FINAL_TRY != 0 {

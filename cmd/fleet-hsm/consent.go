@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// consent stands between a change and the keys, whichever command is to sign it. Its
+// order is the same for all: the policy of this machine, whatever else refuses, the
+// review, a yes. PINs, passphrases and touches come after it, and only then.
+type consent struct {
+	a      *app
+	keys   *keychain
+	change *repo.Change
+	// docs are to be signed, by keys of needs.
+	docs  []*repo.Doc
+	needs map[string][]repo.Key
+	hints map[tuf.KeyID]ceremony.Hint
+	card  func() (repo.Card, error)
+	// refusals are whatever else could make the signature wrong or pointless.
+	refusals []func() error
+	// alone is what must hold where nobody can be asked; may be nil.
+	alone func() error
+	// ask: a person at the terminal is shown the review and has to say yes, after
+	// answering the question trust if there is one.
+	ask   bool
+	trust string
+}
+
+func (c *consent) obtain(ctx context.Context) error {
+	var card repo.Card
+	asking := c.ask && c.a.askUI().hasTerminal()
+	cfg, err := c.a.config()
+	if err != nil {
+		return err
+	}
+	if len(c.docs) > 0 && (asking || len(cfg.Policy) > 0) {
+		if card, err = c.card(); err != nil {
+			return err
+		}
+		if err := c.a.checkPolicy(c.change, card, rolesOf(c.docs), c.hints); err != nil {
+			return err
+		}
+	}
+	if err := c.refuse(ctx); err != nil {
+		return err
+	}
+	if len(c.docs) == 0 || !asking {
+		return nil
+	}
+	return c.review(ctx, card)
+}
+
+func (c *consent) refuse(ctx context.Context) error {
+	for _, refusal := range c.refusals {
+		if err := refusal(); err != nil {
+			return err
+		}
+	}
+	if err := c.keys.checkPINSources(ctx, c.needs); err != nil {
+		return err
+	}
+	if c.alone == nil || c.a.askUI().hasTerminal() {
+		return nil
+	}
+	return c.alone()
+}
+
+func (c *consent) review(ctx context.Context, card repo.Card) error {
+	ui := c.a.askUI()
+	if c.trust != "" {
+		if err := ui.confirm(ctx, c.trust); err != nil {
+			return err
+		}
+	}
+	c.a.showCard(c.a.talk, card, c.keys)
+	if err := c.a.logCard(c.docs); err != nil {
+		return err
+	}
+	return ui.confirm(ctx, "Sign this?")
+}
+
+// notReviewed: the command would sign what another one staged, and nobody says that
+// they have looked at it. Exit 1.
+type notReviewed struct {
+	staged *repo.Change
+	roles  []string
+}
+
+func (e *notReviewed) Error() string {
+	const enough = 5
+	var what []string
+	for i, s := range e.staged.Intents {
+		if i == enough {
+			what = append(what, fmt.Sprintf("and %d more", len(e.staged.Intents)-enough))
+			break
+		}
+		what = append(what, fmt.Sprintf("%.200q", s))
+	}
+	if len(what) == 0 {
+		what = []string{"it does not say what it does"}
+	}
+	return fmt.Sprintf("a change is staged that this command did not stage, and %s would be signed with it: %s (staged %s)",
+		strings.Join(e.roles, " and "), strings.Join(what, "; "), e.staged.Created.UTC().Format("2006-01-02 15:04 UTC"))
+}
+
+// Is makes errors.Is(err, repo.ErrRefused) hold.
+func (e *notReviewed) Is(target error) bool { return target == repo.ErrRefused }
+
+// addReviewed is the flag of commands that go on with a change which waits already.
+func addReviewed(f *pflag.FlagSet, into *[]string) {
+	f.StringArrayVar(into, "reviewed", nil, "SHA-256 of what is staged already, as review printed it, at least 8 digits; once for each role")
+}
+
+// join takes what is staged along into the change of this command. Without a terminal
+// somebody must have reviewed each part of it that its keys have not signed yet.
+func (w *work) join(reviewed []string, stageOnly bool) error {
+	if err := checkHashes(reviewed); err != nil {
+		return err
+	}
+	if w.staged == nil {
+		if len(reviewed) > 0 {
+			return fmt.Errorf("--reviewed is of what is staged already: %w", repo.ErrNothingStaged)
+		}
+		return nil
+	}
+	var open []*repo.Doc
+	for _, d := range w.staged.Docs() {
+		if !d.Met() {
+			open = append(open, d)
+		}
+	}
+	if err := matchReviewed(w.staged, open, reviewed); err != nil {
+		return err
+	}
+	w.joined = len(open) > 0
+	if w.joined && !stageOnly && !w.a.askUI().hasTerminal() {
+		if roles := unreviewedOf(open, reviewed); len(roles) > 0 {
+			return &notReviewed{staged: w.staged, roles: roles}
+		}
+	}
+	what := strings.Join(w.staged.Intents, "; ")
+	w.a.note("adding to the staged change (%s)", what)
+	w.a.notes = append(w.a.notes, "took along what was staged: "+what)
+	return nil
+}
+
+// unreviewedOf lists the roles of documents whose hash is not among those reviewed.
+func unreviewedOf(docs []*repo.Doc, reviewed []string) []string {
+	var roles []string
+	for _, d := range docs {
+		if !slices.ContainsFunc(reviewed, func(h string) bool { return anyHash([]*repo.Doc{d}, h) }) {
+			roles = append(roles, d.Role())
+		}
+	}
+	return roles
+}
+
+// matchReviewed: each hash is of a payload of this change, and one of them is of a
+// payload that is to be signed, unless none is. The others are of roles that are signed
+// already.
+func matchReviewed(c *repo.Change, docs []*repo.Doc, reviewed []string) error {
+	for _, h := range reviewed {
+		if !anyHash(c.Docs(), h) {
+			return mismatch(h, c.Docs())
+		}
+	}
+	if n := len(reviewed); n > 0 && len(docs) > 0 && !slices.ContainsFunc(reviewed, func(h string) bool { return anyHash(docs, h) }) {
+		return mismatch(reviewed[n-1], docs)
+	}
+	return nil
+}
+
+func anyHash(docs []*repo.Doc, h string) bool {
+	return slices.ContainsFunc(docs, func(d *repo.Doc) bool { return strings.HasPrefix(d.Hash(), cleanHash(h)) })
+}
+
+func mismatch(h string, docs []*repo.Doc) error {
+	e := &reviewedMismatch{hash: h}
+	for _, d := range docs {
+		e.have = append(e.have, d.Role()+" "+d.Hash()[:16])
+	}
+	return e
+}

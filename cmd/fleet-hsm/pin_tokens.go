@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// One PIN, one token. A source of a PIN that would be offered to two tokens in one
+// command costs the second one a try, so it is refused before any token is logged in to.
+// Tokens are told apart by module and serial number: two may have one label, and one
+// token may be written in two ways.
+
+// pinUse is where one source of a PIN would go.
+type pinUse struct {
+	name string // of the source, for people
+	// vague: the source names no token (--pin-source, $FLEET_ROOT_PIN), so it counts only
+	// if one token serves its role at all, plugged in or not.
+	vague  bool
+	places []signer.URI
+}
+
+// checkPINSources refuses a source that two tokens would be offered. keys may have to
+// sign in this command, besides those that flags name.
+func (k *keychain) checkPINSources(ctx context.Context, keys map[string][]repo.Key) error {
+	if s := k.a.pinSource; s != "" {
+		if err := checkSource(s); err != nil {
+			return usage(fmt.Errorf("--pin-source: %w", err))
+		}
+	}
+	uses, err := k.pinUses(ctx, keys)
+	if err != nil {
+		return err
+	}
+	if k.a.pinSource != "" && uses["--pin-source"] == nil {
+		if err := k.notOnlyFiles(keys); err != nil {
+			return err
+		}
+	}
+	for _, source := range slices.Sorted(maps.Keys(uses)) {
+		use := uses[source]
+		if tokens := k.tokensOf(ctx, use); len(tokens) > 1 {
+			return usagef("%s could mean each of %s; give each token its own source (secrets: in the configuration, or pin-source= in its URI)",
+				use.name, strings.Join(tokens, ", "))
+		}
+	}
+	return nil
+}
+
+// pinUses says which source each token of the command would be offered: the first that
+// applies, as ui.pinSources has them.
+func (k *keychain) pinUses(ctx context.Context, keys map[string][]repo.Key) (map[string]*pinUse, error) {
+	uses := map[string]*pinUse{}
+	for _, role := range repo.Roles() {
+		places, err := k.tokenPlaces(ctx, role, keys[role])
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range places {
+			sources, err := k.a.askUI().pinSources(signer.SecretRequest{URI: u, Roles: []string{role}})
+			if err != nil {
+				return nil, err
+			}
+			if len(sources) == 0 {
+				continue // a person types it
+			}
+			own, err := k.a.askUI().ownPINSources(u)
+			if err != nil {
+				return nil, err
+			}
+			use := pinUse{name: fmt.Sprintf("%q", sources[0]), vague: len(own) == 0}
+			key := sameSource(sources[0])
+			if name, ok := strings.CutPrefix(sources[0], "env:"); ok && use.vague {
+				use.name = "$" + name
+			}
+			if use.vague && sources[0] == k.a.pinSource {
+				use.name, key = "--pin-source", "--pin-source"
+			}
+			if uses[key] == nil {
+				uses[key] = &use
+			}
+			uses[key].vague = uses[key].vague || use.vague
+			uses[key].places = append(uses[key].places, u)
+		}
+	}
+	return uses, nil
+}
+
+// sameSource is one text for the ways to write one file.
+func sameSource(s string) string {
+	if name, ok := strings.CutPrefix(s, "file:"); ok {
+		if full, err := filepath.Abs(name); err == nil {
+			return "file:" + full
+		}
+	}
+	return s
+}
+
+// tokenPlaces lists the places on tokens at which keys of a role are: named by flags, by
+// the configuration, or found among what is plugged in.
+func (k *keychain) tokenPlaces(ctx context.Context, role string, keys []repo.Key) ([]signer.URI, error) {
+	cfg, err := k.a.config()
+	if err != nil {
+		return nil, err
+	}
+	var out []signer.URI
+	for _, u := range k.uris[role] {
+		if onToken(u) {
+			out = append(out, u)
+		}
+	}
+	shared := k.a.pinSource != "" || os.Getenv("FLEET_"+strings.ToUpper(role)+"_PIN") != "" || len(cfg.secrets) > 0
+	for _, key := range keys {
+		u, known := cfg.places[key.ID]
+		if !known && shared && len(k.uris[role]) == 0 && !k.files.Exists(roleFile(role)) {
+			u = k.find(ctx, key)
+		}
+		if onToken(u) {
+			out = append(out, u)
+		}
+	}
+	return out, nil
+}
+
+func onToken(u signer.URI) bool { return u.Scheme == "pkcs11" || u.Scheme == "piv" }
+
+// tokensOf names the distinct tokens of a use. Whether two texts mean one token is asked
+// of the devices, without any PIN.
+func (k *keychain) tokensOf(ctx context.Context, use *pinUse) []string {
+	devices := map[string]signer.URI{}
+	for _, u := range use.places {
+		devices[deviceText(u)] = u
+	}
+	texts := slices.Sorted(maps.Keys(devices))
+	if len(texts) < 2 {
+		return texts
+	}
+	seen := map[string]string{} // name by identity
+	for _, text := range texts {
+		id, name, here := k.identify(ctx, text, devices[text])
+		if here || use.vague {
+			seen[id] = name
+		}
+	}
+	return slices.Sorted(maps.Values(seen))
+}
+
+// identify asks which token a URI means: an identity to compare, and a URI for people.
+func (k *keychain) identify(ctx context.Context, text string, u signer.URI) (id, name string, here bool) {
+	if serial, ok := u.Attr("serial"); ok && u.Scheme == "piv" {
+		return "piv " + strings.TrimLeft(serial, "0"), text, true
+	}
+	t, ok := k.backends[u.Scheme].(signer.Tokener)
+	if !ok {
+		return text, text, false
+	}
+	tokens, err := t.Tokens(ctx, u)
+	if err != nil || len(tokens) != 1 || tokens[0].Problem != "" {
+		return text, text, false
+	}
+	tok := tokens[0]
+	return strings.Join([]string{tok.Kind, tok.Module, tok.Label, tok.Serial, tok.Reader}, "\x00"), deviceText(tok.URI), true
+}
+
+// deviceText is the part of a URI that says which device, with the module it is behind.
+func deviceText(u signer.URI) string {
+	text, _, _ := strings.Cut(u.String(), "?")
+	scheme, list, _ := strings.Cut(text, ":")
+	var parts []string
+	for part := range strings.SplitSeq(list, ";") {
+		name, _, _ := strings.Cut(part, "=")
+		if part != "" && !slices.Contains([]string{"object", "id", "type", "slot"}, name) {
+			parts = append(parts, part)
+		}
+	}
+	text = scheme + ":" + strings.Join(parts, ";")
+	for _, name := range []string{"module-path", "module-name"} {
+		if v, ok := u.Query(name); ok {
+			text += "?" + name + "=" + v
+		}
+	}
+	return text
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// onOneDevice says of which roles a single token, card or file holds as many keys as
+// must sign: whoever has it needs nobody else, whatever the threshold says. hints are
+// what a request says of places, nil for none.
+func (c *config) onOneDevice(root *repo.Root, hints map[tuf.KeyID]ceremony.Hint) []string {
+	var out []string
+	for _, role := range repo.Roles() {
+		need := root.Threshold(role)
+		if need < 2 {
+			continue
+		}
+		on := map[string]int{}
+		for _, k := range root.Keys(role) {
+			u, ok := c.places[k.ID]
+			if !ok {
+				u, _ = signer.Parse(hints[k.ID].URI.String())
+			}
+			if device := deviceOfKey(u); device != "" {
+				on[device]++
+			}
+		}
+		for _, device := range slices.Sorted(maps.Keys(on)) {
+			if on[device] >= need {
+				out = append(out, fmt.Sprintf("%d keys of %s are on one device, %s: it alone meets the threshold of %d", on[device], role, device, need))
+			}
+		}
+	}
+	return out
+}
+
+// deviceOfKey is the token, card or file of a key, "" if it is not known.
+func deviceOfKey(u signer.URI) string {
+	switch {
+	case u.Scheme == "file":
+		return u.String()
+	case !onToken(u):
+		return ""
+	}
+	scheme, list, _ := strings.Cut(deviceText(u), ":")
+	var parts []string
+	for part := range strings.SplitSeq(list, ";") {
+		if name, _, _ := strings.Cut(part, "="); slices.Contains([]string{"token", "serial", "reader"}, name) {
+			parts = append(parts, part)
+		}
+	}
+	return scheme + ":" + strings.Join(parts, ";")
+}
+
+// warnOneDevice adds it to the review of a change of root.
+func (a *app) warnOneDevice(card *repo.Card, c *repo.Change, hints map[tuf.KeyID]ceremony.Hint) {
+	cfg, err := a.config()
+	if err != nil {
+		return
+	}
+	for i := range card.Roles {
+		if card.Roles[i].Role == repo.RoleRoot {
+			card.Roles[i].Warnings = append(card.Roles[i].Warnings, cfg.onOneDevice(c.Root(), hints)...)
+		}
+	}
+}
+
+// sayShared tells of roles that one device can sign for alone.
+func (w *work) sayShared(c *repo.Change) {
+	for _, s := range w.cfg.onOneDevice(c.Root(), nil) {
+		w.a.warn("%s", s)
+	}
+}
