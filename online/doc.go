@@ -11,7 +11,8 @@
 //     first of three reads.
 //  2. Read timestamp.json. It must verify under the present root, or under one of the
 //     chain before it: then the timestamp keys have been changed, and it is signed
-//     anew. One that verifies under none is an error, never overwritten.
+//     anew, and its version means nothing. One that verifies under none is an error,
+//     never overwritten.
 //  3. Find the highest snapshot that verifies. A release engineer may have put
 //     N.snapshot.json there without a timestamp; the check asks for the next version
 //     and, in turns, looks at the unversioned copy, which finds versions that were
@@ -29,10 +30,20 @@
 //     store or a failed condition the store is read: identical bytes mean success.
 //
 // A timestamp is due when less than [Config].RenewBefore of its life is left, when a
-// newer snapshot waits, when the keys have changed, and when the store went back. The
+// newer snapshot waits, and when the keys have changed. The
 // keys count as changed also when a root that changes any role below it is younger
 // than the timestamp: agents drop what they have at such a root, and fetch it again
 // only with a timestamp of a higher version.
+//
+// # Memory
+//
+// The state file ([Config].StateFile) keeps the roots followed, the highest targets,
+// snapshot and timestamp in force, and what was signed last. What the store shows is
+// compared with it before anything is signed: older is [ErrRollback], other bytes at the
+// same version [ErrDiverged], a jump of more than tuf.MaxJump a tuf.VersionError, an
+// expired timestamp that nothing remembers as the newest [ErrLapsed]. A root that takes
+// keys from a role makes the memory forget the role, as agents do. A signed timestamp is
+// remembered before it is written, and its number is never given to other bytes.
 //
 // # Several instances
 //

@@ -68,7 +68,7 @@ func theirErrors() map[string]error {
 		"store.ContentMissingError": &store.ContentMissingError{}, "store.RollbackError": &store.RollbackError{},
 
 		"online.ErrDiverged": online.ErrDiverged, "online.ErrLapsed": online.ErrLapsed, "online.ErrState": online.ErrState, "online.ErrOtherRepository": online.ErrOtherRepository,
-		"tuf.VersionError": &tuf.VersionError{}, "online.DivergedError": &online.DivergedError{}, "online.LapsedError": &online.LapsedError{}, "online.StateError": &online.StateError{},
+		"tuf.VersionError": &tuf.VersionError{}, "tuf.KeyIDError": &repo.MetadataError{Err: &tuf.KeyIDError{}}, "online.DivergedError": &online.DivergedError{}, "online.LapsedError": &online.LapsedError{}, "online.StateError": &online.StateError{},
 		"online.ErrExpired": online.ErrExpired, "online.ErrUnverified": online.ErrUnverified, "online.ErrRollback": online.ErrRollback,
 		"online.ErrClock": online.ErrClock, "online.ErrShorter": online.ErrShorter, "online.ErrNoKey": online.ErrNoKey, "online.ErrStore": online.ErrStore,
 		"online.ErrConfig":    online.ErrConfig,

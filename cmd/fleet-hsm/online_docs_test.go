@@ -178,7 +178,7 @@ func TestPromtool(t *testing.T) {
 // TestPackagedFlags looks at the command lines in packaging/: every flag exists.
 func TestPackagedFlags(t *testing.T) {
 	t.Parallel()
-	flag := regexp.MustCompile(`(?m)(?:^|[\s"])--([a-z0-9-]+)`)
+	flag := regexp.MustCompile(`(?m)(?:^|[\s"])--([a-z0-9][a-z0-9-]*)`)
 	for name, command := range map[string]string{
 		"systemd/fleet-hsm-online.service": "online", "kubernetes/deployment.yaml": "online",
 		"systemd/fleet-hsm-timestamp.service": "timestamp", "kubernetes/cronjob.yaml": "timestamp",
