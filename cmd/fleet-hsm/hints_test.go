@@ -66,6 +66,8 @@ func theirErrors() map[string]error {
 		"store.OpError": &store.OpError{Err: store.ErrNoStore}, "store.URLError": &store.URLError{}, "store.AheadError": &store.AheadError{},
 		"store.DivergedError": &store.DivergedError{}, "store.StaleTimestampError": &store.StaleTimestampError{}, "store.MismatchError": &store.MismatchError{},
 		"store.ContentMissingError": &store.ContentMissingError{}, "store.RollbackError": &store.RollbackError{},
+		"store.CredentialError": &store.CredentialError{Kind: store.CredentialProfile, Err: errors.New("x")},
+		"store.GatewayError":    &store.GatewayError{}, "store.ConditionError": &store.ConditionError{},
 
 		"online.ErrDiverged": online.ErrDiverged, "online.ErrLapsed": online.ErrLapsed, "online.ErrState": online.ErrState, "online.ErrOtherRepository": online.ErrOtherRepository,
 		"tuf.VersionError": &tuf.VersionError{}, "tuf.KeyIDError": &repo.MetadataError{Err: &tuf.KeyIDError{}}, "online.DivergedError": &online.DivergedError{}, "online.LapsedError": &online.LapsedError{}, "online.StateError": &online.StateError{},
