@@ -1,15 +1,11 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +15,6 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
-	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
 func (a *app) requestCommand() *cobra.Command {
@@ -48,6 +43,7 @@ type requestError struct {
 }
 
 func (e *requestError) Error() string { return e.err.Error() }
+
 func (e *requestError) Unwrap() error { return e.err }
 
 func ofRequest(file string, err error) error {
@@ -222,183 +218,4 @@ func sayHint(h ceremony.Hint) prompt.Text {
 		parts = append(parts, prompt.Path(h.URI.String()))
 	}
 	return prompt.Join(parts, ", ")
-}
-
-func readRequest(file string, now time.Time) (*ceremony.Request, error) {
-	data, err := readBounded(file, ceremony.MaxRequest)
-	if err != nil {
-		return nil, usage(fmt.Errorf("%q: %w", file, err))
-	}
-	q, err := ceremony.Parse(file, data, now)
-	return q, ofRequest(file, err)
-}
-
-// openRequest reads a request for review or sign: it is checked against the root that
-// this machine trusts, and pinned tells whether there is one.
-func (a *app) openRequest(file, rootFile string) (q *ceremony.Request, pinned bool, err error) {
-	keys, err := a.plain()
-	if err != nil {
-		return nil, false, err
-	}
-	if q, err = readRequest(file, time.Now()); err != nil {
-		return nil, false, err
-	}
-	for _, s := range q.Change.Warnings {
-		a.warn("%s", s)
-	}
-	keys.hints = q.Hints
-	if rootFile == "" && a.cfg.TrustedRoot != "" {
-		rootFile = a.cfg.TrustedRoot
-		if !filepath.IsAbs(rootFile) {
-			rootFile = filepath.Join(filepath.Dir(a.cfg.file), rootFile)
-		}
-	}
-	if rootFile == "" {
-		a.sayTrust(q)
-		return q, false, nil
-	}
-	data, err := readBounded(rootFile, repo.MaxRootSize)
-	if err != nil {
-		return nil, false, usage(fmt.Errorf("trusted root %q: %w", rootFile, err))
-	}
-	return q, true, ofRequest(file, q.Trust(rootFile, data))
-}
-
-// sayTrust tells which root everything else rests on when none is pinned.
-func (a *app) sayTrust(q *ceremony.Request) {
-	if len(q.Chain) == 0 {
-		a.say("This request is for a new repository: there is no published root to compare it with.")
-		return
-	}
-	first, last := q.Chain[0], q.Chain[len(q.Chain)-1]
-	a.say("No root is pinned (--root FILE, or trusted-root: in the configuration), so this request's own root v%d is trusted:", first.Version)
-	for _, line := range groups(first.Hash) {
-		a.say("    %s", line)
-	}
-	if last.Version > first.Version {
-		a.say("It leads to root v%d, which is published now:", last.Version)
-		for _, line := range groups(last.Hash) {
-			a.say("    %s", line)
-		}
-	}
-}
-
-// requestCard is the sign card of a request; what its sender says is marked as such.
-func (a *app) requestCard(q *ceremony.Request) (repo.Card, error) {
-	card, err := q.Card(a.cfg.expiries, time.Now())
-	if err != nil {
-		return repo.Card{}, err
-	}
-	card.Intents = nil
-	for _, s := range q.Change.Intents {
-		card.Intents = append(card.Intents, senderSays+s)
-	}
-	a.warnUnattested(&card, q.Change, q.Hints)
-	return card, nil
-}
-
-func (a *app) reviewRequest(file, rootFile string) error {
-	q, _, err := a.openRequest(file, rootFile)
-	if err != nil {
-		return err
-	}
-	card, err := a.requestCard(q)
-	if err != nil {
-		return err
-	}
-	return a.print(cardResult{Schema: 1, Card: card}, func(out *prompt.Writer) { a.showCard(out, card, a.keys) })
-}
-
-// signRequest signs a request with the keys within reach of this machine.
-func (a *app) signRequest(ctx context.Context, file string, o signOptions) error {
-	q, pinned, err := a.openRequest(file, o.root)
-	if err != nil {
-		return err
-	}
-	st, err := os.Stat(file)
-	if err != nil {
-		return err
-	}
-	if err := a.startLog("sign " + filepath.Base(file)); err != nil {
-		return err
-	}
-	s := &signing{
-		a: a, keys: a.keys, change: q.Change, o: o,
-		card: func() (repo.Card, error) { return a.requestCard(q) },
-		keep: func() error {
-			data, err := q.Bytes()
-			if err != nil {
-				return err
-			}
-			return atomicfile.Write(file, data, st.Mode().Perm())
-		},
-		done: fmt.Sprintf(`everything is signed; "fleet-hsm attach %s" and "fleet-hsm commit" where the repository is`, file),
-	}
-	if !pinned && len(q.Chain) > 0 {
-		s.trust = "Is this the root of the repository that you know?"
-	}
-	if err := s.run(ctx); err != nil {
-		return err
-	}
-	return a.print(a.requested("sign", q.Change, file), func(*prompt.Writer) {})
-}
-
-// warnUnattested adds a warning for keys that get a role and that no certificate
-// proves to have been born on a device.
-func (a *app) warnUnattested(card *repo.Card, c *repo.Change, hints map[tuf.KeyID]ceremony.Hint) {
-	a.warnOneDevice(card, c, hints)
-	att, ok := a.keys.backends["piv"].(signer.Attester)
-	roots, err := a.attestationRoots("")
-	ok = ok && err == nil
-	for i := range card.Roles {
-		var unproved []string
-		for _, ch := range card.Roles[i].Keys {
-			k, _, known := c.Root().Key(ch.KeyID)
-			if !ch.Gains || !known {
-				continue
-			}
-			if ok {
-				if proof, proved := a.attestationOf(att, roots, k, hints[k.ID].Attestation); proved {
-					card.Roles[i].Warnings = append(card.Roles[i].Warnings, flawsOf(k, proof, card.Roles[i].Warnings)...)
-					continue
-				}
-			}
-			if id := k.ShortID(); !strings.Contains(strings.Join(unproved, " "), id) {
-				unproved = append(unproved, id)
-			}
-		}
-		if len(unproved) > 0 {
-			card.Roles[i].Warnings = append(card.Roles[i].Warnings,
-				"no attestation proves that these keys exist on one device only: "+strings.Join(unproved, ", "))
-		}
-	}
-}
-
-// flawsOf are the known flaws of the firmware that a key was attested with, without those
-// that were told already (a key may get several roles).
-func flawsOf(k repo.Key, proof signer.Attestation, told []string) []string {
-	var out []string
-	for _, s := range proof.Warnings {
-		if text := "key " + k.ShortID() + ": " + s; !slices.Contains(told, text) {
-			out = append(out, text)
-		}
-	}
-	return out
-}
-
-// attestationOf checks the certificates of a key: those that came with a request, or the
-// ones kept here.
-func (a *app) attestationOf(att signer.Attester, roots []byte, k repo.Key, chain string) (signer.Attestation, bool) {
-	if chain == "" && !a.folderCounts() {
-		return signer.Attestation{}, false
-	}
-	if chain == "" {
-		stored, err := readBounded(a.attestationFile(k.ID), maxConfig)
-		if err != nil {
-			return signer.Attestation{}, false
-		}
-		chain = string(stored)
-	}
-	proof, err := att.VerifyAttestation([]byte(chain), roots)
-	return proof, err == nil && signer.SamePublic(proof.Public, k.Public)
 }

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// warnUnattested adds a warning for keys that get a role and that no certificate
+// proves to have been born on a device.
+func (a *app) warnUnattested(card *repo.Card, c *repo.Change, hints map[tuf.KeyID]ceremony.Hint) {
+	a.warnOneDevice(card, c, hints)
+	att, ok := a.keys.backends["piv"].(signer.Attester)
+	roots, err := a.attestationRoots("")
+	ok = ok && err == nil
+	for i := range card.Roles {
+		var unproved []string
+		for _, ch := range card.Roles[i].Keys {
+			k, _, known := c.Root().Key(ch.KeyID)
+			if !ch.Gains || !known {
+				continue
+			}
+			if ok {
+				if proof, proved := a.attestationOf(att, roots, k, hints[k.ID].Attestation); proved {
+					card.Roles[i].Warnings = append(card.Roles[i].Warnings, flawsOf(k, proof, card.Roles[i].Warnings)...)
+					continue
+				}
+			}
+			if id := k.ShortID(); !strings.Contains(strings.Join(unproved, " "), id) {
+				unproved = append(unproved, id)
+			}
+		}
+		if len(unproved) > 0 {
+			card.Roles[i].Warnings = append(card.Roles[i].Warnings,
+				"no attestation proves that these keys exist on one device only: "+strings.Join(unproved, ", "))
+		}
+	}
+}
+
+// flawsOf are the known flaws of the firmware that a key was attested with, without those
+// that were told already (a key may get several roles).
+func flawsOf(k repo.Key, proof signer.Attestation, told []string) []string {
+	var out []string
+	for _, s := range proof.Warnings {
+		if text := "key " + k.ShortID() + ": " + s; !slices.Contains(told, text) {
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
+// attestationOf checks the certificates of a key: those that came with a request, or the
+// ones kept here.
+func (a *app) attestationOf(att signer.Attester, roots []byte, k repo.Key, chain string) (signer.Attestation, bool) {
+	if chain == "" && !a.folderCounts() {
+		return signer.Attestation{}, false
+	}
+	if chain == "" {
+		stored, err := readBounded(a.attestationFile(k.ID), maxConfig)
+		if err != nil {
+			return signer.Attestation{}, false
+		}
+		chain = string(stored)
+	}
+	proof, err := att.VerifyAttestation([]byte(chain), roots)
+	return proof, err == nil && signer.SamePublic(proof.Public, k.Public)
+}

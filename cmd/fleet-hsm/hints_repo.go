@@ -1,0 +1,76 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+func hintRefused(kind repo.RefusedKind) string {
+	switch kind {
+	case repo.VersionTaken:
+		return "give the new file a new version; agents that have the old one would not notice. --replace publishes it all the same"
+	case repo.ShorterExpiry:
+		return `is this machine's clock right? "expires:" in the configuration says how long metadata is good; --allow-shorter signs it all the same`
+	case repo.ChangeWaits, repo.PublishedMoved:
+		return `"fleet-hsm review" shows the staged change, "fleet-hsm discard" drops it`
+	case repo.OtherDevice:
+		return "keep pending/ and repository/ on one file system"
+	case repo.MissingContent:
+		return `add the file again, or drop the change with "fleet-hsm discard"`
+	case repo.PathTaken:
+		return "nothing was published; move it away and run the command again"
+	case repo.ThresholdHigh:
+		return "name more keys, or a lower --threshold"
+	case repo.TimestampKeys:
+		return `commit it where the new timestamp key is, without --without-timestamp`
+	case repo.UnknownKey:
+		return `"fleet-hsm status" lists the key IDs of each role`
+	case repo.LastKey:
+		return "name the key that takes its place with --add, or the whole new set with --key"
+	case repo.DuplicateKey:
+		return "a key counts once; name another one"
+	case repo.NoChange:
+		return `"fleet-hsm list" shows what each channel has, "fleet-hsm status" the keys of each role`
+	case repo.FlatLayout:
+		return `"fleet-hsm migrate" changes the layout, agents following`
+	case repo.TooLarge:
+		return `agents read no more than that; take out targets ("fleet-hsm remove") or keys`
+	case repo.VersionRegress:
+		return `is this an old copy of the folder? "fleet-hsm pull" brings the newer state, "fleet-hsm doctor --mend" what lies here`
+	case repo.OtherChange:
+		return `"fleet-hsm request -o FILE" asks for signatures over this change`
+	case repo.ForeignChange:
+		return "is --path the repository that it was made for?"
+	case repo.UnfinishedState:
+		return `"fleet-hsm discard" clears what an earlier attempt left`
+	}
+	return hintHistory(kind)
+}
+
+func hintMetadata(err error) string {
+	var me *repo.MetadataError
+	if errors.As(err, &me) && me.File == "pending/change.json" {
+		return `the staged change is damaged; "fleet-hsm discard" drops it`
+	}
+	if me != nil {
+		if hint := hintFile(me.File); hint != "" {
+			return hint
+		}
+	}
+	return `"fleet-hsm verify" lists everything that is wrong; restore the file from the published copy if it was damaged here`
+}
+
+func hintExpired(err error) string {
+	var ee *repo.ExpiredError
+	if !errors.As(err, &ee) {
+		return `"fleet-hsm status" names the command that renews it`
+	}
+	switch ee.Role {
+	case repo.RoleRoot:
+		return `"fleet-hsm rotate root --renew" signs a new one with root's keys, and agents follow`
+	case repo.RoleTimestamp:
+		return `"fleet-hsm timestamp" signs a new one`
+	}
+	return `"fleet-hsm rotate targets --renew" signs targets and snapshot again`
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// follow lets the agent whose state is in a folder poll a repository and check every
+// target. A new agent is pinned to the oldest root.
+func follow(repository, state string) (stdout, stderr string, err error) {
+	return followWith("fleetclient", repository, state)
+}
+
+// followWith is follow for the client of any of the programs in compat/.
+func followWith(client, repository, state string) (stdout, stderr string, err error) {
+	bin, err := clients()
+	if err != nil {
+		return "", "", err
+	}
+	srv := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(repository, "repository"))))
+	defer srv.Close()
+	cmd := exec.Command(filepath.Join(bin, client), "--url", srv.URL, "--state", state,
+		"--root", filepath.Join(repository, "repository", "1.root.json"), "all")
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	err = cmd.Run()
+	return out.String(), errOut.String(), err
+}
+
+func cmdAgent(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, args, 2, "agent NAME DIR")
+	stdout, stderr, err := follow(ts.MkAbs(args[1]), ts.MkAbs(filepath.Join(".agents", args[0])))
+	_, _ = ts.Stdout().Write([]byte(stdout))
+	_, _ = ts.Stderr().Write([]byte(stderr))
+	if neg && err == nil {
+		ts.Fatalf("the agent accepts it")
+	}
+	if !neg && err != nil {
+		ts.Fatalf("the agent refuses: %v\n%s", err, stderr)
+	}
+}
+
+func cmdServeFolder(ts *testscript.TestScript, args []string) {
+	need(ts, args, 1, "serve DIR")
+	srv := httptest.NewServer(http.FileServer(http.Dir(ts.MkAbs(filepath.Join(args[0], "repository")))))
+	ts.Defer(srv.Close)
+	ts.Setenv("URL", srv.URL)
+}
