@@ -16,47 +16,75 @@ import (
 // pending/commit first, then the journal, then the renames. The lock must be held.
 // Errors: *ShortError, *RefusedError, *InterruptedError, and what the file system says.
 func (r *Repo) Commit(rel *Release) error {
-	files, err := rel.finish()
+	b, err := r.prepare(rel)
 	if err != nil {
 		return err
-	}
-	if rel.p != nil {
-		// What another tool published since our last commit. See remembered.
-		if err := r.Remember(rel.p); err != nil {
-			return err
-		}
-	}
-	if err := r.prepareWeb(); err != nil {
-		return err
-	}
-	b := &builder{r: r}
-	if err := b.begin(); err != nil {
-		return err
-	}
-	if rel.c != nil {
-		if err := b.placeTargets(rel); err != nil {
-			return b.abandon(err)
-		}
-	}
-	for _, f := range files {
-		if err := b.write(f); err != nil {
-			return b.abandon(err)
-		}
-	}
-	if err := r.freshenDropped(rel); err != nil {
-		return b.abandon(err)
-	}
-	if err := r.checkPlaces(b.renames); err != nil {
-		return b.abandon(err)
-	}
-	if err := r.checkOneFile(rel, b.renames); err != nil {
-		return b.abandon(err)
 	}
 	if rel.c == nil && len(b.renames) == 1 {
 		return b.publishOne()
 	}
+	j, err := b.decide(rel)
+	if err != nil {
+		return err
+	}
+	if err := r.apply(j); err != nil {
+		return &InterruptedError{Err: err}
+	}
+	return nil
+}
+
+// prepare writes what a release publishes below pending/commit, and refuses what could
+// not be moved from there.
+func (r *Repo) prepare(rel *Release) (*builder, error) {
+	files, err := rel.finish()
+	if err != nil {
+		return nil, err
+	}
+	if rel.p != nil {
+		// What another tool published since our last commit. See remembered.
+		if err := r.Remember(rel.p); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.prepareWeb(); err != nil {
+		return nil, err
+	}
+	b := &builder{r: r}
+	if err := b.begin(); err != nil {
+		return nil, err
+	}
+	if err := b.fill(rel, files); err != nil {
+		return nil, b.abandon(err)
+	}
+	return b, nil
+}
+
+func (b *builder) fill(rel *Release, files []webFile) error {
+	if rel.c != nil {
+		if err := b.placeTargets(rel); err != nil {
+			return err
+		}
+	}
+	for _, f := range files {
+		if err := b.write(f); err != nil {
+			return err
+		}
+	}
+	if err := b.r.freshenDropped(rel); err != nil {
+		return err
+	}
+	if err := b.r.checkPlaces(b.renames); err != nil {
+		return err
+	}
+	return b.r.checkOneFile(rel, b.renames)
+}
+
+// decide writes the journal: from here on the next command publishes what is prepared,
+// whatever fails.
+func (b *builder) decide(rel *Release) (journal, error) {
+	r := b.r
 	if err := atomicfile.SyncDir(r.pending("commit")); err != nil {
-		return b.abandon(err)
+		return journal{}, b.abandon(err)
 	}
 	j := journal{Schema: 1, Change: rel.c != nil, Renames: b.renames}
 	if err := r.writeJournal(j); err != nil {
@@ -64,20 +92,17 @@ func (r *Repo) Commit(rel *Release) error {
 		// names does.
 		if rerr := os.Remove(r.pending("journal")); rerr != nil && !notExist(rerr) {
 			rel.keep()
-			return &InterruptedError{Err: errors.Join(err, rerr)}
+			return journal{}, &InterruptedError{Err: errors.Join(err, rerr)}
 		}
 		_ = atomicfile.SyncDir(r.pending())
-		return b.abandon(err)
+		return journal{}, b.abandon(err)
 	}
 	rel.keep()
 	if rel.p == nil {
 		// What another repository left in this folder says nothing of this one.
 		_ = os.Remove(r.pending(historyFile))
 	}
-	if err := r.apply(j); err != nil {
-		return &InterruptedError{Err: err}
-	}
-	return nil
+	return j, nil
 }
 
 // publishOne moves the only file of a commit into place: the next timestamp. One rename

@@ -105,8 +105,6 @@ func newOffered(t *testing.T) offered {
 	return o
 }
 
-func (o offered) targetsKey() tuf.KeyID { return o.p.Root.Keys(repo.RoleTargets)[0].ID }
-
 func TestImportTakesWhatWasExported(t *testing.T) {
 	o := newOffered(t)
 	im, err := repo.Import("request", o.x, time.Now())
