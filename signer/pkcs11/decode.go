@@ -37,7 +37,6 @@ var (
 	oidEd25519    = []byte{0x06, 0x03, 0x2b, 0x65, 0x70}                                     // 1.3.101.112 (RFC 8410)
 	oidEd25519Old = []byte{0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0xda, 0x47, 0x0f, 0x01} // 1.3.6.1.4.1.11591.15.1
 	nameEd25519   = []byte("\x13\x0cedwards25519")                                           // PrintableString (PKCS#11 v3.0)
-	nameEd25519B  = []byte("\x13\x07Ed25519")                                                // seen in the wild
 )
 
 // decodeCurve reads CKA_EC_PARAMS: an OID, a name, or the curve's parameters written

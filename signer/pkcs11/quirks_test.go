@@ -6,7 +6,6 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/hex"
 	"os/exec"
@@ -69,12 +68,12 @@ func TestQuirks(t *testing.T) {
 		{name: "Ed25519 key with a long length", point: ed(0x04, 0x81, 0x20), algorithm: signer.Ed25519},
 		{name: "Ed25519 SubjectPublicKeyInfo", point: spki, algorithm: signer.Ed25519},
 		{name: "P-256 SubjectPublicKeyInfo", point: spki},
-		{name: "compressed point", point: ec(func(p *ecdsa.PublicKey) []byte { return elliptic.MarshalCompressed(p.Curve, p.X, p.Y) })},
+		{name: "compressed point", point: ec(compressed)},
 		{name: "compressed point, wrapped", point: ec(func(p *ecdsa.PublicKey) []byte {
-			return append([]byte{0x04, 0x21}, elliptic.MarshalCompressed(p.Curve, p.X, p.Y)...)
+			return append([]byte{0x04, 0x21}, compressed(p)...)
 		})},
 		{name: "long length", point: ec(func(p *ecdsa.PublicKey) []byte {
-			return append([]byte{0x04, 0x82, 0x00, 0x41}, elliptic.Marshal(p.Curve, p.X, p.Y)...)
+			return append([]byte{0x04, 0x82, 0x00, 0x41}, plain(p)...)
 		})},
 		{name: "a point that nobody can read", lines: []string{"attr=0x181:0102"}},
 		// Curves.
@@ -107,6 +106,21 @@ func TestQuirks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// plain is a point as 04 X Y (SEC 1, section 2.3.3).
+func plain(p *ecdsa.PublicKey) []byte {
+	b, err := p.Bytes()
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// compressed is a point as 02 X or 03 X.
+func compressed(p *ecdsa.PublicKey) []byte {
+	b := plain(p)
+	return append([]byte{2 + b[len(b)-1]&1}, b[1:1+len(b)/2]...)
 }
 
 // A hundred signatures without leading zeros, through the module.
