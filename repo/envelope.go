@@ -89,8 +89,9 @@ func openEnvelope(data []byte) (envelopeJSON, error) {
 	return j, err
 }
 
-// bytes gives the file: compact, no trailing newline (orbit's store re-encodes what
-// it saved, and indented metadata would then no longer match its hash).
+// bytes gives the file: compact, no trailing newline, escaped as encoding/json does it
+// (orbit's store re-encodes what it saved, and metadata in another form would then no
+// longer match its hash).
 func (e *envelope) bytes() ([]byte, error) {
 	sigs := e.signatures
 	if sigs == nil {
@@ -100,7 +101,7 @@ func (e *envelope) bytes() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := e.text()
+	text := escapeStored(e.signed)
 	var b bytes.Buffer
 	b.Grow(len(s) + len(text) + 32)
 	b.WriteString(`{"signatures":`)
@@ -111,8 +112,8 @@ func (e *envelope) bytes() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// text is the signed part as JSON. Canonical JSON leaves control characters bare,
-// such as the line ends in a PEM public key, which is no JSON (RFC 8259, section 7).
+// text is the signed part as JSON, to be read. Canonical JSON leaves control characters
+// bare, such as the line ends in a PEM public key, which is no JSON (RFC 8259, section 7).
 func (e *envelope) text() []byte {
 	return escapeControls(e.signed)
 }

@@ -192,7 +192,8 @@ func (t *Targets) encode() ([]byte, error) {
 	}
 	all["version"] = fmt.Appendf(nil, "%d", t.head.Version)
 	all["expires"] = fmt.Appendf(nil, "%q", t.head.Expires.Format(time.RFC3339))
-	return canonjson.Encode(joinCanonical(all))
+	// A path may hold a control character, which canonical JSON leaves bare.
+	return canonjson.Encode(escapeControls(joinCanonical(all)))
 }
 
 // joinCanonical writes an object whose values are canonical already.
