@@ -220,9 +220,14 @@ type FileModeError struct {
 	Path string
 	Mode uint32 // permission bits found
 	Want uint32
+	// Fixed: its file system gives every file this mode, whatever is asked of it.
+	Fixed bool
 }
 
 func (e *FileModeError) Error() string {
+	if e.Fixed {
+		return fmt.Sprintf("%q is on a file system that gives every file the mode of its mount, here %04o, which others can use; it must be %04o", e.Path, e.Mode, e.Want)
+	}
 	return fmt.Sprintf("%q has mode %04o, which others can use; it must be %04o", e.Path, e.Mode, e.Want)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
@@ -160,6 +161,9 @@ func hintMode(err error) string {
 	var fm *signer.FileModeError
 	if !errors.As(err, &fm) {
 		return "let only its owner read it: chmod 600"
+	}
+	if fm.Fixed {
+		return fmt.Sprintf("chmod changes nothing there (FAT, exFAT, NTFS, SMB): mount it with umask=077 (or fmask=177,dmask=077) and uid=%d, or use a folder on another file system", os.Geteuid())
 	}
 	return fmt.Sprintf("chmod %o %q", fm.Want, fm.Path)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
+	"github.com/fleet-hsm/fleet-hsm/signer/file"
 )
 
 type initOptions struct {
@@ -67,6 +68,9 @@ func (a *app) runInit(ctx context.Context, o initOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := a.checkKeyPlaces(o.keys); err != nil {
+		return err
+	}
 	w, err := a.begin(ctx, "init")
 	if err != nil {
 		return err
@@ -111,6 +115,23 @@ func (a *app) runInit(ctx context.Context, o initOptions) error {
 		a.note(`--expires is for version 1; "expires:" in %s says how long later ones are good.`, cfg.file)
 	}
 	return a.report("init", versions)
+}
+
+// checkKeyPlaces refuses to begin where new key files could not be kept from others.
+func (a *app) checkKeyPlaces(given roleKeyFlags) error {
+	if err := a.checkPath(); err != nil {
+		return err
+	}
+	files := file.New(a.path)
+	for _, role := range repo.Roles() {
+		if len(*given[role]) > 0 || files.Exists(roleFile(role)) {
+			continue
+		}
+		if err := files.KeepsPrivate(roleFile(role)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // planInit says where each role's keys are and refuses before any key is made.

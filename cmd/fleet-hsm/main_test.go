@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 		"fleet-hsm": tool,
 		"smalldisk": smallDisk,
 		"bindmount": bindMount,
+		"onexfat":   onExFAT,
 	})
 }
 

@@ -96,6 +96,10 @@ func SyncDir(dir string) error {
 	return d.Sync()
 }
 
+// TempDir makes a folder in dir, for its user alone, that is told from what means
+// something as temporary files are.
+func TempDir(dir string) (string, error) { return os.MkdirTemp(dir, tempMark+"*") }
+
 // IsTemp reports whether name (a base name) is a leftover of this package.
 func IsTemp(name string) bool { return strings.HasPrefix(name, tempMark) }
 

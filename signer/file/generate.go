@@ -67,6 +67,9 @@ func (b *Backend) present(ctx context.Context, ref signer.Ref, ui signer.UI, pat
 		}
 		return append([]storedKey{}, x.keys...), x.passphrase, nil
 	}
+	if err := tryPrivate(path, os.Stat); err != nil {
+		return nil, signer.Secret{}, err
+	}
 	secret, err := ui.Secret(ctx, signer.SecretRequest{
 		Kind: signer.NewPassphrase, URI: ref.URI, Device: fmt.Sprintf("key file %q", path), Roles: ref.Roles, TriesLeft: -1,
 	})

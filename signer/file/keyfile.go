@@ -109,7 +109,7 @@ func checkMode(path string) error {
 		return &FormatError{Path: path, Reason: "is not a regular file"}
 	}
 	if m := st.Mode().Perm(); m&0o077 != 0 {
-		return &signer.FileModeError{Path: path, Mode: uint32(m), Want: 0o600}
+		return &signer.FileModeError{Path: path, Mode: uint32(m), Want: 0o600, Fixed: fixedMode(st)}
 	}
 	dir, err := os.Stat(filepath.Dir(path))
 	if err != nil {
@@ -118,7 +118,7 @@ func checkMode(path string) error {
 	// fleetctl makes the folder 0755, which shows names only; who can write into it
 	// can put another file in place.
 	if m := dir.Mode().Perm(); m&0o022 != 0 && dir.Mode()&os.ModeSticky == 0 {
-		return &signer.FileModeError{Path: filepath.Dir(path), Mode: uint32(m), Want: 0o700}
+		return &signer.FileModeError{Path: filepath.Dir(path), Mode: uint32(m), Want: 0o700, Fixed: fixedMode(dir)}
 	}
 	return nil
 }

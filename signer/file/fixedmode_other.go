@@ -1,0 +1,7 @@
+//go:build !linux
+
+package file
+
+import "io/fs"
+
+func fixedMode(fs.FileInfo) bool { return false }
