@@ -14,46 +14,8 @@ import (
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
-	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
-
-// resign gives metadata with its signed part edited, signed by exactly the keys ids.
-func (kr keyring) resign(t *testing.T, raw json.RawMessage, edit func(signed map[string]any), ids ...tuf.KeyID) json.RawMessage {
-	t.Helper()
-	var env struct {
-		Signed map[string]any `json:"signed"`
-	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	if err := dec.Decode(&env); err != nil {
-		t.Fatal(err)
-	}
-	edit(env.Signed)
-	payload, err := cjson.EncodeCanonical(env.Signed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sigs := []map[string]string{}
-	for _, id := range ids {
-		sig, err := wiresig.Sign(kr[id], payload)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sigs = append(sigs, map[string]string{"keyid": id.String(), "sig": hex.EncodeToString(sig)})
-	}
-	out, err := json.Marshal(map[string]any{"signatures": sigs, "signed": json.RawMessage(payload)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func same(map[string]any) {}
-
-func setTo(field string, value any) func(map[string]any) {
-	return func(signed map[string]any) { signed[field] = value }
-}
 
 func ids(keys []repo.Key) []tuf.KeyID {
 	var out []tuf.KeyID

@@ -1,0 +1,224 @@
+package repo_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// TestStageRefuses: what is no file with bytes cannot be published, and is told by name.
+func TestStageRefuses(t *testing.T) {
+	r, _ := newRepo(t, true)
+	dir := folder(t)
+	fifo, empty := filepath.Join(dir, "fifo"), filepath.Join(dir, "empty")
+	if err := errors.Join(syscall.Mkfifo(fifo, 0o600), os.WriteFile(empty, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for file, reason := range map[string]string{
+		dir: "is a directory", fifo: "is not a regular file", empty: "is empty", filepath.Join(dir, "none"): "cannot be read", "/dev/zero": "is not a regular file",
+	} {
+		_, err := r.Stage(t.Context(), file, nil)
+		var refused *repo.ContentError
+		if !errors.As(err, &refused) || refused.Path != file || refused.Reason != reason || !errors.Is(err, repo.ErrContent) {
+			t.Errorf("%q: %v", file, err)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(r.Dir(), "pending", "content", "*")); len(left) > 0 {
+		t.Errorf("refused, and left in pending/: %q", left)
+	}
+}
+
+// TestStageLooksWhileItReads: a file that grows, is cut or is given up in between is not
+// published in two halves.
+func TestStageLooksWhileItReads(t *testing.T) {
+	r, _ := newRepo(t, true)
+	file := filepath.Join(folder(t), "f")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for name, c := range map[string]struct {
+		meanwhile func()
+		want      func(error) bool
+	}{
+		"nothing": {func() {}, func(err error) bool { return err == nil }},
+		"grows":   {func() { appendTo(t, file, "more") }, func(err error) bool { return errors.Is(err, repo.ErrContent) }},
+		"is cut": {func() {
+			if err := os.Truncate(file, 5); err != nil {
+				t.Error(err)
+			}
+		}, func(err error) bool { return errors.Is(err, repo.ErrContent) }},
+		"is given up": {cancel, func(err error) bool { return errors.Is(err, context.Canceled) }},
+	} {
+		text := strings.Repeat("x", 5<<20)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		under := t.Context()
+		if name == "is given up" {
+			under = ctx
+		}
+		once := true
+		var seen int64
+		content, err := r.Stage(under, file, func(done, total int64) {
+			seen = done
+			if once {
+				once = false
+				c.meanwhile()
+			}
+			if total != int64(len(text)) {
+				t.Errorf("%s: of %d bytes", name, total)
+			}
+		})
+		if !c.want(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err == nil && (content.Length != int64(len(text)) || seen != content.Length) {
+			t.Errorf("%s: %d bytes, told %d", name, content.Length, seen)
+		}
+		if left, _ := filepath.Glob(filepath.Join(r.Dir(), "pending", "content", "tmp-*")); len(left) > 0 {
+			t.Errorf("%s: left in pending/: %q", name, left)
+		}
+	}
+}
+
+func appendTo(t *testing.T, file, text string) {
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteString(text)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPublishedContent: a path below repository/targets names the published target in both
+// layouts, whether or not a file of that name is there (DESIGN 4).
+func TestPublishedContent(t *testing.T) {
+	forLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := newRepo(t, consistent)
+		add(t, r, kr, "one", item("1"))
+		p := load(t, r)
+		link := filepath.Join(folder(t), "here")
+		if err := os.Symlink(r.Dir(), link); err != nil {
+			t.Fatal(err)
+		}
+		target, _, err := p.Targets.Get("orbit/linux/1/orbit")
+		if err != nil {
+			t.Fatal(err)
+		}
+		hashed := "targets/orbit/linux/1/" + target.SHA512 + ".orbit"
+		for name, file := range map[string]string{
+			"its path":              webPath(r, "targets/orbit/linux/1/orbit"),
+			"with detours":          webPath(r, "") + "/targets/./orbit/../orbit/linux/1/orbit",
+			"by a link":             filepath.Join(link, "repository/targets/orbit/linux/1/orbit"),
+			"its name with a hash":  webPath(r, hashed),
+			"that name, by a link,": filepath.Join(link, "repository", hashed),
+		} {
+			content, path, below, err := r.PublishedContent(p, file)
+			if err != nil || !below || path != "orbit/linux/1/orbit" || content.SHA512 != target.SHA512 || content.Length != 3 {
+				t.Errorf("%s: %+v, %q, below %v, %v", name, content, path, below, err)
+				continue
+			}
+			f, err := r.OpenContent(p, content)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			data, _ := io.ReadAll(f)
+			if _ = f.Close(); string(data) != "one" {
+				t.Errorf("%s holds %q", name, data)
+			}
+		}
+		for name, file := range map[string]string{
+			"not named":               webPath(r, "targets/orbit/linux/2/orbit"),
+			"a hash of other content": webPath(r, "targets/orbit/linux/1/"+strings.Repeat("0", 128)+".orbit"),
+		} {
+			if _, _, below, err := r.PublishedContent(p, file); !below || !errors.Is(err, repo.ErrContent) {
+				t.Errorf("%s: below %v, %v", name, below, err)
+			}
+		}
+		for _, file := range []string{webPath(r, "targets"), webPath(r, "root.json"), filepath.Join(r.Dir(), "orbit"), webPath(r, "targetsx/orbit")} {
+			if _, _, below, err := r.PublishedContent(p, file); below || err != nil {
+				t.Errorf("%q: below %v, %v", file, below, err)
+			}
+		}
+		for name := range copyWeb(t, r) {
+			if strings.HasPrefix(name, "targets/") {
+				remove(t, r, "repository/"+name)
+			}
+		}
+		if _, _, _, err := r.PublishedContent(p, webPath(r, "targets/orbit/linux/1/orbit")); !kindIs(repo.MissingContent)(err) {
+			t.Errorf("its bytes are gone: %v", err)
+		}
+	})
+}
+
+// TestVersionsAreNotReplaced: a published version keeps its bytes unless somebody says so;
+// channels move freely.
+func TestVersionsAreNotReplaced(t *testing.T) {
+	r, kr := newRepo(t, true)
+	add(t, r, kr, "one", item("1"))
+	p := load(t, r)
+	for name, c := range map[string]struct {
+		bytes   string
+		it      repo.Item
+		replace bool
+		taken   bool
+	}{
+		"the same bytes":              {"one", item("1"), false, false},
+		"other bytes":                 {"two", item("1"), false, true},
+		"other bytes, and replace":    {"two", item("1"), true, false},
+		"as many other bytes":         {"eno", item("1"), false, true},
+		"another version":             {"two", item("2"), false, false},
+		"another platform":            {"two", repo.Item{Name: "orbit", Platform: "macos", Version: "1"}, false, false},
+		"another version to a taken ": {"two", repo.Item{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"stable", "2"}}, false, false},
+	} {
+		file := filepath.Join(folder(t), "f")
+		if err := os.WriteFile(file, []byte(c.bytes), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		content, err := r.Stage(t.Context(), file, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.it.File = file
+		_, err = r.Add(p, nil, []repo.Placed{{Item: c.it, Content: content}}, repo.StageOptions{Replace: c.replace})
+		if kindIs(repo.VersionTaken)(err) != c.taken || !c.taken && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestCheckItems: one path has one file.
+func TestCheckItems(t *testing.T) {
+	a := repo.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"stable", "1", "stable"}, File: "a"}
+	if paths, err := a.Paths(); err != nil || !slices.Equal(paths, []string{"orbit/linux/1/orbit", "orbit/linux/stable/orbit"}) {
+		t.Errorf("paths %q, %v", paths, err)
+	}
+	b := a
+	b.File, b.Version = "b", "2"
+	c := b
+	c.Channels = []string{"edge"}
+	bad := a
+	bad.Version = "../1"
+	for name, e := range map[string]struct {
+		items []repo.Item
+		want  func(error) bool
+	}{
+		"one file twice":        {[]repo.Item{a, a}, func(err error) bool { return err == nil }},
+		"two, other channels":   {[]repo.Item{a, c}, func(err error) bool { return err == nil }},
+		"two, a shared channel": {[]repo.Item{a, b}, kindIs(repo.VersionTaken)},
+		"a version with a path": {[]repo.Item{a, bad}, isName},
+	} {
+		if err := repo.CheckItems(e.items); !e.want(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

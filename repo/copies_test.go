@@ -1,0 +1,186 @@
+package repo_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// twoHolders is a repository whose root three P-256 keys sign, two at a time, with a
+// staged change and a way to get copies of it.
+func twoHolders(t *testing.T) (r *repo.Repo, keys []repo.Key, sign func(c *repo.Change, i int), staged func() *repo.Change) {
+	t.Helper()
+	r, kr := newRepo(t, true)
+	priv := map[tuf.KeyID]*ecdsa.PrivateKey{}
+	for range 3 {
+		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := repo.NewKey(&k.PublicKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys, priv[key.ID] = append(keys, key), k
+	}
+	sign = func(c *repo.Change, i int) {
+		t.Helper()
+		sig, err := wiresig.Sign(priv[keys[i].ID], c.Doc("root").Payload())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Doc("root").AddSignature(keys[i].ID, sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := load(t, r)
+	c, err := r.Rotate(p, nil, repo.Rotation{Role: "root", Set: keys, Threshold: 2}, repo.StageOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kr.sign(t, c.Doc("root")) // the published root's key
+	if err := r.Save(c); err != nil {
+		t.Fatal(err)
+	}
+	staged = func() *repo.Change {
+		t.Helper()
+		c, err := r.Staged(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	return r, keys, sign, staged
+}
+
+// TestMerge: copies that were signed apart come together to the same bytes in any order
+// and any number of times, although ECDSA signs differently each time.
+func TestMerge(t *testing.T) {
+	_, keys, sign, staged := twoHolders(t)
+	var copies []*repo.Change
+	for _, who := range [][]int{{0}, {1}, {0, 1}, {2, 0}} {
+		c := staged()
+		for _, i := range who {
+			sign(c, i)
+		}
+		copies = append(copies, c)
+	}
+	var want []byte
+	for _, order := range [][]int{{0, 1, 2, 3}, {3, 2, 1, 0}, {1, 1, 3, 0, 2, 3}} {
+		c := staged()
+		for _, i := range order {
+			if _, err := c.Merge(copies[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, _, err := c.Envelopes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want == nil {
+			want = got
+		}
+		if string(got) != string(want) {
+			t.Errorf("merged in the order %v the bytes differ", order)
+		}
+		for _, k := range keys {
+			if !c.Doc("root").Signed(k.ID) {
+				t.Errorf("the signature of key %s is lost", k.ShortID())
+			}
+		}
+		if !c.Met() {
+			t.Error("all have signed, and it is not enough")
+		}
+	}
+	c := staged()
+	sign(c, 0)
+	m, err := c.Merge(copies[2])
+	if err != nil || !slices.Equal(m["root"].Added, []tuf.KeyID{keys[1].ID}) || !slices.Contains(m["root"].Known, keys[0].ID) {
+		t.Errorf("told %+v, %v", m, err)
+	}
+}
+
+// TestMergeOfAnotherChange: nothing is taken of a copy whose documents are not the same.
+func TestMergeOfAnotherChange(t *testing.T) {
+	r, _, sign, staged := twoHolders(t)
+	p := load(t, r)
+	kr := keyring{}
+	both, err := r.Rotate(p, staged(), repo.Rotation{Role: "targets", Set: []repo.Key{kr.make(t)}}, repo.StageOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := r.Rotate(p, nil, repo.Rotation{Role: "root", Threshold: 1, Add: []repo.Key{kr.make(t)}}, repo.StageOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets, err := r.Renew(p, nil, "targets", repo.StageOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := staged()
+	for name, c := range map[string]*repo.Change{"with targets besides": both, "of another root": other, "of targets alone": targets} {
+		if _, err := mine.Merge(c); !kindIs(repo.OtherChange)(err) {
+			t.Errorf("a copy %s: %v", name, err)
+		}
+		if _, err := c.Merge(mine); !kindIs(repo.OtherChange)(err) {
+			t.Errorf("into one %s: %v", name, err)
+		}
+	}
+	before, _, _ := mine.Envelopes()
+	sign(mine, 0)
+	if after, _, _ := mine.Envelopes(); string(before) == string(after) {
+		t.Error("a signature leaves no trace")
+	}
+}
+
+// TestEvidence: what the published files tell of a signature that a transcript claims.
+func TestEvidence(t *testing.T) {
+	forLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := newRepo(t, consistent)
+		p := load(t, r)
+		c, err := r.Rotate(p, nil, repo.Rotation{Role: "targets", Set: []repo.Key{kr.make(t)}}, repo.StageOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := p.Root.Keys("root")[0]
+		d := c.Doc("root")
+		sig := signature(t, kr, key, d.Payload())
+		hash := d.Hash()
+		old := p.Root.Keys("targets")[0]
+		kr.publish(t, r, p, c)
+		p = load(t, r)
+		for name, e := range map[string]struct {
+			role    string
+			version int64
+			hash    string
+			key     tuf.KeyID
+			sig     []byte
+			want    repo.Evidence
+		}{
+			"good":                {"root", 2, hash, key.ID, sig, repo.EvidenceGood},
+			"of another key":      {"root", 2, hash, old.ID, sig, repo.EvidenceBad},
+			"of no key":           {"root", 2, hash, parseID(t, strings.Repeat("0", 64)), sig, repo.EvidenceBad},
+			"altered":             {"root", 2, hash, key.ID, append([]byte{^sig[0]}, sig[1:]...), repo.EvidenceBad},
+			"over other bytes":    {"root", 2, strings.Repeat("0", 64), key.ID, sig, repo.EvidenceOther},
+			"of a later version":  {"root", 3, hash, key.ID, sig, repo.EvidenceOther},
+			"of a timestamp gone": {"timestamp", 1, hash, key.ID, sig, repo.EvidenceGone},
+		} {
+			got, err := r.Evidence(p, e.role, e.version, e.hash, e.key, e.sig)
+			if err != nil || got != e.want {
+				t.Errorf("%s: %q, %v; want %q", name, got, err, e.want)
+			}
+		}
+		write(t, r, "repository/2.root.json", `{"signatures":[],"signed":{"version":"x"}}`)
+		if _, err := r.Evidence(p, "root", 2, hash, key.ID, sig); !errors.Is(err, repo.ErrMetadata) {
+			t.Errorf("a file without a version: %v", err)
+		}
+	})
+}

@@ -1,0 +1,225 @@
+package repo_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// reopenAt opens the same folder, whose lock the test holds, under another clock.
+func reopenAt(r *repo.Repo, now time.Time) *repo.Repo {
+	return repo.Open(r.Dir(), repo.Options{Now: func() time.Time { return now }})
+}
+
+// stagers are the commands that date a role, with the role.
+func stagers(t *testing.T, kr keyring) map[string]struct {
+	role  string
+	stage func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error
+} {
+	type stager = struct {
+		role  string
+		stage func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error
+	}
+	return map[string]stager{
+		"add": {repo.RoleTargets, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
+			content, _, _, err := r.PublishedContent(p, webPath(r, "targets/orbit/linux/1/orbit"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = r.Add(p, nil, []repo.Placed{{Item: repo.Item{Name: "orbit", Platform: "macos", Version: "1"}, Content: content}}, opts)
+			return err
+		}},
+		"promote": {repo.RoleTargets, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
+			_, _, err := r.Promote(p, nil, repo.Promotion{Version: "1", From: "stable", To: []string{"edge"}}, opts)
+			return err
+		}},
+		"remove": {repo.RoleTargets, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
+			_, _, err := r.Remove(p, nil, repo.Removal{Channel: "stable"}, opts)
+			return err
+		}},
+		"renew targets": {repo.RoleTargets, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
+			_, err := r.Renew(p, nil, repo.RoleTargets, opts)
+			return err
+		}},
+		"renew root": {repo.RoleRoot, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
+			_, err := r.Renew(p, nil, repo.RoleRoot, opts)
+			return err
+		}},
+		"rotate": {repo.RoleRoot, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
+			_, err := r.Rotate(p, nil, repo.Rotation{Role: repo.RoleSnapshot, Add: []repo.Key{kr.make(t)}}, opts)
+			return err
+		}},
+		"migrate": {repo.RoleRoot, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
+			_, err := r.Migrate(p, nil, opts)
+			return err
+		}},
+	}
+}
+
+// TestShorterExpiryIsRefused: an expiry before the published one is a clock that went
+// back, whoever sets it; two seconds are rounding; --allow-shorter takes it.
+func TestShorterExpiryIsRefused(t *testing.T) {
+	r, kr := newRepo(t, false)
+	add(t, r, kr, "one", item("1"))
+	p := load(t, r)
+	for name, c := range stagers(t, kr) {
+		for _, at := range []struct {
+			back    time.Duration
+			shorter bool
+			refused bool
+		}{{0, false, false}, {time.Second, false, false}, {time.Hour, false, true}, {time.Hour, true, false}} {
+			early := reopenAt(r, time.Now().Add(-at.back))
+			err := c.stage(early, p, repo.StageOptions{AllowShorter: at.shorter})
+			if kindIs(repo.ShorterExpiry)(err) != at.refused || !at.refused && err != nil {
+				t.Errorf("%s, clock back by %s, allowed %v: %v", name, at.back, at.shorter, err)
+			}
+		}
+	}
+	// Snapshot and timestamp are dated at commit, and refused before anybody signs.
+	early := reopenAt(r, time.Now().Add(-time.Hour))
+	c, err := early.Renew(p, nil, repo.RoleTargets, repo.StageOptions{AllowShorter: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := early.CheckRelease(p, c, repo.ReleaseOptions{}); !kindIs(repo.ShorterExpiry)(err) {
+		t.Errorf("CheckRelease by a clock that went back: %v", err)
+	}
+	if err := early.CheckRelease(p, c, repo.ReleaseOptions{AllowShorter: true}); err != nil {
+		t.Errorf("CheckRelease, allowed: %v", err)
+	}
+	if err := tryStamp(early, kr); !kindIs(repo.ShorterExpiry)(err) {
+		t.Errorf("timestamp by a clock that went back: %v", err)
+	}
+}
+
+// TestExpiriesAreUTC: COMPAT 1.3: with Z and whole seconds, wherever the operator sits.
+func TestExpiriesAreUTC(t *testing.T) {
+	r, kr := newRepo(t, true)
+	there := reopenAt(r, time.Now().Add(time.Hour).In(time.FixedZone("here", -3*3600)))
+	rotate(t, there, kr, repo.RoleTargets)
+	for _, name := range plainFiles {
+		var f struct {
+			Signed struct{ Expires string }
+		}
+		if err := json.Unmarshal([]byte(read(t, r, "repository/"+name)), &f); err != nil {
+			t.Fatal(err)
+		}
+		at, err := time.Parse("2006-01-02T15:04:05Z", f.Signed.Expires)
+		if err != nil || !at.After(time.Now()) {
+			t.Errorf("%s expires %q", name, f.Signed.Expires)
+		}
+	}
+	if odd := r.Oddities(); len(odd) > 0 {
+		t.Errorf("what we wrote is odd: %v", odd)
+	}
+}
+
+// TestDefaultExpiries are fleetctl's own (COMPAT 1.3), and each can be set.
+func TestDefaultExpiries(t *testing.T) {
+	now := time.Now().UTC().Truncate(time.Second)
+	r, kr := newRepo(t, true)
+	at := reopenAt(r, now.Add(time.Hour))
+	rotate(t, at, kr, repo.RoleTargets)
+	p := load(t, at)
+	for role, hours := range map[string]int{"root": 87600, "targets": 26280, "snapshot": 26280, "timestamp": 336} {
+		if got := p.ExpiresOf(role).Sub(now.Add(time.Hour)); got != time.Duration(hours)*time.Hour {
+			t.Errorf("%s is valid for %s, not %dh", role, got, hours)
+		}
+	}
+	rel, err := at.Timestamp(repo.ReleaseOptions{Expiries: repo.Expiries{"timestamp": 1000 * time.Hour}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kr.commit(t, at, rel)
+	if got := load(t, at).Timestamp.Expires(); !got.Equal(now.Add(1001 * time.Hour)) {
+		t.Errorf("a timestamp of 1000h expires %s", got)
+	}
+}
+
+// TestExpired: what clients refuse carries no timestamp; an expired targets does, since
+// agents go on without lookups and a new one needs it (COMPAT 5.3).
+func TestExpired(t *testing.T) {
+	r, _ := newRepo(t, true)
+	years := func(n int) time.Time { return time.Now().AddDate(n, 0, 0) }
+	for name, c := range map[string]struct {
+		at   time.Time
+		role string // that is named, "" for none
+	}{
+		"today":              {time.Now(), ""},
+		"timestamp expired":  {time.Now().AddDate(0, 1, 0), ""},
+		"snapshot expired":   {years(4), repo.RoleSnapshot},
+		"everything expired": {years(11), repo.RoleRoot},
+	} {
+		_, err := reopenAt(r, c.at).Timestamp(repo.ReleaseOptions{})
+		var expired *repo.ExpiredError
+		if errors.As(err, &expired) != (c.role != "") || expired != nil && expired.Role != c.role || c.role == "" && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if expired != nil && (!errors.Is(err, repo.ErrExpired) || !strings.Contains(err.Error(), c.role+" v1 expired ")) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	p := load(t, r)
+	if err := p.Expired(p.ExpiresOf("root"), repo.Roles()...); err == nil {
+		t.Error("at the second of its expiry root counts as good")
+	}
+}
+
+// TestCommitWithoutTimestamp: another machine signs it later. In the flat layout clients
+// would fail until then, and after a change of the timestamp's keys in any layout.
+func TestCommitWithoutTimestamp(t *testing.T) {
+	without := repo.ReleaseOptions{WithoutTimestamp: true}
+	flat, kr := newRepo(t, false)
+	p, c, err := put(t, flat, "one", item("1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := flat.CheckRelease(p, c, without); !kindIs(repo.FlatLayout)(err) {
+		t.Errorf("in the flat layout: %v", err)
+	}
+	r, kr2 := newRepo(t, true)
+	p = load(t, r)
+	if c, err = r.Rotate(p, nil, repo.Rotation{Role: repo.RoleTimestamp, Set: []repo.Key{kr.make(t)}}, repo.StageOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.CheckRelease(p, c, without); !kindIs(repo.TimestampKeys)(err) {
+		t.Errorf("with other timestamp keys: %v", err)
+	}
+
+	before := copyWeb(t, r)
+	if p, c, err = put(t, r, "one", item("1")); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range c.Docs() {
+		kr2.sign(t, d)
+	}
+	if got := r.Following(p, c, without); strings.Join(got, " ") != "snapshot" {
+		t.Errorf("it will sign %v; want snapshot alone", got)
+	}
+	rel, err := r.Release(p, c, without)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kr2.commit(t, r, rel)
+	if v := rel.Versions(); v[repo.RoleTargets] != 2 || v[repo.RoleSnapshot] != 2 || v[repo.RoleTimestamp] != 1 {
+		t.Errorf("published %v", v)
+	}
+	now := copyWeb(t, r)
+	if now["timestamp.json"] != before["timestamp.json"] || now["2.snapshot.json"] == "" || now["2.targets.json"] == "" {
+		t.Error("the timestamp was touched, or the numbered files are not in place")
+	}
+	follows(t, r, before)
+	waiting, err := r.Load()
+	if err != nil || !waiting.AwaitsTimestamp() || !waiting.NeedsTimestamp() || waiting.NeedsTargets() {
+		t.Fatalf("%v; awaits %v", err, waiting.AwaitsTimestamp())
+	}
+	stamp(t, r, kr2)
+	judge(t, r)
+	if p := load(t, r); p.AwaitsTimestamp() || p.NeedsTimestamp() || p.Timestamp.Meta().Version != 2 {
+		t.Error("the next timestamp does not name the new snapshot")
+	}
+}

@@ -1,0 +1,168 @@
+package repo_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// aged makes every file below the web root so much older.
+func aged(t *testing.T, r *repo.Repo, by time.Duration) {
+	t.Helper()
+	for name := range copyWeb(t, r) {
+		path := webPath(r, name)
+		at := stat(t, path).ModTime().Add(-by)
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func garbage(t *testing.T, r *repo.Repo, staged *repo.Change, grace time.Duration) []repo.Garbage {
+	t.Helper()
+	list, err := r.Garbage(load(t, r), staged, grace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// TestGarbage: what metadata in force, staged or of a moment ago names stays; so does
+// what has not the form that add gives. Each of two versions of stable is replaced an
+// hour before the next.
+func TestGarbage(t *testing.T) {
+	forLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := newRepo(t, consistent)
+		add(t, r, kr, "one", item("1"))
+		aged(t, r, time.Hour)
+		remove1 := func() {
+			p := load(t, r)
+			c, gone, err := r.Remove(p, nil, repo.Removal{Paths: []string{"orbit/linux/1/orbit"}}, repo.StageOptions{})
+			if err != nil || !slices.Equal(gone, []string{"orbit/linux/1/orbit"}) {
+				t.Fatalf("removed %q, %v", gone, err)
+			}
+			kr.publish(t, r, p, c)
+		}
+		remove1()
+		for _, name := range []string{"targets/README", "targets/notes/mine.txt", "targets/a/b/c/d/e/f"} {
+			if err := os.MkdirAll(filepath.Dir(webPath(r, name)), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			write(t, r, "repository/"+name, "somebody's")
+		}
+		if list := garbage(t, r, nil, time.Minute); len(list) > 0 {
+			t.Errorf("taken out a moment ago, and garbage: %v", list)
+		}
+		aged(t, r, time.Hour)
+		list := garbage(t, r, nil, time.Minute)
+		if len(list) != 1 || !strings.HasPrefix(list[0].Path, "orbit/linux/1/") || list[0].Length != 3 {
+			t.Fatalf("garbage %v; want the file of orbit 1", list)
+		}
+		if list := garbage(t, r, nil, 90*time.Minute); len(list) > 0 {
+			t.Errorf("within the grace, and garbage: %v", list)
+		}
+
+		// A staged change that names it again keeps it.
+		_, c, err := put(t, r, "one", repo.Item{Name: "orbit", Platform: "linux", Version: "1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kept := garbage(t, r, c, time.Minute); len(kept) > 0 {
+			t.Errorf("a staged change names it, and garbage: %v", kept)
+		}
+
+		if err := r.Collect(list); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Collect(list); err != nil {
+			t.Errorf("collected twice: %v", err)
+		}
+		if _, err := os.Stat(webPath(r, "targets/orbit/linux/1")); !os.IsNotExist(err) {
+			t.Errorf("the folder that is empty now is there: %v", err)
+		}
+		if _, err := os.Stat(webPath(r, "targets/notes/mine.txt")); err != nil {
+			t.Errorf("somebody's file is gone: %v", err)
+		}
+		judge(t, r)
+	})
+}
+
+// TestGarbageNeedsEveryNumberedFile: what a numbered targets.json names is not known to be
+// unused while it cannot be read.
+func TestGarbageNeedsEveryNumberedFile(t *testing.T) {
+	r, kr := newRepo(t, true)
+	add(t, r, kr, "one", item("1"))
+	add(t, r, kr, "two", item("2"))
+	aged(t, r, time.Hour)
+	for name, text := range map[string]string{"damaged": "{", "of another role": read(t, r, "repository/1.root.json")} {
+		c := clone(t, r)
+		write(t, c, "repository/2.targets.json", text)
+		if list, err := c.Garbage(load(t, r), nil, 2*time.Hour); err == nil {
+			t.Errorf("%s: %v", name, list)
+		}
+	}
+	// One that went out of force before the grace names nothing any more.
+	c := clone(t, r)
+	write(t, c, "repository/1.targets.json", "{")
+	aged(t, c, time.Hour)
+	if _, err := c.Garbage(load(t, c), nil, time.Minute); err != nil {
+		t.Errorf("one that is long out of force: %v", err)
+	}
+}
+
+// TestRemove: by path or by channel, narrowed by name and platform; what is not there is
+// named, nothing is guessed.
+func TestRemove(t *testing.T) {
+	r, kr := newRepo(t, true)
+	for _, it := range []repo.Item{
+		{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"stable"}},
+		{Name: "orbit", Platform: "macos", Version: "1", Channels: []string{"stable"}},
+		{Name: "osqueryd", Platform: "linux", Version: "5", Channels: []string{"stable"}},
+	} {
+		add(t, r, kr, it.Name+it.Platform, it)
+	}
+	p := load(t, r)
+	for name, c := range map[string]struct {
+		rm   repo.Removal
+		want []string
+		kind repo.RefusedKind
+		bad  bool
+	}{
+		"a path":                   {rm: repo.Removal{Paths: []string{"orbit/linux/1/orbit"}}, want: []string{"orbit/linux/1/orbit"}},
+		"a path twice":             {rm: repo.Removal{Paths: []string{"orbit/linux/1/orbit", "orbit/linux/1/orbit"}}, want: []string{"orbit/linux/1/orbit"}},
+		"a channel":                {rm: repo.Removal{Channel: "stable"}, want: []string{"orbit/linux/stable/orbit", "orbit/macos/stable/orbit", "osqueryd/linux/stable/osqueryd"}},
+		"one component of it":      {rm: repo.Removal{Channel: "stable", Names: []string{"orbit"}}, want: []string{"orbit/linux/stable/orbit", "orbit/macos/stable/orbit"}},
+		"one platform of it":       {rm: repo.Removal{Channel: "stable", Platforms: []string{"linux"}}, want: []string{"orbit/linux/stable/orbit", "osqueryd/linux/stable/osqueryd"}},
+		"a path and a channel":     {rm: repo.Removal{Paths: []string{"orbit/linux/1/orbit"}, Channel: "5"}, want: []string{"orbit/linux/1/orbit", "osqueryd/linux/5/osqueryd"}},
+		"no such path":             {rm: repo.Removal{Paths: []string{"orbit/linux/9/orbit"}}, kind: repo.NoChange},
+		"no such channel":          {rm: repo.Removal{Channel: "edge"}, kind: repo.NoChange},
+		"no such platform":         {rm: repo.Removal{Channel: "stable", Platforms: []string{"windows"}}, kind: repo.NoChange},
+		"a channel that is a path": {rm: repo.Removal{Channel: "../stable"}, bad: true},
+	} {
+		change, gone, err := r.Remove(p, nil, c.rm, repo.StageOptions{})
+		switch {
+		case c.bad || c.kind != "":
+			if err == nil || c.kind != "" && !kindIs(c.kind)(err) || c.bad && !isName(err) {
+				t.Errorf("%s: %v", name, err)
+			}
+		case err != nil || !slices.Equal(gone, c.want):
+			t.Errorf("%s: removed %q, %v", name, gone, err)
+		default:
+			if left := change.Targets().Len(); left != p.Targets.Len()-len(c.want) {
+				t.Errorf("%s: %d targets are left", name, left)
+			}
+		}
+	}
+	_, _, err := r.Remove(p, nil, repo.Removal{Paths: []string{"/srv/repository/targets/orbit/linux/1/orbit"}}, repo.StageOptions{})
+	if err == nil || !strings.HasSuffix(err.Error(), `did you mean "orbit/linux/1/orbit"?`) {
+		t.Errorf("a path of the file system: %v", err)
+	}
+	if p.Targets.Len() != 6 {
+		t.Error("what was loaded has changed")
+	}
+}

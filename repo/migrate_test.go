@@ -1,0 +1,123 @@
+package repo_test
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+func isName(err error) bool {
+	var e *repo.NameError
+	return errors.As(err, &e) && errors.Is(err, repo.ErrName)
+}
+
+// TestMigrate: hashed names for everything, numbered files of the versions in force, plain
+// files stay; whoever knew the flat layout follows, and whoever comes new.
+func TestMigrate(t *testing.T) {
+	r, kr := newRepo(t, false)
+	add(t, r, kr, "one", item("1"))
+	add(t, r, kr, "two", repo.Item{Name: "extensions/x", Platform: "linux", Version: "2"})
+	before := copyWeb(t, r)
+	p := load(t, r)
+	c, err := r.Migrate(p, nil, repo.StageOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kr.publish(t, r, p, c)
+	now := copyWeb(t, r)
+	for name, data := range before {
+		if _, changed := map[string]bool{"root.json": true, "snapshot.json": true, "timestamp.json": true}[name]; !changed && now[name] != data {
+			t.Errorf("%q changed or is gone", name)
+		}
+	}
+	for _, name := range []string{"2.root.json", "3.targets.json", "3.snapshot.json"} {
+		if now[name] == "" {
+			t.Errorf("%q is missing", name)
+		}
+	}
+	judge(t, r)
+	follows(t, r, before)
+	if _, err := r.Migrate(load(t, r), nil, repo.StageOptions{}); !kindIs(repo.NoChange)(err) {
+		t.Errorf("a second time: %v", err)
+	}
+	// A file of fleetctl's that nobody names any more is listed in both forms.
+	add(t, r, kr, "three", item("3"))
+	judge(t, r)
+}
+
+// TestMigrateRefusesFirst: what would fail at commit is refused while nothing is staged.
+func TestMigrateRefusesFirst(t *testing.T) {
+	base, kr := newRepo(t, false)
+	add(t, base, kr, "one", item("1"))
+	long := strings.Repeat("n", 127)
+	for name, c := range map[string]struct {
+		spoil func(r *repo.Repo)
+		want  func(error) bool
+	}{
+		"a file is missing": {func(r *repo.Repo) { remove(t, r, "repository/targets/orbit/linux/1/orbit") }, kindIs(repo.MissingContent)},
+		"a file was cut": {func(r *repo.Repo) { write(t, r, "repository/targets/orbit/linux/1/orbit", "o") },
+			func(err error) bool { return errors.Is(err, repo.ErrContent) }},
+		"no sha512": {func(r *repo.Repo) {
+			kr.edit(t, r, func(targets map[string]any) {
+				target := targets["orbit/linux/1/orbit"].(map[string]any)
+				target["hashes"] = map[string]any{"sha256": strings.Repeat("0", 64)}
+			})
+		}, kindIs(repo.MissingContent)},
+		"a name with no room for a hash": {func(r *repo.Repo) {
+			kr.edit(t, r, func(targets map[string]any) { targets["a/b/c/"+long] = targets["orbit/linux/1/orbit"] })
+			if err := os.MkdirAll(webPath(r, "targets/a/b/c"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			write(t, r, "repository/targets/a/b/c/"+long, "one")
+		}, isName},
+		"a path that leaves the folder": {func(r *repo.Repo) {
+			kr.edit(t, r, func(targets map[string]any) { targets["../../keys/root.json"] = targets["orbit/linux/1/orbit"] })
+		}, isName},
+	} {
+		r := clone(t, base)
+		c.spoil(r)
+		p, err := r.Load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Migrate(p, nil, repo.StageOptions{}); !c.want(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// edit publishes other targets, signed by the role, as another tool could.
+func (kr keyring) edit(t *testing.T, r *repo.Repo, change func(targets map[string]any)) {
+	t.Helper()
+	key := load(t, r).Root.Keys(repo.RoleTargets)[0].ID
+	raw := kr.resign(t, []byte(read(t, r, "repository/targets.json")), func(signed map[string]any) {
+		change(signed["targets"].(map[string]any))
+	}, key)
+	write(t, r, "repository/targets.json", string(raw))
+}
+
+// TestOddities: what fleetctl writes in its own way is named and does no harm; the next
+// version is written without it.
+func TestOddities(t *testing.T) {
+	r, kr := newRepo(t, false)
+	add(t, r, kr, "one", item("1"))
+	key := load(t, r).Root.Keys(repo.RoleTimestamp)[0].ID
+	local := kr.resign(t, []byte(read(t, r, "repository/timestamp.json")), setTo("expires", "2036-12-06T17:07:47-03:00"), key)
+	write(t, r, "repository/timestamp.json", string(local))
+	write(t, r, "repository/root.json", read(t, r, "repository/root.json")+"\n")
+	var files []string
+	for _, o := range r.Oddities() {
+		files = append(files, o.File)
+	}
+	if !slices.Equal(files, []string{"repository/root.json", "repository/timestamp.json"}) {
+		t.Errorf("odd are %q", files)
+	}
+	write(t, r, "repository/targets.json", "no JSON")
+	if len(r.Oddities()) != 2 {
+		t.Error("a file that cannot be read counts as odd")
+	}
+}

@@ -1,0 +1,220 @@
+package repo_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+func webPath(r *repo.Repo, name string) string {
+	return filepath.Join(r.Dir(), "repository", filepath.FromSlash(name))
+}
+
+// TestDestinationsAreCheckedFirst: a journal whose renames the file system refuses would
+// block every later command, so the commit is refused before it, and nothing is written.
+func TestDestinationsAreCheckedFirst(t *testing.T) {
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, spoil := range map[string]func(r *repo.Repo){
+		"a folder where a target goes":          func(r *repo.Repo) { must(os.MkdirAll(webPath(r, "targets/orbit/linux/2/orbit"), 0o755)) },
+		"a file where a folder goes":            func(r *repo.Repo) { must(os.WriteFile(webPath(r, "targets/orbit/linux/2"), []byte("x"), 0o644)) },
+		"a link that leads nowhere":             func(r *repo.Repo) { must(os.Symlink("nowhere", webPath(r, "targets/orbit/linux/2"))) },
+		"a link that leads out of the web root": func(r *repo.Repo) { must(os.Symlink(r.Dir(), webPath(r, "targets/orbit/linux/2"))) },
+		"a folder where metadata goes":          func(r *repo.Repo) { must(os.Mkdir(webPath(r, "2.root.json"), 0o755)) },
+	} {
+		r, kr := newRepo(t, false)
+		add(t, r, kr, "one", item("1"))
+		p, c, err := put(t, r, "two", item("2"))
+		must(err)
+		c, err = r.Rotate(p, c, repo.Rotation{Role: repo.RoleSnapshot, Add: []repo.Key{kr.make(t)}}, repo.StageOptions{})
+		must(err)
+		for _, d := range c.Docs() {
+			kr.sign(t, d)
+		}
+		rel, err := r.Release(p, c, repo.ReleaseOptions{})
+		must(err)
+		spoil(r)
+		before := copyWeb(t, r)
+		if err := kr.tryCommit(r, rel); !errors.Is(err, repo.ErrRefused) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := os.Lstat(filepath.Join(r.Dir(), "pending", "journal")); err == nil {
+			t.Errorf("%s: a journal was written", name)
+		}
+		if !maps.Equal(before, copyWeb(t, r)) {
+			t.Errorf("%s: the web root changed", name)
+		}
+	}
+}
+
+// TestTimestampPlaceIsCheckedToo: the one rename that needs no journal.
+func TestTimestampPlaceIsCheckedToo(t *testing.T) {
+	r, kr := newRepo(t, true)
+	rel, err := r.Timestamp(repo.ReleaseOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	remove(t, r, "repository/timestamp.json")
+	if err := os.Mkdir(webPath(r, "timestamp.json"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := kr.tryCommit(r, rel); !kindIs(repo.PathTaken)(err) {
+		t.Errorf("a folder in its place: %v", err)
+	}
+}
+
+// TestWhatSharesAnInode: hash-named files of one content are one file; in the flat layout
+// no two published paths are, because fleetctl writes in place (DESIGN 4). The user's own
+// file is neither.
+func TestWhatSharesAnInode(t *testing.T) {
+	forLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := newRepo(t, consistent)
+		file := filepath.Join(folder(t), "orbit")
+		if err := os.WriteFile(file, []byte("one"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		content, err := r.Stage(t.Context(), file, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := load(t, r)
+		it := repo.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"edge", "stable"}, File: file}
+		c, err := r.Add(p, nil, []repo.Placed{{Item: it, Content: content}}, repo.StageOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kr.publish(t, r, p, c)
+		p = load(t, r)
+		if c, _, err = r.Promote(p, nil, repo.Promotion{Version: "1", From: "edge", To: []string{"beta"}}, repo.StageOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		kr.publish(t, r, p, c)
+		infos := []os.FileInfo{stat(t, file)}
+		for name := range copyWeb(t, r) {
+			if filepath.Dir(filepath.Dir(filepath.Dir(name))) == "targets/orbit" {
+				infos = append(infos, stat(t, webPath(r, name)))
+			}
+		}
+		if len(infos) != 5 {
+			t.Fatalf("%d published files; want 4", len(infos)-1)
+		}
+		for i, a := range infos {
+			for j, b := range infos[:i] {
+				if same := os.SameFile(a, b); same != (consistent && j > 0) {
+					t.Errorf("files %d and %d are one: %v", i, j, same)
+				}
+			}
+			if i > 0 && a.Mode().Perm() != 0o644 {
+				t.Errorf("a published file has mode %s", a.Mode())
+			}
+		}
+	})
+}
+
+func stat(t *testing.T, path string) os.FileInfo {
+	t.Helper()
+	st, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+// TestLock: one writer at a time; who waits is told who holds it, and for how long.
+func TestLock(t *testing.T) {
+	r, _ := newRepo(t, true) // holds the lock
+	start := time.Now()
+	_, err := repo.Open(r.Dir(), repo.Options{}).Lock(t.Context(), "second", 30*time.Millisecond)
+	var locked *repo.LockedError
+	if !errors.As(err, &locked) || !errors.Is(err, repo.ErrLocked) {
+		t.Fatalf("a second holder: %v", err)
+	}
+	if locked.Waited != 30*time.Millisecond || time.Since(start) < locked.Waited || locked.Holder == "" || locked.Path != filepath.Join(r.Dir(), "pending", "lock") {
+		t.Errorf("told %+v after %s", locked, time.Since(start))
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := repo.Open(r.Dir(), repo.Options{}).Lock(gone, "third", time.Minute); !errors.Is(err, context.Canceled) {
+		t.Errorf("waiting under a context that ended: %v", err)
+	}
+
+	free := folder(t)
+	l, err := repo.Open(free, repo.Options{}).Lock(t.Context(), "first", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Unlock()
+	l.Unlock() // once more does nothing
+	var none *repo.Lock
+	none.Unlock()
+	if l, err = repo.Open(free, repo.Options{}).Lock(t.Context(), "next", 0); err != nil || l.Recovered != nil {
+		t.Fatalf("after it was let go: %v", err)
+	}
+	l.Unlock()
+}
+
+// TestLockClearsWhatWasLeft: content of no staged change, half a commit, temporary files
+// older than a minute; never somebody's own files or the staged change's content.
+func TestLockClearsWhatWasLeft(t *testing.T) {
+	const temp = ".fleet-hsm-tmp-root.json-1"
+	for _, staged := range []bool{false, true} {
+		dir := folder(t)
+		for _, name := range []string{"pending/commit/0", "pending/content/x", "pending/" + temp, "pending/mine", "keys/" + temp, "keys/young" + temp, "keys/root.json", temp} {
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if staged {
+			if err := os.WriteFile(filepath.Join(dir, "pending/change.json"), []byte("{}"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(dir, "keys", temp+"-new"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
+		for _, name := range []string{temp, "keys/" + temp} {
+			if err := os.Chtimes(filepath.Join(dir, name), now.Add(-time.Hour), now.Add(-time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l, err := repo.Open(dir, repo.Options{}).Lock(t.Context(), "test", 0)
+		if err != nil || len(l.Recovered) != 1 {
+			t.Fatalf("%v, recovered %q", err, l.Recovered)
+		}
+		l.Unlock()
+		want := []string{"keys/" + temp + "-new", "keys/root.json", "keys/young" + temp, "pending/lock", "pending/mine"}
+		if staged {
+			want = append(want, "pending/change.json", "pending/content/x")
+		}
+		slices.Sort(want)
+		var got []string
+		for _, pattern := range []string{"*", ".*", "*/*", "*/.*", "pending/*/*"} {
+			names, _ := filepath.Glob(filepath.Join(dir, pattern))
+			for _, n := range names {
+				if st, err := os.Stat(n); err == nil && st.Mode().IsRegular() {
+					rel, _ := filepath.Rel(dir, n)
+					got = append(got, rel)
+				}
+			}
+		}
+		slices.Sort(got)
+		if got = slices.Compact(got); !slices.Equal(got, want) {
+			t.Errorf("staged %v: left %q; want %q", staged, got, want)
+		}
+	}
+}

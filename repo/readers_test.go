@@ -1,0 +1,216 @@
+package repo_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// TestInit: only where nothing is; each role with a key, and a threshold that it can meet.
+func TestInit(t *testing.T) {
+	kr := keyring{}
+	keys := func() map[string][]repo.Key {
+		m := map[string][]repo.Key{}
+		for _, role := range repo.Roles() {
+			m[role] = []repo.Key{kr.make(t), kr.make(t)}
+		}
+		return m
+	}
+	one := keys()
+	twice := keys()
+	twice["targets"][1] = twice["targets"][0]
+	none := keys()
+	delete(none, "snapshot")
+	for name, c := range map[string]struct {
+		opts repo.InitOptions
+		want func(error) bool
+	}{
+		"two of two":           {repo.InitOptions{Keys: one, Thresholds: map[string]int{"root": 2}}, func(err error) bool { return err == nil }},
+		"three of two":         {repo.InitOptions{Keys: one, Thresholds: map[string]int{"root": 3}}, kindIs(repo.ThresholdHigh)},
+		"below one":            {repo.InitOptions{Keys: one, Thresholds: map[string]int{"root": -1}}, kindIs(repo.ThresholdHigh)},
+		"a role without a key": {repo.InitOptions{Keys: none}, kindIs(repo.LastKey)},
+		"one key twice":        {repo.InitOptions{Keys: twice}, kindIs(repo.DuplicateKey)},
+	} {
+		r := repo.Open(folder(t), repo.Options{})
+		if _, err := r.Init(c.opts); !c.want(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	r := repo.Open(folder(t), repo.Options{})
+	if err := r.CheckInit(); err != nil {
+		t.Errorf("an empty folder: %v", err)
+	}
+	if err := r.CheckThere(); !errors.Is(err, repo.ErrNoRepository) {
+		t.Errorf("an empty folder is a repository: %v", err)
+	}
+	if _, err := r.Load(); !errors.Is(err, repo.ErrNoRepository) {
+		t.Errorf("an empty folder was loaded: %v", err)
+	}
+	for _, name := range []string{"repository/1.root.json", "repository/targets.json", "pending/change.json"} {
+		r := repo.Open(folder(t), repo.Options{})
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(r.Dir(), name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, r, name, "{}")
+		if err := r.CheckInit(); !errors.Is(err, repo.ErrExists) {
+			t.Errorf("with %q: %v", name, err)
+		}
+		if there := r.CheckThere(); (there == nil) != (name != "repository/targets.json") {
+			t.Errorf("with %q: there %v", name, there)
+		}
+	}
+}
+
+// TestReaders: what the readers of files from elsewhere take is what root's keys signed.
+func TestReaders(t *testing.T) {
+	r, kr := newRepo(t, true)
+	other, _ := newRepo(t, true)
+	add(t, r, kr, "one", item("1"))
+	root1 := []byte(read(t, r, "repository/root.json"))
+	rotate(t, r, kr, "root")
+	rotate(t, r, kr, "targets")
+	root2, root3, strange := []byte(read(t, r, "repository/2.root.json")), []byte(read(t, r, "repository/3.root.json")), []byte(read(t, other, "repository/root.json"))
+	targets := []byte(read(t, r, "repository/targets.json"))
+	for name, c := range map[string]struct {
+		err error
+		ok  bool
+	}{
+		"the next root":          {repo.FollowsRoot(root1, root2), true},
+		"the same root":          {repo.FollowsRoot(root2, root2), true},
+		"the one after the next": {repo.FollowsRoot(root1, root3), false},
+		"the one before":         {repo.FollowsRoot(root2, root1), false},
+		"a stranger's":           {repo.FollowsRoot(root1, strange), false},
+		"targets for a root":     {repo.FollowsRoot(root1, targets), false},
+		"after targets":          {repo.FollowsRoot(targets, root1), false},
+		"targets of its root":    {repo.Accepts(root3, "targets", targets), true},
+		"targets of an old root": {repo.Accepts(root2, "targets", targets), false},
+		"targets of a stranger":  {repo.Accepts(strange, "targets", targets), false},
+		"targets as a timestamp": {repo.Accepts(root3, "timestamp", targets), false},
+		"no metadata":            {repo.Accepts(root3, "targets", []byte("[]")), false},
+		"no root":                {repo.Accepts(targets, "targets", targets), false},
+	} {
+		if (c.err == nil) != c.ok || c.err != nil && !errors.Is(c.err, repo.ErrMetadata) {
+			t.Errorf("%s: %v", name, c.err)
+		}
+	}
+	now, err := repo.ReadRoot("x", root3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ts, err := repo.ReadTargets(now, "x", targets); err != nil || ts.Len() != 2 {
+		t.Errorf("targets: %v", err)
+	}
+	if _, err := repo.ReadTargets(now, "x", []byte(read(t, r, "repository/snapshot.json"))); !errors.Is(err, repo.ErrMetadata) {
+		t.Errorf("a snapshot for targets: %v", err)
+	}
+	link, err := repo.ParseRoot("x", root2)
+	if sum := sha256.Sum256(payload(t, root2)); err != nil || link.Version != 2 || link.Hash != hexOf(sum[:]) {
+		t.Errorf("%+v, %v", link, err)
+	}
+	if _, err := repo.ParseRoot("x", append(root2, make([]byte, repo.MaxRootSize)...)); !errors.Is(err, repo.ErrMetadata) {
+		t.Errorf("a root larger than clients take: %v", err)
+	}
+	p := load(t, r)
+	own, err := r.RootJSON()
+	if err != nil || string(own) != string(root3) || string(p.RootJSON()) != string(root3) {
+		t.Errorf("roots gives %d bytes, %v; want root v3", len(own), err)
+	}
+	if only, err := r.LoadRoot(); err != nil || only.Root.Version() != 3 || only.Targets != nil {
+		t.Errorf("root alone: %v", err)
+	}
+	if err := r.CheckPublishable(p); err != nil {
+		t.Errorf("not publishable: %v", err)
+	}
+	remove(t, r, "repository/2.root.json")
+	if err := r.CheckPublishable(p); !kindIs(repo.RootChain)(err) {
+		t.Errorf("publishable with a gap in the chain: %v", err)
+	}
+}
+
+// TestHistoryOfTargets lists what each kept version held; what cannot be read is listed
+// with its error.
+func TestHistoryOfTargets(t *testing.T) {
+	forLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := newRepo(t, consistent)
+		for _, v := range []string{"1", "2", "3"} {
+			add(t, r, kr, v, item(v))
+		}
+		if consistent {
+			write(t, r, "repository/2.targets.json", "{")
+			write(t, r, "repository/3.targets.json", read(t, r, "repository/1.targets.json"))
+		}
+		list, err := r.History(load(t, r))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[int64]int{}
+		for _, n := range list {
+			got[n.Version] = -1
+			if n.Err == nil {
+				got[n.Version] = n.Targets.Len()
+			}
+		}
+		want := map[int64]int{4: 4}
+		if consistent {
+			want = map[int64]int{1: 0, 2: -1, 3: -1, 4: 4}
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("version: targets is %v; want %v", got, want)
+		}
+	})
+}
+
+// TestRows: one row for each path of the form that agents ask for, in the order that people
+// read; the others are named.
+func TestRows(t *testing.T) {
+	r, kr := newRepo(t, true)
+	for _, it := range []repo.Item{
+		{Name: "osqueryd", Platform: "linux", Version: "5"},
+		{Name: "orbit", Platform: "linux-arm64", Version: "1"},
+		{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"stable"}},
+		{Name: "extensions/x", Platform: "linux", Version: "2"},
+	} {
+		add(t, r, kr, it.Name+it.Platform, it)
+	}
+	kr.edit(t, r, func(targets map[string]any) { targets["README"] = targets["orbit/linux/1/orbit"] })
+	p, err := r.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, others, err := p.Targets.Rows()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, row := range rows {
+		got = append(got, strings.Join([]string{row.Name, row.Platform, row.Channel, row.Version}, " "))
+	}
+	want := []string{"extensions/x linux 2 2", "orbit linux 1 1", "orbit linux stable 1", "orbit linux-arm64 1 1", "osqueryd linux 5 5"}
+	if !slices.Equal(got, want) || !slices.Equal(others, []string{"README"}) {
+		t.Errorf("rows %q, others %q", got, others)
+	}
+	same := p.Targets.PathsOf(rows[1].SHA512)
+	if !slices.Equal(same, []string{"README", "orbit/linux/1/orbit", "orbit/linux/stable/orbit"}) {
+		t.Errorf("those bytes are at %q", same)
+	}
+}
+
+func TestCheckPlatform(t *testing.T) {
+	for _, p := range []string{"linux", "linux-arm64", "macos", "macos-app", "windows", "windows-arm64"} {
+		if err := repo.CheckPlatform(p); err != nil {
+			t.Errorf("%s: %v", p, err)
+		}
+	}
+	for _, p := range []string{"", "Linux", "darwin", "linux/..", "linux-arm"} {
+		if err := repo.CheckPlatform(p); !isName(err) {
+			t.Errorf("%q: %v", p, err)
+		}
+	}
+}

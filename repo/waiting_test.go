@@ -1,0 +1,149 @@
+package repo_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// TestStagedOnDisk: a change waits, can be withdrawn to what was staged before, and is
+// dropped with its content.
+func TestStagedOnDisk(t *testing.T) {
+	r, _ := newRepo(t, true)
+	if err := r.Discard(); !errors.Is(err, repo.ErrNothingStaged) {
+		t.Errorf("discard of nothing: %v", err)
+	}
+	p, c, err := put(t, r, "one", item("1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data, err := r.StagedFile(); data != nil || err != nil {
+		t.Errorf("nothing is staged, and there is %q, %v", data, err)
+	}
+	if err := r.Save(c); err != nil || c.Fresh {
+		t.Fatalf("%v, fresh %v", err, c.Fresh)
+	}
+	first, err := r.StagedFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err = r.Renew(p, c, "root", repo.StageOptions{}); err != nil || !c.Fresh {
+		t.Fatalf("%v, fresh %v", err, c.Fresh)
+	}
+	if err := r.Save(c); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Withdraw(c, first); err != nil || !c.Fresh {
+		t.Fatalf("%v, fresh %v", err, c.Fresh)
+	}
+	if now, _ := r.StagedFile(); string(now) != string(first) {
+		t.Error("what was staged before is not back")
+	}
+	if err := r.DropContent(); err != nil {
+		t.Fatal(err)
+	}
+	content := func() int { n, _ := filepath.Glob(filepath.Join(r.Dir(), "pending/content/*")); return len(n) }
+	if content() != 1 {
+		t.Error("the content of the staged change is gone")
+	}
+	for name, drop := range map[string]func() error{"withdrawn": func() error { return r.Withdraw(c, nil) }, "discarded": r.Discard} {
+		if err := os.MkdirAll(filepath.Join(r.Dir(), "pending/content"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, r, "pending/content/x", "x")
+		write(t, r, "pending/change.json", string(first))
+		if err := drop(); err != nil {
+			t.Fatal(err)
+		}
+		if staged, err := r.HasStaged(); staged || err != nil || content() != 0 {
+			t.Errorf("%s: staged %v, %d contents, %v", name, staged, content(), err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(r.Dir(), "pending/content"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, r, "pending/content/x", "x")
+	if err := r.DropContent(); err != nil || content() != 0 {
+		t.Errorf("content of no change: %d, %v", content(), err)
+	}
+}
+
+// TestStagedFilesThatNobodyWrote: a staged change is somebody's file (DESIGN, hostile
+// input).
+func TestStagedFilesThatNobodyWrote(t *testing.T) {
+	r, _ := newRepo(t, true)
+	p := load(t, r)
+	root, targets := read(t, r, "repository/root.json"), read(t, r, "repository/targets.json")
+	for name, text := range map[string]string{
+		"no JSON":               `{`,
+		"another schema":        `{"schema":2}`,
+		"the published root":    `{"schema":1,"base_root":1,"base_targets":1,"root":` + root + `}`,
+		"the published targets": `{"schema":1,"base_root":1,"base_targets":1,"targets":` + targets + `}`,
+		"targets for root":      `{"schema":1,"base_root":1,"base_targets":1,"root":` + targets + `}`,
+		"root for targets":      `{"schema":1,"base_root":1,"base_targets":1,"targets":` + root + `}`,
+		"no metadata":           `{"schema":1,"base_root":1,"base_targets":1,"root":{"signed":1},"targets":{}}`,
+	} {
+		write(t, r, "pending/change.json", text)
+		if c, err := r.Staged(p); !errors.Is(err, repo.ErrMetadata) {
+			t.Errorf("%s: %+v, %v", name, c, err)
+		}
+	}
+	write(t, r, "pending/change.json", `{"schema":1}`)
+	if _, err := r.Staged(nil); !errors.Is(err, repo.ErrMetadata) {
+		t.Errorf("an empty change where nothing is published: %v", err)
+	}
+	write(t, r, "pending/change.json", `{"schema":1,"base_root":1}`)
+	if _, err := r.Staged(nil); !kindIs(repo.PublishedMoved)(err) {
+		t.Errorf("one on root v1 where nothing is published: %v", err)
+	}
+}
+
+// TestFleetctlLeftovers: what fleetctl left is named, never read; what may be the only copy
+// of a key or of signatures is moved aside.
+func TestFleetctlLeftovers(t *testing.T) {
+	for _, root := range []bool{false, true} {
+		r, _ := newRepo(t, false)
+		if found, err := r.FleetctlLeftovers(); len(found) > 0 || err != nil {
+			t.Errorf("nothing was left, and found are %q, %v", found, err)
+		}
+		files := []string{"staged/targets/orbit/linux/1/orbit", "staged/targets.json", "keys/.backup/root.json", "repository/.backup/root.json"}
+		if root {
+			files = append(files, "staged/root.json")
+		}
+		for _, name := range files {
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(r.Dir(), name)), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			write(t, r, name, "left")
+		}
+		want := []string{"repository/.backup", "keys/.backup", "staged/targets/orbit/linux/1/orbit", "staged/targets.json"}
+		if root {
+			want = append(want, "staged/root.json")
+		}
+		found, err := r.FleetctlLeftovers()
+		slices.Sort(found)
+		slices.Sort(want)
+		if err != nil || !slices.Equal(found, want) || repo.StagedRoot(found) != root {
+			t.Errorf("found %q, %v", found, err)
+		}
+		at := reopenAt(r, time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
+		if err := at.DropFleetctlLeftovers(); err != nil {
+			t.Fatal(err)
+		}
+		if found, err = r.FleetctlLeftovers(); len(found) > 0 || err != nil {
+			t.Errorf("dropped, and found are %q, %v", found, err)
+		}
+		if read(t, r, "keys/retired/fleetctl-backup-20300102T030405Z/root.json") != "left" {
+			t.Error("the backup of keys is gone")
+		}
+		if root && read(t, r, "staged.kept-20300102T030405Z/root.json") != "left" {
+			t.Error("the staged root is gone")
+		}
+		load(t, r)
+	}
+}
