@@ -34,6 +34,9 @@ type app struct {
 	// transcriptFile and operatorNote are --transcript and --note.
 	transcriptFile, operatorNote string
 
+	// now is this machine's clock.
+	now func() time.Time
+
 	log  logged
 	cfg  *config
 	keys *keychain
@@ -41,7 +44,7 @@ type app struct {
 }
 
 func newApp(stdout, stderr io.Writer) *app {
-	return &app{out: prompt.New(stdout), talk: prompt.New(stderr), lockTimeout: duration(10 * time.Second)}
+	return &app{out: prompt.New(stdout), talk: prompt.New(stderr), now: time.Now, lockTimeout: duration(10 * time.Second)}
 }
 
 // command builds the command tree.
@@ -60,6 +63,7 @@ another process; 130 interrupted.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		Args:              noArgs,
+		PersistentPreRunE: a.judgeByClock,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		CompletionOptions: cobra.CompletionOptions{},
 	}
@@ -114,7 +118,7 @@ func version() string {
 }
 
 // repo opens the repository of --path. Commands that need one there call load.
-func (a *app) repo() *repo.Repo { return repo.Open(a.path, repo.Options{}) }
+func (a *app) repo() *repo.Repo { return repo.Open(a.path, repo.Options{Now: a.now}) }
 
 // say talks to the person: stderr, one line. The arguments may be anybody's words.
 func (a *app) say(format string, args ...any) { a.talk.Printf(format+"\n", args...) }

@@ -104,6 +104,9 @@ func (a *app) runDoctor(ctx context.Context, args []string, o doctorOptions) err
 	if err := a.checkConfig(res); err != nil {
 		return err
 	}
+	if err := a.checkClock(); err != nil {
+		res.add("clock", signer.Finding{Code: "clock", Text: err.Error(), Err: err})
+	}
 	keys, err := a.plain()
 	if err != nil {
 		return err

@@ -167,6 +167,8 @@ func judge(err error) verdict {
 		return verdict{exitRefused, "key", "agents accept Ed25519, P-256 and RSA keys; docs/keys.md lists them"}
 	case as[*repo.SignatureError](err):
 		return verdict{exitRefused, "bad-signature", "it was not kept; sign again, and replace the device if it happens twice"}
+	case as[*clockError](err):
+		return verdict{exitRefused, "clock", "set this machine's clock"}
 	case as[*ill](err):
 		return verdict{exitRefused, "doctor", "every line that is not ok names its remedy"}
 	case errors.Is(err, verify.ErrUnreachable):

@@ -167,7 +167,7 @@ func TestEveryErrorHasAHint(t *testing.T) {
 		&lintError{[]lint.Finding{{Code: lint.CodeEmpty}}}, &expiresSoon{}, &unverified{}, &rejected{errors.New("x")}, &policyError{},
 		&reviewedMismatch{}, &importedError{}, &badAttestation{}, &ill{}, usage(&unreviewed{}), &configError{}, errNotReset, errNotConfirmed,
 		errNotDestroyed, &destroysError{},
-		&listenError{errors.New("x")}, usagef("x"),
+		&listenError{errors.New("x")}, usagef("x"), &clockError{},
 	} {
 		if v := judge(err); v.kind == "failed" || v.hint == "" {
 			t.Errorf("%T: kind %q, hint %q", err, v.kind, v.hint)

@@ -13,15 +13,17 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() { os.Exit(run(os.Args[1:], time.Now)) }
 
-func run(args []string) int {
+func run(args []string, now func() time.Time) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	noCoreDumps()
 	a := newApp(os.Stdout, os.Stderr)
+	a.now = now
 	defer a.close()
 	cmd := a.command()
 	cmd.SetArgs(args)

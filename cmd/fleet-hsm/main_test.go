@@ -66,7 +66,7 @@ func tool() {
 	// Whoever runs the tests may sit at a terminal: it is not the tool's. With a
 	// terminal of its own the process leads a session already and this does nothing.
 	_, _ = syscall.Setsid()
-	main()
+	os.Exit(run(os.Args[1:], clockOfTest()))
 }
 
 // dropRootPowers starts the process again without the capabilities that let root

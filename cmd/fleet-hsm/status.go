@@ -161,6 +161,9 @@ func (w *work) status(ctx context.Context) (*statusResult, error) {
 		return nil, err
 	}
 	res := &statusResult{Schema: 1, Consistent: w.p.Root.ConsistentSnapshot(), Leftovers: left, Interrupted: interrupted, Warnings: slices.Concat(w.p.Warnings, w.cfg.onOneDevice(w.p.Root, nil))}
+	if err := w.a.checkClock(); err != nil {
+		res.Warnings = slices.Insert(res.Warnings, 0, err.Error())
+	}
 	if res.standing, err = w.checkStanding(); err != nil {
 		return nil, err
 	}
