@@ -61,6 +61,8 @@ func hintWalks() []hintWalk {
 			brings: "the key, plugged in again, and the hash that review prints", then: "status"},
 		{kind: "reviewed-mismatch", setup: "fleet-hsm add --stage-only --target orbit --version 1 " + release, command: "sign --reviewed 0123456789abcdef",
 			brings: "the hash that review prints", then: "discard"},
+		{kind: "not-reviewed", setup: "fleet-hsm add --stage-only --target orbit --version 2 " + release, command: "add --target orbit --version 1 " + release,
+			brings: "the hash that review prints", then: "add --target orbit --version 1 " + release + " --reviewed " + reviewed},
 		{kind: "expires-soon", setup: "echo 'expires: {timestamp: 24h}' >fleet-hsm.yaml; fleet-hsm timestamp --allow-shorter; rm fleet-hsm.yaml",
 			command: "status --fail-within 2d", brings: "the command that status names: fleet-hsm timestamp"},
 		{kind: "store-ahead", setup: "fleet-hsm publish file://$PWD/web; mkdir b; cp -r repository keys pending b; fleet-hsm rotate targets; fleet-hsm publish file://$PWD/web",
