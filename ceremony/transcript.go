@@ -10,11 +10,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
 // ErrTranscript: a transcript whose chain or whose signatures do not hold.
@@ -76,6 +78,48 @@ const (
 	maxLine       = 1 << 20
 	maxTranscript = 256 << 20
 )
+
+// Signed gives the signatures that a transcript holds over what was published: those over
+// root and targets whose version some command published, and those over snapshot and
+// timestamp, which are signed to be published at once. The chain is not checked: a line
+// that is none of ours says nothing, and a file that is not there has none.
+func Signed(file string) ([]Event, error) {
+	f, err := os.Open(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("transcript: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	var signatures []Event
+	type version struct {
+		role string
+		n    int64
+	}
+	published := map[version]bool{}
+	lines := bufio.NewScanner(io.LimitReader(f, maxTranscript))
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		var e Event
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			continue
+		}
+		if e.Event == EventSignature {
+			signatures = append(signatures, e)
+		}
+		for role, n := range e.Published {
+			published[version{role, n}] = true
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("transcript %q: %w", file, err)
+	}
+	return slices.DeleteFunc(signatures, func(e Event) bool {
+		staged := e.Role != repo.RoleSnapshot && e.Role != repo.RoleTimestamp
+		return staged && !published[version{e.Role, e.Version}]
+	}), nil
+}
 
 // Append adds an event at the end of a transcript and makes it durable; Line, Time (if
 // it is zero) and Previous are filled in. The file is made if it is absent (mode

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -154,5 +155,35 @@ func TestManyWriters(t *testing.T) {
 	wg.Wait()
 	if events, _, err := ceremony.ReadTranscript(file); err != nil || len(events) != 40 {
 		t.Errorf("%d events, %v; want 40", len(events), err)
+	}
+}
+
+// TestSigned: what was signed and never published does not count, but for roles that are
+// signed to be published at once; a line of anybody's says nothing.
+func TestSigned(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "transcript")
+	signature := func(role string, version int64) ceremony.Event {
+		return ceremony.Event{Event: ceremony.EventSignature, Role: role, Version: version}
+	}
+	for _, e := range []ceremony.Event{
+		signature("root", 2), signature("root", 3), signature("targets", 5), signature("snapshot", 6), signature("timestamp", 7),
+		{Event: ceremony.EventCommit, Published: map[string]int64{"root": 2, "targets": 4}},
+	} {
+		check(t, ceremony.Append(file, e))
+	}
+	data, err := os.ReadFile(file)
+	check(t, err)
+	check(t, os.WriteFile(file, append([]byte("none of ours\n"), data[:len(data)-1]...), 0o600))
+	events, err := ceremony.Signed(file)
+	check(t, err)
+	var got []string
+	for _, e := range events {
+		got = append(got, fmt.Sprintf("%s %d", e.Role, e.Version))
+	}
+	if want := []string{"root 2", "snapshot 6", "timestamp 7"}; !slices.Equal(got, want) {
+		t.Errorf("%v, not %v", got, want)
+	}
+	if events, err := ceremony.Signed(filepath.Join(t.TempDir(), "gone")); err != nil || len(events) != 0 {
+		t.Errorf("without a file: %v, %v", events, err)
 	}
 }

@@ -91,6 +91,50 @@ func (r *Repo) Remember(p *Published) error {
 	return r.writeHistory(h)
 }
 
+// RememberTimestamp raises the history to a timestamp that lies elsewhere, such as in a
+// store, so that the next one is signed above it. It has to be signed by the timestamp
+// keys of a root that is here. The lock must be held. Errors: *MetadataError,
+// *tuf.VersionError.
+func (r *Repo) RememberTimestamp(data []byte) error {
+	p, err := r.loadOnline()
+	if err != nil {
+		return err
+	}
+	if err := r.acceptedHere(p, data); err != nil {
+		return err
+	}
+	m, err := markIn(data)
+	if err != nil {
+		return err
+	}
+	h, err := r.readHistory()
+	if err != nil {
+		return err
+	}
+	known := max(h.Roles[RoleTimestamp].Version, p.Timestamp.Version())
+	if err := tuf.CheckVersion(RoleTimestamp, known, m.Version); err != nil {
+		return err
+	}
+	if !h.raise(map[string]mark{RoleTimestamp: m}) {
+		return nil
+	}
+	return r.writeHistory(h)
+}
+
+// acceptedHere reports why neither the published root nor the one before it accepts a
+// timestamp: where its keys were changed, the store still has one of the old.
+func (r *Repo) acceptedHere(p *Published, data []byte) error {
+	err := Accepts(p.rootData, RoleTimestamp, data)
+	if err == nil {
+		return nil
+	}
+	before, rerr := r.readMetadata(versioned(p.Root.Version()-1, "root.json"), MaxRootSize)
+	if rerr == nil && Accepts(before, RoleTimestamp, data) == nil {
+		return nil
+	}
+	return err
+}
+
 // raise takes the marks that are newer, and reports whether any was.
 func (h *history) raise(marks map[string]mark) bool {
 	changed := false

@@ -11,7 +11,8 @@ import (
 type number struct{ v int64 }
 
 // numbers knows, of each role, the highest version that anything in this folder carries:
-// the plain files and what they name, the N.<role>.json, and the history.
+// the plain files and what they name, the N.<role>.json, the history, and what was noted
+// elsewhere.
 type numbers struct{ known map[string][]int64 }
 
 // numbers collects what carries a number; p is nil at init.
@@ -45,11 +46,41 @@ func (r *Repo) numbers(p *Published) (*numbers, error) {
 	if p.Timestamp != nil {
 		n.saw(RoleSnapshot, p.Timestamp.Meta().Version)
 	}
+	if err := r.sawNoted(n, p); err != nil {
+		return nil, err
+	}
 	// A file that does not verify may be one that agents have seen, under older keys.
 	for role, v := range p.claimed {
 		n.saw(role, v)
 	}
 	return n, nil
+}
+
+// Noted is a version that somebody wrote down elsewhere, such as in a ceremony's
+// transcript, with the key that signed it.
+type Noted struct {
+	Role    string
+	Version int64
+	KeyID   tuf.KeyID
+}
+
+// sawNoted takes what was noted of this repository: one log may be of several, so only
+// what a key of the role has signed counts.
+func (r *Repo) sawNoted(n *numbers, p *Published) error {
+	if r.noted == nil {
+		return nil
+	}
+	noted, err := r.noted()
+	if err != nil {
+		return err
+	}
+	for _, s := range noted {
+		ours := slices.ContainsFunc(p.Root.Keys(s.Role), func(k Key) bool { return k.ID == s.KeyID })
+		if ours && tuf.CheckVersion(s.Role, p.VersionOf(s.Role), s.Version) == nil {
+			n.saw(s.Role, s.Version)
+		}
+	}
+	return nil
 }
 
 func (n *numbers) saw(role string, versions ...int64) {

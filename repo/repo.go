@@ -15,6 +15,8 @@ import (
 type Repo struct {
 	dir string
 	now func() time.Time
+	// noted: see Options.Noted.
+	noted func() ([]Noted, error)
 	// hashed are files whose bytes this process has hashed; rehashed counts bytes that
 	// were read for that alone. See checkContent.
 	hashed   map[fileState]string
@@ -25,6 +27,9 @@ type Repo struct {
 type Options struct {
 	// Now is the clock; nil for the machine's.
 	Now func() time.Time
+	// Noted gives versions that were noted elsewhere, which are never signed again; nil
+	// for none. It is called when a version is about to be given.
+	Noted func() ([]Noted, error)
 }
 
 // Open names the repository in dir. It reads nothing yet.
@@ -33,7 +38,7 @@ func Open(dir string, opts Options) *Repo {
 	if now == nil {
 		now = time.Now
 	}
-	return &Repo{dir: dir, now: now}
+	return &Repo{dir: dir, now: now, noted: opts.Noted}
 }
 
 // Dir is the folder that holds repository/, keys/ and pending/.

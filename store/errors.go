@@ -109,7 +109,11 @@ func (e *DivergedError) Is(target error) bool { return target == ErrDiverged }
 // StaleTimestampError: there is something new to publish, and the timestamp that names
 // it is not above the one in the store (which was signed elsewhere, for example by the
 // online signer). Clients would refuse it as a rollback.
-type StaleTimestampError struct{ Local, Remote int64 }
+type StaleTimestampError struct {
+	Local, Remote int64
+	// Timestamp is the store's, as it was read.
+	Timestamp []byte
+}
 
 func (e *StaleTimestampError) Error() string {
 	return fmt.Sprintf("the store has timestamp version %d, this repository's is %d and must be above it", e.Remote, e.Local)

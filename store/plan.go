@@ -261,7 +261,7 @@ func (p *Plan) timestampAction() (put bool, err error) {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("the store has timestamp version %d, ours is %d: clients see this release when a timestamp over it is signed there", r.timestamp.Version, l.timestamp.Version))
 		return false, nil
 	}
-	return false, &StaleTimestampError{Local: l.timestamp.Version, Remote: r.timestamp.Version}
+	return false, &StaleTimestampError{Local: l.timestamp.Version, Remote: r.timestamp.Version, Timestamp: r.timestampBytes}
 }
 
 // unseen: clients will see what is published only when a timestamp comes.

@@ -148,7 +148,7 @@ func (p *Plan) meetTimestamp(ctx context.Context, cause error) (bool, error) {
 		return true, nil
 	}
 	if ts.Version >= p.local.timestamp.Version {
-		return false, &StaleTimestampError{Local: p.local.timestamp.Version, Remote: ts.Version}
+		return false, &StaleTimestampError{Local: p.local.timestamp.Version, Remote: ts.Version, Timestamp: o.Data}
 	}
 	return false, cause
 }

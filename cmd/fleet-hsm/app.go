@@ -118,7 +118,9 @@ func version() string {
 }
 
 // repo opens the repository of --path. Commands that need one there call load.
-func (a *app) repo() *repo.Repo { return repo.Open(a.path, repo.Options{Now: a.now}) }
+func (a *app) repo() *repo.Repo {
+	return repo.Open(a.path, repo.Options{Now: a.now, Noted: a.noted})
+}
 
 // say talks to the person: stderr, one line. The arguments may be anybody's words.
 func (a *app) say(format string, args ...any) { a.talk.Printf(format+"\n", args...) }

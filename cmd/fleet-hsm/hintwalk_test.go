@@ -55,7 +55,7 @@ func hintWalks() []hintWalk {
 		{kind: "missing", setup: "fleet-hsm add --target orbit --version 1 -t edge " + release + "; fleet-hsm add --target other --version 1 -t stable --name other --platform linux",
 			command: "promote 1 --from edge --to stable", brings: "which component is meant", then: "promote 1 --from edge --to stable --name orbit"},
 		{kind: "path-taken", setup: "mkdir elsewhere; rmdir repository/targets; ln -s ../elsewhere repository/targets",
-			command: "add --target orbit --version 1 " + release, brings: "rm of the link", then: ""},
+			command: "add --target orbit --version 1 " + release, brings: "a folder in place of the link: rm repository/targets", then: ""},
 		{kind: "short", setup: "mv keys/targets.json away", command: "add --target orbit --version 1 " + release,
 			supply: map[string]string{"fleet-hsm sign": "mv away keys/targets.json; fleet-hsm sign --reviewed " + reviewed},
 			brings: "the key, plugged in again, and the hash that review prints", then: "status"},
@@ -71,19 +71,23 @@ func hintWalks() []hintWalk {
 			command: "pull file://$PWD/web", supply: map[string]string{"fleet-hsm publish": "fleet-hsm publish file://$PWD/web"}},
 		{kind: "uncovered", setup: "fleet-hsm publish file://$PWD/web; mv keys/timestamp.json away; fleet-hsm add --target orbit --version 1 " + release + " || fleet-hsm commit --without-timestamp; mv away keys/timestamp.json",
 			command: "publish file://$PWD/web"},
-		{kind: "stale-timestamp", layout: "flat", setup: "fleet-hsm publish file://$PWD/web; mkdir b; cp -r repository keys pending b; fleet-hsm timestamp; fleet-hsm timestamp; fleet-hsm publish file://$PWD/web; fleet-hsm rotate snapshot --path b",
-			command: "publish --path b file://$PWD/web", supply: map[string]string{"fleet-hsm timestamp": "fleet-hsm timestamp --path b; fleet-hsm timestamp --path b"}},
+		{kind: "stale-timestamp", layout: "flat", setup: "fleet-hsm publish file://$PWD/web; mkdir b; cp -r repository keys pending b; fleet-hsm timestamp; fleet-hsm timestamp; fleet-hsm timestamp; fleet-hsm publish file://$PWD/web; fleet-hsm rotate snapshot --path b",
+			command: "publish --path b file://$PWD/web", supply: map[string]string{"fleet-hsm timestamp": "fleet-hsm timestamp --path b"}},
+		{kind: "store-diverged", setup: "fleet-hsm publish file://$PWD/web; mkdir b; cp -r repository keys pending b; fleet-hsm add --target other --version 2 --name other --platform linux; fleet-hsm publish file://$PWD/web; fleet-hsm add --path b --target orbit --version 1 " + release,
+			command: "publish --path b file://$PWD/web",
+			supply:  map[string]string{"fleet-hsm pull --targets --path NEW --root repository/1.root.json": "mkdir new; fleet-hsm pull --targets --path new --root b/repository/1.root.json file://$PWD/web"},
+			brings:  "the keys, and the change again: cp -r keys new; fleet-hsm add --path new --target orbit --version 1 " + release, then: "publish --path new file://$PWD/web"},
 		{kind: "content-missing", setup: "fleet-hsm add --target orbit --version 1 " + release + "; fleet-hsm publish file://$PWD/web; rm -r repository/targets/orbit",
 			command: "publish file://$PWD/web2", supply: map[string]string{"fleet-hsm pull --targets": "fleet-hsm pull --targets file://$PWD/web"}},
-		{kind: "no-store", command: "publish file://$PWD/no/web", brings: "mkdir no", then: ""},
+		{kind: "no-store", command: "publish file://$PWD/no/web", brings: "the folder: mkdir no", then: ""},
 		{kind: "store-url", command: "publish file://", brings: "a URL", then: "publish file://$PWD/web"},
-		{kind: "file-mode", setup: "chmod 644 keys/timestamp.json", command: "timestamp", brings: "chmod 600 keys/timestamp.json", then: ""},
+		{kind: "file-mode", setup: "chmod 644 keys/timestamp.json", command: "timestamp", brings: "what the hint says: chmod 600 keys/timestamp.json", then: ""},
 		{kind: "content", command: "add --target gone --version 1 " + release, brings: "a file that is there", then: "add --target orbit --version 1 " + release},
 		{kind: "lint", setup: "cp /bin/true exe", command: "add --target exe --version 1 --name orbit --platform windows", brings: "that it is meant so",
 			then: "add --target exe --version 1 --name orbit --platform windows --no-lint all"},
 		{kind: "usage", command: "timestamp --nonsense", brings: "a flag that its help lists", then: "timestamp"},
 		{kind: "no-secret", command: "timestamp --no-input --timestamp-key 'file:keys/timestamp.json?pin-source=file:gone'", brings: "the secret", then: "timestamp"},
-		{kind: "key-file", setup: "cp keys/timestamp.json copy; echo '{}' >keys/timestamp.json", command: "timestamp", brings: "cp copy keys/timestamp.json", then: ""},
+		{kind: "key-file", setup: "cp keys/timestamp.json copy; echo '{}' >keys/timestamp.json", command: "timestamp", brings: "the copy: cp copy keys/timestamp.json", then: ""},
 	}
 }
 
@@ -114,7 +118,7 @@ func hintsOfPeople() map[string]string {
 		"store-forbidden": "rights on the bucket", "store-region": "the region", "store-unsupported": "another store, or one writer at a time",
 		"store-gateway": "the gateway's owner", "store-condition": "the bucket's owner",
 		"store": "a store that answers; then the same command", "store-inconsistent": "the same command; package store walks it",
-		"store-diverged": "a decision which history counts", "other-writer": "the same command", "store-unreachable": "the network",
+		"other-writer": "the same command", "store-unreachable": "the network",
 		"store-file": "the right prefix", "clock": "the right time", "listen": "another address", "request": "the file again", "transcript": "a new log",
 		"policy": "a decision of the holders", "doctor": "what each line names", "source": "the network", "ambiguous": "a URI that names one",
 		"module": "the module's file", "not-yours": "a folder of one's own", "module-start": "what the module needs", "no-terminal": "a terminal",
@@ -188,14 +192,12 @@ func (w hintWalk) walk(t *testing.T) {
 			break
 		}
 		command := w.command
-		if w.brings != "" && w.then != "" {
+		if w.then != "" {
 			command = w.then
-		} else if w.brings != "" {
-			// What a person brings is a command of the system.
-			_, c, found := strings.Cut(w.brings, ": ")
-			if !found {
-				c = strings.Replace(w.brings, "rm of the link", "rm repository/targets", 1)
-			}
+		}
+		// What a person brings may be commands.
+		if _, c, found := strings.Cut(w.brings, ": "); found && !done[c] {
+			done[c] = true
 			if code, out := shell(t, dir, c); code != 0 {
 				t.Fatalf("%q: exit %d\n%s", c, code, out)
 			}

@@ -96,7 +96,7 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 		Settled:  w.end, // an upload of minutes must not hold up the daily timestamp
 	})
 	if err != nil {
-		return &storeTrouble{err: err}
+		return &storeTrouble{err: w.meetStale(ctx, err)}
 	}
 	for _, s := range plan.Warnings {
 		a.warn("%s", s)
@@ -110,10 +110,30 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 		if plan.Layout == "consistent" && !errors.Is(err, store.ErrReadBack) {
 			a.note("not finished; what agents see is whole")
 		}
-		return &storeTrouble{err: err, begun: true}
+		return &storeTrouble{err: w.meetStale(ctx, err), begun: true}
 	}
 	a.afterPublish(plan, result)
 	return a.print(publishResult{Schema: 1, Credentials: who, Plan: plan, Done: &result}, func(*prompt.Writer) {})
+}
+
+// meetStale remembers the store's timestamp where ours is not above it, so that the next
+// one is. What is no timestamp of this repository is not remembered.
+func (w *work) meetStale(ctx context.Context, err error) error {
+	var stale *store.StaleTimestampError
+	if !errors.As(err, &stale) {
+		return err
+	}
+	if w.lock == nil {
+		lock, lerr := w.r.Lock(ctx, "publish", w.a.lockTimeoutValue())
+		if lerr != nil {
+			return errors.Join(err, lerr)
+		}
+		defer lock.Unlock()
+	}
+	if rerr := w.r.RememberTimestamp(stale.Timestamp); rerr != nil {
+		w.a.warn("the store's timestamp is not remembered: %v", rerr)
+	}
+	return err
 }
 
 // readBack is an agent in front of the store. The root that it trusts is older than

@@ -173,9 +173,9 @@ func judgeStore(err error) (verdict, bool) {
 	case errors.Is(err, store.ErrAhead):
 		return verdict{exitRefused, "store-ahead", `somebody published from elsewhere; "fleet-hsm pull" brings it here first`}, true
 	case errors.Is(err, store.ErrDiverged):
-		return verdict{exitRefused, "store-diverged", "two histories: compare both before anything is overwritten; nothing was written"}, true
+		return verdict{exitRefused, "store-diverged", `two histories, and agents that have the store's take no other: "fleet-hsm pull --targets --path NEW --root repository/1.root.json" brings it into a new folder. Put keys/ and the configuration there, make this folder's change again and publish from it. Is the URL the right one?`}, true
 	case errors.Is(err, store.ErrStaleTimestamp):
-		return verdict{exitRefused, "stale-timestamp", `"fleet-hsm timestamp" signs the next one: again, until its version is above the store's`}, true
+		return verdict{exitRefused, "stale-timestamp", `"fleet-hsm timestamp" signs one above the store's, whose version is remembered now; then publish again`}, true
 	case errors.Is(err, store.ErrUncovered):
 		return verdict{exitRefused, "uncovered", `"fleet-hsm timestamp" signs one here; "fleet-hsm publish --without-timestamp" leaves it to the online signer`}, true
 	case errors.Is(err, store.ErrRollback):

@@ -62,6 +62,24 @@ func (a *app) logEvent(e ceremony.Event) error {
 	return ceremony.Append(file, e)
 }
 
+// noted gives the versions that the transcript holds signatures over: a log that lies
+// outside of the folder knows what an older copy of the folder does not.
+func (a *app) noted() ([]repo.Noted, error) {
+	file, err := a.transcriptPath()
+	if err != nil || file == "" {
+		return nil, err
+	}
+	signatures, err := ceremony.Signed(file)
+	if err != nil {
+		return nil, err
+	}
+	var noted []repo.Noted
+	for _, e := range signatures {
+		noted = append(noted, repo.Noted{Role: e.Role, Version: e.Version, KeyID: e.KeyID})
+	}
+	return noted, nil
+}
+
 func (a *app) logStart(file string) error {
 	start := ceremony.Event{Event: ceremony.EventStart, Command: a.log.command}
 	if u, err := user.Current(); err == nil {

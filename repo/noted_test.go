@@ -1,0 +1,77 @@
+package repo_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// TestNotedVersionsAreNotSignedAgain: what a log outside of the folder says was signed
+// counts, if a key of the role signed it and the number is one that can be reached.
+func TestNotedVersionsAreNotSignedAgain(t *testing.T) {
+	t.Parallel()
+	kept, kr := newRepo(t, true)
+	p := load(t, kept)
+	key := func(role string) tuf.KeyID { return p.Root.Keys(role)[0].ID }
+	for name, noted := range map[string]struct {
+		repo.Noted
+		want int64
+	}{
+		"ours":                  {repo.Noted{Role: repo.RoleTimestamp, Version: 9, KeyID: key(repo.RoleTimestamp)}, 10},
+		"of another repository": {repo.Noted{Role: repo.RoleTimestamp, Version: 9, KeyID: key(repo.RoleSnapshot)}, 2},
+		"of another role":       {repo.Noted{Role: repo.RoleSnapshot, Version: 9, KeyID: key(repo.RoleSnapshot)}, 2},
+		"out of reach":          {repo.Noted{Role: repo.RoleTimestamp, Version: tuf.MaxVersion, KeyID: key(repo.RoleTimestamp)}, 2},
+	} {
+		r := repo.Open(clone(t, kept).Dir(), repo.Options{Noted: func() ([]repo.Noted, error) { return []repo.Noted{noted.Noted}, nil }})
+		stamp(t, r, kr)
+		if v := load(t, r).Timestamp.Version(); v != noted.want {
+			t.Errorf("%s: the next timestamp is v%d, not v%d", name, v, noted.want)
+		}
+	}
+	r := repo.Open(clone(t, kept).Dir(), repo.Options{Noted: func() ([]repo.Noted, error) {
+		return []repo.Noted{{Role: repo.RoleRoot, Version: 2, KeyID: key(repo.RoleRoot)}}, nil
+	}})
+	var refused *repo.RefusedError
+	if err := renew(r, kr, repo.RoleRoot); !errors.As(err, &refused) || refused.Kind != repo.VersionRegress {
+		t.Errorf("a root v2 that was published already: %v", err)
+	}
+}
+
+// TestRememberTimestamp: the next timestamp is above one that lies in a store, if a key
+// of ours signed that.
+func TestRememberTimestamp(t *testing.T) {
+	t.Parallel()
+	forLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := newRepo(t, consistent)
+		elsewhere := clone(t, r)
+		for range 4 {
+			stamp(t, elsewhere, kr)
+		}
+		other, _ := newRepo(t, consistent)
+		if err := r.RememberTimestamp(timestampOf(t, other)); !errors.Is(err, repo.ErrMetadata) {
+			t.Errorf("another repository's: %v", err)
+		}
+		rotate(t, r, kr, repo.RoleTimestamp) // the store's is signed by the key before
+		if err := r.RememberTimestamp(timestampOf(t, elsewhere)); err != nil {
+			t.Fatal(err)
+		}
+		stamp(t, r, kr)
+		if v := load(t, r).Timestamp.Version(); v != 6 {
+			t.Errorf("the next timestamp is v%d, not v6", v)
+		}
+		judge(t, r)
+	})
+}
+
+func timestampOf(t *testing.T, r *repo.Repo) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(r.Dir(), "repository", "timestamp.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
