@@ -46,6 +46,7 @@ func TestPublishedIsPublished(t *testing.T) {
 		}
 		first, last = n, n
 	}
+	others := buildOthers(t)
 	ends := map[string]int{}
 	var mu sync.Mutex
 	t.Cleanup(func() { t.Logf("%d sequences ended: %v", last-first+1, ends) })
@@ -60,8 +61,10 @@ func TestPublishedIsPublished(t *testing.T) {
 			srv := httptest.NewServer(http.FileServer(http.Dir(base)))
 			defer srv.Close()
 			w := newWorld(t, seed, base, srv.URL)
+			w.others = others
 			defer w.saw.Close()
 			defer w.old.Close()
+			w.meet("saw the first history")
 			for range 8 + w.rng.IntN(10) {
 				w.step()
 			}
@@ -197,4 +200,7 @@ func (w *world) judge() {
 			w.fail("the agent %s: %v", name, err)
 		}
 	}
+	w.meet("fresh")
+	w.meet("pinned to the oldest root")
+	w.meet("saw the first history")
 }

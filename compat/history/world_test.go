@@ -43,6 +43,7 @@ type world struct {
 	signed    map[string]string // "targets 7" -> SHA-256 of its signed part
 	saw, old  *orbit.Agent
 	firstRoot []byte
+	others    others
 }
 
 // files is a copy of some of the folder, by path below it.
