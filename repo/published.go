@@ -69,7 +69,7 @@ func (r *Repo) loadOnline() (*Published, error) {
 	if p.Timestamp, _, p.timestampEnv, err = r.loadListing(p, RoleTimestamp, h.Roles[RoleTimestamp]); err != nil {
 		return nil, err
 	}
-	return p, p.checkStamp()
+	return p, r.checkStamp(p)
 }
 
 // LoadRoot reads root alone, for who only asks which keys it names.
@@ -191,14 +191,14 @@ func (r *Repo) loadTargets(p *Published) error {
 	p.targetsMatch = m.matches(data, t.Version())
 	if !p.targetsMatch {
 		p.Warnings = append(p.Warnings, fmt.Sprintf(
-			"repository/targets.json (version %d) is not the file that snapshot.json (version %d) names; clients fail until the next commit",
-			t.Version(), p.Snapshot.Version()))
+			"repository/targets.json (version %d) is not the file that snapshot.json (version %d) names; %s",
+			t.Version(), p.Snapshot.Version(), r.whatClientsDo(p.Root, RoleTargets, m, "clients fail until the next commit")))
 	}
 	return nil
 }
 
 // checkStamp compares snapshot.json with what timestamp.json names.
-func (p *Published) checkStamp() error {
+func (r *Repo) checkStamp(p *Published) error {
 	m := p.Timestamp.Meta()
 	if p.Snapshot.Version() < m.Version && !p.givenUp {
 		return &MetadataError{File: "repository/snapshot.json", Reason: fmt.Sprintf(
@@ -214,9 +214,23 @@ func (p *Published) checkStamp() error {
 		return nil
 	}
 	p.Warnings = append(p.Warnings, fmt.Sprintf(
-		"repository/snapshot.json (version %d) is not the file that timestamp.json (version %d) names; clients fail until the next timestamp",
-		p.Snapshot.Version(), p.Timestamp.Version()))
+		"repository/snapshot.json (version %d) is not the file that timestamp.json (version %d) names; %s",
+		p.Snapshot.Version(), p.Timestamp.Version(), r.whatClientsDo(p.Root, RoleSnapshot, m, "clients fail until the next timestamp")))
 	return nil
+}
+
+// whatClientsDo says what it means to clients that NAME.json is not the file that m
+// names: with consistent snapshots they read the numbered one.
+func (r *Repo) whatClientsDo(root *Root, role string, m Meta, fail string) string {
+	if !root.ConsistentSnapshot() {
+		return fail
+	}
+	name := versioned(m.Version, role+".json")
+	data, err := r.readMetadata(name, sizeLimit(role))
+	if err != nil || !m.matches(data, m.Version) {
+		return fail
+	}
+	return fmt.Sprintf("clients read repository/%s, which is, and go on", name)
 }
 
 // AwaitsTimestamp reports whether a commit without timestamp left a newer snapshot

@@ -40,6 +40,7 @@ func hintWalks() []hintWalk {
 			command: "rotate targets --renew", brings: "that the shorter expiry is meant", then: "rotate targets --renew --allow-shorter"},
 		{kind: "went-back", setup: "cp -r repository old; fleet-hsm rotate targets; cp old/root.json old/targets.json old/snapshot.json old/timestamp.json repository/",
 			command: "rotate targets"},
+		{kind: "went-back", setup: "fleet-hsm rotate root; rm repository/root.json", command: "add --target orbit --version 1 " + release},
 		{kind: "no-repository", command: "add --path new --target orbit --version 1 " + release, setup: "mkdir new",
 			supply: map[string]string{"fleet-hsm init": "fleet-hsm init --path new"}},
 		{kind: "nothing-staged", command: "commit", brings: "that there is nothing to do", then: "status"},
