@@ -63,17 +63,18 @@ func TestTranscriptNotices(t *testing.T) {
 		lines [][]byte
 		line  int
 	}{
-		"a letter is changed":             {[][]byte{bytes.Replace(l[0], []byte(`"n"`), []byte(`"m"`), 1), l[1], l[2], l[3], nl}, 2},
-		"a line is taken out":             {[][]byte{l[0], l[2], l[3], nl}, 2},
-		"the first line is taken out":     {[][]byte{l[1], l[2], l[3], nl}, 1},
-		"a line stands twice":             {[][]byte{l[0], l[1], l[1], l[2], nl}, 3},
-		"two lines changed places":        {[][]byte{l[0], l[2], l[1], l[3], nl}, 2},
-		"the last line is cut off":        {[][]byte{l[0], l[1], l[2][:len(l[2])/2]}, 3},
-		"an unknown field":                {[][]byte{bytes.Replace(l[0], []byte(`{`), []byte(`{"x":1,`), 1)}, 1},
-		"a field that stands twice":       {[][]byte{bytes.Replace(l[0], []byte(`{`), []byte(`{"note":"n",`), 1)}, 1},
-		"a line that is no JSON":          {[][]byte{[]byte("hello\n")}, 1},
-		"a line with another value in it": {[][]byte{[]byte(`{"line":"1"}` + "\n")}, 1},
-		"nothing in it":                   {nil, 0},
+		"a letter is changed":              {[][]byte{bytes.Replace(l[0], []byte(`"n"`), []byte(`"m"`), 1), l[1], l[2], l[3], nl}, 2},
+		"a line is taken out":              {[][]byte{l[0], l[2], l[3], nl}, 2},
+		"the first line is taken out":      {[][]byte{l[1], l[2], l[3], nl}, 1},
+		"a line stands twice":              {[][]byte{l[0], l[1], l[1], l[2], nl}, 3},
+		"two lines changed places":         {[][]byte{l[0], l[2], l[1], l[3], nl}, 2},
+		"the last line is cut off":         {[][]byte{l[0], l[1], l[2][:len(l[2])/2]}, 3},
+		"an unknown field":                 {[][]byte{bytes.Replace(l[0], []byte(`{`), []byte(`{"x":1,`), 1)}, 1},
+		"a field that stands twice":        {[][]byte{bytes.Replace(l[0], []byte(`{`), []byte(`{"note":"n",`), 1)}, 1},
+		"a line that is no JSON":           {[][]byte{[]byte("hello\n")}, 1},
+		"something stands behind an event": {[][]byte{bytes.Replace(l[0], []byte("\n"), []byte("{}\n"), 1)}, 1},
+		"a line with another value in it":  {[][]byte{[]byte(`{"line":"1"}` + "\n")}, 1},
+		"nothing in it":                    {nil, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			put(t, file, c.lines...)

@@ -51,15 +51,18 @@ func judge(ctx context.Context, root string, f fault) (outcome, string) {
 	if err != nil {
 		return unfit, err.Error()
 	}
-	// A fault that does not compile would look like one that was caught.
-	if out, err := goTool(ctx, root, "build", "-overlay", overlay, f.pkg()); err != nil {
+	// A fault that does not compile would look like one that was caught. The tests are
+	// compiled and linked once for both runs.
+	binary := filepath.Join(dir, "package.test")
+	if out, err := command(ctx, root, "go", "test", "-c", "-vet=off", "-ldflags=-w", "-overlay", overlay, "-o", binary, f.pkg()); err != nil {
 		return unfit, last(out)
 	}
 	for _, only := range []string{f.hint, "."} {
 		if only == "" {
 			continue
 		}
-		out, err := goTool(ctx, root, "test", "-overlay", overlay, "-count=1", "-failfast", "-timeout", "5m", "-run", only, f.pkg())
+		where := filepath.Join(root, filepath.FromSlash(filepath.Dir(f.file)))
+		out, err := command(ctx, where, binary, "-test.failfast", "-test.timeout", "5m", "-test.run", only)
 		if err != nil {
 			return caught, last(out)
 		}
@@ -83,11 +86,11 @@ func writeOverlay(dir, root, file string, broken []byte) (string, error) {
 	return overlay, os.WriteFile(overlay, data, 0o600)
 }
 
-// goTool runs the go command in the module. An error other than a failed run, such as
-// a missing go command, is an error too: nothing was judged then.
-func goTool(ctx context.Context, root string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = root
+// command runs a program in a folder. An error other than a failed run, such as a missing
+// go command, panics: nothing was judged then.
+func command(ctx context.Context, dir, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

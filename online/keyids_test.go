@@ -2,12 +2,57 @@ package online
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ed25519"
+	"encoding/hex"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
+	"github.com/fleet-hsm/fleet-hsm/store/repotest"
 )
+
+// TestOneKeyCountsOnce: whatever number of key IDs a root gives to one public key, and
+// however often a key has signed, it is one holder.
+func TestOneKeyCountsOnce(t *testing.T) {
+	t.Parallel()
+	one, two := repotest.NewKey(t), repotest.NewKey(t)
+	id := func(digit string) tuf.KeyID {
+		parsed, err := tuf.ParseKeyID(strings.Repeat(digit, 64))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return parsed
+	}
+	rk := roleKeys{threshold: 2, keys: map[tuf.KeyID]crypto.PublicKey{id("1"): one.Public(), id("a"): one.Public(), id("2"): two.Public()}}
+	message := []byte("{}")
+	by := func(key ed25519.PrivateKey, digit string) signature {
+		sig, err := wiresig.Sign(key, message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signature{KeyID: id(digit), Sig: hex.EncodeToString(sig)}
+	}
+	for name, c := range map[string]struct {
+		sigs []signature
+		ok   bool
+	}{
+		"two keys":                   {[]signature{by(one, "1"), by(two, "2")}, true},
+		"one key alone":              {[]signature{by(one, "1")}, false},
+		"one key under two IDs":      {[]signature{by(one, "1"), by(one, "a")}, false},
+		"one signature twice":        {[]signature{by(one, "1"), by(one, "1")}, false},
+		"two keys, one under two":    {[]signature{by(one, "1"), by(one, "a"), by(two, "2")}, true},
+		"under the ID of the other":  {[]signature{by(one, "1"), by(one, "2")}, false},
+		"a key that root names not":  {[]signature{by(one, "1"), by(two, "3")}, false},
+		"a signature that is no hex": {[]signature{by(one, "1"), {KeyID: id("2"), Sig: "zz"}}, false},
+	} {
+		if err := rk.verify(&file{message: message, signatures: c.sigs}); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
 
 // TestOnlyKeyIDsInMetadata: whatever else stands where a key ID belongs, the file is
 // refused before anything of it is looked at.
