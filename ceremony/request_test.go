@@ -112,6 +112,19 @@ func TestSame(t *testing.T) {
 	if theirs := parse(other.request); mine.Same(theirs) || theirs.Same(mine) {
 		t.Error("a request of another repository is said to be the same")
 	}
+	renewed, err := b.r.Renew(b.p, nil, repo.RoleRoot, repo.StageOptions{Expiries: repo.Expiries{repo.RoleRoot: 90000 * time.Hour}})
+	check(t, err)
+	longer, err := b.r.Renew(b.p, nil, repo.RoleRoot, repo.StageOptions{Expiries: repo.Expiries{repo.RoleRoot: 95000 * time.Hour}})
+	check(t, err)
+	var two []*ceremony.Request
+	for _, c := range []*repo.Change{renewed, longer} {
+		q, err := ceremony.New(b.r, b.p, c, nil)
+		check(t, err)
+		two = append(two, q)
+	}
+	if two[0].Same(two[1]) || !two[0].Same(two[0]) {
+		t.Error("two roots of one repository that differ in their expiry are said to be the same")
+	}
 	fewer := parse(b.request)
 	fewer.Chain = nil
 	if mine.Same(fewer) {

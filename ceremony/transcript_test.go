@@ -64,6 +64,7 @@ func TestTranscriptNotices(t *testing.T) {
 		line  int
 	}{
 		"a letter is changed":              {[][]byte{bytes.Replace(l[0], []byte(`"n"`), []byte(`"m"`), 1), l[1], l[2], l[3], nl}, 2},
+		"a line has another number":        {[][]byte{bytes.Replace(l[0], []byte(`"line":1`), []byte(`"line":2`), 1)}, 1},
 		"a line is taken out":              {[][]byte{l[0], l[2], l[3], nl}, 2},
 		"the first line is taken out":      {[][]byte{l[1], l[2], l[3], nl}, 1},
 		"a line stands twice":              {[][]byte{l[0], l[1], l[1], l[2], nl}, 3},

@@ -95,6 +95,7 @@ func TestParseRefuses(t *testing.T) {
 		{"a slot that is no number", "pkcs11:slot-id=0x1", "slot-id"},
 		{"two modules", "pkcs11:?module-path=/a&module-name=b", "exclude"},
 		{"a relative module", "pkcs11:?module-path=a.so", "absolute"},
+		{"a module below this folder", "pkcs11:?module-path=lib/a.so", "absolute"},
 		{"a path as a name", "pkcs11:?module-name=../a", "separator"},
 		{"a command in the URI", "pkcs11:?pin-source=|cat", "command"},
 		{"a command by its name", "pkcs11:?pin-source=CMD:cat", "command"},
