@@ -32,35 +32,49 @@ func (j *generateJob) certify(s *session, c card, pin string) {
 }
 
 func (j *generateJob) selfSign(s *session, c card, pin string) error {
-	slot := j.work.want.slot
-	private, err := s.yk.PrivateKey(slot, j.public, piv.KeyAuth{PINPolicy: piv.PINPolicyNever})
+	cert, err := j.selfSigned(s, c, pin)
 	if err != nil {
 		return err
 	}
+	return s.direct(c, func(d *direct) error {
+		if ok, err := d.authenticate(j.proven); err != nil || !ok {
+			return errors.Join(errors.New("the card does not take its management key any more"), err)
+		}
+		return d.putCertificate(j.work.want.slot, cert)
+	})
+}
+
+// selfSigned has piv-go sign, which wants the PIN in its own connection.
+func (j *generateJob) selfSigned(s *session, c card, pin string) (*x509.Certificate, error) {
+	if err := s.reopen(c); err != nil {
+		return nil, err
+	}
+	slot := j.work.want.slot
+	private, err := s.yk.PrivateKey(slot, j.public, piv.KeyAuth{PINPolicy: piv.PINPolicyNever})
+	if err != nil {
+		return nil, err
+	}
 	key, ok := private.(crypto.Signer)
 	if !ok {
-		return fmt.Errorf("a key of type %T does not sign", private)
+		return nil, fmt.Errorf("a key of type %T does not sign", private)
 	}
 	if err := s.going(); err != nil {
-		return err
+		return nil, err
 	}
 	if j.recipe.PINPolicy != piv.PINPolicyNever {
 		if err := s.yk.VerifyPIN(pin); err != nil { // proven right a moment ago
-			return err
+			return nil, err
 		}
+		defer s.dropPIN(c)
 	}
 	if j.recipe.TouchPolicy != piv.TouchPolicyNever {
 		s.touch()
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template(slot, j.public), template(slot, j.public), j.public, key)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return err
-	}
-	return s.putCertificate(slot, cert)
+	return x509.ParseCertificate(der)
 }
 
 // template is valid for ever (RFC 5280, section 4.1.2.5): nothing depends on it.

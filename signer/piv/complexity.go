@@ -30,11 +30,11 @@ func isSimple(pin string) bool {
 
 // complexity reports whether the card has the policy, or may have it: a YubiKey that could
 // and does not say.
-func (s *session) complexity(c card) (bool, error) {
+func (d *direct) complexity(c card) (bool, error) {
 	if !c.yubikey || c.before(5, 7, 0) {
 		return false, nil
 	}
-	list, err := s.deviceInfo()
+	list, err := d.deviceInfo()
 	if err != nil {
 		return false, err
 	}
@@ -44,13 +44,13 @@ func (s *session) complexity(c card) (bool, error) {
 
 // deviceInfo reads the configuration from the management applet, page by page; nil where
 // it cannot be read. It makes the card forget a PIN and a management key.
-func (s *session) deviceInfo() (map[uint16][]byte, error) {
+func (d *direct) deviceInfo() (map[uint16][]byte, error) {
 	all := map[uint16][]byte{}
-	if _, err := s.transmit(insSelect, 4, 0, []byte{0xA0, 0x00, 0x00, 0x05, 0x27, 0x47, 0x11, 0x17}); err != nil {
-		return nil, s.fatal(err)
+	if _, err := d.transmit(insSelect, 4, 0, aidManagement()); err != nil {
+		return nil, d.fatal(err)
 	}
 	for page := range byte(4) {
-		answer, err := s.transmit(insReadConfig, page, 0, nil)
+		answer, err := d.transmit(insReadConfig, page, 0, nil)
 		if err != nil || len(answer) == 0 {
 			break
 		}
@@ -65,7 +65,7 @@ func (s *session) deviceInfo() (map[uint16][]byte, error) {
 			break
 		}
 	}
-	_, err := s.transmit(insSelect, 4, 0, []byte{0xA0, 0x00, 0x00, 0x03, 0x08})
+	_, err := d.transmit(insSelect, 4, 0, aidPIV())
 	return all, classify(err)
 }
 

@@ -1,5 +1,7 @@
 // Package piv signs with keys on PIV cards (NIST SP 800-73-4) behind PC/SC: YubiKeys,
-// and other vendors' cards when they are named. It stands on go-piv/piv-go.
+// and other vendors' cards when they are named. It stands on go-piv/piv-go; the commands
+// that piv-go has no way to send go over a connection of our own (package internal/pcsc),
+// for which piv-go's is given back first: see direct.
 //
 // # Naming a key
 //
@@ -42,7 +44,7 @@
 //
 // # PINs
 //
-// A PIN is sent once. It is not sent if its length is outside 6 to 8 bytes, if the
+// A PIN is sent once, over the connection that needs it. It is not sent if its length is outside 6 to 8 bytes, if the
 // card says that it is blocked, or if one try is left and the person was not told
 // so. A wrong one is remembered: further signatures with that card fail without
 // asking, until there is a new backend. After a signature the card is made to forget

@@ -20,37 +20,38 @@ import (
 
 // What the field reports of cards. A new report is a quirk of package card and a line here.
 
-// rawSession runs f as a transaction of this package, without a backend around it.
-func rawSession(t testing.TB, reader string, f func(*session)) {
+// rawDirect runs f with a connection of this package, without a visit around it.
+func rawDirect(t testing.TB, reader string, f func(*direct)) {
 	t.Helper()
-	raw(t, reader, func(y *yk.YubiKey) {
-		f(&session{ctx: t.Context(), yk: y, reader: reader, touch: func() {}})
-	})
+	s := &session{ctx: t.Context(), b: New(Options{}), reader: reader, touch: func() {}}
+	if err := s.direct(card{reader: reader}, func(d *direct) error { f(d); return nil }); err != nil {
+		t.Fatal(err)
+	}
 }
 
-// TestTransmit holds transmit to the piv-go in go.mod.
+// TestTransmit: commands and answers in one piece and in several.
 func TestTransmit(t *testing.T) {
 	c := newCard(t, soft.Config{Serial: 77})
-	rawSession(t, plug(t, c)[0], func(s *session) {
-		answer, err := s.transmit(0xF8, 0, 0, nil) // GET SERIAL
+	rawDirect(t, plug(t, c)[0], func(d *direct) {
+		answer, err := d.transmit(0xF8, 0, 0, nil) // GET SERIAL
 		if err != nil || hex.EncodeToString(answer) != "0000004d" {
 			t.Errorf("serial number %x, %v", answer, err)
 		}
-		if _, err := s.transmit(0xEE, 0, 0, nil); status(err) != statusUnknownINS {
+		if _, err := d.transmit(0xEE, 0, 0, nil); status(err) != statusUnknownINS {
 			t.Errorf("an unknown command: %v", err)
 		}
 		long := make([]byte, 2000) // in pieces, there and back
-		if ok, err := s.authenticate(factoryKey()); !ok || err != nil {
+		if ok, err := d.authenticate(factoryKey()); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
-		if err := s.putData(0xC10D, long); err != nil {
+		if err := d.putData(0xC10D, long); err != nil {
 			t.Fatal(err)
 		}
-		if back, err := s.getData(0xC10D); err != nil || len(back) != len(long) {
+		if back, err := d.getData(0xC10D); err != nil || len(back) != len(long) {
 			t.Errorf("%d bytes back, %v", len(back), err)
 		}
 		c.Remove()
-		if _, err := s.transmit(0xF8, 0, 0, nil); pcscCode(err) == 0 {
+		if _, err := d.transmit(0xF8, 0, 0, nil); pcscCode(err) == 0 {
 			t.Errorf("a card that is gone: %v", err)
 		}
 	})
@@ -76,6 +77,8 @@ func TestFieldCards(t *testing.T) {
 		{"no AES management key, unsaid", yubikey(soft.AESManagement, soft.BlankManagement), "always"},
 		{"no SET PIN RETRIES", yubikey(soft.RetryCounters, 0), "always"},
 		{"complexity", yubikey(0, soft.PINComplexity), "always"},
+		{"forgets between connections", yubikey(0, soft.ForgetsOnSelect), "always"},
+		{"forgets, plain PIV", soft.Config{OtherVendor: true, Lacks: soft.PolicyTags, Quirks: soft.ForgetsOnSelect}, "never"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCard(t, tt.cfg)
@@ -166,8 +169,8 @@ func TestSetupSaysWhatIsChanged(t *testing.T) {
 // setManagement gives a card a management key of somebody's.
 func setManagement(t *testing.T, reader string, kind byte, key string, touch bool) {
 	t.Helper()
-	rawSession(t, reader, func(s *session) {
-		if ok, err := s.authenticate(factoryKey()); !ok || err != nil {
+	rawDirect(t, reader, func(d *direct) {
+		if ok, err := d.authenticate(factoryKey()); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 		b := must(hex.DecodeString(key))(t)
@@ -175,7 +178,7 @@ func setManagement(t *testing.T, reader string, kind byte, key string, touch boo
 		if touch {
 			p2 = 0xFE
 		}
-		if _, err := s.transmit(insSetManagement, 0xFF, p2, append([]byte{kind, refManagement, byte(len(b))}, b...)); err != nil {
+		if _, err := d.transmit(insSetManagement, 0xFF, p2, append([]byte{kind, refManagement, byte(len(b))}, b...)); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -199,6 +202,7 @@ func TestManagementKeys(t *testing.T) {
 		{"AES-192 on 5.4", soft.Config{Firmware: [3]byte{5, 4, 3}}, kindAES192, strings.Repeat("cd", 24), false},
 		{"3DES on 4.3", soft.Config{Firmware: [3]byte{4, 3, 7}}, kind3DES, strings.Repeat("1122334455667788", 3), false},
 		{"with a touch", soft.Config{}, kindAES192, strings.Repeat("cd", 24), true},
+		{"forgets between connections", soft.Config{Quirks: soft.ForgetsOnSelect}, kindAES256, strings.Repeat("ef", 32), false},
 		{"3DES of a CanoKey", soft.CanoKey(1), kind3DES, strings.Repeat("1122334455667788", 3), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

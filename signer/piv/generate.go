@@ -182,6 +182,7 @@ type generateJob struct {
 	work   *work
 
 	management []byte // given by a person; nil: the one that is stored under the PIN
+	proven     []byte // the one that the card took
 	unsure     bool   // whether the slot is free shows only with the PIN
 
 	device      *x509.Certificate // the card's own attestation certificate
@@ -197,12 +198,18 @@ func (j *generateJob) prepare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		factory, err := s.hasFactoryKey(c)
+		err = s.direct(c, func(d *direct) error {
+			factory, err := d.hasFactoryKey(c)
+			if err == nil && factory {
+				err = &causeError{cause: signer.ErrNotSetUp, err: errors.New("the card has the factory management key")}
+			}
+			return err
+		})
+		if err == nil {
+			err = s.reopen(c)
+		}
 		if err != nil {
 			return err
-		}
-		if factory {
-			return &causeError{cause: signer.ErrNotSetUp, err: errors.New("the card has the factory management key")}
 		}
 		if p := j.work.place.key; p.public == nil && !p.empty && p.problem == nil {
 			if err := j.probeSlot(s, c, ""); err != nil {
@@ -221,8 +228,8 @@ func (j *generateJob) prepare(ctx context.Context) error {
 	})
 }
 
-// make generates the key. The PIN was verified.
-func (j *generateJob) make(s *session, c card, pin string) error {
+// make generates the key, and looks at what became of it.
+func (j *generateJob) make(s *session, c card, l *login) error {
 	// The slot may have been filled while the person typed.
 	found, err := s.key(c, j.work.want.slot)
 	if err != nil {
@@ -232,28 +239,66 @@ func (j *generateJob) make(s *session, c card, pin string) error {
 		return err
 	}
 	if j.unsure {
-		if err := j.probeSlot(s, c, pin); err != nil {
+		if err := l.enter(s, c); err != nil {
+			return err
+		}
+		if err := j.probeSlot(s, c, l.pin); err != nil {
 			return err
 		}
 	}
-	if err := j.authorize(s); err != nil {
+	attested := false
+	err = s.direct(c, func(d *direct) (err error) {
+		if err := l.enter(d, c); err != nil {
+			return err
+		}
+		defer d.dropPIN(c)
+		attested, err = j.makeWith(d, c, found, l.pin)
 		return err
-	}
-	if err := s.going(); err != nil {
-		return err
-	}
-	j.public, err = s.generate(c, j.work.want.slot, j.recipe)
+	})
 	if err != nil {
-		return j.refused(err)
+		return err
+	}
+	if !attested {
+		j.certify(s, c, l.pin)
+	}
+	if err := s.reopen(c); err != nil {
+		return final(err)
+	}
+	return j.readBack(s, c)
+}
+
+// final is an error after which nothing is tried again, because the key is made.
+func final(err error) error {
+	var absent *absentError
+	if errors.As(err, &absent) {
+		return absent.err
+	}
+	return err
+}
+
+// makeWith generates the key and attests it, in one connection. The PIN was verified there.
+func (j *generateJob) makeWith(d *direct, c card, found slotKey, pin string) (attested bool, err error) {
+	if err := j.authorize(d); err != nil {
+		return false, err
+	}
+	if err := d.unchanged(j.work.want.slot, found); err != nil {
+		return false, err
+	}
+	if err := d.going(); err != nil {
+		return false, err
+	}
+	j.public, err = d.generate(c, j.work.want.slot, j.recipe)
+	if err != nil {
+		return false, j.refused(err)
 	}
 	if a, err := signer.AlgorithmOf(j.public); err != nil || a != j.recipe.algorithm {
-		return &causeError{cause: signer.ErrDevice, err: fmt.Errorf("the card made another kind of key than %s", j.recipe.algorithm)}
+		return false, &causeError{cause: signer.ErrDevice, err: fmt.Errorf("the card made another kind of key than %s", j.recipe.algorithm)}
 	}
 	j.warnings = append(j.warnings, c.warnings(j.recipe.algorithm)...)
 	if pin == factoryPIN {
 		j.warnings = append(j.warnings, "the card still has the factory PIN")
 	}
-	return j.inspect(s, c, pin)
+	return j.inspect(d, c)
 }
 
 // errNeedKey: the management key is not on the card, so a person must give it.
@@ -261,10 +306,10 @@ var errNeedKey = errors.New("no management key is stored under the PIN")
 
 // authorize proves the management key: the one that was given, or the one that is stored
 // under the PIN, which was verified.
-func (j *generateJob) authorize(s *session) error {
+func (j *generateJob) authorize(d *direct) error {
 	key, where := j.management, "that was given"
 	if key == nil {
-		stored, err := s.storedKey()
+		stored, err := d.storedKey()
 		if err != nil {
 			return err
 		}
@@ -273,20 +318,21 @@ func (j *generateJob) authorize(s *session) error {
 		}
 		key, where = stored, "that is stored under the PIN"
 	}
-	ok, err := s.authenticate(key)
+	ok, err := d.authenticate(key)
 	if err == nil && !ok && j.management == nil {
 		return errNeedKey
 	}
 	if err == nil && !ok {
 		err = &causeError{cause: signer.ErrManagement, err: fmt.Errorf("the one %s is not the card's; that costs no try, and nothing was changed", where)}
 	}
+	j.proven = key
 	return err
 }
 
 // withKey runs make, and once more with a management key that a person gave, if it is not
 // on the card. The PIN is known by then.
 func (j *generateJob) withKey(ctx context.Context, h *holder) error {
-	err := j.b.withPIN(ctx, h, j.work, j.make)
+	err := j.b.withLogin(ctx, h, j.work, j.make)
 	if !errors.Is(err, errNeedKey) {
 		return err
 	}
@@ -298,100 +344,5 @@ func (j *generateJob) withKey(ctx context.Context, h *holder) error {
 		return asked
 	}
 	j.management = key
-	return j.b.withPIN(ctx, h, j.work, j.make)
-}
-
-// refused explains a card's refusal: other vendors lack policies and algorithms.
-func (j *generateJob) refused(err error) error {
-	switch status(err) {
-	case statusWrongData, statusNoFunction, statusWrongLength, statusWrongP1P2, 0x6B00:
-		pin, touch := policyNames(slotKey{pin: j.recipe.PINPolicy, touch: j.recipe.TouchPolicy})
-		return &signer.UnsupportedError{
-			What: fmt.Sprintf("%s with PIN policy %s and touch policy %s", j.recipe.algorithm, pin, touch),
-			Why:  "the card refuses it (" + err.Error() + ")", Option: j.suspect(),
-		}
-	}
-	return classify(err)
-}
-
-// suspect is what the card most likely refuses: a touch, which few cards but YubiKeys have,
-// then a PIN policy other than the slot's own, then the kind of key.
-func (j *generateJob) suspect() signer.Option {
-	switch {
-	case j.recipe.TouchPolicy != piv.TouchPolicyNever:
-		return signer.OptionTouchPolicy
-	case j.recipe.PINPolicy != usualPIN(j.work.want.slot):
-		return signer.OptionPINPolicy
-	}
-	return signer.OptionAlgorithm
-}
-
-// inspect reads back what the card says of the new key, and attests it.
-func (j *generateJob) inspect(s *session, c card, pin string) error {
-	slot := j.work.want.slot
-	leaf, err := s.yk.Attest(slot)
-	if err != nil {
-		if dead := s.fatal(err); dead != nil {
-			return dead
-		}
-		j.warnings = append(j.warnings, "the card does not attest where the key was born")
-		j.certify(s, c, pin)
-		return j.readBack(s, c)
-	}
-	if err := j.attest(c, leaf); err != nil {
-		return err
-	}
-	if err := s.putCertificate(slot, leaf); err != nil {
-		j.warnings = append(j.warnings, "the certificate was not stored in the slot, so some programs will not see the key: "+err.Error())
-	}
-	return j.readBack(s, c)
-}
-
-// attest checks the attestation of the new key.
-func (j *generateJob) attest(c card, leaf *x509.Certificate) error {
-	if !signer.SamePublic(j.public, leaf.PublicKey) {
-		return badAttestation("it is of another key than the one just generated")
-	}
-	var between []*x509.Certificate
-	if j.device != nil {
-		between = append(between, j.device)
-	}
-	a, err := verifyChain(leaf, between, j.opts.AttestationRoots)
-	if err != nil {
-		if len(j.opts.AttestationRoots) > 0 {
-			return err
-		}
-		j.warnings = append(j.warnings, fmt.Sprintf("nothing proves that the key was made on a YubiKey: %v", err))
-		return nil
-	}
-	if err := fits(a, c, j.work.want.slot); err != nil {
-		return err
-	}
-	j.attestation = a
-	return nil
-}
-
-// readBack compares the policies with what was asked for.
-func (j *generateJob) readBack(s *session, c card) error {
-	k, err := s.key(c, j.work.want.slot)
-	if err != nil {
-		return err
-	}
-	if k.public != nil && k.source != "certificate" && !signer.SamePublic(k.public, j.public) {
-		return &causeError{cause: signer.ErrDevice, err: errors.New("the slot holds another key than the one just generated")}
-	}
-	if k.pin != 0 && k.pin != j.recipe.PINPolicy || k.touch != 0 && k.touch != j.recipe.TouchPolicy {
-		pin, touch := policyNames(k)
-		j.warnings = append(j.warnings, fmt.Sprintf("the card gave the key PIN policy %s and touch policy %s instead of what was asked for", pin, touch))
-	}
-	return nil
-}
-
-func (j *generateJob) generated() (signer.Generated, error) {
-	return signer.Generated{
-		URI:         j.work.place.card.uri(j.work.want.ref.URI, j.work.want.slot.String()),
-		Public:      []crypto.PublicKey{j.public},
-		Attestation: j.attestation.Chain,
-		Warnings:    j.warnings,
-	}, nil
+	return j.b.withLogin(ctx, h, j.work, j.make)
 }

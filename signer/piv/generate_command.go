@@ -33,6 +33,16 @@ func algorithmID(a signer.Algorithm) byte {
 	return 0
 }
 
+// algorithmOf reads that number; "" is a kind that is not used here.
+func algorithmOf(id []byte) signer.Algorithm {
+	for _, a := range []signer.Algorithm{signer.P256, signer.RSA2048, signer.RSA3072, signer.RSA4096} {
+		if len(id) == 1 && id[0] == algorithmID(a) {
+			return a
+		}
+	}
+	return ""
+}
+
 // usualPIN is the PIN policy that a key gets if none is asked for (SP 800-73-4, part 1,
 // table 4b).
 func usualPIN(slot piv.Slot) piv.PINPolicy {
@@ -47,7 +57,7 @@ func usualPIN(slot piv.Slot) piv.PINPolicy {
 
 // generate is GENERATE ASYMMETRIC KEY PAIR, after the management key was proven. Policies
 // are Yubico's extension: to other cards they are sent only where they say something.
-func (s *session) generate(c card, slot piv.Slot, r recipe) (crypto.PublicKey, error) {
+func (d *direct) generate(c card, slot piv.Slot, r recipe) (crypto.PublicKey, error) {
 	inner := tlv(0x80, algorithmID(r.algorithm))
 	if c.yubikey || r.PINPolicy != usualPIN(slot) {
 		inner = append(inner, tlv(0xAA, byte(r.PINPolicy))...)
@@ -55,7 +65,7 @@ func (s *session) generate(c card, slot piv.Slot, r recipe) (crypto.PublicKey, e
 	if c.yubikey || r.TouchPolicy != piv.TouchPolicyNever {
 		inner = append(inner, tlv(0xAB, byte(r.TouchPolicy))...)
 	}
-	answer, err := s.transmit(insGenerate, 0, byte(slot.Key), tlv(0xAC, inner...))
+	answer, err := d.transmit(insGenerate, 0, byte(slot.Key), tlv(0xAC, inner...))
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +97,7 @@ func decodePublic(a signer.Algorithm, b []byte) (crypto.PublicKey, error) {
 }
 
 // putCertificate stores a certificate in a slot, after the management key was proven.
-func (s *session) putCertificate(slot piv.Slot, cert *x509.Certificate) error {
+func (d *direct) putCertificate(slot piv.Slot, cert *x509.Certificate) error {
 	value := append(tlv(0x70, cert.Raw...), tlv(0x71, 0)...)
-	return s.putData(uint16(slot.Object), append(value, tlv(0xFE)...))
+	return d.putData(uint16(slot.Object), append(value, tlv(0xFE)...))
 }

@@ -153,7 +153,14 @@ func (s *session) metadata(c card, slot piv.Slot) (slotKey, error) {
 // oddMetadata reads what piv-go could not: metadata that says that no key is there, by an
 // origin of 0 and without a public key, instead of being refused.
 func (s *session) oddMetadata(c card, slot piv.Slot, cause error) (slotKey, error) {
-	list, err := s.metadataOf(byte(slot.Key))
+	var list map[uint16][]byte
+	err := s.direct(c, func(d *direct) (err error) {
+		list, err = d.metadataOf(byte(slot.Key))
+		return err
+	})
+	if err == nil {
+		err = s.reopen(c)
+	}
 	if err != nil {
 		return slotKey{}, err
 	}

@@ -75,9 +75,9 @@ type managementInfo struct {
 }
 
 // managementInfo asks with GET METADATA; a card that lacks it tells nothing.
-func (s *session) managementInfo() (managementInfo, error) {
+func (d *direct) managementInfo() (managementInfo, error) {
 	var m managementInfo
-	list, err := s.metadataOf(refManagement)
+	list, err := d.metadataOf(refManagement)
 	if err != nil || list == nil {
 		return m, err
 	}
@@ -94,10 +94,10 @@ func (s *session) managementInfo() (managementInfo, error) {
 }
 
 // metadataOf is GET METADATA, element by element; nil where the card does not have it.
-func (s *session) metadataOf(ref byte) (map[uint16][]byte, error) {
-	answer, err := s.transmit(insGetMetadata, 0, ref, nil)
+func (d *direct) metadataOf(ref byte) (map[uint16][]byte, error) {
+	answer, err := d.transmit(insGetMetadata, 0, ref, nil)
 	if err != nil {
-		return nil, s.fatal(err)
+		return nil, d.fatal(err)
 	}
 	list, err := elements(answer)
 	if err != nil {
@@ -113,9 +113,9 @@ type secretInfo struct {
 	max, left int // -1 if the card does not tell
 }
 
-func (s *session) secretInfo(ref byte) (secretInfo, error) {
+func (d *direct) secretInfo(ref byte) (secretInfo, error) {
 	i := secretInfo{max: -1, left: -1}
-	list, err := s.metadataOf(ref)
+	list, err := d.metadataOf(ref)
 	if err != nil || list == nil {
 		return i, err
 	}
@@ -131,22 +131,22 @@ func (s *session) secretInfo(ref byte) (secretInfo, error) {
 // hasFactoryKey reports whether the management key is the factory's. What a YubiKey says
 // of that is believed, and what any card says whose key wants a touch for the proof;
 // otherwise the factory's key is tried, which costs nothing.
-func (s *session) hasFactoryKey(c card) (bool, error) {
-	m, err := s.managementInfo()
+func (d *direct) hasFactoryKey(c card) (bool, error) {
+	m, err := d.managementInfo()
 	if err != nil {
 		return false, err
 	}
 	if m.told && (c.yubikey || m.touch) {
 		return m.factory, nil
 	}
-	return s.authenticate(factoryKey())
+	return d.authenticate(factoryKey())
 }
 
 // authenticate proves a management key to the card, of the kind that the card reports or
 // of every kind that fits the key, and reports whether it is the card's. A wrong one
 // costs nothing. What it opens stays open until the card is let go or forgets the PIN.
-func (s *session) authenticate(key []byte) (bool, error) {
-	m, err := s.managementInfo()
+func (d *direct) authenticate(key []byte) (bool, error) {
+	m, err := d.managementInfo()
 	if err != nil {
 		return false, err
 	}
@@ -154,7 +154,7 @@ func (s *session) authenticate(key []byte) (bool, error) {
 		if keyLength(kind) != len(key) || m.kind != 0 && m.kind != kind {
 			continue
 		}
-		if ok, err := s.prove(kind, key, m.touch); ok || err != nil {
+		if ok, err := d.prove(kind, key, m.touch); ok || err != nil {
 			return ok, err
 		}
 	}
@@ -163,15 +163,15 @@ func (s *session) authenticate(key []byte) (bool, error) {
 
 // prove is mutual authentication (SP 800-73-4, part 2, section 3.2.4): the card shows
 // that it has the key too.
-func (s *session) prove(kind byte, key []byte, touch bool) (bool, error) {
+func (d *direct) prove(kind byte, key []byte, touch bool) (bool, error) {
 	block, err := cipherOf(kind, key)
 	if err != nil {
 		return false, err
 	}
 	n := block.BlockSize()
-	answer, err := s.transmit(insAuthenticate, kind, refManagement, tlv(0x7C, tlv(0x80)...))
+	answer, err := d.transmit(insAuthenticate, kind, refManagement, tlv(0x7C, tlv(0x80)...))
 	if err != nil {
-		return false, s.fatal(err) // another kind
+		return false, d.fatal(err) // another kind
 	}
 	witness, err := authenticationItem(answer, 0x80)
 	if err != nil || len(witness) != n {
@@ -184,19 +184,19 @@ func (s *session) prove(kind byte, key []byte, touch bool) (bool, error) {
 	}
 	block.Encrypt(want, challenge)
 	if touch {
-		s.touch()
+		d.touch()
 	}
-	if err := s.going(); err != nil {
+	if err := d.going(); err != nil {
 		return false, err
 	}
 	started := time.Now()
-	answer, err = s.transmit(insAuthenticate, kind, refManagement, tlv(0x7C, append(tlv(0x80, witness...), tlv(0x81, challenge...)...)...))
+	answer, err = d.transmit(insAuthenticate, kind, refManagement, tlv(0x7C, append(tlv(0x80, witness...), tlv(0x81, challenge...)...)...))
 	if err != nil {
 		if took := time.Since(started); touch && status(err) == statusNotSatisfied && took >= time.Second {
 			// A wrong key is refused at once.
 			return false, &causeError{cause: signer.ErrTouchTimeout, err: fmt.Errorf("nobody touched it for its management key within %d s (%w)", int(took.Round(time.Second).Seconds()), err)}
 		}
-		return false, s.fatal(err)
+		return false, d.fatal(err)
 	}
 	have, err := authenticationItem(answer, 0x82)
 	if err != nil || subtle.ConstantTimeCompare(have, want) != 1 {
@@ -222,8 +222,8 @@ func authenticationItem(answer []byte, tag uint16) ([]byte, error) {
 }
 
 // setManagementKey makes a key the card's; the present one was proven before.
-func (s *session) setManagementKey(kind byte, key []byte) error {
-	_, err := s.transmit(insSetManagement, 0xFF, 0xFF, append([]byte{kind, refManagement, byte(len(key))}, key...))
+func (d *direct) setManagementKey(kind byte, key []byte) error {
+	_, err := d.transmit(insSetManagement, 0xFF, 0xFF, append([]byte{kind, refManagement, byte(len(key))}, key...))
 	return err
 }
 
@@ -246,8 +246,8 @@ const tagProtected = 0xC109
 
 // protected reads that object, after the PIN was verified. The key is nil if none is
 // stored.
-func (s *session) protected() (object, key []byte, err error) {
-	answer, err := s.getData(tagProtected)
+func (d *direct) protected() (object, key []byte, err error) {
+	answer, err := d.getData(tagProtected)
 	switch {
 	case status(err) == statusNoObject:
 		return nil, nil, nil
@@ -271,7 +271,7 @@ func (s *session) protected() (object, key []byte, err error) {
 }
 
 // store puts a management key into that object and leaves the rest of it as it is.
-func (s *session) store(object, key []byte) error {
+func (d *direct) store(object, key []byte) error {
 	list, err := elements(object)
 	if err != nil {
 		return err
@@ -281,19 +281,19 @@ func (s *session) store(object, key []byte) error {
 	for _, tag := range slices.Sorted(maps.Keys(list)) { // ykman's flags, salt and time
 		inner = append(inner, tlv(tag, list[tag]...)...)
 	}
-	return s.putData(tagProtected, tlv(0x88, append(inner, tlv(0x89, key...)...)...))
+	return d.putData(tagProtected, tlv(0x88, append(inner, tlv(0x89, key...)...)...))
 }
 
 // storedKey is the management key that is stored under the PIN, which was verified; nil
 // if there is none.
-func (s *session) storedKey() ([]byte, error) {
-	_, key, err := s.protected()
+func (d *direct) storedKey() ([]byte, error) {
+	_, key, err := d.protected()
 	return key, err
 }
 
 // getData reads an object (5Fxxxx).
-func (s *session) getData(tag uint16) ([]byte, error) {
-	answer, err := s.transmit(insGetData, 0x3F, 0xFF, tlv(0x5C, 0x5F, byte(tag>>8), byte(tag)))
+func (d *direct) getData(tag uint16) ([]byte, error) {
+	answer, err := d.transmit(insGetData, 0x3F, 0xFF, tlv(0x5C, 0x5F, byte(tag>>8), byte(tag)))
 	if err != nil {
 		return nil, err
 	}
@@ -301,8 +301,8 @@ func (s *session) getData(tag uint16) ([]byte, error) {
 }
 
 // putData writes one, after the management key was proven.
-func (s *session) putData(tag uint16, value []byte) error {
-	_, err := s.transmit(insPutData, 0x3F, 0xFF, append(tlv(0x5C, 0x5F, byte(tag>>8), byte(tag)), tlv(0x53, value...)...))
+func (d *direct) putData(tag uint16, value []byte) error {
+	_, err := d.transmit(insPutData, 0x3F, 0xFF, append(tlv(0x5C, 0x5F, byte(tag>>8), byte(tag)), tlv(0x53, value...)...))
 	return err
 }
 
@@ -323,16 +323,16 @@ func askManagementKey(ctx context.Context, ui signer.UI, w *work) ([]byte, error
 	return key, canceled(ctx)
 }
 
-// state says what is known of a card that somebody has set up, and what is not.
-func (s *session) state(c card) (string, error) {
+// state says what a card tells of the secrets of whoever has set it up.
+func (d *direct) state() ([]string, error) {
 	var known []string
 	for _, one := range []struct {
 		ref  byte
 		name string
 	}{{refPIN, "PIN"}, {refPUK, "PUK"}} {
-		i, err := s.secretInfo(one.ref)
+		i, err := d.secretInfo(one.ref)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		text := "its " + one.name + " is "
 		switch {
@@ -348,20 +348,21 @@ func (s *session) state(c card) (string, error) {
 		}
 		known = append(known, text)
 	}
-	m, err := s.managementInfo()
+	m, err := d.managementInfo()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if m.kind != 0 {
 		known = append(known, "the management key is of kind "+kindName(m.kind))
 	}
-	used, err := s.slotsInUse(c)
-	if err != nil {
-		return "", err
-	}
+	return known, nil
+}
+
+// described is what is known of a card that somebody has set up, and what is not.
+func described(state, used []string) string {
 	keys := "no slot is in use, as far as the card tells"
 	if len(used) > 0 {
 		keys = "there are keys in slots " + strings.Join(used, ", ")
 	}
-	return strings.Join(append(known, keys), "; ") + "; whether the management key is stored on the card, only the PIN shows", nil
+	return strings.Join(append(state, keys), "; ") + "; whether the management key is stored on the card, only the PIN shows"
 }

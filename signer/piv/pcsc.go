@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-piv/piv-go/v2/piv"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/pcsc"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -55,10 +56,14 @@ const (
 	statusUnknownINS   = 0x6D00
 )
 
-// pcscCode digs the PC/SC return code out of a piv-go error, 0 if there is none.
+// pcscCode digs the PC/SC return code out of an error, 0 if there is none.
 // piv-go v2.6.0 keeps type and field to itself; the texts would be the only other
 // way. TestPCSCCode holds this to the version in go.mod.
 func pcscCode(err error) uint32 {
+	var ours *pcsc.Error
+	if errors.As(err, &ours) {
+		return ours.Code
+	}
 	for ; err != nil; err = errors.Unwrap(err) {
 		v := reflect.ValueOf(err)
 		if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {

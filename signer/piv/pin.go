@@ -43,33 +43,61 @@ func (w *work) touching(ctx context.Context) func() {
 // for the PIN while the card is closed, for the card if it has gone, and again for a
 // PIN if the card reports its last try unexpectedly. h is locked by the caller.
 func (b *Backend) withPIN(ctx context.Context, h *holder, w *work, f func(s *session, c card, pin string) error) error {
+	return b.withLogin(ctx, h, w, func(s *session, c card, l *login) error {
+		if w.needPIN {
+			if err := l.enter(s, c); err != nil {
+				return err
+			}
+			defer s.dropPIN(c)
+		}
+		return f(s, c, l.pin)
+	})
+}
+
+// login is a PIN that was asked for, on its way to the card.
+type login struct {
+	pin  string
+	told int // the tries that the person knew of, -1 if nobody was told
+	// sent: the card may have counted it. good: the card took it.
+	sent, good bool
+}
+
+// asked is a connection that takes a PIN.
+type asked interface {
+	tries(c card) (int, error)
+	verifyPIN(pin string) error
+	going() error
+}
+
+// enter sends the PIN over a connection.
+func (l *login) enter(to asked, c card) error {
+	sent, err := verify(to, c, l.pin, l.told)
+	l.sent, l.good = l.sent || sent, err == nil
+	return err
+}
+
+// withLogin is withPIN where f itself enters the PIN: over the connection that needs it,
+// so that it goes to the card once.
+func (b *Backend) withLogin(ctx context.Context, h *holder, w *work, f func(s *session, c card, l *login) error) error {
 	resets := 0
 	for range maxInserts {
 		pin, told, err := b.obtainPIN(ctx, h, w)
 		if err != nil {
 			return err
 		}
-		var sent, good bool
+		l := &login{pin: pin, told: told}
 		err = b.exchange(ctx, w.visit(b), func(s *session) error {
 			c, err := w.arrive(s)
 			if err != nil {
 				return err
 			}
-			if w.needPIN {
-				sent, err = s.verify(c, pin, told)
-				if err != nil {
-					return err
-				}
-				good = true
-				defer s.dropPIN(c)
-			}
-			return f(s, c, pin)
+			return f(s, c, l)
 		})
 		var left *abandonedError
 		if errors.As(err, &left) {
 			return err
 		}
-		if good {
+		if l.good {
 			b.remember(h, pin)
 		}
 		var absent *absentError
@@ -83,7 +111,7 @@ func (b *Backend) withPIN(ctx context.Context, h *holder, w *work, f func(s *ses
 			if err := b.relocate(ctx, w); err != nil {
 				return err
 			}
-		case pcscCodeIn(err) == codeResetCard && resets == 0 && sent == good:
+		case pcscCodeIn(err) == codeResetCard && resets == 0 && l.sent == l.good:
 			resets++ // whatever reset the card, no PIN try is in doubt
 		default:
 			return err
@@ -106,7 +134,7 @@ func (w *work) arrive(s *session) (card, error) {
 		return c, err
 	}
 	if c.id() != w.place.card.id() {
-		return c, &absentError{err: &causeError{cause: signer.ErrNoToken, err: fmt.Errorf("%s is in the reader instead", c)}}
+		return c, otherCard(c)
 	}
 	if c.serial != "" || w.check == nil {
 		return c, nil
@@ -190,8 +218,8 @@ func askPIN(ctx context.Context, ui signer.UI, r signer.SecretRequest) (string, 
 }
 
 // verify sends the PIN, once. sent reports whether the card may have counted it.
-func (s *session) verify(c card, pin string, told int) (sent bool, err error) {
-	left, err := s.tries(c)
+func verify(to asked, c card, pin string, told int) (sent bool, err error) {
+	left, err := to.tries(c)
 	if err != nil {
 		return false, err
 	}
@@ -201,11 +229,13 @@ func (s *session) verify(c card, pin string, told int) (sent bool, err error) {
 	if left == 1 && told != 1 {
 		return false, errAskAgain
 	}
-	if err := s.going(); err != nil {
+	if err := to.going(); err != nil {
 		return false, err
 	}
-	return true, pinError(s.yk.VerifyPIN(pin))
+	return true, pinError(to.verifyPIN(pin))
 }
+
+func (s *session) verifyPIN(pin string) error { return s.yk.VerifyPIN(pin) }
 
 // pinError makes the card's answer to a PIN an error of package signer.
 func pinError(err error) error {

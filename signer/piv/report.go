@@ -58,35 +58,42 @@ func (s *session) report() ([]signer.Fact, error) {
 		{Name: "serial number", Value: word(c.serial != "", "told", "not told")},
 	}
 	add := func(name, value string) { facts = append(facts, signer.Fact{Name: name, Value: value}) }
+	err = s.direct(c, func(d *direct) error { return d.report(c, add) })
+	return facts, err
+}
+
+// report is what piv-go has no way to ask, or does not tell.
+func (d *direct) report(c card, add func(name, value string)) error {
 	for _, one := range []struct {
 		ref  byte
 		name string
 	}{{refManagement, "metadata of the management key"}, {refPIN, "metadata of the PIN"}, {refPUK, "metadata of the PUK"}} {
-		answer, err := s.transmit(insGetMetadata, 0, one.ref, nil)
-		if dead := s.fatal(err); dead != nil {
-			return nil, dead
+		answer, err := d.transmit(insGetMetadata, 0, one.ref, nil)
+		if dead := d.fatal(err); dead != nil {
+			return dead
 		}
 		add(one.name, answerText(answer, err))
 	}
 	for _, tag := range []uint16{0xC102, 0xC107} { // CHUID and CCC: whether, not which
-		_, err := s.getData(tag)
-		if dead := s.fatal(err); dead != nil {
-			return nil, dead
+		_, err := d.getData(tag)
+		if dead := d.fatal(err); dead != nil {
+			return dead
 		}
 		add(fmt.Sprintf("object 5F%04X", tag), answerText(nil, err))
 	}
 	for _, slot := range []piv.Slot{piv.SlotSignature, piv.SlotAuthentication, piv.SlotKeyManagement, piv.SlotCardAuthentication} {
-		if err := s.reportSlot(slot, add); err != nil {
-			return nil, err
+		if err := d.reportSlot(slot, add); err != nil {
+			return err
 		}
 	}
-	return append(facts, s.reportDevice(c)...), nil
+	d.reportDevice(c, add)
+	return nil
 }
 
 // reportSlot tells how the card shows what is in a slot, without the public key.
-func (s *session) reportSlot(slot piv.Slot, add func(name, value string)) error {
-	answer, err := s.transmit(insGetMetadata, 0, byte(slot.Key), nil)
-	if dead := s.fatal(err); dead != nil {
+func (d *direct) reportSlot(slot piv.Slot, add func(name, value string)) error {
+	answer, err := d.transmit(insGetMetadata, 0, byte(slot.Key), nil)
+	if dead := d.fatal(err); dead != nil {
 		return dead
 	}
 	text := answerText(nil, err)
@@ -96,8 +103,8 @@ func (s *session) reportSlot(slot piv.Slot, add func(name, value string)) error 
 		text = fmt.Sprintf("%d bytes that are no list of elements", len(answer))
 	}
 	add("metadata of slot "+slot.String(), text)
-	_, err = s.yk.Attest(slot)
-	if dead := s.fatal(err); dead != nil {
+	_, err = d.attest(slot)
+	if dead := d.fatal(err); dead != nil {
 		return dead
 	}
 	add("attestation of slot "+slot.String(), answerText(nil, err))
@@ -105,23 +112,23 @@ func (s *session) reportSlot(slot piv.Slot, add func(name, value string)) error 
 }
 
 // reportDevice reads what a YubiKey's management applet says of its form and policies.
-func (s *session) reportDevice(c card) []signer.Fact {
+func (d *direct) reportDevice(c card, add func(name, value string)) {
 	if !c.yubikey || c.before(5, 0, 0) {
-		return nil
+		return
 	}
-	list, err := s.deviceInfo()
+	list, err := d.deviceInfo()
 	if err != nil || list == nil {
-		return []signer.Fact{{Name: "management applet", Value: "not told"}}
+		add("management applet", "not told")
+		return
 	}
 	complexity := "not told"
 	if v := list[0x16]; len(v) == 1 {
 		complexity = word(v[0] != 0, "on", "off")
 	}
-	out := []signer.Fact{{Name: "PIN complexity", Value: complexity}}
+	add("PIN complexity", complexity)
 	if v := list[4]; len(v) == 1 {
-		out = append(out, signer.Fact{Name: "form", Value: formFactorName(v[0])})
+		add("form", formFactorName(v[0]))
 	}
-	return out
 }
 
 // answerText is an answer in the words of the standard: the status word of a refusal, or
@@ -132,8 +139,6 @@ func answerText(data []byte, err error) string {
 		return "9000"
 	case err == nil:
 		return fmt.Sprintf("9000 %x", data)
-	case errors.Is(err, piv.ErrNotFound) && status(err) == 0:
-		return "6a80"
 	case status(err) != 0:
 		return fmt.Sprintf("%04x", status(err))
 	}

@@ -121,14 +121,33 @@ func (j *setupJob) visit(ctx context.Context, f func(*session, card) error) erro
 
 // examine is steps 1 and 2.
 func (j *setupJob) examine(s *session, c card) error {
-	if err := j.examineKey(s, c); err != nil {
+	var state []string
+	err := s.direct(c, func(d *direct) (err error) {
+		if state, err = j.examineKey(d, c); err != nil || len(state) > 0 {
+			return err
+		}
+		return j.examinePIN(d, c)
+	})
+	if err != nil || len(state) == 0 {
 		return err
 	}
+	if err := s.reopen(c); err != nil {
+		return err
+	}
+	used, err := s.slotsInUse(c)
+	if err != nil {
+		return err
+	}
+	return &causeError{cause: signer.ErrAlreadySetUp, err: errors.New("its management key is not the factory's; " + described(state, used))}
+}
+
+// examinePIN is step 2, and asks for the card's policy on simple PINs first.
+func (j *setupJob) examinePIN(d *direct, c card) error {
 	var err error
-	if j.strict, err = s.complexity(c); err != nil {
+	if j.strict, err = d.complexity(c); err != nil {
 		return err
 	}
-	if j.left, err = s.tries(c); err != nil {
+	if j.left, err = d.tries(c); err != nil {
 		return err
 	}
 	if j.left == 0 {
@@ -137,8 +156,8 @@ func (j *setupJob) examine(s *session, c card) error {
 	if j.left > 0 && j.left < 3 {
 		return nil // somebody has tried PINs; the rest is the person's
 	}
-	defer s.dropPIN(c)
-	err = s.yk.VerifyPIN(factoryPIN)
+	defer d.dropPIN(c)
+	err = d.verifyPIN(factoryPIN)
 	if left, ok := triesIn(err); ok {
 		j.left = left
 		return nil
@@ -150,24 +169,20 @@ func (j *setupJob) examine(s *session, c card) error {
 	return nil
 }
 
-// examineKey is step 1.
-func (j *setupJob) examineKey(s *session, c card) error {
+// examineKey is step 1. A card that is set up is described.
+func (j *setupJob) examineKey(d *direct, c card) (state []string, err error) {
 	if j.own {
-		ok, err := s.authenticate(j.key)
+		ok, err := d.authenticate(j.key)
 		if err == nil && !ok {
 			err = &causeError{cause: signer.ErrManagement, err: errors.New("the one that was given is not the card's; that costs no try, and nothing was changed")}
 		}
-		return err
+		return nil, err
 	}
-	ours, err := s.hasFactoryKey(c)
+	ours, err := d.hasFactoryKey(c)
 	if err != nil || ours {
-		return err
+		return nil, err
 	}
-	state, err := s.state(c)
-	if err != nil {
-		return err
-	}
-	return &causeError{cause: signer.ErrAlreadySetUp, err: errors.New("its management key is not the factory's; " + state)}
+	return d.state()
 }
 
 // ask is step 3, and asks for the present PIN where it is not the factory's.

@@ -19,9 +19,9 @@ const (
 	theKey = "management key"
 )
 
-// change is steps 4 to 7, in one transaction. Its error says what is changed.
+// change is steps 4 to 7, in one connection. Its error says what is changed.
 func (j *setupJob) change(s *session, c card) error {
-	err := j.changeAll(s, c)
+	err := s.direct(c, func(d *direct) error { return j.changeAll(d, c) })
 	done := j.done
 	for _, what := range []string{thePUK, thePIN} {
 		if j.restored && !slices.Contains(done, what) {
@@ -34,36 +34,36 @@ func (j *setupJob) change(s *session, c card) error {
 	return &signer.PartialError{Done: done, Maybe: j.doing, Err: classify(err)}
 }
 
-func (j *setupJob) changeAll(s *session, c card) error {
-	ours, err := s.authenticate(j.key)
+func (j *setupJob) changeAll(d *direct, c card) error {
+	ours, err := d.authenticate(j.key)
 	if err != nil {
 		return err
 	}
 	if !ours {
 		return &causeError{cause: signer.ErrAlreadySetUp, err: errors.New("its management key is another one by now")}
 	}
-	if _, err := s.verify(c, j.present, j.told); errors.Is(err, errAskAgain) {
+	if _, err := verify(d, c, j.present, j.told); errors.Is(err, errAskAgain) {
 		return signer.ErrLastTry
 	} else if err != nil {
 		return err
 	}
-	defer s.dropPIN(c)
-	if _, _, err := s.protected(); err != nil {
+	defer d.dropPIN(c)
+	if _, _, err := d.protected(); err != nil {
 		return err // something else is where the management key goes
 	}
-	if err := j.changePUK(s, c); err != nil {
+	if err := j.changePUK(d, c); err != nil {
 		return err
 	}
-	if err := s.going(); err != nil {
+	if err := d.going(); err != nil {
 		return err
 	}
-	if err := j.step(thePIN, func() error { return refusedNew(signer.NewPIN, s.yk.SetPIN(j.present, j.newPIN)) }); err != nil {
+	if err := j.step(thePIN, func() error { return refusedNew(signer.NewPIN, d.change(refPIN, j.present, j.newPIN)) }); err != nil {
 		return err
 	}
-	if err := pinError(s.yk.VerifyPIN(j.newPIN)); err != nil {
+	if err := pinError(d.verifyPIN(j.newPIN)); err != nil {
 		return err
 	}
-	return j.changeKey(s, c)
+	return j.changeKey(d, c)
 }
 
 // step makes one change and keeps account of it. An answer of the card says whether it was
@@ -83,12 +83,12 @@ func (j *setupJob) step(what string, f func() error) error {
 
 // admin runs a command that wants the management key, which was proven, and proves it
 // again if the card has forgotten that.
-func (j *setupJob) admin(s *session, f func() error) error {
+func (j *setupJob) admin(d *direct, f func() error) error {
 	err := f()
 	if status(err) != statusNotSatisfied {
 		return err
 	}
-	if ok, err := s.authenticate(j.key); err != nil || !ok {
+	if ok, err := d.authenticate(j.key); err != nil || !ok {
 		return errors.Join(&causeError{cause: signer.ErrDevice, err: errors.New("the card does not take its management key any more")}, err)
 	}
 	return f()
@@ -96,24 +96,24 @@ func (j *setupJob) admin(s *session, f func() error) error {
 
 // changePUK is step 4. An interrupted run, or a person, may have changed the PUK; then
 // PIN and PUK go back to the factory's, and the PUK is changed from there.
-func (j *setupJob) changePUK(s *session, c card) error {
-	puk, err := s.secretInfo(refPUK)
+func (j *setupJob) changePUK(d *direct, c card) error {
+	puk, err := d.secretInfo(refPUK)
 	if err != nil {
 		return err
 	}
 	if puk.told && puk.factory || !puk.told && j.present == factoryPIN {
-		if done, err := j.replacePUK(s, factoryPUK); done || err != nil {
+		if done, err := j.replacePUK(d, factoryPUK); done || err != nil {
 			return err
 		}
 	}
-	can, err := j.restoreFactory(s, c)
+	can, err := j.restoreFactory(d, c)
 	if err != nil {
 		return err
 	}
 	if !can {
-		return j.keepPUK(s, puk)
+		return j.keepPUK(d, puk)
 	}
-	done, err := j.replacePUK(s, factoryPUK)
+	done, err := j.replacePUK(d, factoryPUK)
 	if err == nil && !done {
 		err = &causeError{cause: signer.ErrDevice, err: errors.New("the card does not take the factory PUK right after it was restored")}
 	}
@@ -121,10 +121,10 @@ func (j *setupJob) changePUK(s *session, c card) error {
 }
 
 // replacePUK reports whether old was the PUK; then the new one is.
-func (j *setupJob) replacePUK(s *session, old string) (bool, error) {
+func (j *setupJob) replacePUK(d *direct, old string) (bool, error) {
 	wrong := false
 	err := j.step(thePUK, func() error {
-		err := s.yk.SetPUK(old, j.newPUK)
+		err := d.change(refPUK, old, j.newPUK)
 		if _, wrong = triesIn(err); wrong {
 			return err
 		}
@@ -138,18 +138,18 @@ func (j *setupJob) replacePUK(s *session, old string) (bool, error) {
 
 // restoreFactory sets the tries, and with them the factory PIN and PUK. False: the card
 // lacks that command.
-func (j *setupJob) restoreFactory(s *session, c card) (bool, error) {
-	most, err := j.mostTries(s, c)
+func (j *setupJob) restoreFactory(d *direct, c card) (bool, error) {
+	most, err := j.mostTries(d, c)
 	if err != nil {
 		return false, err
 	}
-	if ok, err := s.authenticate(j.key); err != nil || !ok {
+	if ok, err := d.authenticate(j.key); err != nil || !ok {
 		return false, errors.Join(&causeError{cause: signer.ErrDevice, err: errors.New("the card does not take its management key any more")}, err)
 	}
-	if err := pinError(s.yk.VerifyPIN(j.present)); err != nil {
+	if err := pinError(d.verifyPIN(j.present)); err != nil {
 		return false, err
 	}
-	_, err = s.transmit(insSetRetries, byte(most), 3, nil)
+	_, err = d.transmit(insSetRetries, byte(most), 3, nil)
 	switch st := status(err); {
 	case err == nil:
 		j.present, j.restored = factoryPIN, true
@@ -162,9 +162,9 @@ func (j *setupJob) restoreFactory(s *session, c card) (bool, error) {
 
 // keepPUK tries whether the PUK is the new one already, as long as that cannot block it,
 // and else leaves it as it is: the card has no way to another one.
-func (j *setupJob) keepPUK(s *session, puk secretInfo) error {
+func (j *setupJob) keepPUK(d *direct, puk secretInfo) error {
 	if puk.left < 0 || puk.left > 1 {
-		if done, err := j.replacePUK(s, j.newPUK); done || err != nil {
+		if done, err := j.replacePUK(d, j.newPUK); done || err != nil {
 			return err
 		}
 	}
@@ -174,13 +174,13 @@ func (j *setupJob) keepPUK(s *session, puk secretInfo) error {
 
 // mostTries tells how many PIN tries the card grants: what its metadata says, or what it
 // says once the right PIN was entered and forgotten again.
-func (j *setupJob) mostTries(s *session, c card) (int, error) {
-	pin, err := s.secretInfo(refPIN)
+func (j *setupJob) mostTries(d *direct, c card) (int, error) {
+	pin, err := d.secretInfo(refPIN)
 	if err != nil || pin.max > 0 {
 		return pin.max, err
 	}
-	s.dropPIN(c)
-	n, err := s.tries(c)
+	d.dropPIN(c)
+	n, err := d.tries(c)
 	if n < 1 {
 		n = 3
 	}
@@ -189,8 +189,8 @@ func (j *setupJob) mostTries(s *session, c card) (int, error) {
 
 // changeKey is steps 6 and 7. The key that is stored is read back before the card
 // gets it, and proven after.
-func (j *setupJob) changeKey(s *session, c card) error {
-	m, err := s.managementInfo()
+func (j *setupJob) changeKey(d *direct, c card) error {
+	m, err := d.managementInfo()
 	if err != nil {
 		return err
 	}
@@ -199,21 +199,21 @@ func (j *setupJob) changeKey(s *session, c card) error {
 	if _, err := rand.Read(key); err != nil {
 		return err
 	}
-	object, _, err := s.protected()
+	object, _, err := d.protected()
 	if err != nil {
 		return err
 	}
-	if err := j.admin(s, func() error { return s.store(object, key) }); err != nil {
+	if err := j.admin(d, func() error { return d.store(object, key) }); err != nil {
 		return fmt.Errorf("storing the new management key on the card, which keeps the present one: %w", classify(err))
 	}
-	back, err := s.storedKey()
+	back, err := d.storedKey()
 	if err != nil {
 		return err
 	}
 	if !bytes.Equal(back, key) {
 		return &causeError{cause: signer.ErrDevice, err: errors.New("the card does not give back the management key it was to store; it keeps the present one")}
 	}
-	if err := s.going(); err != nil {
+	if err := d.going(); err != nil {
 		return err
 	}
 	for _, kind := range kinds {
@@ -221,7 +221,7 @@ func (j *setupJob) changeKey(s *session, c card) error {
 			continue
 		}
 		err = j.step(theKey, func() error {
-			return j.admin(s, func() error { return s.setManagementKey(kind, key) })
+			return j.admin(d, func() error { return d.setManagementKey(kind, key) })
 		})
 		if err == nil || status(err) == 0 {
 			break
@@ -230,7 +230,7 @@ func (j *setupJob) changeKey(s *session, c card) error {
 	if err != nil {
 		return fmt.Errorf("changing the management key (%s): %w", kindName(kinds[len(kinds)-1]), classify(err))
 	}
-	if ok, err := s.authenticate(key); err != nil || !ok {
+	if ok, err := d.authenticate(key); err != nil || !ok {
 		return errors.Join(&causeError{cause: signer.ErrDevice, err: errors.New("the card does not accept its new management key")}, err)
 	}
 	return nil

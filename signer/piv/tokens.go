@@ -74,7 +74,11 @@ func (b *Backend) token(ctx context.Context, reader string) (signer.Token, error
 		if t.Slots, err = s.slotsInUse(c); err != nil {
 			return err
 		}
-		factory, err := s.hasFactoryKey(c)
+		factory := false
+		err = s.direct(c, func(d *direct) (err error) {
+			factory, err = d.hasFactoryKey(c)
+			return err
+		})
 		if err != nil {
 			return err
 		}

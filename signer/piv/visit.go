@@ -17,7 +17,8 @@ import (
 // session is a card during one visit: open, exclusively ours, in one goroutine.
 type session struct {
 	ctx    context.Context
-	yk     *piv.YubiKey
+	b      *Backend
+	yk     *piv.YubiKey // nil from direct to reopen
 	reader string
 	// touch tells the caller's goroutine that the card may wait for a touch now.
 	touch func()
@@ -124,46 +125,58 @@ func (b *Backend) run(ctx context.Context, v visit, touching chan<- struct{}, f 
 	if err != nil {
 		return err
 	}
-	defer func() { _ = yk.Close() }() // the card may be gone
+	s := &session{ctx: ctx, b: b, yk: yk, reader: v.reader}
+	defer s.leave()
 	if ctx.Err() != nil {
 		return errStopped
 	}
-	announce := sync.OnceFunc(func() {
+	s.touch = sync.OnceFunc(func() {
 		select {
 		case touching <- struct{}{}:
 		case <-ctx.Done():
 		}
 	})
-	return f(&session{ctx: ctx, yk: yk, reader: v.reader, touch: announce})
+	return f(s)
 }
 
-// connect opens a card, asking again every 100 ms while another program holds it.
+// connect opens a card with piv-go.
 func (b *Backend) connect(ctx context.Context, reader string, busy time.Duration) (*piv.YubiKey, error) {
-	until, denied := time.Now().Add(busy), false
-	for {
+	denied := false
+	yk, err := connect(ctx, busy, func() (*piv.YubiKey, error) {
 		yk, err := piv.Open(reader)
-		if err == nil {
-			return yk, nil
-		}
 		if pcscCode(err) == codeSecurity && !denied {
 			if denied = true; pause(ctx, b.second) == nil {
-				continue
+				yk, err = piv.Open(reader)
 			}
 		}
-		busy := pcscCode(err) == codeSharing
-		if held := b.leaked(reader); busy && held != nil {
+		if held := b.leaked(reader); pcscCode(err) == codeSharing && held != nil {
 			return nil, held
 		}
-		if !busy || !time.Now().Before(until) {
-			return nil, b.connectError(reader, err)
+		return yk, err
+	})
+	if err != nil {
+		return nil, b.connectError(reader, err)
+	}
+	return yk, nil
+}
+
+// connect asks again every 100 ms while another program holds the card.
+func connect[C any](ctx context.Context, busy time.Duration, open func() (C, error)) (C, error) {
+	for until := time.Now().Add(busy); ; {
+		c, err := open()
+		if pcscCode(err) != codeSharing || !time.Now().Before(until) {
+			return c, err
 		}
 		if err := pause(ctx, 100*time.Millisecond); err != nil {
-			return nil, err
+			return c, err
 		}
 	}
 }
 
 func (b *Backend) connectError(reader string, err error) error {
+	if typed(err) {
+		return err
+	}
 	st, cause := status(err), causeOf(err)
 	switch {
 	case st == statusNoObject || st == statusUnknownINS || st == statusNoFunction:

@@ -99,7 +99,7 @@ func (c *Card) selectApplet(cmd command) ([]byte, uint16) {
 	if next == appletNone {
 		return nil, swNotFound
 	}
-	if next != c.session.applet {
+	if next != c.session.applet || c.has(ForgetsOnSelect) {
 		c.session = session{applet: next}
 	}
 	return reply, swOK

@@ -15,6 +15,7 @@ const (
 	PINBeforeKey                      // without a PIN a slot but 9e is 6982, with a key in it or not (PivApplet)
 	EmptyMetadata                     // metadata of a slot without a key, with origin 0 (PivApplet)
 	BlankManagement                   // metadata of the management key is 9000 and nothing else
+	ForgetsOnSelect                   // SELECT of the PIV applet ends what was proven, also where it was selected already
 )
 
 func (c *Card) has(q Quirk) bool { return c.cfg.Quirks&q != 0 }
