@@ -89,6 +89,9 @@ func TestFieldCards(t *testing.T) {
 			}
 			slot := u.With("slot", "9c")
 			g := must(b.Generate(t.Context(), signer.Ref{URI: slot}, signer.GenerateOptions{TouchPolicy: tt.touch, PINPolicy: "always"}, ui))(t)
+			if all := strings.Join(g.Warnings, "\n"); strings.Contains(all, "no certificate was stored") || strings.Contains(all, "was not stored") {
+				t.Errorf("warnings %q", g.Warnings)
+			}
 			s := open(t, b, signer.Ref{URI: g.URI, Pinned: g.Public[0]}, ui)
 			sig := must(s.Sign(t.Context(), []byte("m")))(t)
 			if err := wiresig.Verify(g.Public[0], []byte("m"), sig); err != nil {
