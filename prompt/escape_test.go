@@ -178,12 +178,16 @@ func TestReviewWraps(t *testing.T) {
 	w.Item("other", prompt.Sprintf("%s", words))
 	w.Item("added", prompt.Path(path))
 	w.Printf("WARNING %s\n", words)
+	w.Item("other", prompt.Sprintf("gains r\u043e\u043et"))
 	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 	if len(lines) < 120 {
 		t.Fatalf("%d lines", len(lines))
 	}
 	text := ""
 	for _, l := range lines {
+		if strings.ContainsFunc(l, func(r rune) bool { return r > '~' }) {
+			t.Errorf("a letter that looks like another: %q", l)
+		}
 		if len(l) > 80 {
 			t.Errorf("%d columns: %q", len(l), l)
 		}

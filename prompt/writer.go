@@ -58,10 +58,13 @@ func (w *Writer) Lines(s string) {
 	}
 }
 
+// ItemIndent is the column at which the text of an Item begins.
+const ItemIndent = 12
+
 // Item writes a line of a review: what it is about (9 columns), then text, which is
 // wrapped below itself.
 func (w *Writer) Item(label string, text Text) {
-	w.print(Sprintf("  %-9s %s\n", label, text), strings.Repeat(" ", 10)+more[2:])
+	w.print(Sprintf("  %-9s %s\n", label, text), strings.Repeat(" ", ItemIndent-len(more[2:]))+more[2:])
 }
 
 // Review gives a writer to the same place that wraps there whatever it is, and writes

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -215,15 +216,19 @@ func joinPath(path, name string) string {
 	return path + "." + name
 }
 
+// maxShown is how much of a value is shown, in bytes of JSON; of a longer one its length
+// and hash besides, so that two people see the same.
+const maxShown = 1000
+
+// orNothing shows a value as its JSON, in which a text stands between quotes.
 func orNothing(raw string) string {
 	if raw == "" {
 		return "(nothing)"
 	}
-	const most = 80
-	if len(raw) > most {
-		return raw[:most] + "..."
+	if len(raw) <= maxShown {
+		return raw
 	}
-	return raw
+	return fmt.Sprintf("%s... (%d bytes; SHA-256 %x)", strings.ToValidUTF8(raw[:maxShown], ""), len(raw), sha256.Sum256([]byte(raw)))
 }
 
 // sortedNames gives the keys of both maps, each once, sorted.

@@ -72,13 +72,16 @@ func (a *app) showRole(w *prompt.Writer, rc repo.RoleCard, keys *keychain) {
 	for _, s := range rc.Warnings {
 		w.Item("WARNING", prompt.Sprintf("%s", prompt.ASCII(s)))
 	}
-	for i, line := range groups(rc.Hash) {
-		label := "sha256"
-		if i > 0 {
-			label = ""
-		}
-		w.Item(label, prompt.Sprintf("%s", line))
+	showHash(w, "sha256", rc.Hash, 8)
+}
+
+// quoted shows each intent between quotes: whoever staged the change wrote it.
+func quoted(intents []string) []string {
+	var out []string
+	for _, s := range intents {
+		out = append(out, prompt.Quote(s).String())
 	}
+	return out
 }
 
 // showTargets shows each path in full, and the whole hash of each content once: fewer
@@ -112,7 +115,7 @@ func targetVersion(s string) prompt.Text {
 	return prompt.Path(s)
 }
 
-// showContent shows a hash, in lines that fit into 80 columns, or where it was shown already.
+// showContent shows a hash, or where it was shown already.
 func showContent(w *prompt.Writer, label, hash, path string, seen map[string]string) {
 	if hash == "" {
 		w.Item(label, prompt.Sprintf("(none)"))
@@ -123,7 +126,17 @@ func showContent(w *prompt.Writer, label, hash, path string, seen map[string]str
 		return
 	}
 	seen[hash] = path
-	for _, line := range grouped(hash, 16) {
+	showHash(w, label, hash, 16)
+}
+
+// showHash shows a hash in groups of so many digits, four in a line, or as many as the
+// screen has room for: lines of one length are easier to read to somebody.
+func showHash(w *prompt.Writer, label, hash string, digits int) {
+	row := 4
+	for row > 1 && prompt.ItemIndent+row*(digits+1)-1 > w.Width() {
+		row /= 2
+	}
+	for _, line := range grouped(hash, digits, row) {
 		w.Item(label, prompt.Sprintf("%s", line))
 		label = ""
 	}
@@ -149,14 +162,14 @@ func showDetails(w *prompt.Writer, t repo.TargetChange) {
 
 // groups cuts a hash into what two people can read to each other: lines of four
 // groups of eight digits.
-func groups(hash string) []string { return grouped(hash, 8) }
+func groups(hash string) []string { return grouped(hash, 8, 4) }
 
-// grouped cuts it into lines of four groups.
-func grouped(hash string, digits int) []string {
+// grouped cuts it into lines of so many groups.
+func grouped(hash string, digits, row int) []string {
 	var lines []string
-	for i := 0; i < len(hash); i += 4 * digits {
+	for i := 0; i < len(hash); i += row * digits {
 		var parts []string
-		for j := i; j < min(i+4*digits, len(hash)); j += digits {
+		for j := i; j < min(i+row*digits, len(hash)); j += digits {
 			parts = append(parts, hash[j:min(j+digits, len(hash))])
 		}
 		lines = append(lines, strings.Join(parts, " "))

@@ -147,7 +147,7 @@ func (w *work) join(reviewed []string, stageOnly bool) error {
 			return &notReviewed{staged: w.staged, roles: roles}
 		}
 	}
-	what := strings.Join(w.staged.Intents, "; ")
+	what := strings.Join(quoted(w.staged.Intents), "; ")
 	w.a.note("adding to the staged change (%s)", what)
 	w.a.notes = append(w.a.notes, "took along what was staged: "+what)
 	return nil

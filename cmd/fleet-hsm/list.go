@@ -127,7 +127,7 @@ func (a *app) printList(t *repo.Targets, o listOptions) error {
 	return a.print(res, func(out *prompt.Writer) {
 		channelTable(rows).write(out, o.markdown)
 		for _, p := range others {
-			a.note("not a path that agents ask for: %s", p)
+			a.note("not a path that agents ask for: %s", prompt.Path(p))
 		}
 	})
 }

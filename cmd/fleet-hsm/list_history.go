@@ -75,19 +75,13 @@ func changed(before, after []repo.Row, o listOptions) []repo.Promoted {
 
 func (res historyResult) table() table {
 	t := table{head: []string{"targets", "component", "platform", "channel", "before", "after"}}
-	dash := func(s string) string {
-		if s == "" {
-			return "-"
-		}
-		return s
-	}
 	for _, e := range res.Versions {
 		version := fmt.Sprintf("v%d", e.Version)
 		if e.Problem != "" {
 			t.rows = append(t.rows, []string{version, e.Problem, "", "", "", ""})
 		}
 		for _, c := range e.Changes {
-			t.rows = append(t.rows, []string{version, c.Name, c.Platform, c.Channel, dash(c.Before), dash(c.After)})
+			t.rows = append(t.rows, []string{version, bare(c.Name), bare(c.Platform), bare(c.Channel), bare(c.Before), bare(c.After)})
 		}
 	}
 	return t

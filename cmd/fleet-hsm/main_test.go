@@ -29,6 +29,10 @@ import (
 // does, although the tests may run as root.
 const plainUser = "FLEET_HSM_TEST_PLAIN_USER"
 
+// ownTerminal in the environment says that a test made the terminal that a shell above
+// the tool has.
+const ownTerminal = "FLEET_HSM_TEST_OWN_TERMINAL"
+
 // scratch holds what all tests share: the clients and the template repositories.
 var scratch string
 
@@ -65,7 +69,9 @@ func tool() {
 	}
 	// Whoever runs the tests may sit at a terminal: it is not the tool's. With a
 	// terminal of its own the process leads a session already and this does nothing.
-	_, _ = syscall.Setsid()
+	if os.Getenv(ownTerminal) == "" {
+		_, _ = syscall.Setsid()
+	}
 	os.Exit(run(os.Args[1:], clockOfTest()))
 }
 

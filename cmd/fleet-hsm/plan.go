@@ -230,7 +230,7 @@ func (p *plan) findAbsent() {
 
 func (p plan) text(out *prompt.Writer) {
 	for _, s := range p.Intents {
-		out.Printf("%s\n", s)
+		out.Printf("intent    %s\n", prompt.Quote(s))
 	}
 	for _, r := range p.Roles {
 		out.Printf("\n%s v%d -> v%d  (%s)\n", strings.ToUpper(r.Role), r.From, r.To, r.Why)

@@ -80,11 +80,7 @@ func (a *app) runPromote(ctx context.Context, version string, o promoteOptions) 
 func showPromoted(w *prompt.Writer, moved []repo.Promoted) {
 	rows := [][]string{{"component", "platform", "channel", "before", "after"}}
 	for _, m := range moved {
-		before := m.Before
-		if before == "" {
-			before = "-"
-		}
-		rows = append(rows, []string{m.Name, m.Platform, m.Channel, before, m.After})
+		rows = append(rows, []string{bare(m.Name), bare(m.Platform), bare(m.Channel), bare(m.Before), bare(m.After)})
 	}
 	w.Table(rows)
 }

@@ -19,7 +19,11 @@ func (a *app) rootsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = a.out.Raw().Write(append(data, '\n'))
+			out := a.out.Raw()
+			if a.out.Terminal() { // where nobody keeps the bytes, and strangers' text could act
+				out = a.out.Log()
+			}
+			_, err = out.Write(append(data, '\n'))
 			return err
 		},
 	}

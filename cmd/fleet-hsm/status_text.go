@@ -106,7 +106,7 @@ func inDays(t time.Time) string {
 func (res *statusResult) textStaged(w *prompt.Writer) {
 	if res.Staged != nil {
 		for _, s := range res.Staged.Intents {
-			w.Printf("staged    %s\n", s)
+			w.Printf("staged    %s\n", prompt.Quote(s))
 		}
 		for _, rc := range res.Staged.Roles {
 			for _, s := range rc.Signatures {
@@ -125,7 +125,7 @@ func (res *statusResult) markdown(w *prompt.Writer) {
 	for _, rs := range res.Roles {
 		var keys []string
 		for _, k := range rs.Keys {
-			keys = append(keys, fmt.Sprintf("`%s`%s", k.KeyID.Short(), k.words()))
+			keys = append(keys, strings.ReplaceAll(fmt.Sprintf("`%s`%s", k.KeyID.Short(), k.words()), "  ", " "))
 		}
 		t.rows = append(t.rows, []string{rs.Role, fmt.Sprint(rs.Version), rs.Expires.UTC().Format(time.DateOnly), inDays(rs.Expires),
 			fmt.Sprintf("%d of %d", rs.Threshold, len(rs.Keys)), strings.Join(keys, "<br>")})
@@ -143,7 +143,7 @@ func (res *statusResult) markdown(w *prompt.Writer) {
 	list("Layout", []string{res.layout()})
 	list("Warnings", res.Warnings)
 	if res.Staged != nil {
-		list("Staged", res.Staged.Intents)
+		list("Staged", quoted(res.Staged.Intents))
 	}
 	var next []string
 	for _, s := range res.Next {

@@ -16,35 +16,48 @@ type table struct {
 }
 
 func channelTable(rows []repo.Row) table {
-	var columns, channels []string
-	cell := map[string]string{}
+	type line struct{ name, platform string }
+	type at struct {
+		line
+		channel string
+	}
+	var columns []line
+	var channels []string
+	cell := map[at]string{}
 	for _, r := range rows {
-		col := r.Name + " " + r.Platform
+		col := line{r.Name, r.Platform}
 		if !slices.Contains(columns, col) {
 			columns = append(columns, col)
 		}
 		if !slices.Contains(channels, r.Channel) {
 			channels = append(channels, r.Channel)
 		}
-		cell[col+"\x00"+r.Channel] = r.Version
+		cell[at{col, r.Channel}] = r.Version
 	}
 	// A component and platform a line, a channel a column: names are long and channels
 	// are few, but for the versions, which are channels too and come last.
 	slices.SortFunc(channels, byChannel)
-	t := table{head: append([]string{"component", "platform"}, channels...)}
+	t := table{head: []string{"component", "platform"}}
+	for _, ch := range channels {
+		t.head = append(t.head, bare(ch))
+	}
 	for _, col := range columns {
-		name, platform, _ := strings.Cut(col, " ")
-		line := []string{name, platform}
+		row := []string{bare(col.name), bare(col.platform)}
 		for _, ch := range channels {
-			v := cell[col+"\x00"+ch]
-			if v == "" {
-				v = "-"
-			}
-			line = append(line, v)
+			row = append(row, bare(cell[at{col, ch}]))
 		}
-		t.rows = append(t.rows, line)
+		t.rows = append(t.rows, row)
 	}
 	return t
+}
+
+// bare is a cell for what targets.json calls something: as it is if it is one word,
+// else between quotes, and "-" for nothing.
+func bare(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return prompt.Path(s).String()
 }
 
 // byChannel puts words (edge, stable) before numbers.

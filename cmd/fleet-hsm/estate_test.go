@@ -1,0 +1,473 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/secure-systems-lab/go-securesystemslib/cjson"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// An estate is a published repository in which a change of root and targets waits, with
+// its keys in memory. Everything in it can be altered by somebody who holds all of the
+// keys: [estate.with] alters one spot and signs anew whatever rests on it. So a test
+// reaches texts that no honest signer writes, at the cost of some signatures.
+type estate struct {
+	keys map[string]ed25519.PrivateKey
+	// tree holds the documents, decoded: root, targets, snapshot and timestamp as
+	// published, staged_root and staged_targets, intents and hints.
+	tree map[string]any
+}
+
+func newEstate(t testing.TB) *estate {
+	t.Helper()
+	e := &estate{keys: map[string]ed25519.PrivateKey{}, tree: map[string]any{}}
+	r := repo.Open(t.TempDir(), repo.Options{})
+	l, err := r.Lock(context.Background(), "test", time.Second)
+	check(t, err)
+	defer l.Unlock()
+	keys := map[string][]repo.Key{}
+	for _, role := range repo.Roles() {
+		keys[role] = []repo.Key{e.key(t)}
+	}
+	c, err := r.Init(repo.InitOptions{Keys: keys, Consistent: true})
+	check(t, err)
+	e.publish(t, r, nil, c)
+	p, err := r.Load()
+	check(t, err)
+	c, err = r.Add(p, nil, staging("1.0.0", "aa"), repo.StageOptions{})
+	check(t, err)
+	content := filepath.Join(r.Dir(), "repository", "targets", "orbit", "linux", "stable")
+	check(t, os.MkdirAll(content, 0o755))
+	check(t, r.Save(c))
+	if p, err = r.Load(); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = r.Rotate(p, c, repo.Rotation{Role: repo.RoleSnapshot, Add: []repo.Key{e.key(t)}}, repo.StageOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	x, err := r.Export(p, c)
+	check(t, err)
+	for name, data := range map[string][]byte{"staged_root": x.Root, "staged_targets": x.Targets} {
+		e.tree[name] = decoded(t, data)
+	}
+	for _, role := range repo.Roles() {
+		data, err := os.ReadFile(filepath.Join(r.Dir(), "repository", role+".json"))
+		check(t, err)
+		e.tree[role] = decoded(t, data)
+	}
+	// The published targets hold an entry too, and both a field that is the publisher's.
+	for name, version := range map[string]string{"targets": "0.9.0", "staged_targets": "1.0.0"} {
+		entry := map[string]any{"length": json.Number("5"), "hashes": map[string]any{"sha512": strings.Repeat("ab", 64)},
+			"custom": map[string]any{"version": version, "note": "built by us"}}
+		signed := e.tree[name].(map[string]any)["signed"].(map[string]any)
+		signed["targets"] = map[string]any{"orbit/linux/stable/orbit": entry}
+	}
+	e.tree["intents"] = []any{"add orbit 1.0.0", "give a key the role snapshot"}
+	hints := map[string]any{}
+	for _, id := range e.tree["staged_root"].(map[string]any)["signed"].(map[string]any)["roles"].(map[string]any)["snapshot"].(map[string]any)["keyids"].([]any) {
+		hints[id.(string)] = map[string]any{"uri": "piv:serial=1;slot=9c", "name": "blue", "attestation": "none"}
+	}
+	e.tree["hints"] = hints
+	return e
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func staging(version, sum string) []repo.Placed {
+	return []repo.Placed{{
+		Item:    repo.Item{Name: "orbit", Platform: "linux", Version: version, Channels: []string{"stable"}, File: "orbit"},
+		Content: repo.Content{Length: 5, SHA512: strings.Repeat(sum, 64)},
+	}}
+}
+
+func (e *estate) key(t testing.TB) repo.Key {
+	t.Helper()
+	pub, priv, err := ed25519.GenerateKey(rand.Reader)
+	check(t, err)
+	k, err := repo.NewKey(pub)
+	check(t, err)
+	e.keys[k.ID.String()] = priv
+	return k
+}
+
+func (e *estate) publish(t testing.TB, r *repo.Repo, p *repo.Published, c *repo.Change) {
+	t.Helper()
+	sign := func(d *repo.Doc) {
+		for _, k := range d.Missing() {
+			sig, err := wiresig.Sign(e.keys[k.ID.String()], d.Payload())
+			check(t, err)
+			check(t, d.AddSignature(k.ID, sig))
+		}
+	}
+	for _, d := range c.Docs() {
+		sign(d)
+	}
+	rel, err := r.Release(p, c, repo.ReleaseOptions{})
+	check(t, err)
+	for {
+		d, err := rel.Next()
+		check(t, err)
+		if d == nil {
+			break
+		}
+		sign(d)
+	}
+	check(t, r.Commit(rel))
+}
+
+func decoded(t testing.TB, data []byte) map[string]any {
+	t.Helper()
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	var m map[string]any
+	check(t, dec.Decode(&m))
+	return m
+}
+
+// spot is a string of the estate: the steps to it, and whether it is the name of a
+// field rather than its value.
+type spot struct {
+	steps []any
+	name  bool
+}
+
+func (p spot) String() string {
+	s := fmt.Sprint(p.steps...)
+	if p.name {
+		s += " (a name)"
+	}
+	return s
+}
+
+// document is the part of the estate in which the spot lies.
+func (p spot) document() string { return p.steps[0].(string) }
+
+// spots lists every string, and every object as a spot for one more name. Of spots
+// that differ in a key ID, a role or a number of a list alone, one stands for all.
+func (e *estate) spots() []spot {
+	var out []spot
+	seen := map[string]bool{}
+	var walk func(v any, at []any, form string)
+	add := func(p spot, form string) {
+		if form = fmt.Sprint(form, p.name); !seen[form] {
+			seen[form] = true
+			out = append(out, p)
+		}
+	}
+	walk = func(v any, at []any, form string) {
+		switch v := v.(type) {
+		case string:
+			add(spot{at, false}, form)
+		case map[string]any:
+			if len(at) > 0 {
+				add(spot{at, true}, form)
+			}
+			for _, name := range sortedKeys(v) {
+				one := name
+				if len(name) == 64 || repo.IsRole(name) && len(at) > 0 {
+					one = "*"
+				}
+				walk(v[name], append(slices.Clone(at), name), form+"/"+one)
+			}
+		case []any:
+			for i := range v {
+				walk(v[i], append(slices.Clone(at), i), form+"/*")
+			}
+		}
+	}
+	walk(e.tree, nil, "")
+	return out
+}
+
+func sortedKeys(m map[string]any) []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// with gives the estate with a text in a spot: instead of the value there, or as the
+// name and the value of one more field; as the path of one more target it is an entry.
+func (e *estate) with(p spot, text string) *estate {
+	out := &estate{keys: e.keys, tree: cloned(e.tree).(map[string]any)}
+	var at any = out.tree
+	steps := p.steps
+	if !p.name {
+		steps = steps[:len(steps)-1]
+	}
+	for _, s := range steps {
+		switch s := s.(type) {
+		case string:
+			at = at.(map[string]any)[s]
+		case int:
+			at = at.([]any)[s]
+		}
+	}
+	if p.name {
+		m := at.(map[string]any)
+		var value any = text
+		for _, name := range sortedKeys(m) {
+			if _, isObject := m[name].(map[string]any); isObject {
+				value = cloned(m[name])
+				break
+			}
+		}
+		m[text] = value
+		return out
+	}
+	switch s := p.steps[len(p.steps)-1].(type) {
+	case string:
+		at.(map[string]any)[s] = text
+	case int:
+		at.([]any)[s] = text
+	}
+	return out
+}
+
+func cloned(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for name, inner := range v {
+			m[name] = cloned(inner)
+		}
+		return m
+	case []any:
+		l := make([]any, len(v))
+		for i, inner := range v {
+			l[i] = cloned(inner)
+		}
+		return l
+	}
+	return v
+}
+
+// envelope signs a document with every key there is: whoever counts signatures takes
+// those of the role. Signatures that stand there already stay first.
+func (e *estate) envelope(t testing.TB, name string) []byte {
+	t.Helper()
+	doc := e.tree[name].(map[string]any)
+	message, err := cjson.EncodeCanonical(doc["signed"])
+	check(t, err)
+	role := strings.TrimPrefix(name, "staged_")
+	var sigs []any
+	for _, s := range doc["signatures"].([]any) {
+		if m, ok := s.(map[string]any); ok && !e.own(m) {
+			sigs = append(sigs, s)
+		}
+	}
+	root, _ := e.tree["root"].(map[string]any)["signed"].(map[string]any)["roles"].(map[string]any)[role].(map[string]any)
+	ids, _ := root["keyids"].([]any)
+	for _, id := range ids {
+		key, ok := e.keys[fmt.Sprint(id)]
+		if !ok || strings.HasPrefix(name, "staged_") {
+			continue
+		}
+		sig, err := wiresig.Sign(key, message)
+		check(t, err)
+		sigs = append(sigs, map[string]any{"keyid": id, "sig": hex.EncodeToString(sig)})
+	}
+	return encoded(t, map[string]any{"signed": doc["signed"], "signatures": sigs})
+}
+
+// own reports whether a signature is as the estate makes them.
+func (e *estate) own(sig map[string]any) bool {
+	id, _ := sig["keyid"].(string)
+	s, _ := sig["sig"].(string)
+	_, ok := e.keys[id]
+	return ok && len(s) == 2*ed25519.SignatureSize && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// encoded writes JSON in which bytes that are no UTF-8 stand as they are.
+func encoded(t testing.TB, v any) []byte {
+	t.Helper()
+	const stand = "\ue0fd" // for the byte 0xff, see attacks
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	check(t, enc.Encode(replaced(v, stand)))
+	return bytes.ReplaceAll(bytes.TrimSpace(b.Bytes()), []byte(stand), []byte{0xff})
+}
+
+func replaced(v any, stand string) any {
+	switch v := v.(type) {
+	case string:
+		return strings.ReplaceAll(v, "\xff", stand)
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for name, inner := range v {
+			m[strings.ReplaceAll(name, "\xff", stand)] = replaced(inner, stand)
+		}
+		return m
+	case []any:
+		l := make([]any, len(v))
+		for i, inner := range v {
+			l[i] = replaced(inner, stand)
+		}
+		return l
+	}
+	return v
+}
+
+// web gives the files of the web root. What names a file below it by length and hash
+// is brought up to date, unless it is what was altered.
+func (e *estate) web(t testing.TB, altered string) map[string][]byte {
+	t.Helper()
+	files := map[string][]byte{"root.json": e.envelope(t, "root"), "1.root.json": e.envelope(t, "root")}
+	below := map[string]string{"snapshot": "targets", "timestamp": "snapshot"}
+	for _, name := range []string{"targets", "snapshot", "timestamp"} {
+		if b := below[name]; b != "" && altered != name {
+			e.name(name, b+".json", files[b+".json"])
+		}
+		files[name+".json"] = e.envelope(t, name)
+		if name != "timestamp" {
+			files["1."+name+".json"] = files[name+".json"]
+		}
+	}
+	return files
+}
+
+// name puts the length and hashes of a file where a document above it names it.
+func (e *estate) name(doc, file string, data []byte) {
+	meta, _ := e.tree[doc].(map[string]any)["signed"].(map[string]any)["meta"].(map[string]any)
+	entry, ok := meta[file].(map[string]any)
+	if !ok {
+		return
+	}
+	if _, ok := entry["length"]; ok {
+		entry["length"] = json.Number(fmt.Sprint(len(data)))
+	}
+	if hashes, ok := entry["hashes"].(map[string]any); ok {
+		s256, s512 := sha256.Sum256(data), sha512.Sum512(data)
+		for name, sum := range map[string][]byte{"sha256": s256[:], "sha512": s512[:]} {
+			if _, ok := hashes[name]; ok {
+				hashes[name] = hex.EncodeToString(sum)
+			}
+		}
+	}
+}
+
+// write puts the estate into a working folder.
+func (e *estate) write(t testing.TB, dir, altered string) {
+	t.Helper()
+	e.writeWeb(t, filepath.Join(dir, "repository"), altered)
+	change := map[string]any{
+		"schema": 1, "base_root": 1, "base_targets": 1, "created": time.Now().UTC().Format(time.RFC3339), "intents": e.tree["intents"],
+		"root": json.RawMessage("1"), "targets": json.RawMessage("2"),
+	}
+	data := encoded(t, change)
+	data = bytes.Replace(data, []byte(`"root":1`), append([]byte(`"root":`), e.envelope(t, "staged_root")...), 1)
+	data = bytes.Replace(data, []byte(`"targets":2`), append([]byte(`"targets":`), e.envelope(t, "staged_targets")...), 1)
+	check(t, os.MkdirAll(filepath.Join(dir, "pending"), 0o700))
+	check(t, os.WriteFile(filepath.Join(dir, "pending", "change.json"), data, 0o600))
+}
+
+func (e *estate) writeWeb(t testing.TB, dir, altered string) {
+	t.Helper()
+	check(t, os.MkdirAll(dir, 0o755))
+	for name, data := range e.web(t, altered) {
+		check(t, os.WriteFile(filepath.Join(dir, name), data, 0o644))
+	}
+}
+
+// request gives the estate's change as a request that describes itself rightly.
+func (e *estate) request(t testing.TB) []byte {
+	t.Helper()
+	created := time.Now().UTC().Truncate(time.Second)
+	x := repo.Portable{
+		Roots: []json.RawMessage{e.envelope(t, "root")}, Published: e.envelope(t, "targets"),
+		Root: e.envelope(t, "staged_root"), Targets: e.envelope(t, "staged_targets"), Created: created,
+	}
+	return requestOf(x, described(x), encoded(t, e.tree["intents"]), encoded(t, e.tree["hints"]))
+}
+
+// requestOf writes a request byte by byte: what others wrote stays as it is.
+func requestOf(x repo.Portable, description, intents, hints []byte) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `{"fleet_hsm_request":1,"created":%q,"roots":[`, x.Created.Format(time.RFC3339))
+	b.Write(bytes.Join(raws(x.Roots), []byte(",")))
+	fmt.Fprintf(&b, `],"published_targets":%s,"root":%s,"targets":%s,"intents":%s,"keys":%s,"description":%s}`,
+		x.Published, x.Root, x.Targets, intents, hints, description)
+	return b.Bytes()
+}
+
+func raws(list []json.RawMessage) [][]byte {
+	var out [][]byte
+	for _, r := range list {
+		out = append(out, r)
+	}
+	return out
+}
+
+// described is what a request has to say of itself; [] for one that cannot be.
+func described(x repo.Portable) []byte {
+	im, err := repo.Import("test", x, time.Now())
+	if err != nil {
+		return []byte("[]")
+	}
+	card, err := repo.NewCard(im.Published, im.Change, nil, time.Time{})
+	if err != nil {
+		return []byte("[]")
+	}
+	var roles []map[string]any
+	data, err := json.Marshal(card.Roles)
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	if err != nil || dec.Decode(&roles) != nil {
+		return []byte("[]")
+	}
+	for _, r := range roles {
+		delete(r, "signatures")
+		delete(r, "warnings")
+	}
+	out, err := json.Marshal(roles)
+	if err != nil {
+		return []byte("[]")
+	}
+	return out
+}
+
+// inProcess runs the tool in this process, without a terminal: for tables of thousands
+// of runs.
+func inProcess(args ...string) result {
+	var out, errOut bytes.Buffer
+	a := newApp(&out, &errOut)
+	defer a.close()
+	cmd := a.command()
+	cmd.SetArgs(append(args, "--no-input"))
+	ctx := context.Background()
+	code := a.exit(ctx, cmd.ExecuteContext(ctx))
+	return result{code, out.String(), errOut.String()}
+}
+
+// hash is the SHA-256 of what a document's signatures are over.
+func (e *estate) hash(t testing.TB, name string) string {
+	t.Helper()
+	message, err := cjson.EncodeCanonical(e.tree[name].(map[string]any)["signed"])
+	check(t, err)
+	sum := sha256.Sum256(message)
+	return hex.EncodeToString(sum[:])
+}
