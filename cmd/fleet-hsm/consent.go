@@ -147,9 +147,8 @@ func (w *work) join(reviewed []string, stageOnly bool) error {
 			return &notReviewed{staged: w.staged, roles: roles}
 		}
 	}
-	what := strings.Join(quoted(w.staged.Intents), "; ")
-	w.a.note("adding to the staged change (%s)", what)
-	w.a.notes = append(w.a.notes, "took along what was staged: "+what)
+	w.a.note("adding to the staged change (%s)", strings.Join(quoted(w.staged.Intents), "; "))
+	w.a.notes = append(w.a.notes, "took along what was staged: "+strings.Join(w.staged.Intents, "; "))
 	return nil
 }
 
