@@ -91,7 +91,7 @@ func TestForgedRequests(t *testing.T) {
 			targets := f.object("targets", "signed", "targets")
 			targets["orbit/linux/stable/orbit"] = targets[first(targets)]
 		}},
-		{"older version", "staged targets is v1, not v2", func(f forge) {
+		{"older version", "staged targets is v1, and v1 is published", func(f forge) {
 			f.object("targets", "signed")["version"] = json.Number("1")
 		}},
 		{"version far ahead", "staged root is v2147483647, not v2", func(f forge) {

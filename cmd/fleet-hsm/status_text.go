@@ -63,7 +63,7 @@ func (res *statusResult) text(w *prompt.Writer) {
 		w.Printf("%-9s v%-5d %sexpires %s (%s)  threshold %d of %d\n", rs.Role, rs.Version, s.bar(rs),
 			rs.Expires.UTC().Format(time.DateOnly), inDays(rs.Expires), rs.Threshold, len(rs.Keys))
 		for _, k := range rs.Keys {
-			w.Printf("          %s%s\n", k.KeyID.Short(), k.words())
+			w.Printf("          %s  %s\n", k.KeyID.Short(), k.words())
 		}
 	}
 	w.Printf("layout    %s\n", res.layout())
@@ -77,7 +77,7 @@ func (res *statusResult) text(w *prompt.Writer) {
 func (k keyStatus) words() prompt.Text {
 	name := prompt.Text{}
 	if k.Name != "" {
-		name = prompt.Sprintf(" %q", k.Name)
+		name = prompt.Sprintf("%q  ", k.Name)
 	}
 	s := k.Place
 	if k.Signed {
@@ -86,7 +86,7 @@ func (k keyStatus) words() prompt.Text {
 	if k.Proof != "" {
 		s += ", " + proofWords(k.Proof)
 	}
-	return prompt.Sprintf("%s  %s", name, s)
+	return prompt.Sprintf("%s%s", name, s)
 }
 
 func (res *statusResult) layout() string {
@@ -125,7 +125,7 @@ func (res *statusResult) markdown(w *prompt.Writer) {
 	for _, rs := range res.Roles {
 		var keys []string
 		for _, k := range rs.Keys {
-			keys = append(keys, strings.ReplaceAll(fmt.Sprintf("`%s`%s", k.KeyID.Short(), k.words()), "  ", " "))
+			keys = append(keys, fmt.Sprintf("`%s` %s", k.KeyID.Short(), k.words()))
 		}
 		t.rows = append(t.rows, []string{rs.Role, fmt.Sprint(rs.Version), rs.Expires.UTC().Format(time.DateOnly), inDays(rs.Expires),
 			fmt.Sprintf("%d of %d", rs.Threshold, len(rs.Keys)), strings.Join(keys, "<br>")})
