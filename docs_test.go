@@ -47,7 +47,7 @@ func TestCompatNamesRealTests(t *testing.T) {
 func namesInTree(t *testing.T) (tests, scripts map[string]bool) {
 	t.Helper()
 	tests, scripts = map[string]bool{}, map[string]bool{}
-	fn := regexp.MustCompile(`(?m)^func (Test[A-Za-z0-9_]+)`)
+	fn := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Za-z0-9_]+)`)
 	err := filepath.WalkDir(".", func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
@@ -68,4 +68,36 @@ func namesInTree(t *testing.T) (tests, scripts map[string]bool) {
 		t.Fatal(err)
 	}
 	return tests, scripts
+}
+
+// TestThreatsNamesRealTests holds docs/threats.md: each row of its tables names a test or
+// script that is there, or says that nothing defends it.
+func TestThreatsNamesRealTests(t *testing.T) {
+	page, err := os.ReadFile("docs/threats.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests, scripts := namesInTree(t)
+	known := func(name string) bool { return tests[name] || scripts[name] }
+	names := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]+|[a-z0-9_-]+\\.txtar)`")
+	for _, m := range names.FindAllStringSubmatch(string(page), -1) {
+		if !known(m[1]) {
+			t.Errorf("docs/threats.md names %s, and no such test exists", m[1])
+		}
+	}
+	rows := 0
+	for line := range strings.Lines(string(page)) {
+		if !strings.HasPrefix(line, "| ") || strings.Contains(line, "held by") {
+			continue
+		}
+		rows++
+		cells := strings.Split(strings.TrimSpace(line), " | ")
+		last := cells[len(cells)-1]
+		if !names.MatchString(last) && !strings.HasPrefix(last, "not defended") {
+			t.Errorf("docs/threats.md: no test holds this row: %.100s", line)
+		}
+	}
+	if rows < 25 {
+		t.Errorf("only %d rows were found on the page", rows)
+	}
 }

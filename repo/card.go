@@ -10,6 +10,7 @@ import (
 // Card says in plain data what signing a change would mean, role by role.
 type Card struct {
 	Intents []string    `json:"intents"`
+	Staged  []Staging   `json:"stagings,omitempty"`
 	Roles   []RoleCard  `json:"roles"`
 	Created time.Time   `json:"created"`
 	Drops   []string    `json:"dropped_signatures,omitempty"`
@@ -87,7 +88,7 @@ func (r *Repo) Card(p *Published, c *Change, usual Expiries) (Card, error) {
 // init). Every field of what would be signed that differs is in it; usual and now
 // only decide about warnings.
 func NewCard(p *Published, c *Change, usual Expiries, now time.Time) (Card, error) {
-	card := Card{Intents: c.Intents, Created: c.Created, Drops: c.Warnings}
+	card := Card{Intents: c.Intents, Staged: c.Stagings, Created: c.Created, Drops: c.Warnings}
 	for _, d := range c.Docs() {
 		rc := RoleCard{Role: d.role, To: d.version, Expires: d.expires, Hash: d.Hash(), Signatures: d.Tallied()}
 		if p != nil {

@@ -22,7 +22,10 @@ type Change struct {
 	BaseRoot, BaseTargets int64
 	// Intents says in words what it does, one entry for each command that made it.
 	Intents []string
-	Created time.Time
+	// Stagings say of each intent which command staged it; none for what older versions
+	// staged.
+	Stagings []Staging
+	Created  time.Time
 	// Fresh: as it is now, it is in no file of pending/ yet, neither saved nor in a
 	// journal. Only then may it be forgotten, and keys that were made for it taken back.
 	Fresh bool
@@ -35,6 +38,7 @@ type Change struct {
 	targetsDoc *Doc // nil: targets stays as published
 	// oldRoot is the published root, nil at init.
 	oldRoot *Root
+	stamp   Staging // of the command at work
 }
 
 // maxChangeSize bounds pending/change.json, in bytes.
@@ -47,6 +51,7 @@ type changeFile struct {
 	BaseTargets int64           `json:"base_targets"`
 	Created     time.Time       `json:"created"`
 	Intents     []string        `json:"intents"`
+	Stagings    []Staging       `json:"stagings,omitempty"`
 	Root        json.RawMessage `json:"root,omitempty"`
 	Targets     json.RawMessage `json:"targets,omitempty"`
 }
@@ -93,12 +98,12 @@ func (c *Change) Met() bool {
 // one stays on disk as it was until the longer one is saved.
 func (r *Repo) start(p *Published, staged *Change) *Change {
 	if staged != nil {
-		staged.Fresh = true
+		staged.Fresh, staged.stamp = true, r.stamp()
 		return staged
 	}
 	return &Change{
 		BaseRoot: p.Root.Version(), BaseTargets: p.VersionOf(RoleTargets),
-		Created: utcSecond(r.now()), Fresh: true, root: p.Root, oldRoot: p.Root,
+		Created: utcSecond(r.now()), Fresh: true, root: p.Root, oldRoot: p.Root, stamp: r.stamp(),
 	}
 }
 
@@ -163,7 +168,7 @@ func (c *Change) refreshSets() {
 // Save keeps the change in pending/ until it is committed or discarded. Content must
 // be there already. The lock must be held.
 func (r *Repo) Save(c *Change) error {
-	f := changeFile{Schema: 1, BaseRoot: c.BaseRoot, BaseTargets: c.BaseTargets, Created: c.Created, Intents: c.Intents}
+	f := changeFile{Schema: 1, BaseRoot: c.BaseRoot, BaseTargets: c.BaseTargets, Created: c.Created, Intents: c.Intents, Stagings: c.Stagings}
 	for _, d := range c.Docs() {
 		b, err := d.env.bytes()
 		if err != nil {
@@ -195,7 +200,7 @@ func (r *Repo) Save(c *Change) error {
 // when nothing is, at init). Signatures that do not verify are dropped and named in
 // Warnings. Errors: ErrNothingStaged, *MetadataError, *RefusedError{PublishedMoved}.
 func (r *Repo) Staged(p *Published) (*Change, error) {
-	data, err := readLimited(r.pending("change.json"), "pending/change.json", maxChangeSize)
+	data, err := r.readPending("change.json", maxChangeSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNothingStaged
 	}
@@ -219,6 +224,10 @@ func (r *Repo) Staged(p *Published) (*Change, error) {
 // assemble makes a change from what was read of file, on top of p (nil at init).
 func assemble(file string, f changeFile, p *Published) (*Change, error) {
 	c := &Change{BaseRoot: f.BaseRoot, BaseTargets: f.BaseTargets, Created: f.Created, Intents: f.Intents}
+	var err error
+	if c.Stagings, err = readStagings(file, f); err != nil {
+		return nil, err
+	}
 	if p != nil {
 		c.oldRoot, c.root = p.Root, p.Root
 		if err := c.checkBase(p); err != nil {
@@ -308,6 +317,8 @@ func (c *Change) intend(format string, args ...any) {
 	s := fmt.Sprintf(format, args...)
 	if !slices.Contains(c.Intents, s) {
 		c.Intents = append(c.Intents, s)
+		c.stamp.Intent = s
+		c.Stagings = append(c.Stagings, c.stamp)
 	}
 }
 
@@ -326,7 +337,7 @@ func (r *Repo) dropStaged() error {
 // StagedFile gives the bytes of the staged change on disk, nil if there is none, for
 // [Repo.Withdraw]. The lock must be held.
 func (r *Repo) StagedFile() ([]byte, error) {
-	data, err := readLimited(r.pending("change.json"), "pending/change.json", maxChangeSize)
+	data, err := r.readPending("change.json", maxChangeSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -43,7 +43,7 @@ const maxHistorySize = 16_384
 func (r *Repo) readHistory() (history, error) {
 	none := history{Schema: 1, Roles: map[string]mark{}}
 	const shown = "pending/" + historyFile
-	data, err := readLimited(r.pending(historyFile), shown, maxHistorySize)
+	data, err := r.readPending(historyFile, maxHistorySize)
 	if notExist(err) || err == nil && len(data) == 0 {
 		return none, nil // empty: the machine lost power
 	}

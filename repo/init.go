@@ -41,7 +41,7 @@ func (r *Repo) CheckInit() error {
 // *RefusedError, ErrKey.
 func (r *Repo) Init(opts InitOptions) (*Change, error) {
 	now := r.now()
-	c := &Change{Created: utcSecond(now), Fresh: true}
+	c := &Change{Created: utcSecond(now), Fresh: true, stamp: r.stamp()}
 	root := newRoot(opts.Consistent)
 	for _, role := range Roles() {
 		threshold := opts.Thresholds[role]

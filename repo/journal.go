@@ -119,11 +119,14 @@ func (r *Repo) recover() ([]string, error) {
 }
 
 func (r *Repo) readJournal() (journal, bool, error) {
-	data, err := readLimited(r.pending("journal"), "pending/journal", maxTargetsSize)
+	data, err := r.readPending("journal", maxTargetsSize)
 	if notExist(err) {
 		return journal{}, false, nil
 	}
 	if err != nil {
+		return journal{}, false, err
+	}
+	if err := r.checkPending(); err != nil {
 		return journal{}, false, err
 	}
 	var j journal

@@ -26,11 +26,16 @@ type Lock struct {
 }
 
 // Lock takes the lock, waiting at most timeout. name is what others are told of the
-// holder. Errors: *LockedError, ctx.Err().
+// holder, and what it stages is marked with. Errors: *LockedError, ctx.Err(),
+// *RefusedError{PathTaken} for links in pending/.
 func (r *Repo) Lock(ctx context.Context, name string, timeout time.Duration) (*Lock, error) {
 	if err := r.makePending(); err != nil {
 		return nil, err
 	}
+	if err := r.checkPending(); err != nil {
+		return nil, err
+	}
+	r.command = name
 	f, err := os.OpenFile(r.pending("lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err

@@ -21,6 +21,8 @@ type Repo struct {
 	// were read for that alone. See checkContent.
 	hashed   map[fileState]string
 	rehashed int64
+	// command and person are who stages what is staged here; see [Staging].
+	command, person string
 }
 
 // Options change what Open assumes.
@@ -30,6 +32,8 @@ type Options struct {
 	// Noted gives versions that were noted elsewhere, which are never signed again; nil
 	// for none. It is called when a version is about to be given.
 	Noted func() ([]Noted, error)
+	// Person is the login name that a staged change is marked with.
+	Person string
 }
 
 // Open names the repository in dir. It reads nothing yet.
@@ -38,7 +42,7 @@ func Open(dir string, opts Options) *Repo {
 	if now == nil {
 		now = time.Now
 	}
-	return &Repo{dir: dir, now: now, noted: opts.Noted}
+	return &Repo{dir: dir, now: now, noted: opts.Noted, person: opts.Person}
 }
 
 // Dir is the folder that holds repository/, keys/ and pending/.

@@ -119,7 +119,7 @@ func version() string {
 
 // repo opens the repository of --path. Commands that need one there call load.
 func (a *app) repo() *repo.Repo {
-	return repo.Open(a.path, repo.Options{Now: a.now, Noted: a.noted})
+	return repo.Open(a.path, repo.Options{Now: a.now, Noted: a.noted, Person: loginName()})
 }
 
 // say talks to the person: stderr, one line. The arguments may be anybody's words.

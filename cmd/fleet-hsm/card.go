@@ -14,7 +14,7 @@ import (
 // behind a label of ours, and what must be compared comes last.
 func (a *app) showCard(to *prompt.Writer, card repo.Card, keys *keychain) {
 	w := to.Review()
-	showIntents(w, card.Intents)
+	showIntents(w, card)
 	for i, rc := range card.Roles {
 		if i > 0 || len(card.Intents) > 0 {
 			w.Printf("\n")
@@ -29,11 +29,11 @@ const maxIntents = 20
 // senderSays stands before what a request says of itself.
 const senderSays = "the sender says: "
 
-func showIntents(w *prompt.Writer, intents []string) {
+func showIntents(w *prompt.Writer, card repo.Card) {
 	label := "intent"
-	for i, s := range intents {
+	for i, s := range card.Intents {
 		if i == maxIntents {
-			w.Item("", prompt.Sprintf("and %d more", len(intents)-i))
+			w.Item("", prompt.Sprintf("and %d more", len(card.Intents)-i))
 			return
 		}
 		if said, ok := strings.CutPrefix(s, senderSays); ok {
@@ -42,6 +42,9 @@ func showIntents(w *prompt.Writer, intents []string) {
 		}
 		w.Item(label, prompt.Quote(s))
 		label = ""
+		if by, ok := stagingOf(card.Staged, s); ok {
+			w.Item("", prompt.Sprintf("pending/ says: by %s of %s, %s", prompt.Name(by.Command), prompt.Name(by.By), stagedAt(by.At)))
+		}
 	}
 }
 

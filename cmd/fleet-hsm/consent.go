@@ -103,7 +103,11 @@ func (e *notReviewed) Error() string {
 			what = append(what, fmt.Sprintf("and %d more", len(e.staged.Intents)-enough))
 			break
 		}
-		what = append(what, fmt.Sprintf("%.200q", s))
+		text := fmt.Sprintf("%.200q", s)
+		if by, ok := stagingOf(e.staged.Stagings, s); ok {
+			text += fmt.Sprintf(" (says: by %.40q of %.40q, %s)", by.Command, by.By, stagedAt(by.At))
+		}
+		what = append(what, text)
 	}
 	if len(what) == 0 {
 		what = []string{"it does not say what it does"}

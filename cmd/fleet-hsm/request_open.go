@@ -78,7 +78,7 @@ func (a *app) requestCard(q *ceremony.Request) (repo.Card, error) {
 	if err != nil {
 		return repo.Card{}, err
 	}
-	card.Intents = nil
+	card.Intents, card.Staged = nil, nil
 	for _, s := range q.Change.Intents {
 		card.Intents = append(card.Intents, senderSays+s)
 	}

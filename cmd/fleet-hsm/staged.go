@@ -1,6 +1,11 @@
 package main
 
-import "errors"
+import (
+	"errors"
+	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
 
 // stagedError is an error after which a change is staged: the way on is to sign or commit
 // that change. The command that made it would stack a second one on it, with new keys.
@@ -22,3 +27,15 @@ func again(err error) string {
 	}
 	return againSame
 }
+
+// stagingOf finds which command staged an intent, as far as the staged change says it.
+func stagingOf(list []repo.Staging, intent string) (repo.Staging, bool) {
+	for _, s := range list {
+		if s.Intent == intent {
+			return s, true
+		}
+	}
+	return repo.Staging{}, false
+}
+
+func stagedAt(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }

@@ -107,6 +107,9 @@ func (res *statusResult) textStaged(w *prompt.Writer) {
 	if res.Staged != nil {
 		for _, s := range res.Staged.Intents {
 			w.Printf("staged    %s\n", prompt.Quote(s))
+			if by, ok := stagingOf(res.Staged.Staged, s); ok {
+				w.Printf("          says: by %s of %s, %s\n", prompt.Name(by.Command), prompt.Name(by.By), stagedAt(by.At))
+			}
 		}
 		for _, rc := range res.Staged.Roles {
 			for _, s := range rc.Signatures {

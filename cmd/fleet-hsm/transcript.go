@@ -81,10 +81,7 @@ func (a *app) noted() ([]repo.Noted, error) {
 }
 
 func (a *app) logStart(file string) error {
-	start := ceremony.Event{Event: ceremony.EventStart, Command: a.log.command}
-	if u, err := user.Current(); err == nil {
-		start.Person = u.Username
-	}
+	start := ceremony.Event{Event: ceremony.EventStart, Command: a.log.command, Person: loginName()}
 	if name, err := os.Hostname(); err == nil {
 		start.Machine = name
 	}
@@ -95,6 +92,15 @@ func (a *app) logStart(file string) error {
 		return nil
 	}
 	return ceremony.Append(file, ceremony.Event{Event: ceremony.EventNote, Note: a.operatorNote})
+}
+
+// loginName is who runs this, "" if the system does not tell.
+func loginName() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return u.Username
 }
 
 // endLog writes how the command ended, if it began a log.
