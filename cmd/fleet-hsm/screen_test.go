@@ -77,15 +77,21 @@ func (s *screen) end() string {
 }
 
 // hostileRequest is a request in which every string that can be an attack is one, each
-// another as far as there are some.
+// another as far as there are some; every attack that can is the path of a target.
 func hostileRequest(t testing.TB, e *estate) (hostile *estate, held int) {
 	t.Helper()
 	names := slices.Sorted(maps.Keys(attacks))
 	for i, p := range e.spots() {
+		if !slices.Contains(proposed, p.document()) {
+			continue
+		}
 		for j := range names {
-			text := attacks[names[(i+j)%len(names)]]
-			if altered := e.with(p, text); slices.Contains(proposed, p.document()) && reviewBytes(altered.request(t)).code == exitOK {
-				e, held = altered, held+1
+			altered := e.with(p, attacks[names[(i+j)%len(names)]])
+			if reviewBytes(altered.request(t)).code != exitOK {
+				continue
+			}
+			e, held = altered, held+1
+			if !p.name || p.steps[len(p.steps)-1] != "targets" {
 				break
 			}
 		}
