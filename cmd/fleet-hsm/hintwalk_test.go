@@ -135,7 +135,8 @@ func TestHintWalkCoversEveryKind(t *testing.T) {
 	kinds := errorKinds(t)
 	listed := hintsOfPeople()
 	for _, w := range hintWalks() {
-		if listed[w.kind] != "" {
+		// One kind may be walked from several states.
+		if listed[w.kind] != "" && listed[w.kind] != "walked" {
 			t.Errorf("kind %q stands in both tables", w.kind)
 		}
 		listed[w.kind] = "walked"
