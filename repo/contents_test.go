@@ -56,7 +56,7 @@ func TestStageLooksWhileItReads(t *testing.T) {
 		}, func(err error) bool { return errors.Is(err, repo.ErrContent) }},
 		"is given up": {cancel, func(err error) bool { return errors.Is(err, context.Canceled) }},
 	} {
-		text := strings.Repeat("x", 5<<20)
+		text := strings.Repeat("x", 9<<20)
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package repo_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -254,5 +255,46 @@ func TestJournalsThatNoCommitWrites(t *testing.T) {
 				t.Error("a file beside it is gone")
 			}
 		})
+	}
+}
+
+// TestJournalThatCannotBeWritten: without one nothing is published, and the change waits as
+// before; where one may have been written already, the commit is said to be interrupted and
+// what it prepared stays for whoever finishes it.
+func TestJournalThatCannotBeWritten(t *testing.T) {
+	for name, c := range map[string]struct {
+		inIt        string // in a folder of the journal's name, so that it stays
+		interrupted bool
+	}{"a folder in its place": {"", false}, "one that stays": {"x", true}} {
+		r, kr := newRepo(t, true)
+		p, change, err := put(t, r, "one", item("1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range change.Docs() {
+			kr.sign(t, d)
+		}
+		rel, err := r.Release(p, change, repo.ReleaseOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rel.Published() != p || rel.Root() != p.Root {
+			t.Error("the release is not on what it was made of")
+		}
+		if err := os.MkdirAll(filepath.Join(r.Dir(), "pending", "journal", c.inIt), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		before := copyWeb(t, r)
+		err = kr.tryCommit(r, rel)
+		var cut *repo.InterruptedError
+		if err == nil || errors.As(err, &cut) != c.interrupted || change.Fresh == c.interrupted {
+			t.Errorf("%s: %v, fresh %v", name, err, change.Fresh)
+		}
+		if now := copyWeb(t, r); !maps.Equal(now, before) {
+			t.Errorf("%s: something was published", name)
+		}
+		if _, err := os.Stat(filepath.Join(r.Dir(), "pending", "commit")); (err == nil) != c.interrupted {
+			t.Errorf("%s: what was prepared: %v", name, err)
+		}
 	}
 }
