@@ -166,6 +166,14 @@ func TestUncertainWrites(t *testing.T) {
 		if res := b.check(s); res.Outcome != Signed || res.Version != 5 || b.key.signed != signed {
 			t.Errorf("%+v after %d signatures, %d before", res, b.key.signed, signed)
 		}
+		// Said to be written, and was not: the store is read, not believed.
+		b.clock.add(55 * time.Hour)
+		b.store.put = func(func() error) error { return nil }
+		b.mustFail(s, ErrStore)
+		b.store.put = nil
+		if res := b.check(s); res.Outcome != Signed || res.Version != 6 {
+			t.Errorf("%+v", res)
+		}
 		// Another instance was first.
 		b.clock.add(55 * time.Hour)
 		other := b.service()
@@ -175,7 +183,7 @@ func TestUncertainWrites(t *testing.T) {
 			b.check(other)
 			return real()
 		}
-		if res := b.check(s); res.Outcome != OtherWriter || res.Version != 6 {
+		if res := b.check(s); res.Outcome != OtherWriter || res.Version != 7 {
 			t.Errorf("%+v", res)
 		}
 	})

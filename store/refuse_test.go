@@ -75,6 +75,32 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
+// TestTimestampTellsWhatTheCopyDoesNot: with consistent snapshots the unversioned copy of
+// the snapshot may be missing or old; clients go by what timestamp.json names, and so does
+// the refusal.
+func TestTimestampTellsWhatTheCopyDoesNot(t *testing.T) {
+	r := repotest.New(t, true)
+	s := openTest(t, "file://"+t.TempDir(), OpenOptions{})
+	publish(t, s, options(r))
+	behind := r.Clone()
+	r.Targets["a/c"] = []byte("c")
+	r.Commit()
+	publish(t, s, options(r))
+	for _, name := range []string{"snapshot.json", "targets.json", "2.snapshot.json", "2.targets.json"} {
+		if err := s.Delete(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := MakePlan(t.Context(), s, options(behind)); !errors.Is(err, ErrAhead) {
+		t.Errorf("an older repository: %v, want %v", err, ErrAhead)
+	}
+	behind.Targets["a/x"] = []byte("x")
+	behind.Commit()
+	if _, err := MakePlan(t.Context(), s, options(behind)); !errors.Is(err, ErrDiverged) {
+		t.Errorf("the same version with other content: %v, want %v", err, ErrDiverged)
+	}
+}
+
 // A file whose name says its version is never written over, whether a colleague's
 // publish that did not come to its end left it there before the plan or after it.
 func TestFrozenFilesStay(t *testing.T) {
