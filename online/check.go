@@ -97,6 +97,9 @@ func (s *Service) check(ctx context.Context, req Request) (Result, error) {
 	}
 	if first {
 		s.log.Warn("no state yet: what the store shows is believed to be the newest", "file", s.cfg.StateFile, "snapshot", snap.Version)
+		if ts != nil && ts.old {
+			s.log.Warn("no state yet, and a key that root no longer names signed the timestamp: its version counts for nothing, so agents that hold a higher one follow after their next start", "published", ts.Version)
+		}
 	}
 	if err := s.save(); err != nil {
 		return Result{}, err
@@ -232,8 +235,8 @@ func (s *Service) result(o Outcome, reason string, ts *published, snap *snapshot
 	return res
 }
 
-// renew signs and publishes. One that was signed before over the snapshot then in force,
-// and whose writing had no clear end, goes first: no version has two contents.
+// renew signs and publishes. What was signed or reserved before, over the snapshot then in
+// force, and whose end is not known, goes first: no version has two contents.
 func (s *Service) renew(ctx context.Context, ts *published, snap *snapshot, reason string) (Result, error) {
 	for {
 		etag := ""
@@ -245,8 +248,11 @@ func (s *Service) renew(ctx context.Context, ts *published, snap *snapshot, reas
 			return Result{}, err
 		}
 		res, now, err := s.put(ctx, data, etag, snap, reason)
-		if err != nil || now.Meta["snapshot.json"].Version >= snap.Version || res.Outcome != Signed {
+		if err != nil || res.Outcome != Signed {
 			return res, err
+		}
+		if now.Meta["snapshot.json"].Version >= snap.Version && !s.brief(now.Expires) {
+			return res, nil
 		}
 		ts = now
 	}

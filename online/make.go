@@ -35,26 +35,12 @@ func (s *Service) make(ctx context.Context, ts *published, snap *snapshot) ([]by
 	if err != nil {
 		return nil, err
 	}
-	if f := s.pending(version); f != nil {
-		if s.usable(f, ts, snap) {
-			return f.data, nil
-		}
-		// It may have been seen: its number is not given to other bytes.
-		if version, err = tuf.NextVersion(roleTimestamp, version); err != nil {
-			return nil, err
-		}
+	if f := s.pending(version); f != nil && s.usable(f.Expires, f.Meta["snapshot.json"], ts, snap) {
+		return f.data, nil
 	}
-	expires, err := s.expiry()
+	message, err := s.reserve(version, ts, snap)
 	if err != nil {
 		return nil, err
-	}
-	signed := timestamp{
-		Type: roleTimestamp, SpecVersion: "1.0", Version: version, Expires: expires.Format(time.RFC3339),
-		Meta: map[string]fileMeta{"snapshot.json": {Version: snap.Version, Length: int64(len(snap.data)), Hashes: map[string]string{"sha512": sha512Hex(snap.data)}}},
-	}
-	message, err := cjson.EncodeCanonical(signed)
-	if err != nil {
-		return nil, fmt.Errorf("timestamp: %w", err)
 	}
 	sigs, err := s.signTimestamp(ctx, message)
 	if err != nil {
@@ -77,6 +63,47 @@ func (s *Service) make(ctx context.Context, ts *published, snap *snapshot) ([]by
 	return data, s.signed(f)
 }
 
+// reserve gives what is to be signed, and remembers it before any key sees it: whatever
+// ends this process, the next one gives the number to the same bytes or to none.
+func (s *Service) reserve(version int64, ts *published, snap *snapshot) ([]byte, error) {
+	r := s.mem.Reserved
+	if old, expires, ok := r.parse(); ok && r.Version >= version && s.usable(expires, old.Meta["snapshot.json"], ts, snap) {
+		return []byte(r.Message), nil
+	}
+	if taken := max(r.Version, s.mem.Signed.Version); taken >= version {
+		var err error
+		if version, err = tuf.NextVersion(roleTimestamp, taken); err != nil {
+			return nil, err
+		}
+	}
+	expires, err := s.expiry()
+	if err != nil {
+		return nil, err
+	}
+	message, err := cjson.EncodeCanonical(timestamp{
+		Type: roleTimestamp, SpecVersion: "1.0", Version: version, Expires: expires.Format(time.RFC3339),
+		Meta: map[string]fileMeta{"snapshot.json": {Version: snap.Version, Length: int64(len(snap.data)), Hashes: map[string]string{"sha512": sha512Hex(snap.data)}}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("timestamp: %w", err)
+	}
+	s.mem.Reserved = reserved{version, string(message)}
+	return message, s.save()
+}
+
+// parse reads a reserved message; not ok: it is not as reserve writes it.
+func (r reserved) parse() (ts timestamp, expires time.Time, ok bool) {
+	if json.Unmarshal([]byte(r.Message), &ts) != nil || ts.Type != roleTimestamp || ts.Version != r.Version {
+		return ts, expires, false
+	}
+	again, err := cjson.EncodeCanonical(ts)
+	if err != nil || string(again) != r.Message {
+		return ts, expires, false
+	}
+	expires, err = time.Parse(time.RFC3339, ts.Expires)
+	return ts, expires, err == nil
+}
+
 // signed remembers what is about to be written, before anybody can see it.
 func (s *Service) signed(f *file) error {
 	s.mem.Pending = f.data
@@ -97,17 +124,21 @@ func (s *Service) pending(version int64) *file {
 	return f
 }
 
-// usable: a pending timestamp is still worth writing: it is good for about as long as a
-// new one, and stands on the snapshot in force or on the one before.
-func (s *Service) usable(f *file, ts *published, snap *snapshot) bool {
-	if f.Expires.Sub(s.now()) < s.cfg.Expires-s.cfg.RenewBefore/2 {
+// usable: a timestamp that was signed or reserved before is still worth writing: it is
+// good for a while, and stands on the snapshot in force or on the one before.
+func (s *Service) usable(expires time.Time, m fileMeta, ts *published, snap *snapshot) bool {
+	if expires.Sub(s.now()) < s.cfg.RenewBefore/2 {
 		return false
 	}
-	m := f.Meta["snapshot.json"]
 	if m.Version == snap.Version && m.fits(snap.data) == nil {
 		return true
 	}
 	return ts != nil && !ts.old && ts.Meta["snapshot.json"].same(m)
+}
+
+// brief: a timestamp is so much shorter than a new one that it was made some time ago.
+func (s *Service) brief(expires time.Time) bool {
+	return expires.Sub(s.now()) < s.cfg.Expires-s.cfg.RenewBefore/2
 }
 
 // expiry is when a timestamp made now expires. Clocks of several instances differ a

@@ -28,6 +28,9 @@ type memory struct {
 	Floor int64 `json:"floor"`
 	// Signed is the last that this signer signed, and under which root.
 	Signed ownSigned `json:"signed"`
+	// Reserved is what this signer was about to sign: its number belongs to these bytes,
+	// whether a signature came of it or the process ended first.
+	Reserved reserved `json:"reserved"`
 	// Pending is a signed timestamp of which it is not known yet whether the store took it.
 	Pending []byte `json:"pending,omitempty"`
 }
@@ -41,6 +44,12 @@ type seen struct {
 type ownSigned struct {
 	seen
 	Root int64 `json:"root"`
+}
+
+// reserved is the canonical JSON of a timestamp's signed part, and its version; 0 for none.
+type reserved struct {
+	Version int64  `json:"version"`
+	Message string `json:"message"`
 }
 
 const memorySchema = 1
@@ -58,7 +67,7 @@ func (m *memory) clone() *memory {
 
 func (m *memory) equal(o *memory) bool {
 	return m.Accepted == o.Accepted && m.Targets == o.Targets && m.Snapshot == o.Snapshot && m.Timestamp == o.Timestamp && m.Floor == o.Floor &&
-		m.Signed == o.Signed && string(m.Pending) == string(o.Pending) && maps.Equal(m.Roots, o.Roots)
+		m.Signed == o.Signed && m.Reserved == o.Reserved && string(m.Pending) == string(o.Pending) && maps.Equal(m.Roots, o.Roots)
 }
 
 // root is the version of the highest root.
@@ -115,7 +124,8 @@ func (m *memory) lapsed(ts *published, now time.Time) error {
 	if ts == nil || now.Before(ts.Expires) {
 		return nil
 	}
-	if ts.old && m.Floor > 0 || !ts.old && m.Timestamp.SHA256 == sumOf(ts.data) {
+	sum := sumOf(ts.data)
+	if ts.old && m.Floor > 0 || !ts.old && (sum == m.Timestamp.SHA256 || sum == m.Signed.SHA256) {
 		return nil
 	}
 	return &LapsedError{Version: ts.Version, Expires: ts.Expires}
@@ -172,6 +182,9 @@ func (m *memory) note(ts *published, snap *snapshot) {
 	if m.Signed.Version <= m.Floor {
 		m.Pending = nil
 	}
+	if m.Reserved.Version <= m.Floor {
+		m.Reserved = reserved{}
+	}
 	m.Snapshot = seen{snap.Version, sumOf(snap.data)}
 	m.Targets = seen{snap.listed.version, snap.listed.sum}
 }
@@ -182,6 +195,9 @@ func (m *memory) join(o *memory) {
 	m.Floor = max(m.Floor, o.Floor)
 	if o.Signed.Version > m.Signed.Version {
 		m.Signed, m.Pending = o.Signed, o.Pending
+	}
+	if o.Reserved.Version > m.Reserved.Version {
+		m.Reserved = o.Reserved
 	}
 	switch c := cmp.Or(cmp.Compare(o.Accepted, m.Accepted), cmp.Compare(o.root(), m.root())); {
 	case c < 0:

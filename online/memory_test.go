@@ -330,32 +330,6 @@ func TestAcceptOlder(t *testing.T) {
 	})
 }
 
-// TestPendingSurvives: what was signed and perhaps seen is written as it is by whoever
-// starts next; its number is never given to other bytes.
-func TestPendingSurvives(t *testing.T) {
-	layouts(t, func(t *testing.T, b *bench) {
-		b.remembering()
-		b.check(b.service())
-		b.clock.add(11 * time.Hour)
-		before := b.timestamp()
-		b.store.put = func(func() error) error { return errors.New("connection reset") }
-		b.mustFail(b.service(), ErrStore)
-		b.store.put = nil
-		if res := b.check(b.service()); res.Outcome != Signed || res.Version != 3 || b.key.signed != 1 {
-			t.Errorf("%+v after %d signatures", res, b.key.signed)
-		}
-		// It was seen, and then taken back.
-		b.put("timestamp.json", before)
-		b.refuses(b.service(), ErrRollback)
-		b.restore(map[string][]byte{})
-		b.publish()
-		b.cfg.AcceptOlder = true
-		if res, err := Once(t.Context(), b.cfg, Request{Always: true}); err != nil || res.Version != 4 {
-			t.Errorf("%+v, %v", res, err)
-		}
-	})
-}
-
 // TestStateFile: one that is not this repository's, damaged, or cannot be written, stops
 // everything; a root pinned later is found in it.
 func TestStateFile(t *testing.T) {
@@ -444,33 +418,4 @@ func (s slowStore) Get(ctx context.Context, name string, limit int64) ([]byte, s
 		return []byte("{}"), "", date, nil
 	}
 	return data, etag, date, err
-}
-
-// TestStaleReadBack: an answer from before the write does not end a pending timestamp.
-func TestStaleReadBack(t *testing.T) {
-	b := newBench(t, true)
-	b.remembering()
-	b.check(b.service())
-	b.clock.add(11 * time.Hour)
-	honest := b.cfg.Store
-	b.cfg.Store = &shiftingETags{fakeStore: b.store}
-	b.store.put = func(func() error) error { return errors.New("connection reset") }
-	b.mustFail(b.service(), ErrStore)
-	b.store.put, b.cfg.Store = nil, honest
-	b.clock.add(time.Hour)
-	if res := b.check(b.service()); res.Outcome != Signed || res.Version != 3 || b.key.signed != 1 {
-		t.Errorf("%+v after %d signatures", res, b.key.signed)
-	}
-}
-
-// shiftingETags gives the same bytes another ETag each time.
-type shiftingETags struct {
-	*fakeStore
-	n int
-}
-
-func (s *shiftingETags) Get(ctx context.Context, name string, limit int64) ([]byte, string, time.Time, error) {
-	data, etag, date, err := s.fakeStore.Get(ctx, name, limit)
-	s.n++
-	return data, fmt.Sprint(etag, s.n), date, err
 }

@@ -117,5 +117,8 @@ func parseState(data []byte) (*memory, error) {
 			return nil, errors.New("not a state file: a version or SHA-256 that cannot be")
 		}
 	}
+	if r := m.Reserved; r.Version < 0 || r.Version > tuf.MaxVersion {
+		return nil, errors.New("not a state file: a reserved version that cannot be")
+	}
 	return m, nil
 }
