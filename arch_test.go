@@ -18,7 +18,8 @@ const module = "github.com/fleet-hsm/fleet-hsm"
 // not named may import nothing of ours. "internal" are the leaves: everybody may
 // import them, and they import nothing of ours. Tests may use what they judge with.
 var arrows = map[string][]string{
-	"cmd":         {"prompt", "repo", "ceremony", "online", "store", "verify", "lint", "signer", "internal"},
+	"cmd":         {"config", "prompt", "repo", "ceremony", "online", "store", "verify", "lint", "signer", "internal"},
+	"config":      {"signer", "repo", "internal"},
 	"ceremony":    {"repo", "internal"},
 	"online":      {"internal"},
 	"store":       {"internal"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -87,7 +88,7 @@ func (o addOptions) read() ([]repo.Item, error) {
 		if o.target != "" || o.name != "" || o.platform != "" || o.version != "" || len(o.tags) > 0 {
 			return nil, usagef("--manifest says what to add; --target, --name, --platform, --version and --tag do not go with it")
 		}
-		return readManifest(o.manifest)
+		return config.ReadManifest(o.manifest)
 	}
 	for _, f := range []struct{ flag, value string }{
 		{"target", o.target}, {"name", o.name}, {"platform", o.platform}, {"version", o.version},
@@ -163,7 +164,7 @@ func (w *work) rolesOnlyInFiles(roles ...string) []string {
 			return true
 		}
 		return slices.ContainsFunc(w.p.Root.Keys(role), func(k repo.Key) bool {
-			_, elsewhere := w.cfg.places[k.ID]
+			_, elsewhere := w.cfg.Locations[k.ID]
 			return elsewhere
 		})
 	})

@@ -1,15 +1,14 @@
 package main
 
 import (
-	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
@@ -30,7 +29,7 @@ type app struct {
 	pinSource   string
 	noInput     bool
 	yes         bool
-	lockTimeout duration
+	lockTimeout config.Duration
 	// transcriptFile and operatorNote are --transcript and --note.
 	transcriptFile, operatorNote string
 
@@ -38,13 +37,13 @@ type app struct {
 	now func() time.Time
 
 	log  logged
-	cfg  *config
+	cfg  *config.Config
 	keys *keychain
 	ui   *ui
 }
 
 func newApp(stdout, stderr io.Writer) *app {
-	return &app{out: prompt.New(stdout), talk: prompt.New(stderr), now: time.Now, lockTimeout: duration(10 * time.Second)}
+	return &app{out: prompt.New(stdout), talk: prompt.New(stderr), now: time.Now, lockTimeout: config.Duration(10 * time.Second)}
 }
 
 // command builds the command tree.
@@ -161,15 +160,27 @@ func (a *app) within(elem ...string) string {
 }
 
 // checkPath refuses a --path that is no folder, before anything else is tried.
-func (a *app) checkPath() error {
-	st, err := os.Stat(a.path)
+func (a *app) checkPath() error { return config.CheckFolder(a.path) }
+
+// requestFrom says that the command is given a request; the folder --path counts for its
+// configuration only if it was named, or is a repository.
+func (a *app) requestFrom(pathNamed bool) { a.forRequest, a.pathNamed = true, pathNamed }
+
+func (a *app) searchPlace() config.Where {
+	return config.Where{Folder: a.path, File: a.configFile, Request: a.forRequest, Named: a.pathNamed, Warn: a.warn}
+}
+
+// config loads the configuration once.
+func (a *app) config() (*config.Config, error) {
+	if a.cfg != nil {
+		return a.cfg, nil
+	}
+	cfg, err := a.searchPlace().Load()
 	if err != nil {
-		return usage(fmt.Errorf("--path: %w", err))
+		return nil, err
 	}
-	if !st.IsDir() {
-		return usage(fmt.Errorf("--path %q is not a folder", a.path))
-	}
-	return nil
+	a.cfg = cfg
+	return cfg, nil
 }
 
 func (a *app) lockTimeoutValue() time.Duration { return time.Duration(a.lockTimeout) }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 )
 
 // argsError: the arguments of a command are not what it takes. Exit 2.
@@ -58,7 +60,7 @@ func wrapArgs(cmd *cobra.Command) {
 			}
 			err := check(c, args)
 			switch {
-			case err == nil, as[*usageError](err):
+			case err == nil, as[*misuse.Error](err):
 				return err
 			case c.HasAvailableSubCommands() && len(args) > 0:
 				c.SuggestionsMinimumDistance = 2

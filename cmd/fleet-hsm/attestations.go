@@ -28,11 +28,7 @@ func (a *app) attestationRoots(flag string) ([]byte, error) {
 	if err != nil || cfg.AttestationCA == "" {
 		return nil, err
 	}
-	file := cfg.AttestationCA
-	if !filepath.IsAbs(file) {
-		file = filepath.Join(filepath.Dir(cfg.file), file)
-	}
-	return readOptional(file, "attestation-ca of the configuration:")
+	return readOptional(cfg.Beside(cfg.AttestationCA), "attestation-ca of the configuration:")
 }
 
 // proofOf says in a word what is stored to prove where a key was born: "attested" if
@@ -147,7 +143,7 @@ func (a *app) placeOf(id tuf.KeyID) signer.URI {
 	if err != nil {
 		return signer.URI{}
 	}
-	return cfg.places[id]
+	return cfg.Locations[id]
 }
 
 // differs compares an attribute with what is attested; what either leaves out fits.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -56,11 +57,11 @@ func flawsOf(k repo.Key, proof signer.Attestation, told []string) []string {
 // attestationOf checks the certificates of a key: those that came with a request, or the
 // ones kept here.
 func (a *app) attestationOf(att signer.Attester, roots []byte, k repo.Key, chain string) (signer.Attestation, bool) {
-	if chain == "" && !a.folderCounts() {
+	if chain == "" && !a.searchPlace().FolderCounts() {
 		return signer.Attestation{}, false
 	}
 	if chain == "" {
-		stored, err := readBounded(a.attestationFile(k.ID), maxConfig)
+		stored, err := config.ReadBounded(a.attestationFile(k.ID), config.MaxSize)
 		if err != nil {
 			return signer.Attestation{}, false
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -25,7 +26,7 @@ func (a *app) useManagementKey(source string) error {
 	if source == "" {
 		return nil
 	}
-	if err := checkSource(source); err != nil {
+	if err := config.CheckSource(source); err != nil {
 		return usage(fmt.Errorf("--management-key-source: %w", err))
 	}
 	a.askUI().management = source

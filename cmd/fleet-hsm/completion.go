@@ -150,7 +150,7 @@ func (a *app) completeKeys(_ *cobra.Command, args []string, typed string) ([]str
 				continue
 			}
 			remark := role
-			if ks := cfg.keyStatus(k); ks.Name != "" {
+			if ks := keyStatusOf(cfg, k); ks.Name != "" {
 				remark += " " + ks.Name
 			} else if ks.Place != "unknown" {
 				remark += " " + ks.Place
@@ -170,7 +170,7 @@ func (a *app) completeURIs(_ *cobra.Command, _ []string, typed string) ([]string
 		}
 	}
 	if cfg, err := a.config(); err == nil {
-		for id, u := range cfg.places {
+		for id, u := range cfg.Locations {
 			offer(u.String(), cfg.Keys[id].Name)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -44,7 +45,7 @@ func (d *destruction) look(ctx context.Context, l signer.KeyLister) error {
 		return err
 	}
 	lost := map[tuf.KeyID]bool{}
-	for id, place := range cfg.places {
+	for id, place := range cfg.Locations {
 		if covers(d.at, place) {
 			lost[id] = true
 		}
@@ -63,7 +64,7 @@ func (d *destruction) look(ctx context.Context, l signer.KeyLister) error {
 		}
 	}
 	for _, k := range there {
-		if id := keyIDOf(k.Public); !cfg.places[id].IsZero() {
+		if id := keyIDOf(k.Public); !cfg.Locations[id].IsZero() {
 			lost[id] = true
 		}
 	}
@@ -93,7 +94,7 @@ func rootKeys(root *repo.Root) []repo.Key {
 }
 
 // tell puts into words what would be lost. root is nil without a repository.
-func (d *destruction) tell(cfg *config, root *repo.Root, lost map[tuf.KeyID]bool) {
+func (d *destruction) tell(cfg *config.Config, root *repo.Root, lost map[tuf.KeyID]bool) {
 	for _, id := range slices.SortedFunc(maps.Keys(lost), func(a, b tuf.KeyID) int { return strings.Compare(a.String(), b.String()) }) {
 		text := "key " + id.String()[:8]
 		if name := cfg.Keys[id].Name; name != "" {

@@ -5,9 +5,13 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
+	"github.com/fleet-hsm/fleet-hsm/internal/owned"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
@@ -161,7 +165,7 @@ func (a *app) toProbe(res *doctorResult, keys *keychain, args []string) ([]signe
 	if err := a.checkHistory(res, p); err != nil {
 		return nil, err
 	}
-	for _, s := range a.cfg.onOneDevice(p.Root, nil) {
+	for _, s := range onOneDevice(a.cfg, p.Root, nil) {
 		res.add("repository", signer.Finding{Code: "one-device", OK: true, Warning: true, Text: s})
 	}
 	var refs []signer.Ref
@@ -289,4 +293,24 @@ func (res *doctorResult) text(w *prompt.Writer) {
 			w.Printf("          hint: %s\n", c.Hint)
 		}
 	}
+}
+
+// checkConfig is the line of doctor about the configuration. One that does not count is
+// a problem, and the rest is looked at without it.
+func (a *app) checkConfig(res *doctorResult) error {
+	cfg, err := a.config()
+	if as[*owned.Error](err) {
+		res.add("configuration", signer.Finding{Code: "configuration", Text: err.Error(), Err: err})
+		a.cfg, err = config.Parse(nil)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	text := cfg.File + " counts; nobody but the user and root can change it"
+	if _, err := os.Stat(cfg.File); errors.Is(err, fs.ErrNotExist) {
+		text = "none: " + cfg.File + " is not there"
+	}
+	res.add("configuration", signer.Finding{Code: "configuration", OK: true, Text: text})
+	return nil
 }

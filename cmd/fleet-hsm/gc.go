@@ -7,17 +7,18 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
 type gcOptions struct {
-	grace  duration
+	grace  config.Duration
 	dryRun bool
 }
 
 func (a *app) gcCommand() *cobra.Command {
-	o := gcOptions{grace: duration(7 * 24 * time.Hour)}
+	o := gcOptions{grace: config.Duration(7 * 24 * time.Hour)}
 	cmd := &cobra.Command{
 		Use:   "gc",
 		Short: "Delete content that no metadata names any more",

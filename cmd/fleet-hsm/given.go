@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/fleet-hsm/fleet-hsm/config"
 )
 
 // A value that means nothing (0, "") is how the code says that a flag was not given.
@@ -28,23 +30,23 @@ func takesNothing(f *pflag.FlagSet, name, meaning string) {
 
 // optionalDuration is a duration that knows whether it was given.
 type optionalDuration struct {
-	duration
+	config.Duration
 	given bool
 }
 
 func (d *optionalDuration) Set(s string) error {
 	d.given = true
-	return d.duration.Set(s)
+	return d.Duration.Set(s)
 }
 
 func (d *optionalDuration) String() string {
 	if !d.given {
 		return ""
 	}
-	return d.duration.String()
+	return d.Duration.String()
 }
 
-func (d optionalDuration) value() time.Duration { return time.Duration(d.duration) }
+func (d optionalDuration) value() time.Duration { return time.Duration(d.Duration) }
 
 var (
 	errEmptyValue = errors.New("is empty; leave the flag out, or check the variable that it comes from")
@@ -83,7 +85,7 @@ func checkValue(f *pflag.Flag) error {
 			return errBelowOne
 		}
 	case "duration":
-		d, err := parseDuration(f.Value.String())
+		d, err := config.ParseDuration(f.Value.String())
 		switch {
 		case err == nil && d > 0, err == nil && d == 0 && nothing:
 			return nil

@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 )
 
 // TestNothingIsNotAbsent gives every flag of every command the values that the code
@@ -68,7 +70,7 @@ func refused(t *testing.T, args []string, names string) {
 		}
 	})
 	err := cmd.Execute()
-	if !as[*usageError](err) || !strings.Contains(err.Error(), names) {
+	if !as[*misuse.Error](err) || !strings.Contains(err.Error(), names) {
 		t.Errorf("%q: %v", args, err)
 	}
 }

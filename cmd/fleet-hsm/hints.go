@@ -3,30 +3,20 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/config"
+	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/internal/owned"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
-// usageError is a wrong flag, argument, URI, config or manifest.
-type usageError struct{ err error }
+// usage and usagef say that something was given wrongly.
+func usage(err error) error { return misuse.Of(err) }
 
-func (e *usageError) Error() string { return e.err.Error() }
-
-func (e *usageError) Unwrap() error { return e.err }
-
-func usage(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &usageError{err}
-}
-
-func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, args...)) }
+func usagef(format string, args ...any) error { return misuse.Errorf(format, args...) }
 
 // Exit codes (DESIGN: Exit codes).
 const (
@@ -139,7 +129,7 @@ func judge(err error) verdict {
 		return verdict{exitShort, "short", hintShort(err)}
 	case as[*owned.Error](err):
 		return verdict{exitUsage, "not-yours", hintOwner(err)}
-	case as[*usageError](err), as[*configError](err), as[*signer.URIError](err), errors.Is(err, repo.ErrName):
+	case as[*misuse.Error](err), as[*config.Error](err), as[*signer.URIError](err), errors.Is(err, repo.ErrName):
 		return verdict{exitUsage, "usage", hintUsage(err)}
 	case errors.As(err, &unfit):
 		return verdict{exitRefused, "lint", hintLint(unfit)}

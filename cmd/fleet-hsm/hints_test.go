@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/lint"
 	"github.com/fleet-hsm/fleet-hsm/online"
@@ -79,6 +80,8 @@ func theirErrors() map[string]error {
 		"online.ClockError": &online.ClockError{}, "online.ShorterError": &online.ShorterError{}, "online.SignError": &online.SignError{Err: signer.ErrNoToken},
 		"online.StoreError": &online.StoreError{Err: errors.New("x")},
 
+		"config.Error": &config.Error{}, "config.ManifestError": usage(&config.ManifestError{}), "misuse.Error": usagef("x"),
+
 		"verify.ErrUnreachable": verify.ErrUnreachable, "verify.ErrNoRoot": usage(verify.ErrNoRoot),
 	}
 }
@@ -88,7 +91,7 @@ func theirErrors() map[string]error {
 func exportedErrors(t *testing.T) []string {
 	t.Helper()
 	var names []string
-	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "ceremony", "store", "online", "verify", "lint", "internal/tuf"} {
+	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "ceremony", "store", "online", "verify", "lint", "config", "internal/misuse", "internal/tuf"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no source (%v)", dir, err)
@@ -165,7 +168,7 @@ func TestEveryErrorHasAHint(t *testing.T) {
 	}
 	for _, err := range []error{
 		&lintError{[]lint.Finding{{Code: lint.CodeEmpty}}}, &expiresSoon{}, &unverified{}, &rejected{errors.New("x")}, &policyError{},
-		&reviewedMismatch{}, &importedError{}, &badAttestation{}, &ill{}, usage(&unreviewed{}), &configError{}, errNotReset, errNotConfirmed,
+		&reviewedMismatch{}, &importedError{}, &badAttestation{}, &ill{}, usage(&unreviewed{}), &config.Error{}, errNotReset, errNotConfirmed,
 		errNotDestroyed, &destroysError{},
 		&listenError{errors.New("x")}, usagef("x"), &clockError{},
 	} {

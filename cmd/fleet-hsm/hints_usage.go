@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
+	"github.com/fleet-hsm/fleet-hsm/internal/owned"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -48,10 +51,19 @@ func hintForm(err error) string {
 	switch {
 	case as[*signer.URIError](err):
 		return "for example file:keys/root.json, pkcs11:token=fleet;object=targets or piv:serial=15835999;slot=9c (in quotes); docs/keys.md has every form"
-	case as[*manifestError](err):
+	case as[*config.ManifestError](err):
 		return "version: \"1.2.3\", channels: [stable], targets: [{name: orbit, platform: linux, file: build/orbit}]; docs/files.md shows one"
-	case as[*configError](err):
+	case as[*config.Error](err):
 		return "docs/files.md shows every field of the configuration"
 	}
 	return "--help behind the command lists its flags, with examples"
+}
+
+// hintOwner says how to get round a configuration that does not count.
+func hintOwner(err error) string {
+	var not *owned.Error
+	if errors.As(err, &not) && strings.HasPrefix(not.Why, "belongs to") {
+		return "nothing of it was used. Run the command as the user whose folder it is, or name a configuration of your own with --config FILE"
+	}
+	return `nothing of it was used. If it is yours, let nobody else write to it: "chmod go-w" on what is named; or name a configuration in a folder of your own with --config FILE`
 }

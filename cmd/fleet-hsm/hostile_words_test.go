@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/config"
 )
 
 // actsOrLies says why what the tool wrote may not stand on a screen, or "": something in
@@ -152,7 +153,7 @@ func TestWordsOfAChange(t *testing.T) {
 func reviewBytes(data []byte) result {
 	var out, errOut bytes.Buffer
 	a := newApp(&out, &errOut)
-	a.cfg = &config{}
+	a.cfg = &config.Config{}
 	a.keys = &keychain{a: a}
 	err := func() error {
 		q, err := ceremony.Parse("change.request", data, time.Now())

@@ -57,7 +57,7 @@ func (a *app) runInit(ctx context.Context, o initOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := cfg.override(o.expires); err != nil {
+	if err := cfg.Override(o.expires); err != nil {
 		return err
 	}
 	alg, err := parseAlgorithm(o.algorithm)
@@ -97,7 +97,7 @@ func (a *app) runInit(ctx context.Context, o initOptions) error {
 	for role, n := range o.thresholds {
 		thresholds[role] = *n
 	}
-	c, err := w.r.Init(repo.InitOptions{Keys: keys, Thresholds: thresholds, Consistent: o.consistent, Expiries: cfg.expiries})
+	c, err := w.r.Init(repo.InitOptions{Keys: keys, Thresholds: thresholds, Consistent: o.consistent, Expiries: cfg.Expiries})
 	if err != nil {
 		return w.undoKeys(err)
 	}
@@ -112,7 +112,7 @@ func (a *app) runInit(ctx context.Context, o initOptions) error {
 	}
 	w.afterInit(plan)
 	if len(o.expires) > 0 {
-		a.note(`--expires is for version 1; "expires:" in %s says how long later ones are good.`, cfg.file)
+		a.note(`--expires is for version 1; "expires:" in %s says how long later ones are good.`, cfg.File)
 	}
 	return a.report("init", versions)
 }
@@ -174,20 +174,4 @@ func (w *work) afterInit(plan map[string][]signer.URI) {
 		w.a.note(`It is needed again to change keys ("fleet-hsm rotate") and before root expires; add, timestamp and commit do not use it.`)
 	}
 	w.a.note("Keep a copy of the whole folder but pending/; without keys/ or the tokens nothing can be signed.")
-}
-
-// override applies --expires role=DURATION.
-func (c *config) override(list []string) error {
-	for _, s := range list {
-		role, value, ok := cutPair(s)
-		if !ok {
-			return usagef("--expires %q is not role=DURATION", s)
-		}
-		d, err := roleDuration("--expires", role, value)
-		if err != nil {
-			return usage(err)
-		}
-		c.expiries[role] = d
-	}
-	return nil
 }

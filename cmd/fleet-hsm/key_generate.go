@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -105,7 +106,7 @@ func readOptional(file, flag string) ([]byte, error) {
 	if file == "" {
 		return nil, nil
 	}
-	data, err := readBounded(file, maxConfig)
+	data, err := config.ReadBounded(file, config.MaxSize)
 	if err != nil {
 		return nil, usage(fmt.Errorf("%s %q: %w", flag, file, err))
 	}
@@ -121,7 +122,7 @@ func (a *app) keepGenerated(made signer.Generated, typed signer.URI, name string
 		a.warn("%s: %s", made.URI, s)
 	}
 	res := keysResult{Schema: 1}
-	var places []place
+	var places []config.Location
 	for _, pub := range made.Public {
 		alg, err := signer.AlgorithmOf(pub)
 		if err != nil {
@@ -130,10 +131,10 @@ func (a *app) keepGenerated(made signer.Generated, typed signer.URI, name string
 		id := keyIDOf(pub)
 		res.Keys = append(res.Keys, keyEntry{KeyID: id, Algorithm: string(alg), URI: made.URI.String(), Name: name})
 		if made.URI.Scheme != "file" || !isRoleFile(made.URI) || name != "" {
-			places = append(places, place{keyID: id, uri: withQuery(made.URI, typed), name: name})
+			places = append(places, config.Location{KeyID: id, URI: withQuery(made.URI, typed), Name: name})
 		}
 	}
-	if err := a.cfg.remember(places, a.module); err != nil {
+	if err := a.cfg.Remember(places, a.module); err != nil {
 		return err
 	}
 	if len(made.Attestation) > 0 {

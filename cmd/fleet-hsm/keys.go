@@ -104,7 +104,7 @@ func (k *keychain) candidates(role string, key repo.Key) ([]candidate, error) {
 			out = append(out, candidate{uri: u, guess: true})
 		}
 	}
-	if u, ok := cfg.places[key.ID]; ok && u.Scheme != "pub" {
+	if u, ok := cfg.Locations[key.ID]; ok && u.Scheme != "pub" {
 		out = append(out, candidate{uri: u})
 	}
 	if k.files.Exists(roleFile(role)) {
@@ -231,7 +231,7 @@ func (k *keychain) name(role string, key repo.Key) string {
 	if err != nil {
 		return "key " + key.ShortID()
 	}
-	u, known := cfg.places[key.ID]
+	u, known := cfg.Locations[key.ID]
 	name := cfg.Keys[key.ID].Name
 	switch {
 	case known && name != "":
@@ -277,7 +277,7 @@ func (k *keychain) notOnlyFiles(keys map[string][]repo.Key) error {
 			}
 		}
 		for _, key := range keys[role] {
-			if u, ok := cfg.places[key.ID]; ok && tokenOf(u) != "" || !ok && !k.files.Exists(roleFile(role)) {
+			if u, ok := cfg.Locations[key.ID]; ok && tokenOf(u) != "" || !ok && !k.files.Exists(roleFile(role)) {
 				return nil
 			}
 		}

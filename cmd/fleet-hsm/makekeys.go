@@ -13,16 +13,12 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/locator"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
-
-func cutPair(s string) (name, value string, ok bool) {
-	name, value, ok = strings.Cut(s, "=")
-	return name, value, ok && name != "" && value != ""
-}
 
 func parseAlgorithm(s string) (signer.Algorithm, error) {
 	if s == "" || slices.Contains(signer.Algorithms(), signer.Algorithm(s)) {
@@ -45,7 +41,7 @@ type makeOptions struct {
 // and in other files are remembered in the configuration.
 func (w *work) makeKeys(ctx context.Context, plan map[string][]signer.URI, o makeOptions) (map[string][]repo.Key, error) {
 	keys := map[string][]repo.Key{}
-	var places []place
+	var places []config.Location
 	for _, role := range repo.Roles() {
 		uris, planned := plan[role]
 		if !planned {
@@ -69,11 +65,11 @@ func (w *work) makeKeys(ctx context.Context, plan map[string][]signer.URI, o mak
 			}
 			keys[role] = append(keys[role], k)
 			if at.String() != roleFile(role).String() {
-				places = append(places, place{keyID: k.ID, uri: withQuery(at, u), name: w.newName(k.ID)})
+				places = append(places, config.Location{KeyID: k.ID, URI: withQuery(at, u), Name: w.newName(k.ID)})
 			}
 		}
 	}
-	return keys, w.rememberPlaces(places)
+	return keys, w.cfg.Remember(places, w.a.module)
 }
 
 // newName is the name that a public key came with, unless it has one here.
@@ -84,41 +80,17 @@ func (w *work) newName(keyID tuf.KeyID) string {
 	return w.pubNames[keyID]
 }
 
-func (w *work) rememberPlaces(places []place) error {
-	if err := w.cfg.remember(places, w.a.module); err != nil {
-		return err
-	}
-	for _, p := range places {
-		u, err := signer.Parse(p.uri)
-		if err != nil {
-			return err
-		}
-		w.cfg.places[p.keyID] = u
-		if p.name != "" {
-			if w.cfg.Keys == nil {
-				w.cfg.Keys = map[tuf.KeyID]configKey{}
-			}
-			w.cfg.Keys[p.keyID] = configKey{URI: p.uri, Name: p.name}
-		}
-	}
-	return nil
-}
-
 // withQuery keeps what the person's URI says of the module and of the PIN's source;
 // neither is a secret.
 func withQuery(full, typed signer.URI) string {
 	s, sep := full.String(), "?"
 	for _, name := range []string{"module-path", "module-name", "pin-source"} {
 		if v, ok := typed.Query(name); ok {
-			s += sep + name + "=" + escapeQuery(v)
+			s += sep + name + "=" + config.EscapeQuery(v)
 			sep = "&"
 		}
 	}
 	return s
-}
-
-func escapeQuery(v string) string {
-	return strings.NewReplacer("%", "%25", "&", "%26", "#", "%23", " ", "%20").Replace(v)
 }
 
 // makeFileKeys makes new keys in keys/<role>.json.
@@ -340,7 +312,7 @@ func (w *work) adoptPub(u signer.URI, k pubKey) error {
 
 func (w *work) readPub(u signer.URI) (pubKey, error) {
 	file := u.Opaque
-	data, err := readBounded(file, maxConfig)
+	data, err := config.ReadBounded(file, config.MaxSize)
 	if err != nil {
 		return pubKey{}, usage(fmt.Errorf("%q: %w", file, err))
 	}

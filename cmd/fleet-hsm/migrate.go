@@ -169,7 +169,7 @@ func (w *work) stepsLeft(res migrateResult, moved bool) []step {
 // keys/ROLE.json.
 func (w *work) inFiles(role string) bool {
 	for _, k := range w.p.Root.Keys(role) {
-		if u, ok := w.cfg.places[k.ID]; ok && u.Scheme != "file" {
+		if u, ok := w.cfg.Locations[k.ID]; ok && u.Scheme != "file" {
 			return false
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/online"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
@@ -28,8 +29,8 @@ import (
 type onStore struct {
 	store        storeFlags
 	root         string
-	renewBefore  duration
-	interval     duration
+	renewBefore  config.Duration
+	interval     config.Duration
 	listen       string
 	allowShorter bool
 	expires      []string
@@ -38,7 +39,7 @@ type onStore struct {
 }
 
 func (a *app) onlineCommand() *cobra.Command {
-	o := onStore{interval: duration(time.Minute), listen: online.DefaultListen}
+	o := onStore{interval: config.Duration(time.Minute), listen: online.DefaultListen}
 	cmd := &cobra.Command{
 		Use:   "online",
 		Short: "Keep the timestamp on a store fresh, unattended",
@@ -74,7 +75,7 @@ func (a *app) onlineConfig(ctx context.Context, o onStore) (online.Config, error
 	if err != nil {
 		return online.Config{}, err
 	}
-	if err := cfg.override(o.expires); err != nil {
+	if err := cfg.Override(o.expires); err != nil {
 		return online.Config{}, err
 	}
 	s, err := a.openStore(nil, o.store)
@@ -108,7 +109,7 @@ func (a *app) onlineConfig(ctx context.Context, o onStore) (online.Config, error
 	}
 	return online.Config{
 		StateFile: state, AcceptExpired: o.memory.acceptExpired, AcceptOlder: o.memory.acceptOlder,
-		Store: store.Plain{Store: s}, Root: root, Keys: sources, Expires: cfg.expiries[repo.RoleTimestamp],
+		Store: store.Plain{Store: s}, Root: root, Keys: sources, Expires: cfg.Expiries[repo.RoleTimestamp],
 		RenewBefore: time.Duration(o.renewBefore), Interval: time.Duration(o.interval), AllowShorter: o.allowShorter,
 		Silent: silentDevice,
 	}, nil
@@ -124,7 +125,7 @@ func silentDevice(err error) bool {
 // timestampSources lists where timestamp keys may be, in the order in which they are
 // asked: the flags, or the configuration's keys that are or may become timestamp keys,
 // then keys/timestamp.json.
-func (k *keychain) timestampSources(cfg *config, trusted []byte) ([]online.KeySource, error) {
+func (k *keychain) timestampSources(cfg *config.Config, trusted []byte) ([]online.KeySource, error) {
 	if len(k.uris[repo.RoleTimestamp]) == 0 {
 		root, err := repo.ReadRoot("trusted root", trusted)
 		if err != nil {
@@ -150,7 +151,7 @@ func (k *keychain) timestampSources(cfg *config, trusted []byte) ([]online.KeySo
 // configured gives the places of the keys that root names for timestamp, then of those
 // that it names for nothing: a later root may. Both in the order of key IDs. Keys of
 // other roles are left alone: nobody must be asked for the card of a root key.
-func configured(cfg *config, root *repo.Root) []signer.URI {
+func configured(cfg *config.Config, root *repo.Root) []signer.URI {
 	role := map[tuf.KeyID]string{}
 	for _, name := range repo.Roles() {
 		for _, key := range root.Keys(name) {
@@ -160,12 +161,12 @@ func configured(cfg *config, root *repo.Root) []signer.URI {
 		}
 	}
 	var now, later []signer.URI
-	for _, id := range slices.SortedFunc(maps.Keys(cfg.places), tuf.KeyID.Compare) {
+	for _, id := range slices.SortedFunc(maps.Keys(cfg.Locations), tuf.KeyID.Compare) {
 		switch role[id] {
 		case repo.RoleTimestamp:
-			now = append(now, cfg.places[id])
+			now = append(now, cfg.Locations[id])
 		case "":
-			later = append(later, cfg.places[id])
+			later = append(later, cfg.Locations[id])
 		}
 	}
 	return append(now, later...)

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/online"
 	"github.com/fleet-hsm/fleet-hsm/softhsm"
 	"github.com/fleet-hsm/fleet-hsm/store/s3test"
@@ -119,7 +120,7 @@ type alertFile struct {
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	var file alertFile
-	if err := strictYAML([]byte(readDoc(t, "docs", "alerts.yaml")), &file); err != nil {
+	if err := config.StrictYAML([]byte(readDoc(t, "docs", "alerts.yaml")), &file); err != nil {
 		t.Fatal(err)
 	}
 	known := names{}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -31,7 +32,7 @@ type pinUse struct {
 // sign in this command, besides those that flags name.
 func (k *keychain) checkPINSources(ctx context.Context, keys map[string][]repo.Key) error {
 	if s := k.a.pinSource; s != "" {
-		if err := checkSource(s); err != nil {
+		if err := config.CheckSource(s); err != nil {
 			return usage(fmt.Errorf("--pin-source: %w", err))
 		}
 	}
@@ -116,9 +117,9 @@ func (k *keychain) tokenPlaces(ctx context.Context, role string, keys []repo.Key
 			out = append(out, u)
 		}
 	}
-	shared := k.a.pinSource != "" || os.Getenv("FLEET_"+strings.ToUpper(role)+"_PIN") != "" || len(cfg.secrets) > 0
+	shared := k.a.pinSource != "" || os.Getenv("FLEET_"+strings.ToUpper(role)+"_PIN") != "" || len(cfg.SecretSources) > 0
 	for _, key := range keys {
-		u, known := cfg.places[key.ID]
+		u, known := cfg.Locations[key.ID]
 		if !known && shared && len(k.uris[role]) == 0 && !k.files.Exists(roleFile(role)) {
 			u = k.find(ctx, key)
 		}

@@ -65,7 +65,7 @@ func (a *app) runPlan(ctx context.Context, role string, o rotateOptions) error {
 	if err := w.keys.use(o.keys); err != nil {
 		return err
 	}
-	rot := repo.Rotation{Role: role, Remove: w.cfg.idsOf(o.remove), Threshold: o.threshold}
+	rot := repo.Rotation{Role: role, Remove: w.cfg.KeyIDs(o.remove), Threshold: o.threshold}
 	names := map[tuf.KeyID]string{}
 	if len(o.set)+len(o.add)+len(o.remove) == 0 && o.threshold == 0 {
 		rot.Set, err = w.standInFiles(ctx, role, names)
@@ -177,7 +177,7 @@ func (w *work) planOf(c *repo.Change, names map[tuf.KeyID]string) plan {
 		}
 		p.Roles = append(p.Roles, r)
 	}
-	for _, role := range w.r.Following(w.p, c, repo.ReleaseOptions{Expiries: w.cfg.expiries}) {
+	for _, role := range w.r.Following(w.p, c, repo.ReleaseOptions{Expiries: w.cfg.Expiries}) {
 		p.Roles = append(p.Roles, planRole{
 			Role: role, From: w.p.VersionOf(role), To: w.p.VersionOf(role) + 1, Why: `signed by "commit", after everybody else`,
 			Signers: []planTally{w.tallyOf(role, role, c.Root(), names)},

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
@@ -20,7 +21,7 @@ type work struct {
 	r    *repo.Repo
 	lock *repo.Lock
 	keys *keychain
-	cfg  *config
+	cfg  *config.Config
 	// p is nil in init.
 	p      *repo.Published
 	staged *repo.Change // nil if nothing is staged
@@ -180,7 +181,7 @@ func (w *work) end() {
 }
 
 func (w *work) stageOptions(allowShorter bool) repo.StageOptions {
-	return repo.StageOptions{Expiries: w.cfg.expiries, AllowShorter: allowShorter}
+	return repo.StageOptions{Expiries: w.cfg.Expiries, AllowShorter: allowShorter}
 }
 
 // publishOptions are what commands that publish differ in.
@@ -226,7 +227,7 @@ func (w *work) publish(ctx context.Context, c *repo.Change, opts publishOptions)
 
 func (w *work) signAll(ctx context.Context, c *repo.Change, opts publishOptions, keep func() error) (*repo.Release, error) {
 	relOpts := repo.ReleaseOptions{
-		Expiries: w.cfg.expiries, AllowShorter: opts.allowShorter, WithoutTimestamp: opts.withoutTimestamp,
+		Expiries: w.cfg.Expiries, AllowShorter: opts.allowShorter, WithoutTimestamp: opts.withoutTimestamp,
 	}
 	if err := w.consent(c, opts, relOpts).obtain(ctx); err != nil {
 		return nil, err
@@ -253,7 +254,7 @@ func (w *work) consent(c *repo.Change, opts publishOptions, relOpts repo.Release
 	own := &consent{
 		a: w.a, keys: w.keys, change: c, needs: w.signingKeys(c),
 		card: func() (repo.Card, error) {
-			card, err := w.r.Card(w.p, c, w.cfg.expiries)
+			card, err := w.r.Card(w.p, c, w.cfg.Expiries)
 			if err == nil {
 				w.a.warnUnattested(&card, c, nil)
 			}

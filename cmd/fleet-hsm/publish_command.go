@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/store"
@@ -17,12 +18,12 @@ import (
 type publishFlags struct {
 	store                          storeFlags
 	dryRun, prune, noStamp, review bool
-	grace                          duration
+	grace                          config.Duration
 	parallel                       int
 }
 
 func (a *app) publishCommand() *cobra.Command {
-	o := publishFlags{grace: duration(7 * 24 * time.Hour)}
+	o := publishFlags{grace: config.Duration(7 * 24 * time.Hour)}
 	cmd := &cobra.Command{
 		Use:   "publish [URL]",
 		Short: "Copy repository/ to a folder or bucket, in the only safe order",
@@ -265,7 +266,7 @@ func (a *app) rootToTrust(file string) ([]byte, error) {
 		}
 		return root, nil
 	}
-	root, err := readBounded(file, maxConfig)
+	root, err := config.ReadBounded(file, config.MaxSize)
 	if err != nil {
 		return nil, usage(fmt.Errorf("--root %q: %w", file, err))
 	}

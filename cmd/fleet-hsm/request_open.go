@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
 func readRequest(file string, now time.Time) (*ceremony.Request, error) {
-	data, err := readBounded(file, ceremony.MaxRequest)
+	data, err := config.ReadBounded(file, ceremony.MaxRequest)
 	if err != nil {
 		return nil, usage(fmt.Errorf("%q: %w", file, err))
 	}
@@ -36,17 +37,14 @@ func (a *app) openRequest(file, rootFile string) (q *ceremony.Request, pinned bo
 		a.warn("%s", s)
 	}
 	keys.hints = q.Hints
-	if rootFile == "" && a.cfg.TrustedRoot != "" {
-		rootFile = a.cfg.TrustedRoot
-		if !filepath.IsAbs(rootFile) {
-			rootFile = filepath.Join(filepath.Dir(a.cfg.file), rootFile)
-		}
+	if rootFile == "" {
+		rootFile = a.cfg.Beside(a.cfg.TrustedRoot)
 	}
 	if rootFile == "" {
 		a.sayTrust(q)
 		return q, false, nil
 	}
-	data, err := readBounded(rootFile, repo.MaxRootSize)
+	data, err := config.ReadBounded(rootFile, repo.MaxRootSize)
 	if err != nil {
 		return nil, false, usage(fmt.Errorf("trusted root %q: %w", rootFile, err))
 	}
@@ -74,7 +72,7 @@ func (a *app) sayTrust(q *ceremony.Request) {
 
 // requestCard is the sign card of a request; what its sender says is marked as such.
 func (a *app) requestCard(q *ceremony.Request) (repo.Card, error) {
-	card, err := q.Card(a.cfg.expiries, time.Now())
+	card, err := q.Card(a.cfg.Expiries, time.Now())
 	if err != nil {
 		return repo.Card{}, err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
@@ -68,7 +69,7 @@ func TestReviewOfAttacks(t *testing.T) {
 func reviewOf(card repo.Card, hint string) string {
 	var b bytes.Buffer
 	a := newApp(&b, &b)
-	a.cfg = &config{}
+	a.cfg = &config.Config{}
 	k := &keychain{a: a, hints: map[tuf.KeyID]ceremony.Hint{{}: {Name: hint}}}
 	a.showCard(prompt.New(&b), card, k)
 	return b.String()

@@ -171,7 +171,7 @@ func (a *app) runRotate(ctx context.Context, roles []string, o rotateOptions) er
 // rotateRole adds the new keys of one role to a change; made takes those that were
 // made in keys/ROLE.json.
 func (w *work) rotateRole(ctx context.Context, c *repo.Change, role string, o rotateOptions, mo makeOptions, made map[string][]crypto.PublicKey) (*repo.Change, error) {
-	rot := repo.Rotation{Role: role, Remove: w.cfg.idsOf(o.remove), Threshold: o.threshold}
+	rot := repo.Rotation{Role: role, Remove: w.cfg.KeyIDs(o.remove), Threshold: o.threshold}
 	if err := w.checkNewSources(ctx, role, slices.Concat(o.set, o.add), o.generate); err != nil {
 		return nil, err
 	}
@@ -289,7 +289,7 @@ func (w *work) allInFile(ctx context.Context, root *repo.Root, role string) erro
 			k.ShortID(), role, w.a.within("keys", role+".json"))
 	}
 	for _, k := range root.Keys(role) {
-		if u, ok := w.cfg.places[k.ID]; ok && u.String() != roleFile(role).String() || !w.keys.files.Exists(roleFile(role)) {
+		if u, ok := w.cfg.Locations[k.ID]; ok && u.String() != roleFile(role).String() || !w.keys.files.Exists(roleFile(role)) {
 			return elsewhere(k)
 		}
 	}

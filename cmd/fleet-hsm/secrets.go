@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -28,25 +29,6 @@ func (e *sourceError) Error() string { return fmt.Sprintf("secret source %q: %v"
 func (e *sourceError) Unwrap() error { return e.Err }
 
 var errEmptySecret = errors.New("is empty")
-
-// errNoSource does not repeat what was given: most often it is the secret itself.
-var errNoSource = errors.New("a secret source is file:PATH, fd:N, env:NAME or cmd:COMMAND, not the secret itself; what was given is not repeated here")
-
-// checkSource refuses a SOURCE that could never be read.
-func checkSource(s string) error {
-	kind, rest, ok := strings.Cut(s, ":")
-	switch {
-	case !ok || rest == "":
-		return errNoSource
-	case kind == "fd":
-		if n, err := strconv.Atoi(rest); err != nil || n < 0 || n > 1<<16 {
-			return fmt.Errorf("secret source %q: %q is no file descriptor", s, rest)
-		}
-	case kind != "file" && kind != "env" && kind != "cmd":
-		return errNoSource
-	}
-	return nil
-}
 
 // readPassphrase reads the passphrase of a key file. fleetctl uses a variable as it
 // stands, with the line end that a CI secret may have, so that is what counts for a
@@ -132,7 +114,7 @@ func rawSource(ctx context.Context, s string, say func(string, ...any)) ([]byte,
 	case "cmd":
 		return runSource(ctx, rest, say)
 	}
-	return nil, checkSource(s)
+	return nil, config.CheckSource(s)
 }
 
 // typable refuses what nobody types: the mark that editors put before a text, a NUL, a
@@ -205,9 +187,9 @@ func (u *ui) configSources(at signer.URI) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range cfg.secrets {
-		if covers(u.a.place(s.uri), u.a.place(at)) {
-			list = append(list, s.source)
+	for _, s := range cfg.SecretSources {
+		if covers(u.a.place(s.URI), u.a.place(at)) {
+			list = append(list, s.Source)
 		}
 	}
 	return list, nil
@@ -239,9 +221,9 @@ func (u *ui) ownPINSources(at signer.URI) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range cfg.secrets {
-		if covers(s.uri, at) {
-			list = append(list, s.source)
+	for _, s := range cfg.SecretSources {
+		if covers(s.URI, at) {
+			list = append(list, s.Source)
 		}
 	}
 	return list, nil
@@ -269,7 +251,7 @@ func fromURI(u signer.URI) []string {
 	if !ok {
 		return nil
 	}
-	if checkSource(src) != nil {
+	if config.CheckSource(src) != nil {
 		src = "file:" + src
 	}
 	return []string{strings.Replace(src, "file:///", "file:/", 1)}

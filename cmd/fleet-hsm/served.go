@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
@@ -59,7 +60,7 @@ func isWebRoot(dir string) bool {
 // pinnedRoot reads --root; a folder may go without, and its oldest root is trusted then.
 func (a *app) pinnedRoot(source, file string) ([]byte, error) {
 	if file != "" {
-		root, err := readBounded(file, maxConfig)
+		root, err := config.ReadBounded(file, config.MaxSize)
 		if err != nil {
 			err = usage(fmt.Errorf("--root %q: %w", file, err))
 		}
@@ -150,7 +151,7 @@ func (a *app) runStatusServed(ctx context.Context, o statusOptions) error {
 	return res.check(o.failWithin)
 }
 
-func (sv *served) status(cfg *config, now time.Time) *statusResult {
+func (sv *served) status(cfg *config.Config, now time.Time) *statusResult {
 	res := &statusResult{Schema: 1, Source: sv.report.Source, Consistent: sv.report.ConsistentSnapshot}
 	for _, role := range repo.Roles() {
 		r, ok := sv.report.Role(role)
@@ -161,7 +162,7 @@ func (sv *served) status(cfg *config, now time.Time) *statusResult {
 		rs.Threshold, rs.Signed = r.Threshold, r.Signed
 		if sv.root != nil {
 			for _, k := range sv.root.Keys(role) {
-				rs.Keys = append(rs.Keys, cfg.keyStatus(k))
+				rs.Keys = append(rs.Keys, keyStatusOf(cfg, k))
 			}
 		}
 		res.Roles = append(res.Roles, rs)
@@ -176,10 +177,10 @@ func (sv *served) status(cfg *config, now time.Time) *statusResult {
 	return res
 }
 
-// keyStatus says of a key what the configuration knows.
-func (c *config) keyStatus(k repo.Key) keyStatus {
-	ks := keyStatus{KeyID: k.ID, Type: k.Type(), Place: "unknown", Name: c.Keys[k.ID].Name}
-	if u, ok := c.places[k.ID]; ok {
+// keyStatusOf says of a key what the configuration knows.
+func keyStatusOf(cfg *config.Config, k repo.Key) keyStatus {
+	ks := keyStatus{KeyID: k.ID, Type: k.Type(), Place: "unknown", Name: cfg.Keys[k.ID].Name}
+	if u, ok := cfg.Locations[k.ID]; ok {
 		ks.Place = u.String()
 	}
 	return ks

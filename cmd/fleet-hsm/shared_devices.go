@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -15,7 +16,7 @@ import (
 // onOneDevice says of which roles a single token, card or file holds as many keys as
 // must sign: whoever has it needs nobody else, whatever the threshold says. hints are
 // what a request says of places, nil for none.
-func (c *config) onOneDevice(root *repo.Root, hints map[tuf.KeyID]ceremony.Hint) []string {
+func onOneDevice(cfg *config.Config, root *repo.Root, hints map[tuf.KeyID]ceremony.Hint) []string {
 	var out []string
 	for _, role := range repo.Roles() {
 		need := root.Threshold(role)
@@ -24,7 +25,7 @@ func (c *config) onOneDevice(root *repo.Root, hints map[tuf.KeyID]ceremony.Hint)
 		}
 		on := map[string]int{}
 		for _, k := range root.Keys(role) {
-			u, ok := c.places[k.ID]
+			u, ok := cfg.Locations[k.ID]
 			if !ok {
 				u, _ = signer.Parse(hints[k.ID].URI.String())
 			}
@@ -67,14 +68,14 @@ func (a *app) warnOneDevice(card *repo.Card, c *repo.Change, hints map[tuf.KeyID
 	}
 	for i := range card.Roles {
 		if card.Roles[i].Role == repo.RoleRoot {
-			card.Roles[i].Warnings = append(card.Roles[i].Warnings, cfg.onOneDevice(c.Root(), hints)...)
+			card.Roles[i].Warnings = append(card.Roles[i].Warnings, onOneDevice(cfg, c.Root(), hints)...)
 		}
 	}
 }
 
 // sayShared tells of roles that one device can sign for alone.
 func (w *work) sayShared(c *repo.Change) {
-	for _, s := range w.cfg.onOneDevice(c.Root(), nil) {
+	for _, s := range onOneDevice(w.cfg, c.Root(), nil) {
 		w.a.warn("%s", s)
 	}
 }

@@ -140,7 +140,7 @@ func (w *work) mergeBack(ctx context.Context) error {
 
 // card describes the staged change for the person who is asked.
 func (w *work) card() (repo.Card, error) {
-	card, err := w.r.Card(w.p, w.staged, w.cfg.expiries)
+	card, err := w.r.Card(w.p, w.staged, w.cfg.Expiries)
 	if err == nil {
 		w.a.warnUnattested(&card, w.staged, nil)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
@@ -75,14 +76,14 @@ type roleStatus struct {
 	left, early, usual time.Duration
 }
 
-func newRoleStatus(cfg *config, role string, version int64, expires, now time.Time) roleStatus {
+func newRoleStatus(cfg *config.Config, role string, version int64, expires, now time.Time) roleStatus {
 	left := expires.Sub(now)
-	usual, ok := cfg.expiries[role]
+	usual, ok := cfg.Expiries[role]
 	if !ok {
 		usual = repo.DefaultExpiries()[role]
 	}
 	return roleStatus{Role: role, Version: version, Expires: expires.UTC(), DaysLeft: int(left.Hours() / 24),
-		Keys: []keyStatus{}, left: left, early: cfg.early(role), usual: usual}
+		Keys: []keyStatus{}, left: left, early: cfg.Early(role), usual: usual}
 }
 
 type keyStatus struct {
@@ -140,7 +141,7 @@ func (a *app) printStatus(res *statusResult, o statusOptions) error {
 }
 
 func (a *app) statusOfInit(w *work) error {
-	card, err := w.r.Card(nil, w.staged, w.cfg.expiries)
+	card, err := w.r.Card(nil, w.staged, w.cfg.Expiries)
 	if err != nil {
 		return err
 	}
@@ -160,7 +161,7 @@ func (w *work) status(ctx context.Context) (*statusResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	res := &statusResult{Schema: 1, Consistent: w.p.Root.ConsistentSnapshot(), Leftovers: left, Interrupted: interrupted, Warnings: slices.Concat(w.p.Warnings, w.cfg.onOneDevice(w.p.Root, nil))}
+	res := &statusResult{Schema: 1, Consistent: w.p.Root.ConsistentSnapshot(), Leftovers: left, Interrupted: interrupted, Warnings: slices.Concat(w.p.Warnings, onOneDevice(w.cfg, w.p.Root, nil))}
 	if err := w.a.checkClock(); err != nil {
 		res.Warnings = slices.Insert(res.Warnings, 0, err.Error())
 	}
@@ -186,7 +187,7 @@ func (w *work) status(ctx context.Context) (*statusResult, error) {
 	res.Warnings = append(res.Warnings, w.p.Targets.UnportableNames()...)
 	res.Warnings = append(res.Warnings, res.expiryWarnings(w.cfg, now)...)
 	if w.staged != nil {
-		card, err := w.r.Card(w.p, w.staged, w.cfg.expiries)
+		card, err := w.r.Card(w.p, w.staged, w.cfg.Expiries)
 		if err != nil {
 			return nil, err
 		}
@@ -198,7 +199,7 @@ func (w *work) status(ctx context.Context) (*statusResult, error) {
 
 func (w *work) keyStatus(_ context.Context, role string, k repo.Key) keyStatus {
 	ks := keyStatus{KeyID: k.ID, Type: k.Type(), Place: "unknown", Name: w.cfg.Keys[k.ID].Name}
-	if u, ok := w.cfg.places[k.ID]; ok {
+	if u, ok := w.cfg.Locations[k.ID]; ok {
 		ks.Place = u.String()
 	} else if w.keys.files.Exists(roleFile(role)) {
 		// Which keys are in the file only its passphrase tells.

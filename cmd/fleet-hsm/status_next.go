@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -13,28 +14,14 @@ type step struct {
 	Why     string `json:"why"`
 }
 
-// warnDefaults is how early status warns of an expiry.
-func warnDefaults() map[string]time.Duration {
-	day := 24 * time.Hour
-	return map[string]time.Duration{repo.RoleRoot: 60 * day, repo.RoleTargets: 30 * day, repo.RoleSnapshot: 30 * day, repo.RoleTimestamp: 3 * day}
-}
-
-// early is how long before its expiry a role is warned of.
-func (c *config) early(role string) time.Duration {
-	if d, ok := c.warnings[role]; ok {
-		return d
-	}
-	return warnDefaults()[role]
-}
-
 // expiryWarnings names the roles that expire soon, by the configuration's measure.
-func (res *statusResult) expiryWarnings(cfg *config, now time.Time) []string {
+func (res *statusResult) expiryWarnings(cfg *config.Config, now time.Time) []string {
 	var out []string
 	for _, rs := range res.Roles {
 		switch left := rs.Expires.Sub(now); {
 		case left <= 0:
 			out = append(out, fmt.Sprintf("%s v%d expired %s; agents refuse it", rs.Role, rs.Version, daysUntil(rs.Expires)))
-		case left < cfg.early(rs.Role):
+		case left < cfg.Early(rs.Role):
 			out = append(out, fmt.Sprintf("%s v%d expires in %s", rs.Role, rs.Version, daysUntil(rs.Expires)))
 		}
 	}
@@ -92,11 +79,11 @@ func hasCommand(list []step, command string) bool {
 
 // nextExpiries names the command that renews what expires soon. A renewal of targets
 // signs snapshot and timestamp too, one of snapshot is one of targets.
-func (res *statusResult) nextExpiries(cfg *config, now time.Time) []step {
+func (res *statusResult) nextExpiries(cfg *config.Config, now time.Time) []step {
 	var out []step
 	for _, rs := range res.Roles {
 		left := rs.Expires.Sub(now)
-		if left >= cfg.early(rs.Role) {
+		if left >= cfg.Early(rs.Role) {
 			continue
 		}
 		why := fmt.Sprintf("%s v%d expires in %s", rs.Role, rs.Version, daysUntil(rs.Expires))

@@ -59,7 +59,7 @@ func (a *app) runTimestamp(ctx context.Context, o timestampOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := cfg.override(o.expires); err != nil {
+	if err := cfg.Override(o.expires); err != nil {
 		return err
 	}
 	w, err := a.begin(ctx, "timestamp")
@@ -70,7 +70,7 @@ func (a *app) runTimestamp(ctx context.Context, o timestampOptions) error {
 	if err := w.keys.use(o.keys); err != nil {
 		return err
 	}
-	rel, err := w.r.Timestamp(repo.ReleaseOptions{Expiries: cfg.expiries, AllowShorter: o.allowShorter})
+	rel, err := w.r.Timestamp(repo.ReleaseOptions{Expiries: cfg.Expiries, AllowShorter: o.allowShorter})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -65,7 +66,7 @@ func (a *app) runTokenSetup(ctx context.Context, arg string, o tokenSetupOptions
 		if src.value == "" {
 			continue
 		}
-		if err := checkSource(src.value); err != nil {
+		if err := config.CheckSource(src.value); err != nil {
 			return usage(fmt.Errorf("--%s: %w", src.flag, err))
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/user"
-	"path/filepath"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
@@ -30,10 +29,7 @@ func (a *app) transcriptPath() (string, error) {
 	if err != nil || cfg.Transcript == "" {
 		return "", err
 	}
-	if filepath.IsAbs(cfg.Transcript) {
-		return cfg.Transcript, nil
-	}
-	return filepath.Join(filepath.Dir(cfg.file), cfg.Transcript), nil
+	return cfg.Beside(cfg.Transcript), nil
 }
 
 // startLog names the command and writes the start of it, before anything is touched:

@@ -152,8 +152,8 @@ func (u *ui) nameOf(at signer.URI) string {
 	if err != nil || at.IsZero() {
 		return ""
 	}
-	for _, id := range slices.SortedFunc(maps.Keys(cfg.places), tuf.KeyID.Compare) {
-		if name := cfg.Keys[id].Name; name != "" && covers(at, cfg.places[id]) {
+	for _, id := range slices.SortedFunc(maps.Keys(cfg.Locations), tuf.KeyID.Compare) {
+		if name := cfg.Keys[id].Name; name != "" && covers(at, cfg.Locations[id]) {
 			return name
 		}
 	}

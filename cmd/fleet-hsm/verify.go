@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
@@ -126,7 +127,7 @@ func parseMoment(s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
-	if d, err := parseDuration(s); err == nil || strings.HasPrefix(s, "+") {
+	if d, err := config.ParseDuration(s); err == nil || strings.HasPrefix(s, "+") {
 		return now.Add(d), err
 	}
 	for _, layout := range []string{time.RFC3339, "2006-01-02"} {

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"strings"
@@ -19,26 +19,26 @@ func FuzzConfig(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := parseConfig(data)
+		c, err := Parse(data)
 		if err != nil {
 			if strings.TrimSpace(err.Error()) == "" {
 				t.Error("an error without words")
 			}
 			return
 		}
-		for role, d := range c.expiries {
+		for role, d := range c.Expiries {
 			if !repo.IsRole(role) || d <= 0 {
 				t.Errorf("expires: %s: %s was accepted", role, d)
 			}
 		}
 		for id := range c.Keys {
-			if c.places[id].IsZero() {
+			if c.Locations[id].IsZero() {
 				t.Errorf("key %q has no place", id)
 			}
 		}
-		for _, s := range c.secrets {
-			if checkSource(s.source) != nil {
-				t.Errorf("source %q was accepted", s.source)
+		for _, s := range c.SecretSources {
+			if CheckSource(s.Source) != nil {
+				t.Errorf("source %q was accepted", s.Source)
 			}
 		}
 	})
@@ -78,14 +78,14 @@ func FuzzDuration(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		d, err := parseDuration(s)
+		d, err := ParseDuration(s)
 		if err != nil {
 			return
 		}
 		if strings.HasPrefix(strings.TrimPrefix(s, "+"), "-") != (d < 0) && d != 0 {
 			t.Errorf("%q is %s", s, d)
 		}
-		again, err := parseDuration(showDuration(d))
+		again, err := ParseDuration(showDuration(d))
 		if err != nil || again != d {
 			t.Errorf("%q is %s, written as %q, which is %s (%v)", s, d, showDuration(d), again, err)
 		}
@@ -99,7 +99,7 @@ func FuzzSource(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		kind, rest, ok := strings.Cut(s, ":")
 		known := kind == "file" || kind == "fd" || kind == "env" || kind == "cmd"
-		if err := checkSource(s); err == nil && (!ok || rest == "" || !known) {
+		if err := CheckSource(s); err == nil && (!ok || rest == "" || !known) {
 			t.Errorf("source %q was accepted", s)
 		}
 	})

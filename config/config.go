@@ -1,11 +1,10 @@
-package main
+package config
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -17,8 +16,8 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
-// config is fleet-hsm.yaml: where keys live on this machine. No secret is in it.
-type config struct {
+// Config is fleet-hsm.yaml: where keys live on this machine. No secret is in it.
+type Config struct {
 	PKCS11 struct {
 		Module string `yaml:"module"`
 	} `yaml:"pkcs11"`
@@ -31,72 +30,48 @@ type config struct {
 	// Transcript is a log of signatures; relative to the configuration file.
 	Transcript string `yaml:"transcript"`
 	// Policy is what is never signed on this machine.
-	Policy policy `yaml:"policy"`
+	Policy Policy `yaml:"policy"`
 	// AttestationCA is a PEM file, relative to the configuration: roots that
 	// attestations may lead to besides Yubico's.
-	AttestationCA string                  `yaml:"attestation-ca"`
-	Secrets       map[string]string       `yaml:"secrets"`
-	Keys          map[tuf.KeyID]configKey `yaml:"keys"`
+	AttestationCA string            `yaml:"attestation-ca"`
+	Secrets       map[string]string `yaml:"secrets"`
+	Keys          map[tuf.KeyID]Key `yaml:"keys"`
 
-	file     string
-	expiries repo.Expiries
-	warnings map[string]time.Duration
-	places   map[tuf.KeyID]signer.URI // by key ID
-	secrets  []configSecret
+	// What was read, for those who use it. File is where the configuration is, or would be.
+	File     string                   `yaml:"-"`
+	Expiries repo.Expiries            `yaml:"-"`
+	Warnings map[string]time.Duration `yaml:"-"`
+	// Locations is where each key is, SecretSources where secrets come from.
+	Locations     map[tuf.KeyID]signer.URI `yaml:"-"`
+	SecretSources []SecretSource           `yaml:"-"`
 }
 
-type configKey struct {
+// Key is what is known of a key: its URI, and what people call it.
+type Key struct {
 	URI  string `yaml:"uri"`
 	Name string `yaml:"name"`
 }
 
-type configSecret struct {
-	uri    signer.URI
-	source string
+// SecretSource says where the secret of a token, or of one key, comes from.
+type SecretSource struct {
+	URI    signer.URI
+	Source string
 }
 
-// configError says what is wrong in which file; exit 2.
-type configError struct {
+// Error says what is wrong in which file; exit 2.
+type Error struct {
 	File string
 	Err  error
 }
 
-func (e *configError) Error() string { return fmt.Sprintf("%q: %v", e.File, e.Err) }
-func (e *configError) Unwrap() error { return e.Err }
+func (e *Error) Error() string { return fmt.Sprintf("%q: %v", e.File, e.Err) }
+func (e *Error) Unwrap() error { return e.Err }
 
-// maxConfig bounds configuration and manifest files, in bytes.
-const maxConfig = 4 << 20
+// MaxSize bounds configuration and manifest files, in bytes.
+const MaxSize = 4 << 20
 
-// config loads the configuration once. A file that was not named and is not there
-// is an empty one.
-func (a *app) config() (*config, error) {
-	if a.cfg != nil {
-		return a.cfg, nil
-	}
-	file, own, err := a.configPlace()
-	if err != nil {
-		return nil, err
-	}
-	data, err := readConfig(file)
-	if errors.Is(err, fs.ErrNotExist) && a.configFile == "" {
-		data, err = nil, nil
-	}
-	if err != nil {
-		return nil, &configError{File: file, Err: err}
-	}
-	cfg, err := parseConfig(data)
-	if err != nil {
-		return nil, &configError{File: file, Err: err}
-	}
-	cfg.file = file
-	if own {
-		cfg.besideItself()
-	}
-	a.cfg = cfg
-	return cfg, nil
-}
-
-func readBounded(file string, limit int64) ([]byte, error) {
+// ReadBounded reads a regular file of limit bytes at most.
+func ReadBounded(file string, limit int64) ([]byte, error) {
 	st, err := os.Stat(file)
 	if err != nil {
 		return nil, err
@@ -110,9 +85,9 @@ func readBounded(file string, limit int64) ([]byte, error) {
 	return os.ReadFile(file)
 }
 
-// strictYAML reads one YAML document; an unknown or repeated field is an error that
+// StrictYAML reads one YAML document; an unknown or repeated field is an error that
 // names it and its line.
-func strictYAML(data []byte, into any) error {
+func StrictYAML(data []byte, into any) error {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	if err := dec.Decode(into); err != nil && !errors.Is(err, io.EOF) {
@@ -139,9 +114,10 @@ func oneLine(err error) error {
 	return errors.New(strings.Join(list, "; "))
 }
 
-func parseConfig(data []byte) (*config, error) {
-	c := &config{expiries: repo.Expiries{}, warnings: map[string]time.Duration{}, places: map[tuf.KeyID]signer.URI{}}
-	err := strictYAML(data, c)
+// Parse reads a configuration; nil is an empty one.
+func Parse(data []byte) (*Config, error) {
+	c := &Config{Expiries: repo.Expiries{}, Warnings: map[string]time.Duration{}, Locations: map[tuf.KeyID]signer.URI{}}
+	err := StrictYAML(data, c)
 	if id := (*tuf.KeyIDError)(nil); errors.As(err, &id) {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
@@ -153,31 +129,31 @@ func parseConfig(data []byte) (*config, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.expiries[role] = d
+		c.Expiries[role] = d
 	}
 	for role, s := range c.Warn {
 		d, err := roleDuration("warn", role, s)
 		if err != nil {
 			return nil, err
 		}
-		c.warnings[role] = d
+		c.Warnings[role] = d
 	}
 	for id, k := range c.Keys {
 		u, err := signer.Parse(k.URI)
 		if err != nil {
 			return nil, fmt.Errorf("keys: %s: %w", id.Short(), err)
 		}
-		c.places[id] = u
+		c.Locations[id] = u
 	}
 	for token, source := range c.Secrets {
 		u, err := signer.Parse(token)
 		if err != nil {
 			return nil, fmt.Errorf("secrets: %w", err)
 		}
-		if err := checkSource(source); err != nil {
+		if err := CheckSource(source); err != nil {
 			return nil, fmt.Errorf("secrets: %q: %w", token, err)
 		}
-		c.secrets = append(c.secrets, configSecret{u, source})
+		c.SecretSources = append(c.SecretSources, SecretSource{u, source})
 	}
 	return c, nil
 }
@@ -186,7 +162,7 @@ func roleDuration(field, role, s string) (time.Duration, error) {
 	if !repo.IsRole(role) {
 		return 0, fmt.Errorf("%s: %q is no role; roles are root, targets, snapshot, timestamp", field, role)
 	}
-	d, err := parseDuration(s)
+	d, err := ParseDuration(s)
 	if err == nil && d <= 0 {
 		err = fmt.Errorf("%q is not a time to come", s)
 	}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -7,25 +7,28 @@ import (
 	"time"
 )
 
-// duration is a flag and config value that takes d (24 h) and w (7 d) besides Go's
+// Duration is a flag and config value that takes d (24 h) and w (7 d) besides Go's
 // units: "30d", "2w", "336h", "1d12h".
-type duration time.Duration
+type Duration time.Duration
 
-func (d *duration) Set(s string) error {
-	v, err := parseDuration(s)
+// Set implements pflag.Value.
+func (d *Duration) Set(s string) error {
+	v, err := ParseDuration(s)
 	if err != nil {
 		return err
 	}
-	*d = duration(v)
+	*d = Duration(v)
 	return nil
 }
 
-func (d *duration) String() string { return showDuration(time.Duration(*d)) }
+// String implements pflag.Value.
+func (d *Duration) String() string { return showDuration(time.Duration(*d)) }
 
 // Type implements pflag.Value.
-func (d *duration) Type() string { return "duration" }
+func (d *Duration) Type() string { return "duration" }
 
-func parseDuration(s string) (time.Duration, error) {
+// ParseDuration reads a duration with d and w besides Go's units.
+func ParseDuration(s string) (time.Duration, error) {
 	bad := fmt.Errorf("%q is not a duration such as 14d, 2w or 336h", s)
 	rest, neg := strings.CutPrefix(strings.TrimPrefix(s, "+"), "-")
 	var total time.Duration

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"bytes"
@@ -14,19 +14,32 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
-// place is where a key can be found, to be remembered.
-type place struct {
-	keyID     tuf.KeyID
-	uri, name string
+// Location is where a key can be found, to be remembered.
+type Location struct {
+	KeyID     tuf.KeyID
+	URI, Name string
 }
 
-// remember writes places into the configuration, with the module that was given on the
+// Remember keeps locations, here and in the file, with the module that was given on the
 // command line, without which the next command would not find a token's keys.
-func (c *config) remember(places []place, module string) error {
+func (c *Config) Remember(places []Location, module string) error {
 	if len(places) == 0 {
 		return nil
 	}
 	places, first := withModule(places, module, c.PKCS11.Module)
+	for _, p := range places {
+		u, err := signer.Parse(p.URI)
+		if err != nil {
+			return err
+		}
+		c.Locations[p.KeyID] = u
+		if p.Name != "" {
+			if c.Keys == nil {
+				c.Keys = map[tuf.KeyID]Key{}
+			}
+			c.Keys[p.KeyID] = Key{URI: p.URI, Name: p.Name}
+		}
+	}
 	return c.edit(func(doc *yaml.Node) {
 		if first {
 			c.PKCS11.Module = module
@@ -34,10 +47,10 @@ func (c *config) remember(places []place, module string) error {
 		}
 		keys := mapValue(doc, "keys")
 		for _, p := range places {
-			entry := mapValue(keys, p.keyID.String())
-			setScalar(entry, "uri", p.uri)
-			if p.name != "" {
-				setScalar(entry, "name", p.name)
+			entry := mapValue(keys, p.KeyID.String())
+			setScalar(entry, "uri", p.URI)
+			if p.Name != "" {
+				setScalar(entry, "name", p.Name)
 			}
 		}
 	})
@@ -45,16 +58,16 @@ func (c *config) remember(places []place, module string) error {
 
 // withModule says whether a module is the configuration's first one. Where it has
 // another, the keys that were just found name theirs themselves.
-func withModule(places []place, module, have string) (out []place, first bool) {
+func withModule(places []Location, module, have string) (out []Location, first bool) {
 	for _, p := range places {
-		u, err := signer.Parse(p.uri)
+		u, err := signer.Parse(p.URI)
 		if err == nil && module != "" && u.Scheme == "pkcs11" {
 			if _, ok := u.Query("module-path"); !ok && have != "" && have != module {
 				sep := "?"
-				if strings.Contains(p.uri, "?") {
+				if strings.Contains(p.URI, "?") {
 					sep = "&"
 				}
-				p.uri += sep + "module-path=" + escapeQuery(module)
+				p.URI += sep + "module-path=" + EscapeQuery(module)
 			}
 			first = first || have == ""
 		}
@@ -65,8 +78,8 @@ func withModule(places []place, module, have string) (out []place, first bool) {
 
 // edit changes the configuration file and keeps what a person wrote there, comments
 // too.
-func (c *config) edit(change func(doc *yaml.Node)) error {
-	data, err := os.ReadFile(c.file)
+func (c *Config) edit(change func(doc *yaml.Node)) error {
+	data, err := os.ReadFile(c.File)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -92,7 +105,7 @@ func (c *config) edit(change func(doc *yaml.Node)) error {
 	if err := enc.Encode(&doc); err != nil {
 		return err
 	}
-	return atomicfile.Write(c.file, out.Bytes(), 0o644)
+	return atomicfile.Write(c.File, out.Bytes(), 0o644)
 }
 
 // mapValue gives the mapping under a key of a mapping, making it if absent.
@@ -120,4 +133,9 @@ func setScalar(m *yaml.Node, key, value string) {
 	}
 	m.Content = append(m.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key},
 		&yaml.Node{Kind: yaml.ScalarNode, Value: value})
+}
+
+// EscapeQuery writes a value behind the question mark of a key URI.
+func EscapeQuery(v string) string {
+	return strings.NewReplacer("%", "%25", "&", "%26", "#", "%23", " ", "%20").Replace(v)
 }

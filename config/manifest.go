@@ -1,9 +1,10 @@
-package main
+package config
 
 import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -27,30 +28,31 @@ type manifestTarget struct {
 	File     string `yaml:"file"`
 }
 
-func readManifest(file string) ([]repo.Item, error) {
-	data, err := readBounded(file, maxConfig)
+// ReadManifest reads a release; what is wrong with it is misuse.
+func ReadManifest(file string) ([]repo.Item, error) {
+	data, err := ReadBounded(file, MaxSize)
 	if err != nil {
-		return nil, usage(fmt.Errorf("manifest %q: %w", file, err))
+		return nil, misuse.Errorf("manifest %q: %w", file, err)
 	}
 	items, err := parseManifest(data, filepath.Dir(file))
 	if err != nil {
-		return nil, usage(&manifestError{file, err})
+		return nil, misuse.Of(&ManifestError{file, err})
 	}
 	return items, nil
 }
 
-// manifestError: a manifest that is not understood. Exit 2.
-type manifestError struct {
+// ManifestError: a manifest that is not understood. Exit 2.
+type ManifestError struct {
 	file string
 	err  error
 }
 
-func (e *manifestError) Error() string { return fmt.Sprintf("manifest %q: %v", e.file, e.err) }
-func (e *manifestError) Unwrap() error { return e.err }
+func (e *ManifestError) Error() string { return fmt.Sprintf("manifest %q: %v", e.file, e.err) }
+func (e *ManifestError) Unwrap() error { return e.err }
 
 func parseManifest(data []byte, dir string) ([]repo.Item, error) {
 	var m manifest
-	if err := strictYAML(data, &m); err != nil {
+	if err := StrictYAML(data, &m); err != nil {
 		return nil, err
 	}
 	if m.Version == "" {

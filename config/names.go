@@ -1,9 +1,9 @@
-package main
+package config
 
 import "slices"
 
-// idsOf puts the key ID where a name from the configuration stands.
-func (c *config) idsOf(list []string) []string {
+// KeyIDs puts the key ID where a name from the configuration stands.
+func (c *Config) KeyIDs(list []string) []string {
 	out := slices.Clone(list)
 	for i, s := range out {
 		var named []string

@@ -1,0 +1,27 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// errNoSource does not repeat what was given: most often it is the secret itself.
+var errNoSource = errors.New("a secret source is file:PATH, fd:N, env:NAME or cmd:COMMAND, not the secret itself; what was given is not repeated here")
+
+// CheckSource refuses a SOURCE that could never be read.
+func CheckSource(s string) error {
+	kind, rest, ok := strings.Cut(s, ":")
+	switch {
+	case !ok || rest == "":
+		return errNoSource
+	case kind == "fd":
+		if n, err := strconv.Atoi(rest); err != nil || n < 0 || n > 1<<16 {
+			return fmt.Errorf("secret source %q: %q is no file descriptor", s, rest)
+		}
+	case kind != "file" && kind != "env" && kind != "cmd":
+		return errNoSource
+	}
+	return nil
+}
