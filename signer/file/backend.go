@@ -15,7 +15,8 @@ import (
 
 // Backend opens the keys of encrypted files.
 type Backend struct {
-	dir string
+	dir        string
+	encryption Encryption
 
 	// deriving bounds how many keys are derived at a time: each scrypt run takes 32 MiB
 	// and a core.
@@ -29,14 +30,18 @@ type Backend struct {
 const maxDeriving = 2
 
 // New makes a backend; paths that are not absolute are below dir.
-func New(dir string) *Backend {
-	return &Backend{dir: dir, boxes: map[string]*box{}, deriving: make(chan struct{}, maxDeriving)}
+func New(dir string) *Backend { return NewWith(dir, goTUF{}) }
+
+// NewWith makes a backend that encrypts in another way.
+func NewWith(dir string, e Encryption) *Backend {
+	return &Backend{dir: dir, encryption: e, boxes: map[string]*box{}, deriving: make(chan struct{}, maxDeriving)}
 }
 
 // box is a key file that is unlocked at most once.
 type box struct {
-	path     string
-	deriving chan struct{}
+	path       string
+	encryption Encryption
+	deriving   chan struct{}
 
 	mu         sync.Mutex
 	tried      bool
@@ -59,7 +64,7 @@ func (b *Backend) box(u signer.URI) *box {
 	defer b.mu.Unlock()
 	path := b.path(u)
 	if b.boxes[path] == nil {
-		b.boxes[path] = &box{path: path, deriving: b.deriving}
+		b.boxes[path] = &box{path: path, encryption: b.encryption, deriving: b.deriving}
 	}
 	return b.boxes[path]
 }
@@ -92,7 +97,7 @@ func (b *Backend) Open(_ context.Context, ref signer.Ref, ui signer.UI) (signer.
 		return nil, &signer.KeyError{Op: "opening key", URI: ref.URI, Err: err}
 	}
 	if !p.Encrypted {
-		_, err := decrypt(x.path, p, nil)
+		_, err := decrypt(b.encryption, x.path, p, nil)
 		return nil, &signer.KeyError{Op: "opening key", URI: ref.URI, Err: err}
 	}
 	return &fileSigner{box: x, ref: ref, ui: ui}, nil
@@ -144,7 +149,7 @@ func (x *box) try(p persisted, secret signer.Secret) (keys []storedKey, right si
 func (x *box) decrypt(p persisted, secret signer.Secret) ([]storedKey, error) {
 	x.deriving <- struct{}{}
 	defer func() { <-x.deriving }()
-	keys, err := decrypt(x.path, p, secret.Unwrap())
+	keys, err := decrypt(x.encryption, x.path, p, secret.Unwrap())
 	// The 32 MiB are garbage now; without a collection the next run would take more.
 	runtime.GC()
 	return keys, err

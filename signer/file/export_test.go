@@ -4,7 +4,7 @@ package file
 // the plaintext's parser on the same bytes.
 func ParseForFuzz(data []byte) {
 	if p, err := parsePersisted("f", data); err == nil {
-		_ = checkKDF("f", p.Data)
+		_ = checkKDF(goTUF{}, "f", p.Data)
 		if keys, err := parseKeys("f", p.Data); err == nil {
 			_ = privates("f", keys)
 		}

@@ -46,7 +46,7 @@ func (b *Backend) generate(ctx context.Context, ref signer.Ref, opts signer.Gene
 		keys = append(keys, e)
 		g.Public = append(g.Public, priv.Public())
 	}
-	data, err := encode(keys, secret.Unwrap())
+	data, err := encode(b.encryption, keys, secret.Unwrap())
 	if err != nil {
 		return signer.Generated{}, err
 	}
@@ -94,7 +94,7 @@ func (b *Backend) save(path string, data []byte, create bool) error {
 func (b *Backend) remember(path string, keys []storedKey, secret signer.Secret) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.boxes[path] = &box{path: path, deriving: b.deriving, tried: true, keys: keys, private: privates(path, keys), passphrase: secret}
+	b.boxes[path] = &box{path: path, encryption: b.encryption, deriving: b.deriving, tried: true, keys: keys, private: privates(path, keys), passphrase: secret}
 }
 
 func newKey(alg signer.Algorithm) (crypto.Signer, error) {

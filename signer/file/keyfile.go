@@ -18,8 +18,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
-
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -123,36 +121,16 @@ func checkMode(path string) error {
 	return nil
 }
 
-// scrypt's cost is attacker-chosen if somebody swapped the file; only the known ones
-// are run (each needs 128*N*r bytes: 32, 64, 128 MiB).
-func checkKDF(path string, data []byte) error {
-	var d struct {
-		KDF struct {
-			Name   string `json:"name"`
-			Params struct{ N, R, P int }
-		} `json:"kdf"`
-	}
-	if err := json.Unmarshal(data, &d); err != nil {
-		return &FormatError{Path: path, Reason: "is no key file", Err: err}
-	}
-	n := d.KDF.Params.N
-	if d.KDF.Name != "scrypt" || n != 1<<15 && n != 1<<16 && n != 1<<17 || d.KDF.Params.R != 8 || d.KDF.Params.P != 1 {
-		return &FormatError{Path: path, Reason: fmt.Sprintf("key derivation %q with N=%d, r=%d, p=%d is not one that go-tuf writes",
-			d.KDF.Name, n, d.KDF.Params.R, d.KDF.Params.P)}
-	}
-	return nil
-}
-
 // decrypt gives the keys of an encrypted file. A wrong passphrase is
 // signer.ErrPassphrase.
-func decrypt(path string, p persisted, passphrase []byte) ([]storedKey, error) {
+func decrypt(e Encryption, path string, p persisted, passphrase []byte) ([]storedKey, error) {
 	if !p.Encrypted {
 		return nil, &FormatError{Path: path, Reason: "holds private keys in the open", Err: ErrNotEncrypted}
 	}
-	if err := checkKDF(path, p.Data); err != nil {
+	if err := checkKDF(e, path, p.Data); err != nil {
 		return nil, err
 	}
-	plain, err := encrypted.Decrypt(p.Data, passphrase)
+	plain, err := e.Open(p.Data, passphrase)
 	if err != nil {
 		// The library has one error for a wrong passphrase and for altered bytes; both
 		// mean that this passphrase does not open this file.
@@ -171,8 +149,12 @@ func parseKeys(path string, plain []byte) ([]storedKey, error) {
 }
 
 // encode encrypts keys under a passphrase, in the bytes that go-tuf v0.5.2 reads.
-func encode(keys []storedKey, passphrase []byte) ([]byte, error) {
-	data, err := encrypted.MarshalWithCustomKDFParameters(keys, passphrase, encrypted.Legacy)
+func encode(e Encryption, keys []storedKey, passphrase []byte) ([]byte, error) {
+	plain, err := json.MarshalIndent(keys, "", "\t")
+	if err != nil {
+		return nil, err
+	}
+	data, err := e.Seal(plain, passphrase)
 	if err != nil {
 		return nil, err
 	}

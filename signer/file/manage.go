@@ -55,7 +55,7 @@ func (b *Backend) Passwd(ctx context.Context, ref signer.Ref, ui signer.UI) erro
 	if secret.Empty() {
 		return fail(&signer.NoSecretError{Kind: signer.NewPassphrase, Device: fmt.Sprintf("key file %q", x.path)})
 	}
-	data, err := encode(keys, secret.Unwrap())
+	data, err := encode(b.encryption, keys, secret.Unwrap())
 	if err != nil {
 		return fail(err)
 	}
@@ -126,7 +126,7 @@ func (b *Backend) writeRetired(x *box, gone []storedKey) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	data, err := encode(gone, x.passphrase.Unwrap())
+	data, err := encode(b.encryption, gone, x.passphrase.Unwrap())
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (b *Backend) shrink(x *box, kept []storedKey) error {
 	if len(kept) == 0 {
 		return os.Remove(x.path)
 	}
-	data, err := encode(kept, x.passphrase.Unwrap())
+	data, err := encode(b.encryption, kept, x.passphrase.Unwrap())
 	if err != nil {
 		return err
 	}

@@ -21,10 +21,10 @@ func (b *Backend) Probe(_ context.Context, ref signer.Ref) []signer.Finding {
 		return problem("key-file", err)
 	}
 	if !p.Encrypted {
-		_, err := decrypt(path, p, nil)
+		_, err := decrypt(b.encryption, path, p, nil)
 		return problem("key-file-open", err)
 	}
-	if err := checkKDF(path, p.Data); err != nil {
+	if err := checkKDF(b.encryption, path, p.Data); err != nil {
 		return problem("key-file", err)
 	}
 	return []signer.Finding{{Code: "key-file", OK: true, Text: fmt.Sprintf("key file %q is encrypted and private", path)}}
