@@ -11,6 +11,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer/file"
 )
 
 // app is one run of the tool: the global flags and what is made from them.
@@ -35,6 +36,8 @@ type app struct {
 
 	// now is this machine's clock.
 	now func() time.Time
+	// files gives the key files below a folder.
+	files func(dir string) *file.Backend
 
 	log  logged
 	cfg  *config.Config
@@ -43,7 +46,7 @@ type app struct {
 }
 
 func newApp(stdout, stderr io.Writer) *app {
-	return &app{out: prompt.New(stdout), talk: prompt.New(stderr), now: time.Now, lockTimeout: config.Duration(10 * time.Second)}
+	return &app{out: prompt.New(stdout), talk: prompt.New(stderr), now: time.Now, files: file.New, lockTimeout: config.Duration(10 * time.Second)}
 }
 
 // command builds the command tree.

@@ -91,7 +91,7 @@ func newReader(t *testing.T) *reader {
 		`token setup "piv:serial=15835999"`, `token setup "piv:serial=15835999" --new-pin-source file:../pin --new-puk-source file:../puk`,
 	)
 	r.env = append(append(os.Environ(), secretEnv()...), server.Env()...)
-	r.env = append(r.env, tok.Env(), "FLEET_ROOT_PIN=740519", "HOME="+r.dir,
+	r.env = append(r.env, tok.Env(), "FLEET_ROOT_PIN=740519", "HOME="+r.dir, realKeys+"=1",
 		"PATH="+filepath.Join(r.dir, "bin")+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	return r
 }

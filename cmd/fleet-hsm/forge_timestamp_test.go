@@ -14,7 +14,6 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
-	"github.com/fleet-hsm/fleet-hsm/signer/file"
 )
 
 // cmdForge is a thief with a key file: it gives a timestamp.json another version and
@@ -56,7 +55,7 @@ func forgeTimestamp(keyFile string, version int64, data []byte) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	key, err := file.New("").Open(context.Background(), signer.Ref{URI: signer.FileURI(keyFile), Roles: []string{repo.RoleTimestamp}}, rolesPassphrase{repo.RoleTimestamp})
+	key, err := filesOfTest(false)("").Open(context.Background(), signer.Ref{URI: signer.FileURI(keyFile), Roles: []string{repo.RoleTimestamp}}, rolesPassphrase{repo.RoleTimestamp})
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
-	"github.com/fleet-hsm/fleet-hsm/signer/file"
 )
 
 type initOptions struct {
@@ -122,7 +121,7 @@ func (a *app) checkKeyPlaces(given roleKeyFlags) error {
 	if err := a.checkPath(); err != nil {
 		return err
 	}
-	files := file.New(a.path)
+	files := a.files(a.path)
 	for _, role := range repo.Roles() {
 		if len(*given[role]) > 0 || files.Exists(roleFile(role)) {
 			continue

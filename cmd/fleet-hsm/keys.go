@@ -34,7 +34,7 @@ func (a *app) keychain() (*keychain, error) {
 	if a.keys != nil {
 		return a.keys, nil
 	}
-	files := file.New(a.path)
+	files := a.files(a.path)
 	backends, err := a.backends(files)
 	if err != nil {
 		return nil, err

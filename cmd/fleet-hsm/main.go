@@ -14,16 +14,19 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/signer/file"
 )
 
-func main() { os.Exit(run(os.Args[1:], time.Now)) }
+func main() { os.Exit(run(os.Args[1:], time.Now, file.New)) }
 
-func run(args []string, now func() time.Time) int {
+// run takes what tests replace: the clock, and how key files are read and written.
+func run(args []string, now func() time.Time, files func(dir string) *file.Backend) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	noCoreDumps()
 	a := newApp(os.Stdout, os.Stderr)
-	a.now = now
+	a.now, a.files = now, files
 	defer a.close()
 	cmd := a.command()
 	cmd.SetArgs(args)

@@ -19,6 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer/file"
+	"github.com/fleet-hsm/fleet-hsm/signer/signertest"
 )
 
 // The tests run the tool as people do: a process of its own, with its arguments,
@@ -32,6 +34,18 @@ const plainUser = "FLEET_HSM_TEST_PLAIN_USER"
 // ownTerminal in the environment says that a test made the terminal that a shell above
 // the tool has.
 const ownTerminal = "FLEET_HSM_TEST_OWN_TERMINAL"
+
+// realKeys in the environment makes key files cost what they do in earnest, which is
+// what fleetctl opens. Without it a passphrase costs nothing: most of the tests' time
+// went there.
+const realKeys = "FLEET_HSM_TEST_REAL_KEYS"
+
+func filesOfTest(real bool) func(dir string) *file.Backend {
+	if real {
+		return file.New
+	}
+	return func(dir string) *file.Backend { return file.NewWith(dir, signertest.CheapEncryption{}) }
+}
 
 // scratch holds what all tests share: the clients and the template repositories.
 var scratch string
@@ -72,7 +86,7 @@ func tool() {
 	if os.Getenv(ownTerminal) == "" {
 		_, _ = syscall.Setsid()
 	}
-	os.Exit(run(os.Args[1:], clockOfTest()))
+	os.Exit(run(os.Args[1:], clockOfTest(), filesOfTest(os.Getenv(realKeys) != "")))
 }
 
 // dropRootPowers starts the process again without the capabilities that let root

@@ -44,7 +44,7 @@ func TestPassphraseByteForByte(t *testing.T) {
 				return
 			}
 			ours := t.TempDir()
-			r := hsm(t, with(end), "init", "--path", ours)
+			r := hsm(t, append(with(end), realKeys+"=1"), "init", "--path", ours)
 			if r.code != 0 || strings.Count(r.stderr, "line end") != 4 {
 				t.Errorf("init: exit %d, and four warnings of the line end are wanted\n%s", r.code, r.stderr)
 			}

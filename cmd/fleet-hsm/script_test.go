@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fleet-hsm/fleet-hsm/signer"
-	"github.com/fleet-hsm/fleet-hsm/signer/file"
 )
 
 // TestScript runs testdata/script. Besides testscript's own commands there are:
@@ -178,7 +177,7 @@ func (rolesPassphrase) Insert(context.Context, signer.InsertRequest) error {
 // makeKeyFile makes a key file, or adds a key to one.
 func makeKeyFile(algorithm, path, role string) error {
 	ref := signer.Ref{URI: signer.FileURI(path), Roles: []string{role}}
-	_, err := file.New("").Generate(context.Background(), ref,
+	_, err := filesOfTest(false)("").Generate(context.Background(), ref,
 		signer.GenerateOptions{Algorithm: signer.Algorithm(algorithm)}, rolesPassphrase{role})
 	return err
 }
