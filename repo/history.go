@@ -17,10 +17,16 @@ import (
 const historyFile = "history.json"
 
 // mark is one version of a role, and which one: the SHA-256 of its canonical signed
-// part, hex, the same whatever signatures the file carries.
+// part, hex, the same whatever signatures the file carries; "" where only its number was
+// read, as of targets.json by the timestamp.
 type mark struct {
 	Version int64  `json:"version"`
 	SHA256  string `json:"sha256"`
+}
+
+// contradicts: both are one version and not the same.
+func (m mark) contradicts(o mark) bool {
+	return m.Version == o.Version && m.SHA256 != o.SHA256 && m.SHA256 != "" && o.SHA256 != ""
 }
 
 // history is pending/history.json.
@@ -139,7 +145,8 @@ func (r *Repo) acceptedHere(p *Published, data []byte) error {
 func (h *history) raise(marks map[string]mark) bool {
 	changed := false
 	for role, m := range marks {
-		if m.Version > h.Roles[role].Version {
+		have := h.Roles[role]
+		if m.Version > have.Version || m.Version == have.Version && have.SHA256 == "" && m.SHA256 != "" {
 			h.Roles[role], changed = m, true
 		}
 	}
@@ -210,13 +217,17 @@ func markOfEnvelope(env *envelope) (mark, error) {
 	return markOf(version, env.signed), nil
 }
 
-// marks gives what is published, as far as it was loaded.
+// marks gives what is published, as far as it was loaded, and of targets.json at least
+// the number that the snapshot names.
 func (p *Published) marks() map[string]mark {
 	out := map[string]mark{}
 	for role, env := range map[string]*envelope{RoleRoot: p.rootEnv, RoleTargets: p.targetsEnv, RoleSnapshot: p.snapshotEnv, RoleTimestamp: p.timestampEnv} {
 		if v := p.VersionOf(role); env != nil && v > 0 {
 			out[role] = markOf(v, env.signed)
 		}
+	}
+	if _, read := out[RoleTargets]; !read && p.Snapshot != nil {
+		out[RoleTargets] = mark{Version: p.Snapshot.Meta().Version}
 	}
 	return out
 }

@@ -168,6 +168,57 @@ func TestTimestampRisesOverTheHistory(t *testing.T) {
 	}
 }
 
+// TestTimestampOnAnothersSnapshot: what another tool signed on an older copy gets no
+// timestamp, although the timestamp reads no targets.json otherwise.
+func TestTimestampOnAnothersSnapshot(t *testing.T) {
+	forLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := newRepo(t, consistent)
+		add(t, r, kr, "one", item("1"))
+		other := clone(t, r)
+		for _, content := range []string{"two", "three"} {
+			add(t, r, kr, content, item(content))
+		}
+		remove(t, other, "pending/history.json")
+		for range 3 {
+			rotate(t, other, kr, repo.RoleSnapshot)
+		}
+		copyWeb(t, other).over(t, r)
+		if err := tryStamp(r, kr); !kindIs(repo.LostVersions)(err) && !kindIs(repo.WentBack)(err) {
+			t.Errorf("a timestamp over older targets: %v", err)
+		}
+		// Where nothing contradicts it, it is read once and known from then on.
+		add(t, other, kr, "two", item("2"))
+		remove(t, other, "pending/history.json")
+		stamp(t, other, kr)
+		rotate(t, other, kr, repo.RoleSnapshot)
+		stamp(t, other, kr)
+		remove(t, other, "repository/targets.json")
+		if err := tryStamp(other, kr); err != nil {
+			t.Errorf("targets.json was read: %v", err)
+		}
+	})
+}
+
+// TestTimestampNotesTargets: the number that the snapshot names counts, although the
+// timestamp has not read targets.json.
+func TestTimestampNotesTargets(t *testing.T) {
+	r, kr := newRepo(t, false)
+	old := copyWeb(t, r)
+	for _, content := range []string{"one", "two"} {
+		add(t, r, kr, content, item(content))
+	}
+	remove(t, r, "pending/history.json")
+	stamp(t, r, kr)
+	old.over(t, r)
+	if _, err := r.Mend(true); err != nil {
+		t.Fatal(err)
+	}
+	add(t, r, kr, "three", item("3"))
+	if got := load(t, r).VersionOf(repo.RoleTargets); got != 4 {
+		t.Errorf("after targets v3 comes v%d", got)
+	}
+}
+
 // A number is above all that carries one, and a stranger's file does not use them up.
 func TestNumbersAboveStrayFiles(t *testing.T) {
 	for name, want := range map[string]int64{"7.targets.json": 8, "7.snapshot.json": 8, "900000000000001.targets.json": 3} {

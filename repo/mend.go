@@ -171,8 +171,7 @@ func (m *mender) sets() error {
 
 // contradicts reports whether the history knows this version with another content.
 func (m *mender) contradicts(role string, now mark) bool {
-	known := m.h.Roles[role]
-	return known.Version == now.Version && known != now
+	return m.h.Roles[role].contradicts(now)
 }
 
 // twice reports whether a set holds a version that was published from here with another

@@ -31,7 +31,9 @@ type Published struct {
 	// next change is built on. claimed is what files that do not verify say their
 	// versions are, by role.
 	givenUp bool
-	claimed map[string]int64
+	// snapshotOfOthers: the history does not know this snapshot, so another tool made it.
+	snapshotOfOthers bool
+	claimed          map[string]int64
 }
 
 // Load reads and verifies everything that is published. Expired metadata is loaded;
@@ -66,6 +68,8 @@ func (r *Repo) loadOnline() (*Published, error) {
 		return nil, err
 	}
 	p.otherMeta = p.Snapshot.meta
+	known := h.Roles[RoleSnapshot]
+	p.snapshotOfOthers = known.Version > 0 && known != markOf(p.Snapshot.Version(), p.snapshotEnv.signed)
 	if p.Timestamp, _, p.timestampEnv, err = r.loadListing(p, RoleTimestamp, h.Roles[RoleTimestamp]); err != nil {
 		return nil, err
 	}

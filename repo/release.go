@@ -48,7 +48,9 @@ func (r *Repo) Timestamp(opts ReleaseOptions) (*Release, error) {
 	if err := p.Expired(r.now(), RoleRoot, RoleSnapshot); err != nil {
 		return nil, err
 	}
-	if !p.snapshotMatchesOnStamp {
+	// What another tool has signed may stand on targets older than those published from
+	// here. It is read once: the commit remembers the snapshot.
+	if !p.snapshotMatchesOnStamp || p.snapshotOfOthers {
 		if err := r.loadTargets(p); err != nil {
 			return nil, err
 		}

@@ -136,7 +136,7 @@ func (s *standing) lost() {
 		switch {
 		case m.Version > now:
 			s.found = append(s.found, refuse(LostVersions, "%s v%d was published from here, and only v%d is here: an older copy was put back", role, m.Version, now))
-		case m.Version == now && m != s.p.marks()[role]:
+		case m.contradicts(s.p.marks()[role]):
 			s.found = append(s.found, refuse(LostVersions, "%s v%d was published from here with other content than it has now: an older copy was put back and signed again", role, now))
 		}
 	}

@@ -27,5 +27,5 @@
 //
 //	go test -C compat/history .                   # 40 sequences
 //	FLEET_HSM_LONG=1 go test -C compat/history .  # 2,000
-//	FLEET_HSM_SEED=N ...                          # one sequence, told step by step
+//	FLEET_HSM_SEED=N ...                          # one sequence, told step by step; N-M: these
 package history

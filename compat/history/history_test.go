@@ -40,11 +40,7 @@ func TestPublishedIsPublished(t *testing.T) {
 		last = 2000
 	}
 	if s := os.Getenv("FLEET_HSM_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		first, last = n, n
+		first, last = seeds(t, s)
 	}
 	others := buildOthers(t)
 	ends := map[string]int{}
@@ -80,6 +76,22 @@ func TestPublishedIsPublished(t *testing.T) {
 	}
 }
 
+// seeds reads N or N-M.
+func seeds(t *testing.T, s string) (first, last uint64) {
+	from, to, ok := strings.Cut(s, "-")
+	if !ok {
+		to = from
+	}
+	first, err := strconv.ParseUint(from, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last, err = strconv.ParseUint(to, 10, 64); err != nil {
+		t.Fatal(err)
+	}
+	return first, last
+}
+
 // leadOut follows the hints until add works, and says what it took.
 func (w *world) leadOut() string {
 	took := []string{}
@@ -112,6 +124,8 @@ func (w *world) follow(err error) string {
 	case errors.As(err, &bad) && bad.File == "pending/change.json":
 		w.do("discard")
 		return "discard"
+	case errors.As(err, &refused) && refused.Kind == repo.MissingContent:
+		return w.contents()
 	case errors.As(err, &refused), errors.As(err, &bad):
 		return w.mend()
 	}

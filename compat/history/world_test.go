@@ -87,7 +87,7 @@ func (w *world) must(err error) {
 
 func (w *world) fail(format string, args ...any) {
 	w.t.Helper()
-	w.t.Fatalf("%s\nafter: %s", fmt.Sprintf(format, args...), strings.Join(w.told, "\n       "))
+	w.t.Fatalf("%s: %s\nafter: %s", w.t.Name(), fmt.Sprintf(format, args...), strings.Join(w.told, "\n       "))
 }
 
 func (w *world) read(name string) []byte {
@@ -234,14 +234,14 @@ func (w *world) ours(step string, run func() error) error {
 func (w *world) built(before, after files, err error) {
 	r := repo.Open(w.dir, repo.Options{})
 	p, lerr := r.Load()
-	if maps.Equal(before, after) || lerr != nil || r.CheckStanding(p) != nil {
+	if lerr != nil || r.CheckStanding(p) != nil {
 		return
 	}
 	if waits, werr := r.InterruptedCommit(); waits || werr != nil {
 		return
 	}
 	w.newest = w.copy()
-	if err != nil {
+	if err != nil || maps.Equal(before, after) {
 		return // a recovery: it stands upon nothing new
 	}
 	for name, data := range after {
