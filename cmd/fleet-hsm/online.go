@@ -326,6 +326,11 @@ func (a *app) timestampOnStore(ctx context.Context, o onStore, within optionalDu
 		return err
 	}
 	cfg.Logger = slog.New(slog.DiscardHandler)
+	if plain, ok := cfg.Store.(store.Plain); ok {
+		if _, err := a.sayIdentity(ctx, plain.Store); err != nil {
+			return err
+		}
+	}
 	res, err := online.Once(ctx, cfg, online.Request{Always: !within.given, Within: within.value()})
 	if err != nil {
 		return err
