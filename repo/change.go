@@ -39,6 +39,7 @@ type Change struct {
 	// oldRoot is the published root, nil at init.
 	oldRoot *Root
 	stamp   Staging // of the command at work
+	loaded  bool    // some of it was read from a file
 }
 
 // maxChangeSize bounds pending/change.json, in bytes.
@@ -223,7 +224,7 @@ func (r *Repo) Staged(p *Published) (*Change, error) {
 
 // assemble makes a change from what was read of file, on top of p (nil at init).
 func assemble(file string, f changeFile, p *Published) (*Change, error) {
-	c := &Change{BaseRoot: f.BaseRoot, BaseTargets: f.BaseTargets, Created: f.Created, Intents: f.Intents}
+	c := &Change{BaseRoot: f.BaseRoot, BaseTargets: f.BaseTargets, Created: f.Created, Intents: f.Intents, loaded: true}
 	var err error
 	if c.Stagings, err = readStagings(file, f); err != nil {
 		return nil, err

@@ -21,13 +21,22 @@ func (r *Repo) Commit(rel *Release) error {
 		return err
 	}
 	if rel.c == nil && len(b.renames) == 1 {
-		return b.publishOne()
+		err = b.publishOne()
+	} else {
+		err = b.publishAll(rel)
 	}
+	if err == nil {
+		r.noteSound(b.sound)
+	}
+	return err
+}
+
+func (b *builder) publishAll(rel *Release) error {
 	j, err := b.decide(rel)
 	if err != nil {
 		return err
 	}
-	if err := r.apply(j); err != nil {
+	if err := b.r.apply(j); err != nil {
 		return &InterruptedError{Err: err}
 	}
 	return nil
@@ -49,7 +58,7 @@ func (r *Repo) prepare(rel *Release) (*builder, error) {
 	if err := r.prepareWeb(); err != nil {
 		return nil, err
 	}
-	b := &builder{r: r}
+	b := &builder{r: r, sound: r.soundAfter(rel, files)}
 	if err := b.begin(); err != nil {
 		return nil, err
 	}
@@ -146,6 +155,7 @@ func (r *Repo) prepareWeb() error {
 type builder struct {
 	r       *Repo
 	renames []rename
+	sound   map[string]string // see soundAfter
 }
 
 func (b *builder) begin() error {

@@ -47,6 +47,8 @@ type envelope struct {
 	// checked remembers which signatures verify: thresholds are looked at many times,
 	// and the signed part may be megabytes.
 	checked map[check]bool
+	// twice are target paths that stood in the file more than once.
+	twice []string
 }
 
 // check is one verification: a signature (hex) against a public key.
@@ -74,7 +76,12 @@ func parseEnvelope(data []byte) (*envelope, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no canonical form: %w", err)
 	}
-	return &envelope{signed: signed, signatures: j.Signatures}, nil
+	e := &envelope{signed: signed, signatures: j.Signatures}
+	if len(signed) < len(j.Signed) {
+		// Something was left out: blanks, escapes, or one of two names that are the same.
+		e.twice = pathsTwice(j.Signed)
+	}
+	return e, nil
 }
 
 // openEnvelope takes the two parts apart. A file that has just them is not decoded as a

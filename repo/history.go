@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
@@ -39,6 +40,9 @@ type history struct {
 	// GivenUp: a person has said that what is lost stays lost. The next change is built
 	// on what is there and numbered above everything named here.
 	GivenUp bool `json:"given_up,omitempty"`
+	// Sound is the SHA-256 of the four files, by role, against which another's reading had
+	// nothing to say; see [Judge].
+	Sound map[string]string `json:"sound,omitempty"`
 }
 
 // maxHistorySize bounds pending/history.json, in bytes; it is a few hundred.
@@ -95,6 +99,17 @@ func (r *Repo) Remember(p *Published) error {
 		return nil
 	}
 	return r.writeHistory(h)
+}
+
+// noteSound notes which of the published files are sound; nil says nothing of them. As
+// with what a commit remembers, a failure costs nothing but a second look.
+func (r *Repo) noteSound(files map[string]string) {
+	h, err := r.readHistory()
+	if err != nil || files == nil || maps.Equal(h.Sound, files) {
+		return
+	}
+	h.Sound = files
+	_ = r.writeHistory(h)
 }
 
 // RememberTimestamp raises the history to a timestamp that lies elsewhere, such as in a

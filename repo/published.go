@@ -24,8 +24,11 @@ type Published struct {
 	rootEnv, targetsEnv                  *envelope
 	snapshotEnv, timestampEnv            *envelope
 	rootData, targetsData, snapshotData  []byte
+	timestampData                        []byte
 	otherMeta                            map[string]*metadata.MetaFiles
 	targetsMatch, snapshotMatchesOnStamp bool
+
+	hashes map[string]string // see judgedFiles
 
 	// givenUp: what is lost was given up, so files that do not fit are only what the
 	// next change is built on. claimed is what files that do not verify say their
@@ -70,7 +73,7 @@ func (r *Repo) loadOnline() (*Published, error) {
 	p.otherMeta = p.Snapshot.meta
 	known := h.Roles[RoleSnapshot]
 	p.snapshotOfOthers = known.Version > 0 && known != markOf(p.Snapshot.Version(), p.snapshotEnv.signed)
-	if p.Timestamp, _, p.timestampEnv, err = r.loadListing(p, RoleTimestamp, h.Roles[RoleTimestamp]); err != nil {
+	if p.Timestamp, p.timestampData, p.timestampEnv, err = r.loadListing(p, RoleTimestamp, h.Roles[RoleTimestamp]); err != nil {
 		return nil, err
 	}
 	return p, r.checkStamp(p)

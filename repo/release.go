@@ -83,7 +83,7 @@ func (r *Repo) CheckRelease(p *Published, c *Change, opts ReleaseOptions) error 
 		return refuse(FlatLayout, "a commit without timestamp needs consistent snapshots; here clients would fail until the timestamp came")
 	}
 	if p == nil {
-		return nil
+		return r.CheckSound(nil, c)
 	}
 	if err := c.checkBase(p); err != nil {
 		return err
@@ -96,6 +96,9 @@ func (r *Repo) CheckRelease(p *Published, c *Change, opts ReleaseOptions) error 
 		return refuse(TimestampKeys, "root v%d asks for other timestamp keys than those that signed timestamp v%d; without a new one every client would fail", c.root.Version(), p.Timestamp.Version())
 	}
 	rel.decide()
+	if err := r.checkSound(rel); err != nil {
+		return err
+	}
 	for _, role := range rel.Roles() {
 		expires := utcSecond(rel.now.Add(opts.Expiries.of(role)))
 		if err := checkExpiry(role, p, expires, opts.AllowShorter); err != nil {

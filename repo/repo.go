@@ -23,6 +23,10 @@ type Repo struct {
 	rehashed int64
 	// command and person are who stages what is staged here; see [Staging].
 	command, person string
+	// judge is Options.Judge; judged and drafts are what it said. See checkSound.
+	judge  Judge
+	judged verdict
+	drafts map[string][]Fault
 }
 
 // Options change what Open assumes.
@@ -32,6 +36,8 @@ type Options struct {
 	// Noted gives versions that were noted elsewhere, which are never signed again; nil
 	// for none. It is called when a version is about to be given.
 	Noted func() ([]Noted, error)
+	// Judge has a say before anybody signs a change; nil for none.
+	Judge Judge
 	// Person is the login name that a staged change is marked with.
 	Person string
 }
@@ -42,7 +48,7 @@ func Open(dir string, opts Options) *Repo {
 	if now == nil {
 		now = time.Now
 	}
-	return &Repo{dir: dir, now: now, noted: opts.Noted, person: opts.Person}
+	return &Repo{dir: dir, now: now, noted: opts.Noted, person: opts.Person, judge: opts.Judge, drafts: map[string][]Fault{}}
 }
 
 // Dir is the folder that holds repository/, keys/ and pending/.

@@ -40,10 +40,8 @@ func (r *Repo) checkHistory(p *Published, c *Change) error {
 	if err := r.CheckStanding(p); err != nil {
 		return err
 	}
-	if c.rootDoc != nil {
-		if err := r.CheckChain(p); err != nil {
-			return err
-		}
+	if err := r.checkFollowed(p, c); err != nil {
+		return err
 	}
 	n, err := r.numbers(p)
 	if err != nil {
@@ -58,6 +56,19 @@ func (r *Repo) checkHistory(p *Published, c *Change) error {
 		return signAbove(p)
 	}
 	return nil
+}
+
+// checkFollowed: no root is put behind a gap, and nothing else is published behind one
+// either. A folder that has no N.root.json at all is one that was fetched in part.
+func (r *Repo) checkFollowed(p *Published, c *Change) error {
+	lists, err := r.numbered()
+	if err != nil {
+		return err
+	}
+	if c.rootDoc == nil && len(lists[RoleRoot]) == 0 {
+		return nil
+	}
+	return r.CheckChain(p)
 }
 
 // signAbove: snapshot and timestamp alone would show agents older targets than they

@@ -130,9 +130,15 @@ func (w *walk) readRoot(v int64) *document {
 
 // checkRoot looks at the keys and roles of one root, and at its own signatures.
 func (w *walk) checkRoot(d *document) {
-	ring := w.readKeys(roleRoot, d.file, d.root.Keys)
+	ring := w.checkKeysOf(d)
 	w.rings[d.Version] = ring
 	w.report.Roots = append(w.report.Roots, d.Version)
+	w.checkSignatures(d, ring, roleRoot, d.root.Roles[roleRoot], CodeThreshold)
+}
+
+// checkKeysOf looks at what a root says of keys and roles.
+func (w *walk) checkKeysOf(d *document) keyring {
+	ring := w.readKeys(roleRoot, d.file, d.root.Keys)
 	for _, name := range topLevel() {
 		r := d.root.Roles[name]
 		if r == nil {
@@ -141,7 +147,7 @@ func (w *walk) checkRoot(d *document) {
 		}
 		w.checkRole(ring, name, roleRoot, r)
 	}
-	w.checkSignatures(d, ring, roleRoot, d.root.Roles[roleRoot], CodeThreshold)
+	return ring
 }
 
 // linkRoots verifies each root with the keys of the one before it.

@@ -121,7 +121,7 @@ func version() string {
 
 // repo opens the repository of --path. Commands that need one there call load.
 func (a *app) repo() *repo.Repo {
-	return repo.Open(a.path, repo.Options{Now: a.now, Noted: a.noted, Person: loginName()})
+	return repo.Open(a.path, repo.Options{Now: a.now, Noted: a.noted, Person: loginName(), Judge: clientJudge{a.within("repository")}})
 }
 
 // say talks to the person: stderr, one line. The arguments may be anybody's words.

@@ -141,6 +141,8 @@ func judge(err error) verdict {
 		return verdict{exitLocked, "locked", "wait for the other command, or give --lock-timeout more time; if that process hangs, ending it is safe"}
 	case errors.Is(err, repo.ErrExpired):
 		return verdict{exitUnverified, "expired", hintExpired(err)}
+	case as[*repo.FaultyError](err):
+		return verdict{exitUnverified, "faulty", hintFaulty(err)}
 	case errors.Is(err, repo.ErrMetadata):
 		return verdict{exitUnverified, "metadata", hintMetadata(err)}
 	case as[*repo.InterruptedError](err):

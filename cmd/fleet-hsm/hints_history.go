@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
+	"slices"
 	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
 // hintHistory leads out of a folder whose history is not whole.
@@ -21,6 +24,33 @@ func hintHistory(kind repo.RefusedKind) string {
 		return "nothing was published; give each path a file of its own: replace the link by a folder, the hard link by a copy, or choose names that differ in more than case"
 	}
 	return ""
+}
+
+// hintFaulty leads out of a state on which nothing may be built.
+func hintFaulty(err error) string {
+	var fe *repo.FaultyError
+	if !errors.As(err, &fe) || len(fe.Faults) == 0 {
+		return `"fleet-hsm verify" lists everything that is wrong`
+	}
+	const then = `; "fleet-hsm verify" lists everything that is wrong`
+	f := fe.Faults[0]
+	switch {
+	case f.Role == repo.RoleTargets && ofTarget(verify.Code(f.Code)):
+		return `"fleet-hsm remove PATH..." takes such targets out, and "fleet-hsm add" of the same name puts one right` + then
+	case f.Role == repo.RoleTargets, f.Role == repo.RoleSnapshot:
+		return `"fleet-hsm rotate targets --renew" writes targets and snapshot anew` + then
+	case f.Role == repo.RoleTimestamp:
+		return `"fleet-hsm timestamp" signs a new one` + then
+	}
+	return `"fleet-hsm doctor --mend" puts in order what the files here allow, "fleet-hsm pull" brings what a store has` + then
+}
+
+// ofTarget reports whether a finding is about one target's entry.
+func ofTarget(c verify.Code) bool {
+	return slices.Contains([]verify.Code{
+		verify.CodeTargetPath, verify.CodeTargetName, verify.CodeTargetVersion, verify.CodeTargetLength, verify.CodeSHA512,
+		verify.CodeHashForm, verify.CodeDuplicateField, verify.CodeNumber, verify.CodeMalformed,
+	}, c)
 }
 
 // hintFile leads on from a file in the folder that does not verify.

@@ -34,7 +34,7 @@ func theirErrors() map[string]error {
 		"repo.MetadataError": &repo.MetadataError{}, "repo.ExpiredError": &repo.ExpiredError{Role: repo.RoleRoot}, "repo.NameError": &repo.NameError{},
 		"repo.ContentError": &repo.ContentError{}, "repo.RefusedError": &repo.RefusedError{Kind: repo.NoChange}, "repo.ShortError": &repo.ShortError{},
 		"repo.SignatureError": &repo.SignatureError{Err: errors.New("x")}, "repo.InterruptedError": &repo.InterruptedError{}, "repo.LockedError": &repo.LockedError{},
-		"repo.MissingError": &repo.MissingError{},
+		"repo.MissingError": &repo.MissingError{}, "repo.FaultyError": &repo.FaultyError{Faults: []repo.Fault{{}}},
 
 		"signer.ErrNoToken": signer.ErrNoToken, "signer.ErrUnreachable": signer.ErrUnreachable, "signer.ErrAmbiguous": signer.ErrAmbiguous,
 		"signer.ErrKeyNotFound": signer.ErrKeyNotFound, "signer.ErrKeyChanged": signer.ErrKeyChanged, "signer.ErrKeyExists": signer.ErrKeyExists,

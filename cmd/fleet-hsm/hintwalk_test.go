@@ -41,6 +41,7 @@ func hintWalks() []hintWalk {
 		{kind: "went-back", setup: "cp -r repository old; fleet-hsm rotate targets; cp old/root.json old/targets.json old/snapshot.json old/timestamp.json repository/",
 			command: "rotate targets"},
 		{kind: "went-back", setup: "fleet-hsm rotate root; rm repository/root.json", command: "add --target orbit --version 1 " + release},
+		{kind: "faulty", setup: "fleet-hsm add --target orbit --version 1 " + release + "; rm repository/2.targets.json", command: "rotate timestamp"},
 		{kind: "no-repository", command: "add --path new --target orbit --version 1 " + release, setup: "mkdir new",
 			supply: map[string]string{"fleet-hsm init": "fleet-hsm init --path new"}},
 		{kind: "nothing-staged", command: "commit",

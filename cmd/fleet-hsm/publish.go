@@ -326,7 +326,7 @@ func (w *work) leave(ctx context.Context, c *repo.Change, cause error) error {
 	if w.lost != nil {
 		return w.leaveLost(cause)
 	}
-	pointless := ctx.Err() != nil || errors.Is(cause, errNotConfirmed) || errors.Is(cause, repo.ErrRefused)
+	pointless := ctx.Err() != nil || errors.Is(cause, errNotConfirmed) || errors.Is(cause, repo.ErrRefused) || as[*repo.FaultyError](cause)
 	if (c.Fresh || w.waiting) && (pointless || judge(cause).code == exitUsage) {
 		if err := errors.Join(w.withdraw(c), w.r.DropContent()); err != nil {
 			return errors.Join(cause, err)

@@ -98,9 +98,10 @@ func (a *app) runSign(ctx context.Context, args []string, o signOptions) error {
 	}
 	s := &signing{
 		a: a, keys: w.keys, change: w.staged, o: o,
-		card: w.card,
-		keep: func() error { return w.mergeBack(ctx) },
-		done: `everything is signed; "fleet-hsm commit" publishes it`,
+		card:     w.card,
+		refusals: []func() error{func() error { return w.r.CheckSound(w.p, w.staged) }},
+		keep:     func() error { return w.mergeBack(ctx) },
+		done:     `everything is signed; "fleet-hsm commit" publishes it`,
 	}
 	if err := s.run(ctx); err != nil {
 		return err
@@ -154,6 +155,8 @@ type signing struct {
 	change *repo.Change
 	o      signOptions
 	card   func() (repo.Card, error)
+	// refusals: see consent.
+	refusals []func() error
 	// keep saves the signatures so far.
 	keep func() error
 	// trust is a question to be answered before the card is shown, or "".
@@ -233,7 +236,8 @@ func (s *signing) consent(docs []*repo.Doc) *consent {
 	}
 	return &consent{
 		a: s.a, keys: s.keys, change: s.change, docs: docs, needs: keys, hints: s.keys.hints, card: s.card,
-		ask: true, trust: s.trust,
+		refusals: s.refusals,
+		ask:      true, trust: s.trust,
 		alone: func() error {
 			if len(docs) == 0 {
 				return nil
