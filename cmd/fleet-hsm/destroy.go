@@ -20,7 +20,9 @@ type destruction struct {
 	a    *app
 	what string     // "resetting YubiKey 1", for people
 	at   signer.URI // the device, or one slot of it
-	word string     // what a person types to go on: its serial number or label
+	// whole: all that is on the device goes.
+	whole bool
+	word  string // what a person types to go on: its serial number or label
 
 	named []string // keys that root or the configuration names
 	roles []string // roles that could not be signed any more
@@ -38,15 +40,16 @@ func (e *destroysError) Error() string {
 var errNotDestroyed = errors.New("that is not what was asked for; nothing was changed")
 
 // look finds the keys that would be lost: those that are at the place, where the device
-// lists them (l may be nil), and those that the configuration keeps there.
-func (d *destruction) look(ctx context.Context, l signer.KeyLister) error {
+// lists them (l may be nil; without a ui, those that it shows to everybody), and those that
+// the configuration keeps there.
+func (d *destruction) look(ctx context.Context, l signer.KeyLister, ui signer.UI) error {
 	cfg, err := d.a.config()
 	if err != nil {
 		return err
 	}
 	lost := map[tuf.KeyID]bool{}
 	for id, place := range cfg.Locations {
-		if covers(d.at, place) {
+		if covers(d.at, place) || d.whole && onSame(place, d.at) {
 			lost[id] = true
 		}
 	}
@@ -59,7 +62,7 @@ func (d *destruction) look(ctx context.Context, l signer.KeyLister) error {
 	}
 	var there []signer.KeyInfo
 	if l != nil {
-		if there, err = l.Keys(ctx, signer.Ref{URI: d.at}, d.a.askUI()); err != nil {
+		if there, err = l.Keys(ctx, signer.Ref{URI: d.at}, ui); err != nil {
 			return err
 		}
 	}
@@ -75,6 +78,18 @@ func (d *destruction) look(ctx context.Context, l signer.KeyLister) error {
 	}
 	d.tell(cfg, root, lost)
 	return nil
+}
+
+// onSame reports whether the token that a key's place names can be this device. A place
+// that names no token tells nothing of it.
+func onSame(place, device signer.URI) bool {
+	token, names := signer.URI{Scheme: place.Scheme}, false
+	for _, name := range []string{"token", "serial", "reader"} {
+		if v, ok := place.Attr(name); ok {
+			token, names = token.With(name, v), true
+		}
+	}
+	return names && covers(token, device)
 }
 
 // rootKeys lists the keys of all roles, each once; none without a root.

@@ -86,7 +86,7 @@ func (a *app) runKeyGenerate(ctx context.Context, arg string, o keyGenerateOptio
 	if o.overwrite != "" {
 		loss := &destruction{a: a, what: "overwriting " + u.String(), at: u, word: wordOf(ctx, be, u)}
 		l, _ := be.(signer.KeyLister)
-		if err := loss.look(ctx, l); err != nil {
+		if err := loss.look(ctx, l, a.askUI()); err != nil {
 			return err
 		}
 		if err := loss.confirm(ctx); err != nil {

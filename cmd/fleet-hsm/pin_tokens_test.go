@@ -66,7 +66,7 @@ func twoOfOneLabel(t *testing.T) (dir string, tok *softhsm.Token, serials []stri
 func tokensHere(t *testing.T, tok *softhsm.Token) []tokenEntry {
 	t.Helper()
 	var res tokensResult
-	out := must(t, "token", "list", "pkcs11:token=twin", "--json", "--path", t.TempDir(), "--pkcs11-module", tok.Module).stdout
+	out := must(t, "token", "list", "pkcs11:token="+tok.Label, "--json", "--path", t.TempDir(), "--pkcs11-module", tok.Module).stdout
 	if err := json.Unmarshal([]byte(out), &res); err != nil {
 		t.Fatal(err)
 	}

@@ -92,13 +92,16 @@ func (a *app) confirmLoss(ctx context.Context, be signer.Backend, u signer.URI, 
 	if o.reset == "" && o.erase == "" {
 		return nil
 	}
-	loss := &destruction{a: a, what: "erasing " + u.String(), at: u, word: o.erase}
-	var l signer.KeyLister // a PKCS#11 token lists its keys to who has its PIN
+	loss := &destruction{a: a, at: u, whole: true}
+	l, _ := be.(signer.KeyLister)
+	var ui signer.UI
 	if o.reset != "" {
-		loss.what, loss.word = "resetting "+a.askUI().named(u, deviceOf(u)), o.reset
-		l, _ = be.(signer.KeyLister)
+		loss.what, loss.word, ui = "resetting "+a.askUI().named(u, deviceOf(u)), o.reset, a.askUI()
+	} else {
+		loss.at, loss.word = erased(ctx, be, u.With("token", o.erase))
+		loss.what = "erasing " + loss.at.String()
 	}
-	if err := loss.look(ctx, l); err != nil {
+	if err := loss.look(ctx, l, ui); err != nil {
 		return err
 	}
 	if len(loss.named) > 0 {
@@ -108,6 +111,18 @@ func (a *app) confirmLoss(ctx context.Context, be signer.Backend, u signer.URI, 
 		return nil
 	}
 	return a.confirmReset(ctx, be, u, o.reset)
+}
+
+// erased gives the token that goes, which has another label than the one that it gets, and
+// what a person types to have it erased: its serial number, or its label without one.
+func erased(ctx context.Context, be signer.Backend, u signer.URI) (signer.URI, string) {
+	label, _ := u.Attr("token")
+	if l, ok := be.(signer.Tokener); ok {
+		if tokens, err := l.Tokens(ctx, u); err == nil && len(tokens) == 1 && tokens[0].Serial != "" {
+			return u.With("serial", tokens[0].Serial), tokens[0].Serial
+		}
+	}
+	return u, label
 }
 
 // confirmReset tells the person at the terminal what goes, and has the serial number

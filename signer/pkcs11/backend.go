@@ -5,6 +5,7 @@ package pkcs11
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	p11 "github.com/miekg/pkcs11"
@@ -146,6 +147,25 @@ func (b *Backend) token(ctx context.Context, u signer.URI) (*token, error) {
 	}
 	b.tokens = append(b.tokens, t)
 	return t, nil
+}
+
+// letGo closes what is open on the tokens of a module: one with a session cannot be
+// initialised.
+func (b *Backend) letGo(m *module) error {
+	b.mu.Lock()
+	var open []*token
+	b.tokens = slices.DeleteFunc(b.tokens, func(t *token) bool {
+		if t.m == m {
+			open = append(open, t)
+		}
+		return t.m == m
+	})
+	b.mu.Unlock()
+	var errs []error
+	for _, t := range open {
+		errs = append(errs, t.close())
+	}
+	return errors.Join(errs...)
 }
 
 func (b *Backend) known(m *module, is func(*token) bool) *token {

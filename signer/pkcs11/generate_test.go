@@ -273,6 +273,10 @@ func TestSetup(t *testing.T) {
 	if _, err := fresh.Setup(t.Context(), parse(t, "pkcs11:token=third"), erase, wrong); !errors.Is(err, signer.ErrPINIncorrect) {
 		t.Errorf("a wrong SO PIN: %v", err)
 	}
+	// Whoever looked first what is on it has a session open.
+	if _, err := fresh.Keys(t.Context(), signer.Ref{URI: parse(t, "pkcs11:token=second")}, nil); err != nil {
+		t.Fatal(err)
+	}
 	right := &signertest.UI{Answers: map[signer.SecretKind]string{signer.SOPIN: "so-12345", signer.NewPIN: "user-456"}}
 	if made, err = fresh.Setup(t.Context(), parse(t, "pkcs11:token=third"), erase, right); err != nil || made.Label != "third" {
 		t.Errorf("erasing: %+v, %v", made, err)

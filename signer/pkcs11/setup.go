@@ -74,6 +74,9 @@ func (s *setup) run(ctx context.Context, ui signer.UI) (signer.Token, error) {
 	if err := s.ask(ctx, target, ui); err != nil {
 		return signer.Token{}, err
 	}
+	if err := s.b.letGo(s.m); err != nil {
+		return signer.Token{}, err
+	}
 	var out signer.Token
 	limit := s.b.opts.timeout() * slowFactor
 	err = s.m.run(ctx, "setting up the token", limit, true, func() (err error) {
