@@ -268,7 +268,7 @@ func (s *Service) put(ctx context.Context, data []byte, etag string, snap *snaps
 	if ctx.Err() != nil {
 		return Result{}, nil, ctx.Err()
 	}
-	got, gotTag, _, err := s.get(ctx, "timestamp.json", maxTimestamp)
+	got, gotTag, _, err := s.get(ctx, "timestamp.json", tuf.MaxTimestamp)
 	if err != nil {
 		return Result{}, nil, &StoreError{Err: errors.Join(perr, err)}
 	}

@@ -28,7 +28,7 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("taken: %q", data)
 		}
 		for _, m := range file.Meta {
-			_ = m.fits(data)
+			_ = m.Fits(data)
 		}
 		if rk, ok := trusted.roles[role]; ok {
 			_ = rk.verify(file)

@@ -305,7 +305,7 @@ func (b *bench) recovers(victims []*victim) {
 func history(ctx context.Context, t *testing.T, raw store.Store) []published {
 	var all []published
 	for ctx.Err() == nil {
-		o, err := store.Get(ctx, raw, "timestamp.json", maxTimestamp)
+		o, err := store.Get(ctx, raw, "timestamp.json", tuf.MaxTimestamp)
 		if err == nil {
 			f, perr := parse(o.Data, roleTimestamp)
 			if perr != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf/tuftest"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/store/repotest"
 )
@@ -28,25 +29,25 @@ func TestOneKeyCountsOnce(t *testing.T) {
 	}
 	rk := roleKeys{threshold: 2, keys: map[tuf.KeyID]crypto.PublicKey{id("1"): one.Public(), id("a"): one.Public(), id("2"): two.Public()}}
 	message := []byte("{}")
-	by := func(key ed25519.PrivateKey, digit string) signature {
+	by := func(key ed25519.PrivateKey, digit string) tuf.Signature {
 		sig, err := wiresig.Sign(key, message)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return signature{KeyID: id(digit), Sig: hex.EncodeToString(sig)}
+		return tuf.Signature{KeyID: id(digit), Sig: hex.EncodeToString(sig)}
 	}
 	for name, c := range map[string]struct {
-		sigs []signature
+		sigs []tuf.Signature
 		ok   bool
 	}{
-		"two keys":                   {[]signature{by(one, "1"), by(two, "2")}, true},
-		"one key alone":              {[]signature{by(one, "1")}, false},
-		"one key under two IDs":      {[]signature{by(one, "1"), by(one, "a")}, false},
-		"one signature twice":        {[]signature{by(one, "1"), by(one, "1")}, false},
-		"two keys, one under two":    {[]signature{by(one, "1"), by(one, "a"), by(two, "2")}, true},
-		"under the ID of the other":  {[]signature{by(one, "1"), by(one, "2")}, false},
-		"a key that root names not":  {[]signature{by(one, "1"), by(two, "3")}, false},
-		"a signature that is no hex": {[]signature{by(one, "1"), {KeyID: id("2"), Sig: "zz"}}, false},
+		"two keys":                   {[]tuf.Signature{by(one, "1"), by(two, "2")}, true},
+		"one key alone":              {[]tuf.Signature{by(one, "1")}, false},
+		"one key under two IDs":      {[]tuf.Signature{by(one, "1"), by(one, "a")}, false},
+		"one signature twice":        {[]tuf.Signature{by(one, "1"), by(one, "1")}, false},
+		"two keys, one under two":    {[]tuf.Signature{by(one, "1"), by(one, "a"), by(two, "2")}, true},
+		"under the ID of the other":  {[]tuf.Signature{by(one, "1"), by(one, "2")}, false},
+		"a key that root names not":  {[]tuf.Signature{by(one, "1"), by(two, "3")}, false},
+		"a signature that is no hex": {[]tuf.Signature{by(one, "1"), {KeyID: id("2"), Sig: "zz"}}, false},
 	} {
 		if err := rk.verify(&file{message: message, signatures: c.sigs}); (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
@@ -58,10 +59,8 @@ func TestOneKeyCountsOnce(t *testing.T) {
 // refused before anything of it is looked at.
 func TestOnlyKeyIDsInMetadata(t *testing.T) {
 	t.Parallel()
-	id := strings.Repeat("0", 64)
-	whole := []byte(`{"signatures":[{"keyid":"` + id + `","sig":"00"}],"signed":{"_type":"root","version":1,` +
-		`"expires":"2030-01-01T00:00:00Z","keys":{"` + id + `":{}},"roles":{"root":{"keyids":["` + id + `"],"threshold":1}}}}`)
-	if _, err := parse(whole, roleRoot); err != nil {
+	id, whole := tuftest.ID, tuftest.Root()
+	if _, err := parseRoot(whole); err != nil {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{"", `\u001b[2J`, `\u202e` + id[1:], "../" + id[3:], strings.Repeat("A", 64), id[1:]} {
@@ -72,12 +71,12 @@ func TestOnlyKeyIDsInMetadata(t *testing.T) {
 			}
 			forged := append(bytes.Clone(whole[:at-1]), append([]byte(bad), whole[at-1+len(id):]...)...)
 			var refused *tuf.KeyIDError
-			if _, err := parse(forged, roleRoot); !errors.As(err, &refused) {
+			if _, err := parseRoot(forged); !errors.As(err, &refused) {
 				t.Errorf("%q in place %d: error %v, want a KeyIDError", bad, i, err)
 			}
 		}
 	}
-	if _, err := parse(bytes.Replace(whole, []byte(`"keyid":"`+id+`",`), nil, 1), roleRoot); err == nil {
+	if _, err := parseRoot(bytes.Replace(whole, []byte(`"keyid":"`+id+`",`), nil, 1)); err == nil {
 		t.Error("a signature without a key ID was read")
 	}
 }

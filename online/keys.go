@@ -33,9 +33,9 @@ func (k *keySlot) close() error {
 
 // signTimestamp collects as many signatures as the role needs, from the first keys
 // that can give them.
-func (s *Service) signTimestamp(ctx context.Context, message []byte) ([]signature, error) {
+func (s *Service) signTimestamp(ctx context.Context, message []byte) ([]tuf.Signature, error) {
 	role := s.root().roles[roleTimestamp]
-	var sigs []signature
+	var sigs []tuf.Signature
 	used := map[string]bool{}
 	var errs, passed []error
 	for _, slot := range s.keys {
@@ -57,7 +57,7 @@ func (s *Service) signTimestamp(ctx context.Context, message []byte) ([]signatur
 		}
 		if print := wiresig.Fingerprint(role.keys[id]); !used[print] {
 			used[print] = true
-			sigs = append(sigs, signature{KeyID: id, Sig: hex.EncodeToString(sig)})
+			sigs = append(sigs, tuf.Signature{KeyID: id, Sig: hex.EncodeToString(sig)})
 			s.cfg.Metrics.signature(slot.source.Name())
 		}
 	}
@@ -68,7 +68,7 @@ func (s *Service) signTimestamp(ctx context.Context, message []byte) ([]signatur
 		}
 		return nil, &SignError{Have: len(sigs), Need: role.threshold, Err: errors.Join(errs...)}
 	}
-	slices.SortFunc(sigs, func(a, b signature) int { return a.KeyID.Compare(b.KeyID) })
+	slices.SortFunc(sigs, func(a, b tuf.Signature) int { return a.KeyID.Compare(b.KeyID) })
 	return sigs, nil
 }
 

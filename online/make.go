@@ -13,11 +13,11 @@ import (
 
 // timestamp is the signed part of timestamp.json as go-tuf v0.5.2 writes it.
 type timestamp struct {
-	Type        string              `json:"_type"`
-	Expires     string              `json:"expires"`
-	Meta        map[string]fileMeta `json:"meta"`
-	SpecVersion string              `json:"spec_version"`
-	Version     int64               `json:"version"`
+	Type        string                  `json:"_type"`
+	Expires     string                  `json:"expires"`
+	Meta        map[string]tuf.FileMeta `json:"meta"`
+	SpecVersion string                  `json:"spec_version"`
+	Version     int64                   `json:"version"`
 }
 
 // nextVersion is one above every timestamp that was in force. The first is not below the
@@ -48,7 +48,7 @@ func (s *Service) make(ctx context.Context, ts *published, snap *snapshot) ([]by
 	}
 	data, err := json.Marshal(struct {
 		Signed     json.RawMessage `json:"signed"`
-		Signatures []signature     `json:"signatures"`
+		Signatures []tuf.Signature `json:"signatures"`
 	}{message, sigs})
 	if err != nil {
 		return nil, fmt.Errorf("timestamp: %w", err)
@@ -82,7 +82,7 @@ func (s *Service) reserve(version int64, ts *published, snap *snapshot) ([]byte,
 	}
 	message, err := cjson.EncodeCanonical(timestamp{
 		Type: roleTimestamp, SpecVersion: "1.0", Version: version, Expires: expires.Format(time.RFC3339),
-		Meta: map[string]fileMeta{"snapshot.json": {Version: snap.Version, Length: int64(len(snap.data)), Hashes: map[string]string{"sha512": sha512Hex(snap.data)}}},
+		Meta: map[string]tuf.FileMeta{"snapshot.json": {Version: snap.Version, Length: int64(len(snap.data)), Hashes: tuf.Hashes{"sha512": tuf.HashesOf(snap.data)["sha512"]}}},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("timestamp: %w", err)
@@ -126,14 +126,14 @@ func (s *Service) pending(version int64) *file {
 
 // usable: a timestamp that was signed or reserved before is still worth writing: it is
 // good for a while, and stands on the snapshot in force or on the one before.
-func (s *Service) usable(expires time.Time, m fileMeta, ts *published, snap *snapshot) bool {
+func (s *Service) usable(expires time.Time, m tuf.FileMeta, ts *published, snap *snapshot) bool {
 	if expires.Sub(s.now()) < s.cfg.RenewBefore/2 {
 		return false
 	}
-	if m.Version == snap.Version && m.fits(snap.data) == nil {
+	if m.Version == snap.Version && m.Fits(snap.data) == nil {
 		return true
 	}
-	return ts != nil && !ts.old && ts.Meta["snapshot.json"].same(m)
+	return ts != nil && !ts.old && ts.Meta["snapshot.json"].Same(m)
 }
 
 // brief: a timestamp is so much shorter than a new one that it was made some time ago.

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/pkcs11"
 	"github.com/fleet-hsm/fleet-hsm/softhsm"
@@ -152,7 +153,7 @@ func watch(ctx context.Context, st store.Store, role roleKeys) (counts, error) {
 	seen := map[int64][]byte{}
 	high := int64(0)
 	for ctx.Err() == nil {
-		o, err := store.Get(ctx, st, "timestamp.json", maxTimestamp)
+		o, err := store.Get(ctx, st, "timestamp.json", tuf.MaxTimestamp)
 		at := time.Now()
 		if ctx.Err() != nil {
 			break

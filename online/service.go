@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // Service keeps one timestamp fresh. Its methods are safe for concurrent use; checks
@@ -60,7 +62,7 @@ type published struct {
 // snapshot is a verified snapshot.
 type snapshot struct {
 	*file
-	targets fileMeta
+	targets tuf.FileMeta
 	listed  targetsFile // what targets names, once it is verified
 }
 
@@ -128,10 +130,10 @@ func (s *Service) get(ctx context.Context, name string, limit int64) (data []byt
 
 // followRoots walks the chain to its end (TUF spec 5.3).
 func (s *Service) followRoots(ctx context.Context) error {
-	for range maxRootSteps {
+	for range tuf.MaxRootSteps {
 		cur := s.root()
 		name := versioned(cur.Version+1, "root.json")
-		data, _, _, err := s.get(ctx, name, maxRoot)
+		data, _, _, err := s.get(ctx, name, tuf.MaxRoot)
 		if err != nil {
 			return err
 		}
@@ -230,7 +232,7 @@ func versioned(v int64, name string) string { return strconv.FormatInt(v, 10) + 
 
 // readTimestamp reads and verifies what is published; nil if nothing is.
 func (s *Service) readTimestamp(ctx context.Context) (*published, error) {
-	data, etag, date, err := s.get(ctx, "timestamp.json", maxTimestamp)
+	data, etag, date, err := s.get(ctx, "timestamp.json", tuf.MaxTimestamp)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strconv"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // maxAhead bounds how many unpublished snapshots in a row are looked at.
@@ -62,7 +64,7 @@ func (s *Service) baseSnapshot(ctx context.Context, ts *published) (*snapshot, e
 		return nil, &UnverifiedError{Role: roleTimestamp, Name: "timestamp.json", Err: errors.New("it names no snapshot")}
 	}
 	snap := s.snap
-	known := snap != nil && snap.Version == m.Version && len(m.Hashes) > 0 && m.fits(snap.data) == nil
+	known := snap != nil && snap.Version == m.Version && len(m.Hashes) > 0 && m.Fits(snap.data) == nil
 	if !known || !s.root().Consistent {
 		// In the flat layout it is read each time: it may have been overwritten.
 		name := s.snapshotName(m.Version)
@@ -89,7 +91,7 @@ func (s *Service) readSnapshot(ctx context.Context, name string) ([]byte, error)
 	if name == "snapshot.json" && s.copy != nil {
 		return *s.copy, nil
 	}
-	data, _, _, err := s.get(ctx, name, maxSnapshot)
+	data, _, _, err := s.get(ctx, name, tuf.MaxSnapshot)
 	if err == nil && name == "snapshot.json" {
 		s.copy = &data
 	}
@@ -104,7 +106,7 @@ func (s *Service) snapshotName(version int64) string {
 }
 
 // parseSnapshot verifies a snapshot; m, if not nil, is what the timestamp says of it.
-func (s *Service) parseSnapshot(name string, data []byte, m *fileMeta) (*snapshot, error) {
+func (s *Service) parseSnapshot(name string, data []byte, m *tuf.FileMeta) (*snapshot, error) {
 	bad := func(err error) (*snapshot, error) {
 		return nil, &UnverifiedError{Role: roleSnapshot, Name: name, Err: err}
 	}
@@ -112,7 +114,7 @@ func (s *Service) parseSnapshot(name string, data []byte, m *fileMeta) (*snapsho
 		return bad(errors.New("it is absent"))
 	}
 	if m != nil {
-		if err := m.fits(data); err != nil {
+		if err := m.Fits(data); err != nil {
 			return bad(err)
 		}
 	}
@@ -159,14 +161,14 @@ func (s *Service) nextVersions(ctx context.Context, above int64) ([]*snapshot, e
 	var found []*snapshot
 	for v := above + 1; v <= above+maxAhead; v++ {
 		name := versioned(v, "snapshot.json")
-		data, _, _, err := s.get(ctx, name, maxSnapshot)
+		data, _, _, err := s.get(ctx, name, tuf.MaxSnapshot)
 		if err != nil {
 			return nil, err
 		}
 		if data == nil {
 			break
 		}
-		snap, err := s.parseSnapshot(name, data, &fileMeta{Version: v})
+		snap, err := s.parseSnapshot(name, data, &tuf.FileMeta{Version: v})
 		if err != nil {
 			s.log.Warn("a newer snapshot does not verify and is left alone", "file", name, "error", err)
 			s.cfg.Metrics.rejected()
@@ -243,7 +245,7 @@ func (s *Service) checkTargets(ctx context.Context, snap *snapshot) error {
 
 // targets reads and verifies a targets.json, unless one of that hash has been
 // verified under the same keys.
-func (s *Service) targets(ctx context.Context, m fileMeta) (targetsFile, error) {
+func (s *Service) targets(ctx context.Context, m tuf.FileMeta) (targetsFile, error) {
 	role := s.root().roles[roleTargets]
 	key := strconv.FormatInt(m.Version, 10) + " " + m.Hashes["sha512"] + " " + m.Hashes["sha256"] + " " + role.print
 	if t, ok := s.goodTargets[key]; ok && len(m.Hashes) > 0 {
@@ -278,11 +280,11 @@ func (s *Service) targets(ctx context.Context, m fileMeta) (targetsFile, error) 
 // given back at once rather than when the next one is read, weeks later; bytes.
 const bulk = 1 << 20
 
-func verifyTargets(data []byte, m fileMeta, role roleKeys) (targetsFile, error) {
+func verifyTargets(data []byte, m tuf.FileMeta, role roleKeys) (targetsFile, error) {
 	if data == nil {
 		return targetsFile{}, errors.New("it is absent")
 	}
-	if err := m.fits(data); err != nil {
+	if err := m.Fits(data); err != nil {
 		return targetsFile{}, err
 	}
 	f, err := parse(data, roleTargets)

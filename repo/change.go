@@ -43,7 +43,7 @@ type Change struct {
 }
 
 // maxChangeSize bounds pending/change.json, in bytes.
-const maxChangeSize = maxTargetsSize + maxTargetsSize/2
+const maxChangeSize = tuf.MaxTargets + tuf.MaxTargets/2
 
 // changeFile is pending/change.json.
 type changeFile struct {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // Garbage is a file below repository/targets that no metadata names.
@@ -155,7 +156,7 @@ func (r *Repo) numberedTargets() ([]int64, error) {
 
 func (r *Repo) readNumbered(n int64) (*Targets, error) {
 	name := versioned(n, "targets.json")
-	data, err := r.readMetadata(name, maxTargetsSize)
+	data, err := r.readMetadata(name, tuf.MaxTargets)
 	if err != nil {
 		return nil, err
 	}

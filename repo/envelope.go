@@ -4,46 +4,22 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
 
-	"github.com/fleet-hsm/fleet-hsm/internal/canonjson"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 )
 
-// Limits of the deployed client (go-tuf v0.5.2, client.go) and, for what it does not
-// limit, of what we are willing to read, in bytes.
+// Limits of the deployed client (go-tuf v0.5.2), in bytes.
 const (
-	MaxRootSize      = 512_000
-	MaxTimestampSize = 16_384
-	maxSnapshotSize  = 2_000_000
-	maxTargetsSize   = 256_000_000
+	MaxRootSize      = tuf.MaxRoot
+	MaxTimestampSize = tuf.MaxTimestamp
 )
-
-func sizeLimit(role string) int64 {
-	switch role {
-	case RoleRoot:
-		return MaxRootSize
-	case RoleTimestamp:
-		return MaxTimestampSize
-	case RoleSnapshot:
-		return maxSnapshotSize
-	}
-	return maxTargetsSize
-}
-
-// signature is one entry of "signatures".
-type signature struct {
-	KeyID tuf.KeyID `json:"keyid"`
-	Sig   string    `json:"sig"` // hex
-}
 
 // envelope is a metadata file: the signed part, kept in its canonical bytes, and the
 // signatures over it. The signed part never changes.
 type envelope struct {
 	signed     []byte
-	signatures []signature
+	signatures []tuf.Signature
 	// checked remembers which signatures verify: thresholds are looked at many times,
 	// and the signed part may be megabytes.
 	checked map[check]bool
@@ -54,46 +30,17 @@ type envelope struct {
 // check is one verification: a signature (hex) against a public key.
 type check struct{ fingerprint, sig string }
 
-type envelopeJSON struct {
-	Signatures []signature     `json:"signatures"`
-	Signed     json.RawMessage `json:"signed"`
-}
-
 func parseEnvelope(data []byte) (*envelope, error) {
-	j, err := openEnvelope(data)
+	e, err := tuf.OpenEnvelope(data)
 	if err != nil {
-		return nil, fmt.Errorf("not metadata: %w", err)
+		return nil, err
 	}
-	for _, s := range j.Signatures {
-		if s.KeyID.IsZero() {
-			return nil, errors.New("not metadata: a signature has no key ID")
-		}
-	}
-	if len(j.Signed) == 0 || j.Signed[0] != '{' {
-		return nil, errors.New(`not metadata: no "signed" object`)
-	}
-	signed, err := canonjson.Encode(j.Signed)
-	if err != nil {
-		return nil, fmt.Errorf("no canonical form: %w", err)
-	}
-	e := &envelope{signed: signed, signatures: j.Signatures}
-	if len(signed) < len(j.Signed) {
+	env := &envelope{signed: e.Message, signatures: e.Signatures}
+	if len(e.Message) < len(e.Signed) {
 		// Something was left out: blanks, escapes, or one of two names that are the same.
-		e.twice = pathsTwice(j.Signed)
+		env.twice = pathsTwice(e.Signed)
 	}
-	return e, nil
-}
-
-// openEnvelope takes the two parts apart. A file that has just them is not decoded as a
-// whole: targets.json may be large.
-func openEnvelope(data []byte) (envelopeJSON, error) {
-	if parts, ok := canonjson.Split(data); ok && len(parts) == 2 && parts["signed"] != nil && parts["signatures"] != nil {
-		j := envelopeJSON{Signed: parts["signed"]}
-		return j, json.Unmarshal(parts["signatures"], &j.Signatures)
-	}
-	var j envelopeJSON
-	err := json.Unmarshal(data, &j)
-	return j, err
+	return env, nil
 }
 
 // bytes gives the file: compact, no trailing newline, escaped as encoding/json does it
@@ -102,7 +49,7 @@ func openEnvelope(data []byte) (envelopeJSON, error) {
 func (e *envelope) bytes() ([]byte, error) {
 	sigs := e.signatures
 	if sigs == nil {
-		sigs = []signature{}
+		sigs = []tuf.Signature{}
 	}
 	s, err := json.Marshal(sigs)
 	if err != nil {
@@ -127,7 +74,7 @@ func (e *envelope) text() []byte {
 
 // put adds a signature or replaces the one of the same key ID.
 func (e *envelope) put(keyID tuf.KeyID, sig []byte) {
-	s := signature{KeyID: keyID, Sig: hex.EncodeToString(sig)}
+	s := tuf.Signature{KeyID: keyID, Sig: hex.EncodeToString(sig)}
 	for i := range e.signatures {
 		if e.signatures[i].KeyID == keyID {
 			e.signatures[i] = s
@@ -194,7 +141,7 @@ func (e *envelope) verify(k Key, sig []byte) error {
 // none of them, and names their key IDs: go-tuf v0.5.2 gives up at the first
 // signature of a known key that is wrong, whatever the others are.
 func (e *envelope) dropBad(keys []Key) (dropped []tuf.KeyID) {
-	var kept []signature
+	var kept []tuf.Signature
 	seen := map[tuf.KeyID]bool{}
 	for _, s := range e.signatures {
 		ok := false

@@ -61,7 +61,7 @@ func (r *Repo) Evidence(p *Published, role string, version int64, hash string, k
 // neither is here.
 func (r *Repo) publishedVersion(role string, version int64) (*envelope, error) {
 	for _, name := range []string{versioned(version, role+".json"), role + ".json"} {
-		data, err := r.readMetadata(name, sizeLimit(role))
+		data, err := r.readMetadata(name, tuf.MaxSize(role))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

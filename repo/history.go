@@ -196,7 +196,7 @@ func (r *Repo) remembered(files []string) {
 		if !ok {
 			continue
 		}
-		if data, err := readLimited(r.web(name), name, sizeLimit(role)); err == nil {
+		if data, err := readLimited(r.web(name), name, tuf.MaxSize(role)); err == nil {
 			if m, err := markIn(data); err == nil {
 				marks[role] = m
 			}

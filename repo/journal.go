@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // journal is pending/journal: the renames of a commit that must all happen. It is
@@ -119,7 +120,7 @@ func (r *Repo) recover() ([]string, error) {
 }
 
 func (r *Repo) readJournal() (journal, bool, error) {
-	data, err := r.readPending("journal", maxTargetsSize)
+	data, err := r.readPending("journal", tuf.MaxTargets)
 	if notExist(err) {
 		return journal{}, false, nil
 	}

@@ -9,14 +9,9 @@ import (
 
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
-)
 
-// Meta is what snapshot says of targets.json, or timestamp of snapshot.json.
-type Meta struct {
-	Version int64
-	Length  int64  // 0 if not stated
-	SHA512  string // hex, "" if not stated
-}
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+)
 
 // Listing is a parsed snapshot or timestamp: both are a version, an expiry and the
 // description of the file below.
@@ -42,45 +37,43 @@ func below(role string) string {
 }
 
 // Meta gives the description of the file below.
-func (l *Listing) Meta() Meta {
+func (l *Listing) Meta() tuf.FileMeta {
 	m := l.meta[below(l.role)]
 	if m == nil {
-		return Meta{} // see loadListing
+		return tuf.FileMeta{} // see loadListing
 	}
-	return Meta{Version: m.Version, Length: m.Length, SHA512: hex.EncodeToString(m.Hashes["sha512"])}
+	hashes := tuf.Hashes{}
+	for alg, sum := range m.Hashes {
+		hashes[alg] = hex.EncodeToString(sum)
+	}
+	return tuf.FileMeta{Version: m.Version, Length: m.Length, Hashes: hashes}
 }
 
 // matches reports whether a file's bytes are the ones described.
-func (m Meta) matches(data []byte, version int64) bool {
-	if m.Version != version || m.Length != 0 && m.Length != int64(len(data)) {
-		return false
-	}
-	sum := sha512.Sum512(data)
-	return m.SHA512 == "" || m.SHA512 == hex.EncodeToString(sum[:])
+func matches(m tuf.FileMeta, data []byte, version int64) bool {
+	return m.Version == version && m.Fits(data) == nil
 }
 
 func parseListing(role string, signed []byte) (*Listing, error) {
 	l := &Listing{role: role}
-	typ := ""
+	var head tuf.Header
 	if role == RoleSnapshot {
 		var s metadata.SnapshotType
 		if err := json.Unmarshal(signed, &s); err != nil {
 			return nil, err
 		}
-		typ, l.version, l.expires, l.meta = s.Type, s.Version, s.Expires, s.Meta
+		head, l.meta = tuf.Header{Type: s.Type, Version: s.Version, Expires: s.Expires}, s.Meta
 	} else {
 		var s metadata.TimestampType
 		if err := json.Unmarshal(signed, &s); err != nil {
 			return nil, err
 		}
-		typ, l.version, l.expires, l.meta = s.Type, s.Version, s.Expires, s.Meta
+		head, l.meta = tuf.Header{Type: s.Type, Version: s.Version, Expires: s.Expires}, s.Meta
 	}
-	if typ != role {
-		return nil, fmt.Errorf("_type is %q, not %s", typ, role)
+	if err := head.Check(role); err != nil {
+		return nil, err
 	}
-	if l.version < 1 || l.expires.IsZero() {
-		return nil, fmt.Errorf("version %d, expires %s: one of them is missing", l.version, l.expires)
-	}
+	l.version, l.expires = head.Version, head.Expires
 	if l.meta[below(role)] == nil || l.meta[below(role)].Version < 1 {
 		return nil, fmt.Errorf("no version of %s in meta", below(role))
 	}

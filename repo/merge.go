@@ -71,23 +71,23 @@ func (d *Doc) merge(other *Doc) Merged {
 		}
 	}
 	order := ids(d.Keys())
-	slices.SortStableFunc(d.env.signatures, func(a, b signature) int {
+	slices.SortStableFunc(d.env.signatures, func(a, b tuf.Signature) int {
 		return slices.Index(order, a.KeyID) - slices.Index(order, b.KeyID)
 	})
 	return m
 }
 
-func (e *envelope) of(keyID tuf.KeyID) (signature, bool) {
+func (e *envelope) of(keyID tuf.KeyID) (tuf.Signature, bool) {
 	for _, s := range e.signatures {
 		if s.KeyID == keyID {
-			return signature{KeyID: keyID, Sig: strings.ToLower(s.Sig)}, true
+			return tuf.Signature{KeyID: keyID, Sig: strings.ToLower(s.Sig)}, true
 		}
 	}
-	return signature{}, false
+	return tuf.Signature{}, false
 }
 
-func (e *envelope) replace(s signature) {
-	e.signatures = slices.DeleteFunc(e.signatures, func(old signature) bool { return old.KeyID == s.KeyID })
+func (e *envelope) replace(s tuf.Signature) {
+	e.signatures = slices.DeleteFunc(e.signatures, func(old tuf.Signature) bool { return old.KeyID == s.KeyID })
 	e.signatures = append(e.signatures, s)
 }
 

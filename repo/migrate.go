@@ -9,6 +9,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // Migrate stages a root that says consistent snapshots, on a flat repository. At
@@ -77,7 +79,7 @@ func (r *Repo) Oddities() []Oddity {
 	var out []Oddity
 	for _, role := range Roles() {
 		name := role + ".json"
-		data, err := r.readMetadata(name, sizeLimit(role))
+		data, err := r.readMetadata(name, tuf.MaxSize(role))
 		if err != nil {
 			continue
 		}

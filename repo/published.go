@@ -158,7 +158,7 @@ func readRoot(file string, data []byte) (*Root, *envelope, error) {
 // loadRole reads NAME.json and verifies its signatures against root.
 func (r *Repo) loadRole(root *Root, role string) ([]byte, *envelope, error) {
 	name := role + ".json"
-	data, err := r.readMetadata(name, sizeLimit(role))
+	data, err := r.readMetadata(name, tuf.MaxSize(role))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, &MetadataError{File: "repository/" + name, Reason: "missing"}
 	}
@@ -195,7 +195,7 @@ func (r *Repo) loadTargets(p *Published) error {
 		return &MetadataError{File: "repository/targets.json", Reason: fmt.Sprintf(
 			"is version %d, older than version %d that snapshot.json names: an old file was put back", t.Version(), m.Version)}
 	}
-	p.targetsMatch = m.matches(data, t.Version())
+	p.targetsMatch = matches(m, data, t.Version())
 	if !p.targetsMatch {
 		p.Warnings = append(p.Warnings, fmt.Sprintf(
 			"repository/targets.json (version %d) is not the file that snapshot.json (version %d) names; %s",
@@ -211,7 +211,7 @@ func (r *Repo) checkStamp(p *Published) error {
 		return &MetadataError{File: "repository/snapshot.json", Reason: fmt.Sprintf(
 			"is version %d, older than version %d that timestamp.json names: an old file was put back", p.Snapshot.Version(), m.Version)}
 	}
-	p.snapshotMatchesOnStamp = m.matches(p.snapshotData, p.Snapshot.Version())
+	p.snapshotMatchesOnStamp = matches(m, p.snapshotData, p.Snapshot.Version())
 	if p.snapshotMatchesOnStamp {
 		return nil
 	}
@@ -228,13 +228,13 @@ func (r *Repo) checkStamp(p *Published) error {
 
 // whatClientsDo says what it means to clients that NAME.json is not the file that m
 // names: with consistent snapshots they read the numbered one.
-func (r *Repo) whatClientsDo(root *Root, role string, m Meta, fail string) string {
+func (r *Repo) whatClientsDo(root *Root, role string, m tuf.FileMeta, fail string) string {
 	if !root.ConsistentSnapshot() {
 		return fail
 	}
 	name := versioned(m.Version, role+".json")
-	data, err := r.readMetadata(name, sizeLimit(role))
-	if err != nil || !m.matches(data, m.Version) {
+	data, err := r.readMetadata(name, tuf.MaxSize(role))
+	if err != nil || !matches(m, data, m.Version) {
 		return fail
 	}
 	return fmt.Sprintf("clients read repository/%s, which is, and go on", name)

@@ -143,7 +143,7 @@ func (rel *Release) fixTargets() error {
 	if err != nil {
 		return err
 	}
-	if len(b) > maxTargetsSize {
+	if len(b) > tuf.MaxTargets {
 		return refuse(TooLarge, "targets.json would be %d bytes", len(b))
 	}
 	rel.targetsFile = metaFile{rel.c.targets.Version(), b}
@@ -257,8 +257,8 @@ func (rel *Release) makeTimestamp() error {
 		if err != nil {
 			return err
 		}
-		if len(b) > maxSnapshotSize {
-			return refuse(TooLarge, "snapshot.json would be %d bytes; clients refuse more than %d", len(b), maxSnapshotSize)
+		if len(b) > tuf.MaxSnapshot {
+			return refuse(TooLarge, "snapshot.json would be %d bytes; clients refuse more than %d", len(b), tuf.MaxSnapshot)
 		}
 		rel.snapshotFile = metaFile{rel.snapshot.version, b}
 	}

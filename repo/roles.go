@@ -3,18 +3,20 @@ package repo
 import (
 	"slices"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // The top-level roles (TUF spec, section 2.1).
 const (
-	RoleRoot      = "root"
-	RoleTargets   = "targets"
-	RoleSnapshot  = "snapshot"
-	RoleTimestamp = "timestamp"
+	RoleRoot      = tuf.Root
+	RoleTargets   = tuf.Targets
+	RoleSnapshot  = tuf.Snapshot
+	RoleTimestamp = tuf.Timestamp
 )
 
 // Roles lists the roles in the order in which they sign.
-func Roles() []string { return []string{RoleRoot, RoleTargets, RoleSnapshot, RoleTimestamp} }
+func Roles() []string { return tuf.Roles() }
 
 // IsRole reports whether s names a top-level role.
 func IsRole(s string) bool { return slices.Contains(Roles(), s) }

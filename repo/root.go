@@ -2,6 +2,7 @@ package repo
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -68,71 +69,24 @@ func (r *Root) rolesOf(id string) (roles []string) {
 // parseRoot reads the signed part of a root and refuses what deployed agents would
 // refuse, wherever it stands in it.
 func parseRoot(signed []byte) (*Root, error) {
+	doc, err := tuf.ParseRoot(signed)
+	if err != nil {
+		var bad *tuf.KeyError
+		if errors.As(err, &bad) {
+			err = fmt.Errorf("%w: %w", ErrKey, err)
+		}
+		return nil, err
+	}
+	// Read again into the library's type, which keeps fields that we do not know: what is
+	// changed is written back.
 	r := &Root{keys: map[string]Key{}}
 	if err := json.Unmarshal(signed, &r.signed); err != nil {
 		return nil, err
 	}
-	s := &r.signed
-	if s.Type != RoleRoot {
-		return nil, fmt.Errorf("_type is %q, not root", s.Type)
-	}
-	if s.Version < 1 || s.Expires.IsZero() {
-		return nil, fmt.Errorf("version %d, expires %s: one of them is missing", s.Version, s.Expires)
-	}
-	for id, o := range s.Keys {
-		k, err := parseKey(id, o)
-		if err != nil {
-			return nil, err
-		}
-		r.keys[id] = k
-	}
-	for name, ro := range s.Roles {
-		if err := checkKeyIDs(ro); err != nil {
-			return nil, fmt.Errorf("role %q: %w", name, err)
-		}
-	}
-	for _, role := range Roles() {
-		if err := r.checkRole(role); err != nil {
-			return nil, err
-		}
+	for id, pub := range doc.Keys {
+		r.keys[id.String()] = Key{ID: id, Public: pub, object: r.signed.Keys[id.String()]}
 	}
 	return r, nil
-}
-
-// checkKeyIDs holds what a role names to the form of a key ID, also of roles that are
-// none of the four.
-func checkKeyIDs(ro *metadata.Role) error {
-	if ro == nil {
-		return nil
-	}
-	for _, id := range ro.KeyIDs {
-		if _, err := tuf.ParseKeyID(id); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *Root) checkRole(role string) error {
-	ro := r.signed.Roles[role]
-	if ro == nil {
-		return fmt.Errorf("role %s is missing", role)
-	}
-	if ro.Threshold < 1 {
-		return fmt.Errorf("role %s has threshold %d", role, ro.Threshold)
-	}
-	distinct := map[string]bool{}
-	for _, id := range ro.KeyIDs {
-		k, ok := r.keys[id]
-		if !ok {
-			return fmt.Errorf("role %s names key %.16s, which is not among the keys", role, id)
-		}
-		distinct[k.Fingerprint()] = true
-	}
-	if len(distinct) < ro.Threshold {
-		return fmt.Errorf("role %s has threshold %d and %d different keys", role, ro.Threshold, len(distinct))
-	}
-	return nil
 }
 
 // clone makes a root that can be changed without changing r.

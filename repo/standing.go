@@ -3,6 +3,8 @@ package repo
 import (
 	"bytes"
 	"slices"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // Standing compares what is published with everything else in this folder that carries
@@ -181,7 +183,7 @@ func (r *Repo) readSet(root *Root, n int64) (set, bool) {
 	}
 	m := l.Meta()
 	targets, tenv, err := r.readNamed(root, RoleTargets, versioned(m.Version, "targets.json"))
-	if err != nil || !m.matches(targets, m.Version) {
+	if err != nil || !matches(m, targets, m.Version) {
 		return set{}, false
 	}
 	if t, err := parseTargets(tenv.text()); err != nil || t.Version() != m.Version {
@@ -192,7 +194,7 @@ func (r *Repo) readSet(root *Root, n int64) (set, bool) {
 
 // readNamed reads a role's file of any name and verifies its signatures against root.
 func (r *Repo) readNamed(root *Root, role, name string) ([]byte, *envelope, error) {
-	data, err := r.readMetadata(name, sizeLimit(role))
+	data, err := r.readMetadata(name, tuf.MaxSize(role))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/canonjson"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // Target is what targets.json says of one path.
@@ -26,15 +27,9 @@ type Target struct {
 // Targets is a parsed targets.json. Entries are kept in their canonical bytes and
 // only read when somebody asks: of ten thousand, an add touches four.
 type Targets struct {
-	head    targetsHead
+	head    tuf.Header
 	entries map[string]json.RawMessage
 	rest    map[string]json.RawMessage // delegations and fields we do not know
-}
-
-type targetsHead struct {
-	Type    string    `json:"_type"`
-	Version int64     `json:"version"`
-	Expires time.Time `json:"expires"`
 }
 
 // Version is the number of this targets.json.
@@ -125,11 +120,8 @@ func parseTargets(signed []byte) (*Targets, error) {
 	if err := json.Unmarshal(small, &t.head); err != nil {
 		return nil, err
 	}
-	if t.head.Type != RoleTargets {
-		return nil, fmt.Errorf("_type is %q, not targets", t.head.Type)
-	}
-	if t.head.Version < 1 || t.head.Expires.IsZero() {
-		return nil, fmt.Errorf("version %d, expires %s: one of them is missing", t.head.Version, t.head.Expires)
+	if err := t.head.Check(RoleTargets); err != nil {
+		return nil, err
 	}
 	return t, nil
 }
@@ -146,7 +138,7 @@ func members(raw []byte) (map[string]json.RawMessage, error) {
 
 func newTargets() *Targets {
 	return &Targets{
-		head:    targetsHead{Type: RoleTargets},
+		head:    tuf.Header{Type: RoleTargets},
 		entries: map[string]json.RawMessage{},
 		rest:    map[string]json.RawMessage{"_type": json.RawMessage(`"targets"`), "spec_version": json.RawMessage(`"` + specVersion + `"`)},
 	}

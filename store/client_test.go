@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // simpleClient is the part of Fleet's agent (go-tuf v0.5.2) that depends on the order in
@@ -39,7 +41,7 @@ func restore(get Fetch, before map[string][]byte) (*simpleClient, error) {
 
 func (c *simpleClient) update(ctx context.Context) error {
 	for {
-		data, err := c.get(ctx, versioned(c.root.Version+1, "root.json"), limitRoot)
+		data, err := c.get(ctx, versioned(c.root.Version+1, "root.json"), tuf.MaxRoot)
 		if errors.Is(err, fs.ErrNotExist) {
 			break
 		}
@@ -50,7 +52,7 @@ func (c *simpleClient) update(ctx context.Context) error {
 			return err
 		}
 	}
-	data, err := c.get(ctx, "timestamp.json", limitTimestamp)
+	data, err := c.get(ctx, "timestamp.json", tuf.MaxTimestamp)
 	if err != nil {
 		return err
 	}
@@ -72,16 +74,16 @@ func (c *simpleClient) update(ctx context.Context) error {
 	return err
 }
 
-func (c *simpleClient) named(ctx context.Context, file string, m fileMeta, have *metadata) (*metadata, error) {
+func (c *simpleClient) named(ctx context.Context, file string, m tuf.FileMeta, have *metadata) (*metadata, error) {
 	if have != nil && have.Version == m.Version {
 		return have, nil
 	}
-	data, err := c.get(ctx, publishedName(c.root.Consistent, file, m.Version), limitOther)
+	data, err := c.get(ctx, publishedName(c.root.Consistent, file, m.Version), tuf.MaxTargets)
 	if err != nil {
 		return have, err
 	}
-	if why := m.fits(data); why != "" {
-		return have, fmt.Errorf("%s version %d: %s", file, m.Version, why)
+	if err := m.Fits(data); err != nil {
+		return have, fmt.Errorf("%s version %d: %w", file, m.Version, err)
 	}
 	meta, err := parseMetadata(data, trimJSON(file))
 	if err == nil && (meta.Version != m.Version || have != nil && meta.Version < have.Version) {
@@ -97,8 +99,8 @@ func (c *simpleClient) download(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if why := m.fits(data); why != "" {
-			return fmt.Errorf("%s: %s", target, why)
+		if err := m.Fits(data); err != nil {
+			return fmt.Errorf("%s: %w", target, err)
 		}
 	}
 	return nil

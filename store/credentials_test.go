@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/store/s3test"
 )
 
@@ -155,7 +156,7 @@ func TestWhoseCredentials(t *testing.T) {
 				t.Errorf("%q, %v", got, err)
 			}
 			// The same where nobody asked: no request goes out, signed or not.
-			if _, err := Get(t.Context(), s, "timestamp.json", limitTimestamp); !errors.As(err, &ce) {
+			if _, err := Get(t.Context(), s, "timestamp.json", tuf.MaxTimestamp); !errors.As(err, &ce) {
 				t.Errorf("reading: %v", err)
 			}
 			if strings.Contains(fmt.Sprintf("%v %+v", err, err), secret) {
@@ -184,7 +185,7 @@ func TestMachineWithoutRole(t *testing.T) {
 	}
 	before := asked
 	for range 3 {
-		if _, err := Get(t.Context(), s, "timestamp.json", limitTimestamp); !errors.Is(err, ErrNoCredentials) {
+		if _, err := Get(t.Context(), s, "timestamp.json", tuf.MaxTimestamp); !errors.Is(err, ErrNoCredentials) {
 			t.Errorf("%v", err)
 		}
 	}
@@ -215,7 +216,7 @@ func TestEndpointsOfAmazon(t *testing.T) {
 			host = r.URL.Host
 			return says(http.StatusNotFound, "NoSuchKey", "")
 		}}
-		_, _ = Get(t.Context(), openTest(t, c.url, OpenOptions{Retries: 1, Wrap: m.wrap}), "timestamp.json", limitTimestamp)
+		_, _ = Get(t.Context(), openTest(t, c.url, OpenOptions{Retries: 1, Wrap: m.wrap}), "timestamp.json", tuf.MaxTimestamp)
 		if host != c.want {
 			t.Errorf("%s with %q: %q", c.url, c.env, host)
 		}

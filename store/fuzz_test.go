@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/store/repotest"
 )
 
@@ -24,10 +25,10 @@ func FuzzMetadata(f *testing.F) {
 			t.Errorf("taken: %q", data)
 		}
 		for name, meta := range m.Meta {
-			if l := meta.limit(); l < 1 || l > limitOther {
+			if l := maxSize(meta); l < 1 || l > tuf.MaxTargets {
 				t.Errorf("%q: a limit of %d", name, l)
 			}
-			_ = meta.fits(data)
+			_ = meta.Fits(data)
 			_ = checkName(publishedName(m.Consistent, name, meta.Version))
 		}
 		for name, meta := range m.Targets {

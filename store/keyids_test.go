@@ -7,15 +7,14 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf/tuftest"
 )
 
 // TestOnlyKeyIDsInMetadata: whatever else stands where a key ID belongs, the file is
 // refused before anything of it is looked at.
 func TestOnlyKeyIDsInMetadata(t *testing.T) {
 	t.Parallel()
-	id := strings.Repeat("0", 64)
-	whole := []byte(`{"signatures":[{"keyid":"` + id + `","sig":"00"}],"signed":{"_type":"root","version":1,` +
-		`"expires":"2030-01-01T00:00:00Z","keys":{"` + id + `":{}},"roles":{"root":{"keyids":["` + id + `"],"threshold":1}}}}`)
+	id, whole := tuftest.ID, tuftest.Root()
 	if _, err := parseMetadata(whole, roleRoot); err != nil {
 		t.Fatal(err)
 	}

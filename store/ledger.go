@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // ledgerKeep bounds the ledger; a store is never that far behind.
@@ -53,7 +54,7 @@ func openLedger(path string) (*ledger, error) {
 func (l *ledger) empty() bool { return len(l.data.Snapshots) == 0 }
 
 // knows reports whether the snapshot that m names is in the ledger.
-func (l *ledger) knows(m fileMeta) bool {
+func (l *ledger) knows(m tuf.FileMeta) bool {
 	for _, e := range l.data.Snapshots {
 		if e.Version != m.Version {
 			continue
@@ -69,8 +70,8 @@ func (l *ledger) knows(m fileMeta) bool {
 
 // record adds a snapshot, before it is published: after a crash it may be either.
 func (l *ledger) record(version int64, snapshot []byte) error {
-	e := ledgerEntry{Version: version, Hashes: hashesOf(snapshot)}
-	if l.path == "" || l.knows(fileMeta{Version: version, Hashes: e.Hashes}) {
+	e := ledgerEntry{Version: version, Hashes: tuf.HashesOf(snapshot)}
+	if l.path == "" || l.knows(tuf.FileMeta{Version: version, Hashes: e.Hashes}) {
 		return nil
 	}
 	l.data.Snapshots = append(l.data.Snapshots, e)

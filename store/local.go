@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/webroot"
 )
 
@@ -31,7 +32,7 @@ type local struct {
 	roles map[string][]byte
 	// versions maps the same names to versions.
 	versions map[string]int64
-	targets  map[string]fileMeta
+	targets  map[string]tuf.FileMeta
 }
 
 func (l *local) path(name string) string { return filepath.Join(l.dir, filepath.FromSlash(name)) }
@@ -47,7 +48,7 @@ func (l *local) read(name string) ([]byte, error) {
 
 // readLocal reads the repository and checks that it fits together.
 func readLocal(dir string, withoutTimestamp bool) (*local, error) {
-	l := &local{dir: dir, roles: map[string][]byte{}, versions: map[string]int64{}, targets: map[string]fileMeta{}}
+	l := &local{dir: dir, roles: map[string][]byte{}, versions: map[string]int64{}, targets: map[string]tuf.FileMeta{}}
 	if err := l.readRoots(); err != nil {
 		return nil, err
 	}
@@ -135,8 +136,8 @@ func (l *local) readSnapshot() error {
 		if m.Version < l.snapshot.Version {
 			return fmt.Errorf("snapshot is version %d and timestamp names %d: %w", l.snapshot.Version, m.Version, ErrUncovered)
 		}
-		if why := m.fits(data); why != "" {
-			return l.bad(name, by, why)
+		if err := m.Fits(data); err != nil {
+			return l.bad(name, by, err.Error())
 		}
 		if m.Version != l.snapshot.Version {
 			return l.bad(name, by, "its version is "+strconv.FormatInt(l.snapshot.Version, 10))
@@ -146,7 +147,7 @@ func (l *local) readSnapshot() error {
 }
 
 // readRole reads targets.json or a delegated role's file.
-func (l *local) readRole(file string, m fileMeta) error {
+func (l *local) readRole(file string, m tuf.FileMeta) error {
 	role, ok := strings.CutSuffix(file, ".json")
 	if !ok || strings.Contains(role, "/") || checkName(file) != nil {
 		return l.bad("snapshot.json", "", "it names "+strconv.Quote(file))
@@ -159,8 +160,8 @@ func (l *local) readRole(file string, m fileMeta) error {
 	if err != nil {
 		return l.bad(file, "snapshot.json", err.Error())
 	}
-	if why := m.fits(data); why != "" {
-		return l.bad(file, "snapshot.json", why)
+	if err := m.Fits(data); err != nil {
+		return l.bad(file, "snapshot.json", err.Error())
 	}
 	if m.Version != meta.Version {
 		return l.bad(file, "snapshot.json", "its version is "+strconv.FormatInt(meta.Version, 10))
@@ -194,7 +195,7 @@ func (l *local) sameCopy(file string, version int64, data []byte) error {
 
 // content finds the file of a target, under each name that clients may ask for and
 // that is here; if none is here the first name is given with a nil Open.
-func (l *local) content(target string, m fileMeta) (map[string]Content, error) {
+func (l *local) content(target string, m tuf.FileMeta) (map[string]Content, error) {
 	names := targetNames(l.root.Consistent, target, m)
 	found := map[string]Content{}
 	for _, name := range names {

@@ -1,11 +1,7 @@
 package store
 
 import (
-	"crypto/sha256"
-	"crypto/sha512"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"path"
 	"sort"
@@ -14,127 +10,64 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
-// Limits in bytes on what is read from a store. A client stops at 512,000 for root
-// and 16,384 for timestamp (go-tuf v0.5.2); more than that is nothing to build on.
-const (
-	limitRoot      = 512000
-	limitTimestamp = 16384
-	// The others are for files whose length nobody has said.
-	limitSnapshot = 16 << 20
-	limitOther    = 256 << 20
-)
-
 // Accepts says why the keys that a root.json names for a role do not accept a file, nil if
 // they do.
 type Accepts func(root []byte, role string, data []byte) error
 
 // role names that the order of publishing knows.
 const (
-	roleRoot      = "root"
-	roleTargets   = "targets"
-	roleSnapshot  = "snapshot"
-	roleTimestamp = "timestamp"
+	roleRoot      = tuf.Root
+	roleTargets   = tuf.Targets
+	roleSnapshot  = tuf.Snapshot
+	roleTimestamp = tuf.Timestamp
 )
-
-// fileMeta is how metadata names a file (TUF spec 4.4, 4.5).
-type fileMeta struct {
-	Version int64             `json:"version"`
-	Length  int64             `json:"length"`
-	Hashes  map[string]string `json:"hashes"`
-}
 
 // metadata is what publishing needs to know of a role's file. Signatures are the
 // business of the caller's verification.
 type metadata struct {
-	Type       string              `json:"_type"`
-	Version    int64               `json:"version"`
-	Consistent bool                `json:"consistent_snapshot"`
-	Meta       map[string]fileMeta `json:"meta"`
-	Targets    map[string]fileMeta `json:"targets"`
-	// Keys and Roles are read for their key IDs alone: a file with anything else there
-	// is none.
-	Keys  map[tuf.KeyID]struct{} `json:"keys"`
-	Roles map[string]struct {
-		KeyIDs []tuf.KeyID `json:"keyids"`
-	} `json:"roles"`
-}
-
-// signature is read for its key ID alone.
-type signature struct {
-	KeyID tuf.KeyID `json:"keyid"`
+	tuf.Header
+	Consistent bool                    `json:"consistent_snapshot"`
+	Meta       map[string]tuf.FileMeta `json:"meta"`
+	Targets    map[string]tuf.FileMeta `json:"targets"`
 }
 
 // parseMetadata reads a file of the given role; a delegated role's type is "targets".
 func parseMetadata(data []byte, role string) (metadata, error) {
-	var env struct {
-		Signed     metadata    `json:"signed"`
-		Signatures []signature `json:"signatures"`
+	env, err := tuf.OpenEnvelope(data)
+	if err != nil {
+		return metadata{}, err
 	}
-	if err := json.Unmarshal(data, &env); err != nil {
-		return metadata{}, fmt.Errorf("not TUF metadata: %w", err)
-	}
-	for _, s := range env.Signatures {
-		if s.KeyID.IsZero() {
-			return metadata{}, errors.New("not TUF metadata: a signature has no key ID")
+	if role == roleRoot {
+		root, err := tuf.ParseRoot(env.Signed)
+		if err != nil {
+			return metadata{}, inconsistent(err)
 		}
+		return metadata{Header: root.Header, Consistent: root.Consistent}, nil
 	}
-	want := role
-	if role != roleRoot && role != roleSnapshot && role != roleTimestamp {
-		want = roleTargets
+	var m metadata
+	if err := json.Unmarshal(env.Signed, &m); err != nil {
+		return metadata{}, fmt.Errorf("not metadata: %w", err)
 	}
-	if env.Signed.Type != want {
-		return metadata{}, fmt.Errorf("its type is %q, not %q: %w", env.Signed.Type, want, ErrInconsistent)
+	if role != roleSnapshot && role != roleTimestamp {
+		role = roleTargets
 	}
-	if env.Signed.Version < 1 {
-		return metadata{}, fmt.Errorf("its version is %d: %w", env.Signed.Version, ErrInconsistent)
-	}
-	return env.Signed, nil
+	return m, inconsistent(m.Check(role))
 }
 
-// fits says why data is not the file that m names, or "".
-func (m fileMeta) fits(data []byte) string {
-	if m.Length > 0 && int64(len(data)) != m.Length {
-		return fmt.Sprintf("%d bytes long, not %d", len(data), m.Length)
+// inconsistent marks why a file is not the one that belongs there.
+func inconsistent(err error) error {
+	if err == nil {
+		return nil
 	}
-	if want, ok := m.Hashes["sha512"]; ok {
-		if sum := sha512.Sum512(data); hex.EncodeToString(sum[:]) != want {
-			return "its SHA-512 is another"
-		}
-	}
-	if want, ok := m.Hashes["sha256"]; ok {
-		if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != want {
-			return "its SHA-256 is another"
-		}
-	}
-	return ""
+	return fmt.Errorf("%w: %w", err, ErrInconsistent)
 }
 
-// sameFile reports whether two entries name the same content.
-func (m fileMeta) sameFile(o fileMeta) bool {
-	if m.Length != o.Length {
-		return false
-	}
-	for _, alg := range []string{"sha512", "sha256"} {
-		a, b := m.Hashes[alg], o.Hashes[alg]
-		if a != "" && b != "" {
-			return a == b
-		}
-	}
-	return false
-}
-
-// hashesOf gives the two hashes that metadata may use.
-func hashesOf(data []byte) map[string]string {
-	a, b := sha512.Sum512(data), sha256.Sum256(data)
-	return map[string]string{"sha512": hex.EncodeToString(a[:]), "sha256": hex.EncodeToString(b[:])}
-}
-
-// limit is how much of the file is worth reading.
-func (m fileMeta) limit() int64 {
-	if m.Length > 0 && m.Length < limitOther {
+// maxSize is how much of the file is worth reading.
+func maxSize(m tuf.FileMeta) int64 {
+	if m.Length > 0 && m.Length < tuf.MaxTargets {
 		return m.Length
 	}
-	return limitOther
+	return tuf.MaxTargets
 }
 
 // versioned gives "7.targets.json" for 7 and "targets.json".
@@ -152,7 +85,7 @@ func publishedName(consistent bool, file string, version int64) string {
 
 // targetNames are the names under which clients may ask for a target: one in the
 // flat layout, one for each hash with consistent snapshots, SHA-512 first.
-func targetNames(consistent bool, target string, m fileMeta) []string {
+func targetNames(consistent bool, target string, m tuf.FileMeta) []string {
 	if !consistent {
 		return []string{"targets/" + target}
 	}

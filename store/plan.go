@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // Fetch reads one file of at most limit bytes; fs.ErrNotExist where there is none.
@@ -178,7 +180,7 @@ func (p *Plan) checkHistory() error {
 	m := r.snapshotMeta()
 	if v := r.copyVersion; v > 0 && v < l.snapshot.Version && v != m.Version {
 		// A snapshot that waits for its timestamp, or an interrupted publish.
-		if err := p.checkBase(fileMeta{Version: v, Hashes: hashesOf(r.copyBytes)}); err != nil {
+		if err := p.checkBase(tuf.FileMeta{Version: v, Hashes: tuf.HashesOf(r.copyBytes)}); err != nil {
 			return err
 		}
 	}
@@ -188,7 +190,7 @@ func (p *Plan) checkHistory() error {
 	switch {
 	case m.Version > l.snapshot.Version:
 		return &AheadError{Role: roleSnapshot, Local: l.snapshot.Version, Remote: m.Version}
-	case m.Version == l.snapshot.Version && m.fits(l.snapshotBytes) != "":
+	case m.Version == l.snapshot.Version && m.Fits(l.snapshotBytes) != nil:
 		return &DivergedError{Role: roleSnapshot, Version: m.Version}
 	}
 	if err := p.checkRoles(); err != nil || m.Version == l.snapshot.Version {
@@ -208,7 +210,7 @@ func (p *Plan) checkRoles() error {
 		case !ok:
 		case m.Version > mine:
 			return &AheadError{Role: trimJSON(file), Local: mine, Remote: m.Version}
-		case m.Version == mine && m.fits(p.local.roles[file]) != "":
+		case m.Version == mine && m.Fits(p.local.roles[file]) != nil:
 			return &DivergedError{Role: trimJSON(file), Version: mine}
 		}
 	}
@@ -217,10 +219,10 @@ func (p *Plan) checkRoles() error {
 
 // checkBase asks whether the store's snapshot, older than ours, is one that this
 // repository has had: by its own N.snapshot.json, else by the ledger.
-func (p *Plan) checkBase(m fileMeta) error {
+func (p *Plan) checkBase(m tuf.FileMeta) error {
 	name := versioned(m.Version, "snapshot.json")
 	if data, err := p.local.read(name); err == nil && p.local.root.Consistent {
-		if m.fits(data) != "" {
+		if m.Fits(data) != nil {
 			return &DivergedError{Role: roleSnapshot, Version: m.Version}
 		}
 		return nil

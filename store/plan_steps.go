@@ -226,7 +226,7 @@ func (p *Plan) addContent(ctx context.Context) error {
 	trust := p.local.root.Consistent && p.remote.consistent && !p.o.Recheck
 	for _, target := range sortedKeys(p.local.targets) {
 		m := p.local.targets[target]
-		if there, ok := p.remote.targets[target]; ok && trust && there.sameFile(m) {
+		if there, ok := p.remote.targets[target]; ok && trust && there.SameContent(m) {
 			p.Kept++
 			continue
 		}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // probeWriters is how many writers a probe sets against each other.
@@ -96,7 +98,7 @@ func (p *probe) tryWrite(ctx context.Context, s Store) error {
 	if _, err := s.Put(ctx, p.name, Bytes([]byte(text)), PutOptions{Absent: true}); err != nil {
 		return err
 	}
-	o, err := Get(ctx, s, p.name, limitTimestamp)
+	o, err := Get(ctx, s, p.name, tuf.MaxTimestamp)
 	if err == nil && string(o.Data) != text {
 		err = &OpError{Op: "reading", Name: p.name, Store: s.String(), Err: &GatewayError{What: "something that was not written"}}
 	}
@@ -227,7 +229,7 @@ func (p *probe) readBack(ctx context.Context) {
 	_, err := p.put(ctx, text, PutOptions{})
 	var o Object
 	if err == nil {
-		o, err = Get(ctx, p.store, p.name, limitTimestamp)
+		o, err = Get(ctx, p.store, p.name, tuf.MaxTimestamp)
 	}
 	if err == nil && string(o.Data) != text {
 		err = ErrReadBack

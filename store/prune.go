@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // addDeletions fills Delete: target files and old versions of metadata that nothing
@@ -55,7 +57,7 @@ func (p *Plan) addDeletions(ctx context.Context) error {
 	return nil
 }
 
-func addNames(named map[string]bool, consistent bool, target string, m fileMeta) {
+func addNames(named map[string]bool, consistent bool, target string, m tuf.FileMeta) {
 	for _, name := range targetNames(consistent, target, m) {
 		named[name] = true
 	}
@@ -146,7 +148,7 @@ func (p *Plan) nameTargets(ctx context.Context, file string, v version, named ma
 	if file == "snapshot.json" {
 		return nil
 	}
-	o, err := getIfThere(ctx, p.store, v.info.Name, limitOther)
+	o, err := getIfThere(ctx, p.store, v.info.Name, tuf.MaxTargets)
 	if err != nil || o == nil {
 		return err
 	}
@@ -169,7 +171,7 @@ func (p *Plan) prune(ctx context.Context) (int, error) {
 	if len(p.Delete) == 0 {
 		return 0, nil
 	}
-	o, err := getIfThere(ctx, p.store, "timestamp.json", limitTimestamp)
+	o, err := getIfThere(ctx, p.store, "timestamp.json", tuf.MaxTimestamp)
 	if err != nil {
 		return 0, err
 	}
@@ -199,9 +201,9 @@ func (p *Plan) expected(data []byte) bool {
 		return false
 	}
 	m := ts.Meta["snapshot.json"]
-	if m.Version == p.local.snapshot.Version && m.fits(p.local.snapshotBytes) == "" {
+	if m.Version == p.local.snapshot.Version && m.Fits(p.local.snapshotBytes) == nil {
 		return true
 	}
 	before := p.remote.snapshotMeta()
-	return p.unseen() && m.Version == before.Version && m.sameFile(before)
+	return p.unseen() && m.Version == before.Version && m.SameContent(before)
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"sync"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // inMemory is up to which size a target file is read whole, checked and sent; a
@@ -135,7 +137,7 @@ func (p *Plan) write(ctx context.Context, it *Item, m *meter) (kept bool, err er
 // meetTimestamp looks at a timestamp that came in between: the online signer may have
 // covered our snapshot already.
 func (p *Plan) meetTimestamp(ctx context.Context, cause error) (bool, error) {
-	o, err := Get(ctx, p.store, "timestamp.json", limitTimestamp)
+	o, err := Get(ctx, p.store, "timestamp.json", tuf.MaxTimestamp)
 	if err != nil {
 		return false, errors.Join(cause, err)
 	}
@@ -144,7 +146,7 @@ func (p *Plan) meetTimestamp(ctx context.Context, cause error) (bool, error) {
 		return false, errors.Join(cause, err)
 	}
 	m := ts.Meta["snapshot.json"]
-	if ts.Version >= p.local.timestamp.Version && m.Version == p.local.snapshot.Version && m.fits(p.local.snapshotBytes) == "" {
+	if ts.Version >= p.local.timestamp.Version && m.Version == p.local.snapshot.Version && m.Fits(p.local.snapshotBytes) == nil {
 		return true, nil
 	}
 	if ts.Version >= p.local.timestamp.Version {
@@ -162,7 +164,7 @@ func (p *Plan) writeContent(ctx context.Context, it *Item, o PutOptions) error {
 		}
 		c := Bytes(data)
 		if c.SHA512 != it.content.SHA512 {
-			return p.local.bad(it.Name, "targets.json", "its SHA-512 is another")
+			return p.local.bad(it.Name, "targets.json", "SHA-512 does not match")
 		}
 		_, err = p.store.Put(ctx, it.Name, c, o)
 		return err
@@ -172,7 +174,7 @@ func (p *Plan) writeContent(ctx context.Context, it *Item, o PutOptions) error {
 		return err
 	}
 	if sum != it.content.SHA512 {
-		return p.local.bad(it.Name, "targets.json", "its SHA-512 is another")
+		return p.local.bad(it.Name, "targets.json", "SHA-512 does not match")
 	}
 	_, err = p.store.Put(ctx, it.Name, it.content, o)
 	return err
@@ -270,7 +272,7 @@ func (p *Plan) readBackMetadata(ctx context.Context, written []Item) error {
 		if err != nil {
 			return err
 		}
-		got, err := Get(ctx, p.store, it.Name, max(it.Size, limitTimestamp))
+		got, err := Get(ctx, p.store, it.Name, max(it.Size, tuf.MaxTimestamp))
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrReadBack, err)
 		}

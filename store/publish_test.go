@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/store/repotest"
 	"github.com/fleet-hsm/fleet-hsm/store/s3test"
 	"github.com/minio/minio-go/v7"
@@ -187,7 +188,7 @@ func TestWithoutTimestamp(t *testing.T) {
 		if slices.Contains(names(p.Items), "timestamp.json") || !slices.Contains(names(p.Items), "2.snapshot.json") {
 			t.Errorf("wrote %q", names(p.Items))
 		}
-		got, err := Get(t.Context(), s, "timestamp.json", limitTimestamp)
+		got, err := Get(t.Context(), s, "timestamp.json", tuf.MaxTimestamp)
 		if err != nil || bytes.Equal(got.Data, old) || !bytes.Equal(got.Data, online.Read("timestamp.json")) {
 			t.Errorf("timestamp.json was touched: %v", err)
 		}
@@ -224,7 +225,7 @@ func TestOnlineWasFaster(t *testing.T) {
 		if err != nil || !res.TimestampKept {
 			t.Errorf("%+v, %v", res, err)
 		}
-		got, err := Get(t.Context(), s, "timestamp.json", limitTimestamp)
+		got, err := Get(t.Context(), s, "timestamp.json", tuf.MaxTimestamp)
 		if err != nil || !bytes.Equal(got.Data, other.Read("timestamp.json")) {
 			t.Errorf("the newer timestamp was overwritten: %v", err)
 		}

@@ -61,7 +61,7 @@ type puller struct {
 	roots    []int64
 	root     metadata
 	snapshot metadata
-	targets  map[string]fileMeta
+	targets  map[string]tuf.FileMeta
 }
 
 // Pull brings the published metadata into Dir, verified, never backwards: a store
@@ -69,7 +69,7 @@ type puller struct {
 // version DivergedError. Only a timestamp gives way to the published one, whatever its
 // version: two machines sign timestamps, and nothing below it went back.
 func Pull(ctx context.Context, s Store, o PullOptions) (PullResult, error) {
-	p := &puller{o: o, store: s, cache: map[string][]byte{}, local: &local{dir: o.Dir}, targets: map[string]fileMeta{}}
+	p := &puller{o: o, store: s, cache: map[string][]byte{}, local: &local{dir: o.Dir}, targets: map[string]tuf.FileMeta{}}
 	p.res = PullResult{Files: []string{}, Versions: map[string]int64{}}
 	for _, step := range []func(context.Context) error{p.fetchRoots, p.fetchRest, p.verify, p.compare, p.bringTargets, p.write} {
 		if err := step(ctx); err != nil {
@@ -138,7 +138,7 @@ func (p *puller) localVersion(file, role string) (int64, []byte, error) {
 
 // fetchRest reads timestamp, snapshot and what it names, and checks that they fit.
 func (p *puller) fetchRest(ctx context.Context) error {
-	ts, data, err := p.parse(ctx, "timestamp.json", roleTimestamp, limitTimestamp)
+	ts, data, err := p.parse(ctx, "timestamp.json", roleTimestamp, tuf.MaxTimestamp)
 	if err == nil {
 		err = p.accepted("timestamp.json", roleTimestamp, data)
 	}
@@ -164,18 +164,18 @@ func (p *puller) fetchRest(ctx context.Context) error {
 	return nil
 }
 
-func (p *puller) fetchNamed(ctx context.Context, file, by string, m fileMeta) (metadata, error) {
+func (p *puller) fetchNamed(ctx context.Context, file, by string, m tuf.FileMeta) (metadata, error) {
 	name := publishedName(p.root.Consistent, file, m.Version)
-	limit := m.limit()
+	limit := maxSize(m)
 	if file == "snapshot.json" {
-		limit = min(limit, limitSnapshot)
+		limit = min(limit, tuf.MaxSnapshot)
 	}
 	meta, data, err := p.parse(ctx, name, trimJSON(file), limit)
 	if err != nil {
 		return metadata{}, err
 	}
-	if why := m.fits(data); why != "" {
-		return metadata{}, p.bad(name, by, why)
+	if err := m.Fits(data); err != nil {
+		return metadata{}, p.bad(name, by, err.Error())
 	}
 	if meta.Version != m.Version {
 		return metadata{}, p.bad(name, by, "its version is "+strconv.FormatInt(meta.Version, 10))

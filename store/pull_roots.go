@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"slices"
 	"strconv"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // anchor is the root from which the walk begins: the one here, or a trusted one of a
@@ -48,7 +50,7 @@ func (p *puller) fetchRoots(ctx context.Context) error {
 	known := before != nil
 	if !known {
 		// Nothing here: start where the copy says the newest is.
-		meta, _, err := p.parse(ctx, "root.json", roleRoot, limitRoot)
+		meta, _, err := p.parse(ctx, "root.json", roleRoot, tuf.MaxRoot)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -126,7 +128,7 @@ func (p *puller) behind(ctx context.Context, mine int64) error {
 // rootAt reads N.root.json; absent is nil without error.
 func (p *puller) rootAt(ctx context.Context, v int64) (metadata, []byte, error) {
 	name := versioned(v, "root.json")
-	meta, data, err := p.parse(ctx, name, roleRoot, limitRoot)
+	meta, data, err := p.parse(ctx, name, roleRoot, tuf.MaxRoot)
 	if errors.Is(err, fs.ErrNotExist) {
 		return metadata{}, nil, nil
 	}

@@ -2,9 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/sha512"
-	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
@@ -13,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/webroot"
 )
 
@@ -53,7 +51,7 @@ func (p *puller) bringTargets(ctx context.Context) error {
 // wanted is a target file to download, under any of its names.
 type wanted struct {
 	names []string
-	meta  fileMeta
+	meta  tuf.FileMeta
 }
 
 // bring downloads a file under the first of its names that the store has. The name
@@ -69,7 +67,7 @@ func (p *puller) bring(ctx context.Context, w wanted, bar *pullMeter) error {
 	return err
 }
 
-func (p *puller) download(ctx context.Context, name string, m fileMeta, bar *pullMeter) error {
+func (p *puller) download(ctx context.Context, name string, m tuf.FileMeta, bar *pullMeter) error {
 	r, _, err := p.store.Open(ctx, name)
 	if err != nil {
 		return err
@@ -91,7 +89,7 @@ func (p *puller) download(ctx context.Context, name string, m fileMeta, bar *pul
 		return err
 	}
 	defer func() { _ = root.Remove(tmpName) }()
-	why, err := m.copyTo(tmp, &countingReader{ctx: ctx, r: r, progress: func(n int64) { bar.add(name, n, 0) }})
+	err = m.Copy(tmp, &countingReader{ctx: ctx, r: r, progress: func(n int64) { bar.add(name, n, 0) }})
 	if err == nil {
 		err = tmp.Chmod(0o644)
 	}
@@ -101,11 +99,12 @@ func (p *puller) download(ctx context.Context, name string, m fileMeta, bar *pul
 	if cerr := tmp.Close(); err == nil {
 		err = cerr
 	}
+	var other *tuf.MismatchError
+	if errors.As(err, &other) {
+		return p.bad(name, "targets.json", other.Error())
+	}
 	if err != nil {
 		return &OpError{Op: "downloading", Name: name, Store: p.store.String(), Err: err}
-	}
-	if why != "" {
-		return p.bad(name, "targets.json", why)
 	}
 	if err := root.Rename(tmpName, name); err != nil {
 		return err
@@ -119,7 +118,7 @@ func (p *puller) download(ctx context.Context, name string, m fileMeta, bar *pul
 }
 
 // has reports whether the file of a name here is the one that m names.
-func (l *local) has(name string, m fileMeta) (bool, error) {
+func (l *local) has(name string, m tuf.FileMeta) (bool, error) {
 	st, err := webroot.Stat(l.dir, name)
 	var link *webroot.LinkError
 	if errors.As(err, &link) {
@@ -133,34 +132,7 @@ func (l *local) has(name string, m fileMeta) (bool, error) {
 		return false, nil
 	}
 	defer func() { _ = f.Close() }()
-	why, err := m.copyTo(io.Discard, f)
-	return err == nil && why == "", nil
-}
-
-// copyTo copies at most one byte more than the length that m names, and says why what
-// came is not it, or "".
-func (m fileMeta) copyTo(w io.Writer, r io.Reader) (why string, err error) {
-	h512, h256 := sha512.New(), sha256.New()
-	n, err := io.Copy(io.MultiWriter(w, h512, h256), io.LimitReader(r, m.Length+1))
-	if err != nil {
-		return "", err
-	}
-	if n != m.Length {
-		return "its length is not " + strconv.FormatInt(m.Length, 10), nil
-	}
-	sums := map[string]string{"sha512": hex.EncodeToString(h512.Sum(nil)), "sha256": hex.EncodeToString(h256.Sum(nil))}
-	known := false
-	for alg, want := range m.Hashes {
-		sum, ok := sums[alg]
-		if ok && sum != want {
-			return "its hash is another", nil
-		}
-		known = known || ok
-	}
-	if !known {
-		return "no hash that is known here names it", nil
-	}
-	return "", nil
+	return m.Copy(io.Discard, f) == nil, nil
 }
 
 // pullMeter adds up progress of a download.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/store/repotest"
 )
 
@@ -150,7 +151,7 @@ func TestFlatFilesChangedMeanwhile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		timestamp, err := Get(t.Context(), s, "timestamp.json", limitTimestamp)
+		timestamp, err := Get(t.Context(), s, "timestamp.json", tuf.MaxTimestamp)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +164,7 @@ func TestFlatFilesChangedMeanwhile(t *testing.T) {
 		if o, err := Get(t.Context(), s, "targets.json", 100); err != nil || string(o.Data) != `{"theirs":1}` {
 			t.Errorf("targets.json was written over (%v)", err)
 		}
-		if o, err := Get(t.Context(), s, "timestamp.json", limitTimestamp); err != nil || !bytes.Equal(o.Data, timestamp.Data) {
+		if o, err := Get(t.Context(), s, "timestamp.json", tuf.MaxTimestamp); err != nil || !bytes.Equal(o.Data, timestamp.Data) {
 			t.Errorf("a timestamp went out over it (%v)", err)
 		}
 	})
@@ -185,7 +186,7 @@ func TestNewerTimestamp(t *testing.T) {
 			if !res.TimestampLeft || res.Files == 0 {
 				t.Errorf("a release beside a newer timestamp: %+v", res)
 			}
-			if o, err := Get(t.Context(), s, "timestamp.json", limitTimestamp); err != nil || string(o.Data) != string(r.Read("timestamp.json")) {
+			if o, err := Get(t.Context(), s, "timestamp.json", tuf.MaxTimestamp); err != nil || string(o.Data) != string(r.Read("timestamp.json")) {
 				t.Errorf("the newer timestamp was overwritten: %v", err)
 			}
 			return

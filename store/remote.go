@@ -35,15 +35,15 @@ type remote struct {
 	snapshot      *metadata
 	snapshotBytes []byte
 	roles         map[string][]byte
-	targets       map[string]fileMeta
+	targets       map[string]tuf.FileMeta
 	// copyVersion is the version of the unversioned snapshot.json, 0 if absent.
 	copyVersion int64
 	copyBytes   []byte
 }
 
-func (r *remote) snapshotMeta() fileMeta {
+func (r *remote) snapshotMeta() tuf.FileMeta {
 	if r.timestamp == nil {
-		return fileMeta{}
+		return tuf.FileMeta{}
 	}
 	return r.timestamp.Meta["snapshot.json"]
 }
@@ -51,7 +51,7 @@ func (r *remote) snapshotMeta() fileMeta {
 // readRemote reads the store's metadata, and refuses a store whose roots are ahead of
 // this repository or other than its own.
 func readRemote(ctx context.Context, s Store, l *local, accepts Accepts) (*remote, error) {
-	r := &remote{date: time.Now(), roles: map[string][]byte{}, targets: map[string]fileMeta{}}
+	r := &remote{date: time.Now(), roles: map[string][]byte{}, targets: map[string]tuf.FileMeta{}}
 	err := r.readRoots(ctx, s, l)
 	if _, canCreate := s.(Creator); canCreate && errors.Is(err, ErrNoStore) {
 		r.missing = true
@@ -65,7 +65,7 @@ func readRemote(ctx context.Context, s Store, l *local, accepts Accepts) (*remot
 	}
 	if r.timestamp != nil {
 		m := r.snapshotMeta()
-		r.same = r.consistent == l.root.Consistent && m.Version == l.snapshot.Version && len(m.Hashes) > 0 && m.fits(l.snapshotBytes) == ""
+		r.same = r.consistent == l.root.Consistent && m.Version == l.snapshot.Version && len(m.Hashes) > 0 && m.Fits(l.snapshotBytes) == nil
 	}
 	if r.same {
 		return r, nil
@@ -86,7 +86,7 @@ func getIfThere(ctx context.Context, s Store, name string, limit int64) (*Object
 }
 
 func (r *remote) readRoots(ctx context.Context, s Store, l *local) error {
-	next, err := getIfThere(ctx, s, versioned(l.root.Version+1, "root.json"), limitRoot)
+	next, err := getIfThere(ctx, s, versioned(l.root.Version+1, "root.json"), tuf.MaxRoot)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (r *remote) readRoots(ctx context.Context, s Store, l *local) error {
 	}
 	for v := l.root.Version; v > 0; v-- {
 		name := versioned(v, "root.json")
-		o, err := getIfThere(ctx, s, name, limitRoot)
+		o, err := getIfThere(ctx, s, name, tuf.MaxRoot)
 		if err != nil {
 			return err
 		}
@@ -126,7 +126,7 @@ func (r *remote) readRoots(ctx context.Context, s Store, l *local) error {
 }
 
 func (r *remote) readTimestamp(ctx context.Context, s Store, l *local, accepts Accepts) error {
-	o, err := getIfThere(ctx, s, "timestamp.json", limitTimestamp)
+	o, err := getIfThere(ctx, s, "timestamp.json", tuf.MaxTimestamp)
 	if err != nil || o == nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (r *remote) counts(ts metadata, data []byte, l *local, accepts Accepts) boo
 
 // readRest reads snapshot and the files it names.
 func (r *remote) readRest(ctx context.Context, s Store) error {
-	cp, err := getIfThere(ctx, s, "snapshot.json", limitSnapshot)
+	cp, err := getIfThere(ctx, s, "snapshot.json", tuf.MaxSnapshot)
 	if err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ func (r *remote) readRest(ctx context.Context, s Store) error {
 	return nil
 }
 
-func (r *remote) readRole(ctx context.Context, s Store, file string, m fileMeta) error {
+func (r *remote) readRole(ctx context.Context, s Store, file string, m tuf.FileMeta) error {
 	data, err := r.fetch(ctx, s, file, m)
 	if err != nil || data == nil {
 		return err
@@ -214,16 +214,16 @@ func (r *remote) readRole(ctx context.Context, s Store, file string, m fileMeta)
 }
 
 // fetch reads the file that m names, nil if the store has none that fits.
-func (r *remote) fetch(ctx context.Context, s Store, file string, m fileMeta) ([]byte, error) {
+func (r *remote) fetch(ctx context.Context, s Store, file string, m tuf.FileMeta) ([]byte, error) {
 	name := publishedName(r.consistent, file, m.Version)
 	if checkName(name) != nil {
 		return nil, nil
 	}
-	o, err := getIfThere(ctx, s, name, m.limit())
+	o, err := getIfThere(ctx, s, name, maxSize(m))
 	if errors.Is(err, ErrTooLarge) {
 		return nil, nil
 	}
-	if err != nil || o == nil || m.fits(o.Data) != "" {
+	if err != nil || o == nil || m.Fits(o.Data) != nil {
 		return nil, err
 	}
 	return o.Data, nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/store/repotest"
 	"github.com/fleet-hsm/fleet-hsm/store/s3test"
 )
@@ -74,7 +75,7 @@ func TestStrangeAnswers(t *testing.T) {
 			return says(c.status, c.code, "no\n"+strings.Repeat("x", 1000))
 		}}
 		s := openTest(t, srv.URL(""), OpenOptions{Retries: 1, Wrap: m.wrap})
-		_, err := Get(t.Context(), s, "timestamp.json", limitTimestamp)
+		_, err := Get(t.Context(), s, "timestamp.json", tuf.MaxTimestamp)
 		if !errors.Is(err, c.want) {
 			t.Errorf("%d %s: %v", c.status, c.code, err)
 		}
@@ -83,7 +84,7 @@ func TestStrangeAnswers(t *testing.T) {
 		}
 	}
 	m := &meddle{answer: func(*http.Request) *http.Response { return says(404, "UnknownTenant", "") }}
-	_, err := Get(t.Context(), openTest(t, srv.URL(""), OpenOptions{Retries: 1, Wrap: m.wrap}), "timestamp.json", limitTimestamp)
+	_, err := Get(t.Context(), openTest(t, srv.URL(""), OpenOptions{Retries: 1, Wrap: m.wrap}), "timestamp.json", tuf.MaxTimestamp)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("an unknown tenant is taken for an absent file: %v", err)
 	}
@@ -96,7 +97,7 @@ func TestReadingWithoutCredentials(t *testing.T) {
 	}
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	_, err := Get(t.Context(), openTest(t, srv.URL(""), OpenOptions{Retries: 1}), "timestamp.json", limitTimestamp)
+	_, err := Get(t.Context(), openTest(t, srv.URL(""), OpenOptions{Retries: 1}), "timestamp.json", tuf.MaxTimestamp)
 	if !errors.Is(err, ErrNoCredentials) {
 		t.Errorf("%v", err)
 	}
@@ -139,7 +140,7 @@ func TestLostFilesAreNotAnnounced(t *testing.T) {
 			return ok
 		}}
 		s := openTest(t, srv.URL("fleet"), OpenOptions{Wrap: m.wrap})
-		before, err := Get(t.Context(), s, "timestamp.json", limitTimestamp)
+		before, err := Get(t.Context(), s, "timestamp.json", tuf.MaxTimestamp)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +151,7 @@ func TestLostFilesAreNotAnnounced(t *testing.T) {
 		if _, err := p.Publish(t.Context()); !errors.Is(err, ErrReadBack) {
 			t.Errorf("%s: %v", lost, err)
 		}
-		after, err := Get(t.Context(), s, "timestamp.json", limitTimestamp)
+		after, err := Get(t.Context(), s, "timestamp.json", tuf.MaxTimestamp)
 		if err != nil || after.ETag != before.ETag {
 			t.Errorf("%s was lost, and the timestamp over it was written: %v", lost, err)
 		}

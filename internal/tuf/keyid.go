@@ -1,9 +1,3 @@
-// Package tuf holds the words of TUF metadata that several of our packages read, as
-// types that cannot hold what is not allowed. Whoever parses a document into them has
-// refused, by that alone, what nobody honest writes: no later place has to ask again.
-//
-// [KeyID] is what root calls a key. Package verify does not use this package: a judge
-// that shares the parser of the accused finds nothing.
 package tuf
 
 import (

@@ -1,8 +1,3 @@
-// Package tuf holds what several of our packages know of TUF metadata and must know in
-// one way. Whoever parses a document into its types has refused, by that alone, what
-// nobody honest writes. The numbers of versions come from [NextVersion] and pass
-// [CheckVersion]. Package verify does not use this package: a judge that shares the
-// parser of the accused finds nothing.
 package tuf
 
 import "fmt"

@@ -1,0 +1,24 @@
+package repo
+
+import (
+	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf/tuftest"
+)
+
+// TestReadsWhatAllRead: what is taken and refused here is what online and store take
+// and refuse.
+func TestReadsWhatAllRead(t *testing.T) {
+	t.Parallel()
+	for _, c := range tuftest.Cases(t) {
+		env, err := parseEnvelope(c.Data)
+		if err == nil && c.Role == RoleRoot {
+			_, err = parseRoot(env.text())
+		} else if err == nil {
+			_, err = parseListing(c.Role, env.text())
+		}
+		if (err == nil) != c.OK {
+			t.Errorf("%s: %v", c.Name, err)
+		}
+	}
+}
