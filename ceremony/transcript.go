@@ -3,6 +3,7 @@ package ceremony
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -13,8 +14,7 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
@@ -146,8 +146,8 @@ func appendTo(f *os.File, name string, e Event) error {
 	if !st.Mode().IsRegular() {
 		return &TranscriptError{File: name, Reason: "is not a regular file"}
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-		return fmt.Errorf("locking transcript %q: %w", name, err)
+	if err := osfile.Lock(context.Background(), f); err != nil {
+		return fmt.Errorf("transcript %q: %w", name, err)
 	}
 	end, last, err := lastLine(f)
 	if err != nil {

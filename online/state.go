@@ -2,6 +2,7 @@ package online
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"regexp"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
@@ -54,11 +56,15 @@ func (s *Service) save() error {
 }
 
 func (s *Service) writeState() error {
-	unlock, err := lockFile(s.cfg.StateFile + ".lock")
+	lock, err := os.OpenFile(s.cfg.StateFile+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer func() { _ = lock.Close() }()
+	// Whoever holds it writes one small file.
+	if err := osfile.Lock(context.Background(), lock); err != nil {
+		return err
+	}
 	other, err := readState(s.cfg.StateFile)
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"io/fs"
 	"os"
 
-	"golang.org/x/sys/unix"
+	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
 )
 
 // Content is a file's bytes, on their way into the repository.
@@ -79,7 +79,7 @@ func (r *Repo) OpenContent(p *Published, c Content) (*os.File, error) {
 
 func openTarget(file string) (*os.File, os.FileInfo, error) {
 	// O_NONBLOCK: opening a FIFO must not wait for somebody to write into it.
-	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(file, os.O_RDONLY|osfile.NonBlock, 0)
 	if err != nil {
 		return nil, nil, &ContentError{Path: file, Reason: "cannot be read", Err: unwrapPath(err)}
 	}
@@ -205,7 +205,7 @@ func writeChunks(dst *os.File, work <-chan []byte, free chan<- []byte, failed ch
 		}
 		at += int64(len(b))
 		if at-flushed >= flushEvery {
-			startWriteback(dst, flushed, at-flushed)
+			osfile.StartWriteback(dst, flushed, at-flushed)
 			flushed = at
 		}
 		free <- b[:cap(b)]
@@ -225,7 +225,7 @@ func placeCopy(from, to string) error {
 	if err != nil {
 		return err
 	}
-	if !reflink(dst, src) {
+	if !osfile.Clone(dst, src) {
 		_, err = io.Copy(dst, src)
 	}
 	if err != nil {

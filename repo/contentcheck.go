@@ -5,8 +5,9 @@ import (
 	"encoding/hex"
 	"io"
 	"os"
+	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
 )
 
 // Content is published under the hash that metadata names, and what lies in pending/ or
@@ -16,17 +17,18 @@ import (
 
 // fileState tells whether a file is the one that was hashed, and as it was then.
 type fileState struct {
-	dev, ino uint64
-	size     int64
-	mtime    unix.Timespec // not the ctime: a further link of a file changes it
+	id    osfile.ID
+	size  int64
+	mtime time.Time // not the ctime: a further link of a file changes it
 }
 
 func stateOf(file string) (fileState, bool) {
-	var st unix.Stat_t
-	if unix.Lstat(file, &st) != nil {
+	fi, err := os.Lstat(file)
+	if err != nil || !fi.Mode().IsRegular() {
 		return fileState{}, false
 	}
-	return fileState{dev: uint64(st.Dev), ino: st.Ino, size: st.Size, mtime: st.Mtim}, true
+	id, err := osfile.Identify(file)
+	return fileState{id: id, size: fi.Size(), mtime: fi.ModTime()}, err == nil
 }
 
 // hashedNow notes that a file was hashed, and what came out.

@@ -9,11 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
 )
-
-// pollLock is how often a held lock is tried again.
-const pollLock = 25 * time.Millisecond
 
 // Lock keeps other writers out until Unlock. It finishes an interrupted commit and
 // clears what an interrupted command left below pending/, so whoever holds it sees a
@@ -44,7 +41,7 @@ func (r *Repo) Lock(ctx context.Context, name string, timeout time.Duration) (*L
 		_ = f.Close()
 		return nil, err
 	}
-	// What stands in the lock is only talk for whoever waits; the lock is flock's. It is
+	// What stands in the lock is only talk for whoever waits; the lock is the system's. It is
 	// written over and not cut first: that would cost the disk a block given back and
 	// taken again, as much time as all else here.
 	_, _ = f.WriteAt(fmt.Appendf(nil, "%-*s", holderSize, fmt.Sprintf("%s (process %d)", name, os.Getpid())), 0)
@@ -65,24 +62,13 @@ func (r *Repo) makePending() error {
 }
 
 func (r *Repo) flock(ctx context.Context, f *os.File, timeout time.Duration) error {
-	deadline := time.Now().Add(timeout)
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("locking %q: %w", f.Name(), err)
-		}
-		if time.Now().After(deadline) {
-			return &LockedError{Path: f.Name(), Waited: timeout, Holder: holder(f)}
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pollLock):
-		}
+	inTime, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := osfile.Lock(inTime, f)
+	if err != nil && inTime.Err() != nil && ctx.Err() == nil {
+		return &LockedError{Path: f.Name(), Waited: timeout, Holder: holder(f)}
 	}
+	return err
 }
 
 // holderSize is the length in bytes of what says who holds a lock, blanks and all.
@@ -101,7 +87,7 @@ func (l *Lock) Unlock() {
 	if l == nil || l.f == nil {
 		return
 	}
-	// Closing releases the lock (flock(2)); the file stays, since removing it would
+	// Closing releases the lock; the file stays, since removing it would
 	// let two processes hold locks on two files of one name.
 	_ = l.f.Close()
 	l.f = nil

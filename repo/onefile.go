@@ -1,18 +1,18 @@
 package repo
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
 )
 
 // place is where a published path really is: a folder that exists, and the rest of the
 // path below it in lower case. Two published paths at one place are one file, or would
 // be on a file system that does not tell upper from lower case.
 type place struct {
-	dev, ino uint64
-	rest     string
+	id   osfile.ID
+	rest string
 }
 
 // checkOneFile refuses a commit that would write over another published path's file,
@@ -20,7 +20,7 @@ type place struct {
 // "Edge" for "edge", a hard link. Hash-named files of one content may be hard links of
 // each other; they are never written in place. Errors: *RefusedError{SameFile}.
 func (r *Repo) checkOneFile(rel *Release, renames []rename) error {
-	c := oneFile{r: r, folders: map[string]place{}, at: map[place]string{}, inodes: map[[2]uint64]string{}}
+	c := oneFile{r: r, folders: map[string]place{}, at: map[place]string{}, inodes: map[osfile.ID]string{}}
 	written := map[string]bool{}
 	for _, m := range renames {
 		if err := c.claim(m.To); err != nil {
@@ -76,7 +76,7 @@ type oneFile struct {
 	r       *Repo
 	folders map[string]place
 	at      map[place]string
-	inodes  map[[2]uint64]string
+	inodes  map[osfile.ID]string
 }
 
 // claim notes where a name is, and refuses a place that another name has.
@@ -86,7 +86,7 @@ func (c *oneFile) claim(name string) error {
 	if err != nil {
 		return err
 	}
-	at := place{dir.dev, dir.ino, dir.rest + "/" + strings.ToLower(filepath.Base(full))}
+	at := place{dir.id, dir.rest + "/" + strings.ToLower(filepath.Base(full))}
 	if other, taken := c.at[at]; taken && other != name {
 		return refuse(SameFile, "%q and %q are one file here, or differ only in upper and lower case: one would take the other's place", name, other)
 	}
@@ -99,23 +99,21 @@ func (c *oneFile) folder(dir string) (place, error) {
 	if p, known := c.folders[dir]; known {
 		return p, nil
 	}
-	var st syscall.Stat_t
-	err := syscall.Stat(dir, &st)
-	p := place{dev: uint64(st.Dev), ino: st.Ino}
+	id, err := osfile.Identify(dir)
+	p := place{id: id}
 	if notExist(err) && filepath.Dir(dir) != dir {
 		if p, err = c.folder(filepath.Dir(dir)); err == nil {
 			p.rest += "/" + strings.ToLower(filepath.Base(dir))
 		}
 	}
 	if err != nil {
-		return place{}, &os.PathError{Op: "looking at", Path: dir, Err: err}
+		return place{}, err
 	}
 	c.folders[dir] = p
 	return p, nil
 }
 
-func (c *oneFile) inode(name string) ([2]uint64, bool) {
-	var st syscall.Stat_t
-	err := syscall.Stat(c.r.path(filepath.FromSlash(name)), &st)
-	return [2]uint64{uint64(st.Dev), st.Ino}, err == nil
+func (c *oneFile) inode(name string) (osfile.ID, bool) {
+	id, err := osfile.Identify(c.r.path(filepath.FromSlash(name)))
+	return id, err == nil
 }

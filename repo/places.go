@@ -5,10 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/webroot"
 )
 
@@ -68,10 +66,7 @@ func (r *Repo) checkFolder(dir string, seen map[string]bool) error {
 	if err := r.sameDevice(dir); err != nil {
 		return err
 	}
-	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
-		return &os.PathError{Op: "writing into", Path: dir, Err: err}
-	}
-	return nil
+	return osfile.CheckWritable(dir)
 }
 
 // makeWebFolder makes a folder that a web server can read, whatever the umask says;
@@ -87,14 +82,15 @@ func makeWebFolder(dir string) error {
 }
 
 func (r *Repo) sameDevice(dir string) error {
-	var web, pending syscall.Stat_t
-	if err := syscall.Stat(dir, &web); err != nil {
+	web, err := osfile.Identify(dir)
+	if err != nil {
 		return err
 	}
-	if err := syscall.Stat(r.pending(), &pending); err != nil {
+	pending, err := osfile.Identify(r.pending())
+	if err != nil {
 		return err
 	}
-	if web.Dev != pending.Dev || !sameMount(dir, r.pending()) {
+	if web.Device != pending.Device || !osfile.SameMount(dir, r.pending()) {
 		return refuse(OtherDevice, "%q and %q are on two file systems, so nothing could be published in one step", dir, r.pending())
 	}
 	return nil
