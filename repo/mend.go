@@ -228,6 +228,8 @@ func (m *mender) publish() error {
 	if err := dirs.sync(); err != nil {
 		return err
 	}
+	// Clients see it from here on, whatever is still missing.
+	m.r.remembered(journal{Renames: b.renames}.webNames())
 	return os.RemoveAll(m.r.pending("commit"))
 }
 

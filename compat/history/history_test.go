@@ -125,7 +125,11 @@ func (w *world) follow(err error) string {
 		w.do("discard")
 		return "discard"
 	case errors.As(err, &refused) && refused.Kind == repo.MissingContent:
-		return w.contents()
+		if took := w.contents(); took != "" {
+			return took
+		}
+		w.do("discard") // it is the staged change's
+		return "discard"
 	case errors.As(err, &refused), errors.As(err, &bad):
 		return w.mend()
 	}
@@ -155,10 +159,14 @@ func (w *world) mend() string {
 	// What fleetctl signed upon an older copy contradicts it, and goes.
 	w.restore(w.newest, func(name string) bool { return strings.HasPrefix(name, "repository/") }, true)
 	w.tell("out: the newest copy takes the folder's place")
-	if err := w.do("mend"); err != nil {
+	if w.do("mend") == nil {
+		return "restore-all"
+	}
+	// A mending that came to nothing may have shown clients more than any copy has.
+	if err := w.do("give up"); err != nil {
 		w.fail("with the newest copy in its place: %v", err)
 	}
-	return "restore-all"
+	return "restore-all-give-up"
 }
 
 // contents takes out what has no bytes any more, as verify names it.
@@ -170,6 +178,9 @@ func (w *world) contents() string {
 			gone[w.targetOf(f.File)] = true
 		}
 	}
+	for _, path := range w.withoutBytes() {
+		gone[path] = true
+	}
 	if len(gone) == 0 {
 		return ""
 	}
@@ -180,6 +191,28 @@ func (w *world) contents() string {
 	c := command{Op: "remove", Content: strings.Join(paths, "\n")}
 	w.must(w.run(c))
 	return "remove"
+}
+
+// withoutBytes asks repo, since verify goes no further than snapshot and targets that do
+// not fit, as they are after giving up.
+func (w *world) withoutBytes() []string {
+	r := repo.Open(w.dir, repo.Options{})
+	p, err := r.Load()
+	if err != nil {
+		return nil
+	}
+	var paths []string
+	for _, path := range p.Targets.Paths() {
+		t, _, err := p.Targets.Get(path)
+		w.must(err)
+		f, err := r.OpenContent(p, repo.Content{Length: t.Length, SHA512: t.SHA512})
+		if err != nil {
+			paths = append(paths, path)
+			continue
+		}
+		w.must(f.Close())
+	}
+	return paths
 }
 
 func (w *world) targetOf(file string) string {

@@ -197,6 +197,9 @@ func (w *world) fleetctl() {
 		w.takeKeys(role)
 	}
 	w.tell("fleetctl %s: %v", what, err)
+	if err == nil {
+		w.stored()
+	}
 }
 
 // kill starts a command in a process of its own and kills it somewhere in it.

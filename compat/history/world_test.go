@@ -232,22 +232,28 @@ func (w *world) ours(step string, run func() error) error {
 
 // built notes what a commit of ours stands upon, and takes the state for the newest.
 func (w *world) built(before, after files, err error) {
-	r := repo.Open(w.dir, repo.Options{})
-	p, lerr := r.Load()
-	if lerr != nil || r.CheckStanding(p) != nil {
-		return
-	}
-	if waits, werr := r.InterruptedCommit(); waits || werr != nil {
-		return
-	}
-	w.newest = w.copy()
-	if err != nil || maps.Equal(before, after) {
-		return // a recovery: it stands upon nothing new
+	if !w.stored() || err != nil || maps.Equal(before, after) {
+		return // after a recovery nothing new stands
 	}
 	for name, data := range after {
 		role, hash := signedPart([]byte(data))
 		w.numbered[name], w.signed[role] = data, hash
 	}
+}
+
+// stored takes what is published for the newest, as a store does whoever made it, unless
+// it went back.
+func (w *world) stored() bool {
+	r := repo.Open(w.dir, repo.Options{})
+	p, err := r.Load()
+	if err != nil || r.CheckStanding(p) != nil {
+		return false
+	}
+	if waits, err := r.InterruptedCommit(); waits || err != nil {
+		return false
+	}
+	w.newest = w.copy()
+	return true
 }
 
 // metadata reads the metadata in repository/.
