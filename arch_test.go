@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -207,5 +209,38 @@ func TestNoPackageOfLeftovers(t *testing.T) {
 				t.Errorf("%s/%s: %q says nothing of what is inside", s.dir, s.name, e)
 			}
 		}
+	}
+}
+
+// TestOnlyBackEndsNameTheirKinds: a new kind of key is a folder below signer/ and a line in
+// backends.go, so nobody else knows a scheme, or asks a URI for it. Help texts and hints
+// may name keys as examples.
+func TestOnlyBackEndsNameTheirKinds(t *testing.T) {
+	named := regexp.MustCompile(`^(pkcs11|piv|yubikey|pub)$|(^|[^a-z0-9])(pkcs11|piv|yubikey|pub):|file:keys/`)
+	seen := 0
+	for _, s := range sources(t) {
+		room := part(s.dir)
+		if isTest(s) || s.dir == "." || strings.HasPrefix(room, "signer") || room == "softhsm" || room == "softpiv" || room == "mutants" ||
+			strings.HasPrefix(s.name, "hints") {
+			continue
+		}
+		seen++
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.ImportSpec:
+				return false
+			case *ast.KeyValueExpr: // of a command
+				id, ok := n.Key.(*ast.Ident)
+				return !ok || !slices.Contains([]string{"Example", "Long", "Short"}, id.Name)
+			case *ast.BasicLit:
+				if v, err := strconv.Unquote(n.Value); err == nil && named.MatchString(v) {
+					t.Errorf("%s/%s: %q names a kind of key", s.dir, s.name, v)
+				}
+			}
+			return true
+		})
+	}
+	if seen < 100 {
+		t.Errorf("only %d files were looked at", seen)
 	}
 }

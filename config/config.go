@@ -18,9 +18,6 @@ import (
 
 // Config is fleet-hsm.yaml: where keys live on this machine. No secret is in it.
 type Config struct {
-	PKCS11 struct {
-		Module string `yaml:"module"`
-	} `yaml:"pkcs11"`
 	Expires map[string]string `yaml:"expires"`
 	Warn    map[string]string `yaml:"warn"`
 	Store   string            `yaml:"store"`
@@ -38,12 +35,16 @@ type Config struct {
 	Keys          map[tuf.KeyID]Key `yaml:"keys"`
 
 	// What was read, for those who use it. File is where the configuration is, or would be.
-	File     string                   `yaml:"-"`
+	File string `yaml:"-"`
+	// Settings are those of the kinds of key, each in a section called as its scheme.
+	Settings signer.Settings          `yaml:"-"`
 	Expiries repo.Expiries            `yaml:"-"`
 	Warnings map[string]time.Duration `yaml:"-"`
 	// Locations is where each key is, SecretSources where secrets come from.
 	Locations     map[tuf.KeyID]signer.URI `yaml:"-"`
 	SecretSources []SecretSource           `yaml:"-"`
+
+	kinds signer.Kinds
 }
 
 // Key is what is known of a key: its URI, and what people call it.
@@ -115,9 +116,9 @@ func oneLine(err error) error {
 }
 
 // Parse reads a configuration; nil is an empty one.
-func Parse(data []byte) (*Config, error) {
-	c := &Config{Expiries: repo.Expiries{}, Warnings: map[string]time.Duration{}, Locations: map[tuf.KeyID]signer.URI{}}
-	err := StrictYAML(data, c)
+func Parse(data []byte, kinds signer.Kinds) (*Config, error) {
+	c := &Config{Expiries: repo.Expiries{}, Warnings: map[string]time.Duration{}, Locations: map[tuf.KeyID]signer.URI{}, kinds: kinds}
+	err := c.decode(data)
 	if id := (*tuf.KeyIDError)(nil); errors.As(err, &id) {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
@@ -139,14 +140,14 @@ func Parse(data []byte) (*Config, error) {
 		c.Warnings[role] = d
 	}
 	for id, k := range c.Keys {
-		u, err := signer.Parse(k.URI)
+		u, err := kinds.Parse(k.URI)
 		if err != nil {
 			return nil, fmt.Errorf("keys: %s: %w", id.Short(), err)
 		}
 		c.Locations[id] = u
 	}
 	for token, source := range c.Secrets {
-		u, err := signer.Parse(token)
+		u, err := kinds.Parse(token)
 		if err != nil {
 			return nil, fmt.Errorf("secrets: %w", err)
 		}

@@ -12,6 +12,10 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/owned"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+	"github.com/fleet-hsm/fleet-hsm/signer/file"
+	"github.com/fleet-hsm/fleet-hsm/signer/piv"
+	"github.com/fleet-hsm/fleet-hsm/signer/pkcs11"
 )
 
 const someID = "5d0f000000000000000000000000000000000000000000000000000000000001"
@@ -22,6 +26,8 @@ func TestStrict(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"expire: {root: 1d}":                               "line 1: field expire not found",
+		"pkcs11: {modul: x}":                               "line 1: field modul not found",
+		"piv: {module: x}":                                 "line 1: field piv not found",
 		"store: x\nfile: y":                                "line 2: field file not found",
 		"locations: {}":                                    "field locations not found",
 		"expiries: {}":                                     "field expiries not found",
@@ -45,7 +51,7 @@ func TestStrict(t *testing.T) {
 		"policy: {root: {minimum-firmware: 5}}":            `"5" is not like 5.7`,
 		"policy: {root: {keys: attested, keys: on-token}}": `"keys" stands twice`,
 	} {
-		if _, err := Parse([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Parse([]byte(text), kinds()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		} else if strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("the error repeats a secret: %v", err)
@@ -64,9 +70,9 @@ func keyID(t *testing.T) tuf.KeyID {
 
 func TestWhatIsRead(t *testing.T) {
 	t.Parallel()
-	c, err := Parse([]byte("expires: {root: 1w}\nwarn: {timestamp: 1d}\ntranscript: log\n" +
-		"keys: {" + someID + ": {uri: \"piv:serial=1;slot=9c\", name: blue}}\nsecrets: {\"pkcs11:token=x\": \"env:PIN\"}\n" +
-		"policy:\n  targets:\n    names: [\"orbit/**\", \"desktop/*/stable/*\"]\n"))
+	c, err := Parse([]byte("expires: {root: 1w}\nwarn: {timestamp: 1d}\ntranscript: log\n"+
+		"keys: {"+someID+": {uri: \"piv:serial=1;slot=9c\", name: blue}}\nsecrets: {\"pkcs11:token=x\": \"env:PIN\"}\n"+
+		"policy:\n  targets:\n    names: [\"orbit/**\", \"desktop/*/stable/*\"]\n"), kinds())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +131,7 @@ func TestWhichCounts(t *testing.T) {
 	write(t, beside, "store: beside", 0o644)
 	write(t, own, "store: own\nsecrets: {\"pkcs11:token=x\": \"file:pin\"}\nkeys: {"+someID+": {uri: \"file:root.json\"}}", 0o644)
 	warned := 0
-	where := Where{Folder: dir, Warn: func(string, ...any) { warned++ }}
+	where := Where{Folder: dir, Kinds: kinds(), Warn: func(string, ...any) { warned++ }}
 	load := func(what, want string) *Config {
 		t.Helper()
 		c, err := where.Load()
@@ -175,7 +181,7 @@ func TestRemember(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "fleet-hsm.yaml")
 	write(t, file, "# by hand\nexpires:\n  root: 1w # long\n", 0o644)
-	c, err := Parse(nil)
+	c, err := Parse(nil, kinds())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,18 +192,20 @@ func TestRemember(t *testing.T) {
 		{"pkcs11:token=x;object=b", "", "/other.so", "pkcs11:token=x;object=b?module-path=/other.so"},
 		{"piv:serial=1;slot=9c", "", "/other.so", "piv:serial=1;slot=9c"},
 	} {
-		if err := c.Remember([]Location{{KeyID: id, URI: step.uri, Name: step.name}}, step.module); err != nil {
+		given := signer.Settings{}
+		given.Set("pkcs11", "module", step.module)
+		if err := c.Remember([]Location{{KeyID: id, URI: step.uri, Name: step.name}}, given); err != nil {
 			t.Fatal(err)
 		}
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := Parse(text)
+		again, err := Parse(text, kinds())
 		if err != nil {
 			t.Fatalf("%v\n%s", err, text)
 		}
-		if again.Keys[id].URI != step.want || again.Keys[id].Name != "blue" || again.PKCS11.Module != "/m.so" ||
+		if again.Keys[id].URI != step.want || again.Keys[id].Name != "blue" || again.Settings.Get("pkcs11", "module") != "/m.so" ||
 			!strings.HasPrefix(string(text), "# by hand\n") || !strings.Contains(string(text), "root: 1w # long") {
 			t.Errorf("%s is kept as\n%s", step.uri, text)
 		}
@@ -239,4 +247,8 @@ func TestManifest(t *testing.T) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
+}
+
+func kinds() signer.Kinds {
+	return signer.Kinds{file.Kind(), signer.PublicPart(), pkcs11.Kind(), piv.Kind()}
 }

@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
-	"strings"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 
@@ -20,60 +21,62 @@ type Location struct {
 	URI, Name string
 }
 
-// Remember keeps locations, here and in the file, with the module that was given on the
-// command line, without which the next command would not find a token's keys.
-func (c *Config) Remember(places []Location, module string) error {
-	if len(places) == 0 {
+// Remember keeps locations, here and in the file, with the settings that were given on the
+// command line (a module), without which the next command would not find their keys.
+func (c *Config) Remember(locations []Location, given signer.Settings) error {
+	if len(locations) == 0 {
 		return nil
 	}
-	places, first := withModule(places, module, c.PKCS11.Module)
-	for _, p := range places {
-		u, err := signer.Parse(p.URI)
+	first := signer.Settings{}
+	locations = slices.Clone(locations)
+	for i, l := range locations {
+		u, err := c.kinds.Parse(l.URI)
 		if err != nil {
 			return err
 		}
-		c.Locations[p.KeyID] = u
-		if p.Name != "" {
+		u = c.settle(u, given, first)
+		locations[i].URI = u.Typed()
+		c.Locations[l.KeyID] = u
+		if l.Name != "" {
 			if c.Keys == nil {
 				c.Keys = map[tuf.KeyID]Key{}
 			}
-			c.Keys[p.KeyID] = Key{URI: p.URI, Name: p.Name}
+			c.Keys[l.KeyID] = Key{URI: u.Typed(), Name: l.Name}
 		}
 	}
 	return c.edit(func(doc *yaml.Node) {
-		if first {
-			c.PKCS11.Module = module
-			setScalar(mapValue(doc, "pkcs11"), "module", module)
+		for _, scheme := range slices.Sorted(maps.Keys(first)) {
+			for _, name := range slices.Sorted(maps.Keys(first[scheme])) {
+				c.Settings.Set(scheme, name, first[scheme][name])
+				setScalar(mapValue(doc, scheme), name, first[scheme][name])
+			}
 		}
 		keys := mapValue(doc, "keys")
-		for _, p := range places {
-			entry := mapValue(keys, p.KeyID.String())
-			setScalar(entry, "uri", p.URI)
-			if p.Name != "" {
-				setScalar(entry, "name", p.Name)
+		for _, l := range locations {
+			entry := mapValue(keys, l.KeyID.String())
+			setScalar(entry, "uri", l.URI)
+			if l.Name != "" {
+				setScalar(entry, "name", l.Name)
 			}
 		}
 	})
 }
 
-// withModule says whether a module is the configuration's first one. Where it has
-// another, the keys that were just found name theirs themselves.
-func withModule(places []Location, module, have string) (out []Location, first bool) {
-	for _, p := range places {
-		u, err := signer.Parse(p.URI)
-		if err == nil && module != "" && u.Scheme == "pkcs11" {
-			if _, ok := u.Query("module-path"); !ok && have != "" && have != module {
-				sep := "?"
-				if strings.Contains(p.URI, "?") {
-					sep = "&"
-				}
-				p.URI += sep + "module-path=" + EscapeQuery(module)
-			}
-			first = first || have == ""
+// settle notes which settings become the configuration's first ones. Where it has another,
+// the key that was just found names its own.
+func (c *Config) settle(u signer.URI, given, first signer.Settings) signer.URI {
+	for _, s := range u.Kind().Settings {
+		v, have := given.Get(u.Scheme, s.Name), c.Settings.Get(u.Scheme, s.Name)
+		_, own := u.Query(s.Query)
+		switch {
+		case v == "":
+		case have == "":
+			first.Set(u.Scheme, s.Name, v)
+		case have != v && s.Query != "" && !own:
+			u = u.WithQuery(s.Query, v)
 		}
-		out = append(out, p)
 	}
-	return out, first
+	return u
 }
 
 // edit changes the configuration file and keeps what a person wrote there, comments
@@ -133,9 +136,4 @@ func setScalar(m *yaml.Node, key, value string) {
 	}
 	m.Content = append(m.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key},
 		&yaml.Node{Kind: yaml.ScalarNode, Value: value})
-}
-
-// EscapeQuery writes a value behind the question mark of a key URI.
-func EscapeQuery(v string) string {
-	return strings.NewReplacer("%", "%25", "&", "%26", "#", "%23", " ", "%20").Replace(v)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/internal/owned"
+	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
 // Where says where the configuration of a command is looked for. It names code (pkcs11:
@@ -22,6 +23,8 @@ type Where struct {
 	// Request: the command is given a request, and the folder counts only if it was Named,
 	// or is a repository.
 	Request, Named bool
+	// Kinds are the kinds of key whose URIs and settings may stand in it.
+	Kinds signer.Kinds
 	// Warn is told of a configuration that lies there and does not count.
 	Warn func(format string, args ...any)
 }
@@ -90,7 +93,7 @@ func (w Where) Load() (*Config, error) {
 	if err != nil {
 		return nil, &Error{File: file, Err: err}
 	}
-	cfg, err := Parse(data)
+	cfg, err := Parse(data, w.Kinds)
 	if err != nil {
 		return nil, &Error{File: file, Err: err}
 	}
@@ -123,7 +126,7 @@ func (c *Config) besideItself() {
 		}
 	}
 	for id, u := range c.Locations {
-		if (u.Scheme == "file" || u.Scheme == "pub") && !filepath.IsAbs(u.Opaque) {
+		if u.Kind().Path && !filepath.IsAbs(u.Opaque) {
 			u.Opaque = filepath.Join(dir, u.Opaque)
 			c.Locations[id] = u
 		}

@@ -78,7 +78,7 @@ func runInstance(arg string) error {
 	if err != nil {
 		return err
 	}
-	uri, err := signer.Parse(in.KeyURI)
+	uri, err := pkcs11.Kind().Parse(in.KeyURI)
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func TestRace(t *testing.T) {
 	tok := softhsm.New(t)
 	in.Module, in.PINFile = tok.Module, tok.PINFile()
 	backend := pkcs11.New(pkcs11.Options{Module: tok.Module})
-	uri, err := signer.Parse(tok.URI("timestamp"))
+	uri, err := pkcs11.Kind().Parse(tok.URI("timestamp"))
 	if err != nil {
 		t.Fatal(err)
 	}

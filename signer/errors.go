@@ -39,6 +39,7 @@ var (
 	ErrManagement   = errors.New("the management key is not known")
 	ErrAlreadySetUp = errors.New("device is set up already")
 	ErrConfig       = errors.New("module or library cannot be used")
+	ErrNotNamed     = errors.New("nothing names a module or service on this machine")
 )
 
 // KeyError wraps a cause with the key it happened to.

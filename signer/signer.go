@@ -5,6 +5,8 @@ import (
 	"crypto"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 )
 
 // Ref says which key is wanted: where it is, and, when that is known already,
@@ -68,6 +70,50 @@ func (b Backends) For(u URI) (Backend, error) {
 		return nil, &UnsupportedError{What: "keys of the kind " + u.Scheme + ":", Why: "this build has no such backend"}
 	}
 	return be, nil
+}
+
+// Attester joins the back ends that prove where a key was born: a device is asked through
+// its own, a stored chain holds if one of them says so. False if none does.
+func (b Backends) Attester() (Attester, bool) {
+	var all attesters
+	for _, scheme := range slices.Sorted(maps.Keys(b)) {
+		if a, ok := b[scheme].(Attester); ok {
+			all.list = append(all.list, a)
+		}
+	}
+	all.of = b
+	return all, len(all.list) > 0
+}
+
+type attesters struct {
+	of   Backends
+	list []Attester
+}
+
+func (a attesters) Attest(ctx context.Context, ref Ref, extraRoots []byte) (Attestation, error) {
+	be, err := a.of.For(ref.URI)
+	if err != nil {
+		return Attestation{}, err
+	}
+	one, ok := be.(Attester)
+	if !ok {
+		return Attestation{}, &UnsupportedError{What: "attestation of " + ref.URI.Scheme + ":", Why: "this kind of key has no certificate of its birth"}
+	}
+	return one.Attest(ctx, ref, extraRoots)
+}
+
+func (a attesters) VerifyAttestation(chainPEM, extraRoots []byte) (Attestation, error) {
+	var first error
+	for _, one := range a.list {
+		proof, err := one.VerifyAttestation(chainPEM, extraRoots)
+		if err == nil {
+			return proof, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return Attestation{}, first
 }
 
 // Close closes every backend that holds something.

@@ -75,6 +75,9 @@ type SecretRequest struct {
 	// CountLow: the token says that a wrong PIN was entered since the last right one,
 	// without a number.
 	CountLow bool
+	// Name is what the device calls the secret, such as "PIV PIN"; "" for the usual name of
+	// its kind. Blocked says what would open it again if too many wrong ones were given.
+	Name, Blocked string
 	// Note is one more sentence for the prompt, such as "This is not the FIDO2 PIN."
 	Note string
 	// Min and Max bound the length in bytes, 0 for no bound; checked before the

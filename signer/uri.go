@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -15,11 +14,12 @@ const maxURI = 8192
 
 // URI is a parsed key URI. The zero value names nothing.
 type URI struct {
-	// Scheme is "file", "pub", "pkcs11" or "piv".
+	// Scheme is that of its kind.
 	Scheme string
-	// Opaque is the decoded path of a "file" or "pub" URI, else empty.
+	// Opaque is the decoded path of a file, for kinds that name one, else empty.
 	Opaque string
 
+	kind  *Kind
 	path  map[string]string
 	query map[string]string
 }
@@ -33,39 +33,8 @@ type URIError struct {
 
 func (e *URIError) Error() string { return fmt.Sprintf("key URI %q: %s", e.URI, e.Reason) }
 
-// attribute tables: what each scheme knows. A "x-" prefix is a vendor attribute
-// (RFC 7512, section 2.3) and is accepted and ignored.
-func pathAttrs(scheme string) []string {
-	switch scheme {
-	case "pkcs11":
-		return []string{
-			"token", "manufacturer", "serial", "model", "library-manufacturer", "library-version",
-			"library-description", "object", "type", "id", "slot-manufacturer", "slot-description", "slot-id",
-		}
-	case "piv":
-		return []string{"serial", "slot", "reader"}
-	}
-	return nil
-}
-
-func queryAttrs(scheme string) []string {
-	switch scheme {
-	case "pkcs11":
-		return []string{"pin-source", "module-name", "module-path"}
-	case "piv", "file":
-		return []string{"pin-source"}
-	}
-	return nil
-}
-
-// Parse reads a key URI. Errors are *URIError.
-func Parse(s string) (URI, error) {
-	u, reason := parse(s)
-	if reason != "" {
-		return URI{}, &URIError{URI: redact(s), Reason: reason}
-	}
-	return u, nil
-}
+// pinSource is the attribute that says where a PIN comes from.
+const pinSource = "pin-source"
 
 // redact cuts what may be a PIN out of a URI that is about to be shown, with
 // everything behind it: a PIN may hold any character.
@@ -97,7 +66,7 @@ func holdsPIN(piece string) bool {
 	return isAttr && strings.HasSuffix(name, "pin") || strings.HasPrefix(name, "pin") && isAttr && name != "pin-source"
 }
 
-func parse(s string) (URI, string) {
+func (ks Kinds) parse(s string) (URI, string) {
 	if len(s) > maxURI {
 		return URI{}, fmt.Sprintf("longer than %d bytes", maxURI)
 	}
@@ -111,21 +80,19 @@ func parse(s string) (URI, string) {
 	}
 	scheme, rest, ok := strings.Cut(s, ":")
 	if !ok {
-		return URI{}, `no scheme; a key is named like "file:keys/root.json", "pkcs11:token=...;object=..." or "piv:serial=...;slot=9c"`
+		return URI{}, "no scheme; a key is named like " + ks.forms()
 	}
 	scheme = strings.ToLower(scheme)
-	if scheme == "yubikey" {
-		scheme = "piv"
-	}
-	if !slices.Contains([]string{"file", "pub", "pkcs11", "piv"}, scheme) {
-		return URI{}, fmt.Sprintf("unknown scheme %q; known are file, pub, pkcs11, piv (or yubikey)", scheme)
+	k := ks.find(scheme)
+	if k == nil {
+		return URI{}, fmt.Sprintf("unknown scheme %q; known are %s", scheme, ks.known())
 	}
 	if strings.Contains(rest, "#") {
 		return URI{}, `a fragment ("#...") has no meaning here; write %23 for a literal #`
 	}
 	pathPart, queryPart, hasQuery := strings.Cut(rest, "?")
-	u := URI{Scheme: scheme, path: map[string]string{}, query: map[string]string{}}
-	if scheme == "file" || scheme == "pub" {
+	u := k.URI()
+	if k.Path {
 		p, reason := decode(pathPart)
 		if reason != "" {
 			return URI{}, reason
@@ -134,11 +101,11 @@ func parse(s string) (URI, string) {
 			return URI{}, reason
 		}
 		u.Opaque = p
-	} else if reason := attrs(pathPart, ";", pathAttrs(scheme), u.path); reason != "" {
+	} else if reason := attrs(pathPart, ";", k.Attributes(), u.path); reason != "" {
 		return URI{}, reason
 	}
 	if hasQuery {
-		if reason := attrs(queryPart, "&", queryAttrs(scheme), u.query); reason != "" {
+		if reason := attrs(queryPart, "&", k.Query, u.query); reason != "" {
 			return URI{}, reason
 		}
 	}
@@ -247,67 +214,16 @@ func check(u URI) string {
 	if strings.ContainsRune(u.Opaque, 0) {
 		return "NUL byte in the path"
 	}
-	switch u.Scheme {
-	case "pkcs11":
-		return checkPKCS11(u)
-	case "piv":
-		return checkPIV(u)
-	}
-	return checkPinSource(u)
-}
-
-func checkPKCS11(u URI) string {
-	switch t := u.path["type"]; t {
-	case "", "private", "public", "cert", "secret-key", "data":
-	default:
-		return fmt.Sprintf("type %q is none of public, private, cert, secret-key, data", t)
-	}
-	if id, ok := u.path["slot-id"]; ok {
-		if _, err := strconv.ParseUint(id, 10, 64); err != nil {
-			return fmt.Sprintf("slot-id %q is not a decimal number", id)
+	if k := u.Kind(); k.Check != nil {
+		if reason := k.Check(u); reason != "" {
+			return reason
 		}
 	}
-	if u.query["module-name"] != "" && u.query["module-path"] != "" {
-		return "module-name and module-path exclude each other"
-	}
-	if p := u.query["module-path"]; p != "" && !strings.HasPrefix(p, "/") {
-		return fmt.Sprintf("module-path %q is not absolute", p)
-	}
-	if n := u.query["module-name"]; strings.ContainsAny(n, "/\\") {
-		return fmt.Sprintf("module-name %q holds a path separator", n)
-	}
 	return checkPinSource(u)
-}
-
-func checkPIV(u URI) string {
-	if s := u.path["serial"]; s != "" {
-		for _, c := range s {
-			if c < '0' || c > '9' {
-				return fmt.Sprintf("serial %q is not a decimal number", s)
-			}
-		}
-		if len(s) > 10 {
-			return fmt.Sprintf("serial %q is longer than a card's serial number", s)
-		}
-	}
-	if s, ok := u.path["slot"]; ok && !ValidPIVSlot(s) {
-		return fmt.Sprintf("slot %q is none of 9a, 9c, 9d, 9e, 82 to 95", s)
-	}
-	return checkPinSource(u)
-}
-
-// ValidPIVSlot reports whether s names a PIV slot that can hold a signing key:
-// 9a, 9c, 9d, 9e or a retired one, 82 to 95 (NIST SP 800-73-4, part 1, table 4b).
-func ValidPIVSlot(s string) bool {
-	switch s = strings.ToLower(s); s {
-	case "9a", "9c", "9d", "9e":
-		return true
-	}
-	return len(s) == 2 && s >= "82" && s <= "95" && unhex(s[1]) >= 0
 }
 
 func checkPinSource(u URI) string {
-	if src, ok := u.query["pin-source"]; ok {
+	if src, ok := u.query[pinSource]; ok {
 		src = strings.ToLower(strings.TrimSpace(src))
 		if strings.HasPrefix(src, "|") {
 			return `pin-source: a command ("|...") is not run from a URI; name it as cmd:... in the configuration`
@@ -331,14 +247,15 @@ func (u URI) IsZero() bool { return u.Scheme == "" }
 
 // With returns a copy of u with a path attribute set.
 func (u URI) With(name, value string) URI {
-	c := URI{Scheme: u.Scheme, Opaque: u.Opaque, path: map[string]string{}, query: map[string]string{}}
-	for k, v := range u.path {
-		c.path[k] = v
-	}
-	for k, v := range u.query {
-		c.query[k] = v
-	}
+	c := u.copy()
 	c.path[name] = value
+	return c
+}
+
+func (u URI) copy() URI {
+	c := URI{Scheme: u.Scheme, Opaque: u.Opaque, kind: u.kind, path: map[string]string{}, query: map[string]string{}}
+	maps.Copy(c.path, u.path)
+	maps.Copy(c.query, u.query)
 	return c
 }
 
@@ -351,15 +268,9 @@ func (u URI) Without(name string) URI {
 
 // FileURI names the key file at path.
 func FileURI(path string) URI {
-	return URI{Scheme: "file", Opaque: path, path: map[string]string{}, query: map[string]string{}}
-}
-
-// canonicalOrder puts what a person looks for first.
-func canonicalOrder(scheme string) []string {
-	if scheme == "pkcs11" {
-		return []string{"token", "serial", "id", "object", "type"}
-	}
-	return []string{"serial", "reader", "slot"}
+	u := keyFile.URI()
+	u.Opaque = path
+	return u
 }
 
 // String gives the canonical form: lower-case scheme, attributes in a fixed order
@@ -368,24 +279,34 @@ func (u URI) String() string {
 	if u.IsZero() {
 		return ""
 	}
-	if u.Scheme == "file" || u.Scheme == "pub" {
+	if u.Kind().Path {
 		return u.Scheme + ":" + encode(u.Opaque, "/")
 	}
+	return u.only(u.names())
+}
+
+// names lists the attributes of u in the order in which they are written: what a person
+// looks for first, then the rest.
+func (u URI) names() []string {
+	k := u.Kind()
+	names := slices.DeleteFunc(slices.Concat(k.Device, k.Key, k.Class), func(name string) bool { _, ok := u.path[name]; return !ok })
+	for _, name := range slices.Sorted(maps.Keys(u.path)) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// only writes u with some of its attributes.
+func (u URI) only(names []string) string {
 	var parts []string
-	order := canonicalOrder(u.Scheme)
-	for _, name := range order {
-		if v, ok := u.path[name]; ok {
-			parts = append(parts, name+"="+encodeAttr(name, v))
+	for _, name := range u.names() {
+		if slices.Contains(names, name) {
+			parts = append(parts, name+"="+encodeAttr(name, u.path[name]))
 		}
 	}
-	var rest []string
-	for name, v := range u.path {
-		if !slices.Contains(order, name) {
-			rest = append(rest, name+"="+encodeAttr(name, v))
-		}
-	}
-	slices.Sort(rest)
-	return u.Scheme + ":" + strings.Join(append(parts, rest...), ";")
+	return u.Scheme + ":" + strings.Join(parts, ";")
 }
 
 func encodeAttr(name, v string) string {

@@ -1,12 +1,14 @@
-package signer
+package signer_test
 
 import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
-// FuzzParse: an accepted URI has one canonical form that comes back as itself, holds
+// FuzzParse: an accepted signer.URI has one canonical form that comes back as itself, holds
 // no query, and names the same thing.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
@@ -18,9 +20,9 @@ func FuzzParse(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		u, err := Parse(s)
+		u, err := parse(s)
 		if err != nil {
-			var e *URIError
+			var e *signer.URIError
 			if !errors.As(err, &e) || e.Reason == "" || !u.IsZero() {
 				t.Fatalf("%q: %v", s, err)
 			}
@@ -35,14 +37,14 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%q holds %U", canonical, r)
 			}
 		}
-		again, err := Parse(canonical)
+		again, err := parse(canonical)
 		if err != nil {
 			t.Fatalf("%q became %q, which is refused: %v", s, canonical, err)
 		}
 		if again.String() != canonical || again.Opaque != u.Opaque || again.Scheme != u.Scheme {
 			t.Fatalf("%q became %q and then %q", s, canonical, again)
 		}
-		for _, name := range append(pathAttrs(u.Scheme), "x-v") {
+		for _, name := range append(u.Kind().Attributes(), "x-v") {
 			a, okA := u.Attr(name)
 			b, okB := again.Attr(name)
 			if okA != okB || a != b && name != "slot" {

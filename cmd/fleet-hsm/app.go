@@ -11,7 +11,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
-	"github.com/fleet-hsm/fleet-hsm/signer/file"
+	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
 // app is one run of the tool: the global flags and what is made from them.
@@ -24,9 +24,10 @@ type app struct {
 	// forRequest and pathNamed: see requestFrom.
 	forRequest, pathNamed bool
 	// notes are for the result with --json.
-	notes       []string
-	json        bool
-	module      string
+	notes []string
+	json  bool
+	// given are the settings of kinds of key that flags name.
+	given       []givenSetting
 	pinSource   string
 	noInput     bool
 	yes         bool
@@ -36,8 +37,8 @@ type app struct {
 
 	// now is this machine's clock.
 	now func() time.Time
-	// files gives the key files below a folder.
-	files func(dir string) *file.Backend
+	// kinds are the kinds of key that there are.
+	kinds signer.Kinds
 
 	log  logged
 	cfg  *config.Config
@@ -46,7 +47,7 @@ type app struct {
 }
 
 func newApp(stdout, stderr io.Writer) *app {
-	return &app{out: prompt.New(stdout), talk: prompt.New(stderr), now: time.Now, files: file.New, lockTimeout: config.Duration(10 * time.Second)}
+	return &app{out: prompt.New(stdout), talk: prompt.New(stderr), now: time.Now, kinds: kinds(), lockTimeout: config.Duration(10 * time.Second)}
 }
 
 // command builds the command tree.
@@ -79,7 +80,7 @@ another process; 130 interrupted.`,
 	f.StringVar(&a.path, "path", ".", "folder of the repository")
 	f.StringVar(&a.configFile, "config", "", "configuration file (default <path>/fleet-hsm.yaml; for a request your own one)")
 	f.BoolVar(&a.json, "json", false, "machine-readable output on stdout")
-	f.StringVar(&a.module, "pkcs11-module", "", "PKCS#11 module (absolute path)")
+	a.addSettings(f)
 	f.StringVar(&a.pinSource, "pin-source", "", "where the PIN comes from: file:PATH, fd:N, env:NAME or cmd:COMMAND")
 	f.BoolVar(&a.noInput, "no-input", false, "never ask; fail instead")
 	f.BoolVar(&a.yes, "yes", false, "do not ask for confirmation of this command's own change")
@@ -170,7 +171,7 @@ func (a *app) checkPath() error { return config.CheckFolder(a.path) }
 func (a *app) requestFrom(pathNamed bool) { a.forRequest, a.pathNamed = true, pathNamed }
 
 func (a *app) searchPlace() config.Where {
-	return config.Where{Folder: a.path, File: a.configFile, Request: a.forRequest, Named: a.pathNamed, Warn: a.warn}
+	return config.Where{Folder: a.path, File: a.configFile, Request: a.forRequest, Named: a.pathNamed, Kinds: a.kinds, Warn: a.warn}
 }
 
 // config loads the configuration once.

@@ -160,9 +160,9 @@ func (a *app) verifyAttestations(source string, extra []byte) ([]verify.Finding,
 	if err != nil {
 		return nil, err
 	}
-	att, ok := keys.backends["piv"].(signer.Attester)
+	att, ok := keys.backends.Attester()
 	if !ok {
-		return nil, &signer.UnsupportedError{What: "attestation", Why: "this build has no PIV support"}
+		return nil, &signer.UnsupportedError{What: "attestation", Why: "this build has no kind of key that proves where it was born"}
 	}
 	top := source
 	if filepath.Base(source) == "repository" {

@@ -15,7 +15,7 @@ import (
 // proves to have been born on a device.
 func (a *app) warnUnattested(card *repo.Card, c *repo.Change, hints map[tuf.KeyID]ceremony.Hint) {
 	a.warnOneDevice(card, c, hints)
-	att, ok := a.keys.backends["piv"].(signer.Attester)
+	att, ok := a.keys.backends.Attester()
 	roots, err := a.attestationRoots("")
 	ok = ok && err == nil
 	for i := range card.Roles {

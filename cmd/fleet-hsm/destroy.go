@@ -49,7 +49,7 @@ func (d *destruction) look(ctx context.Context, l signer.KeyLister, ui signer.UI
 	}
 	lost := map[tuf.KeyID]bool{}
 	for id, place := range cfg.Locations {
-		if covers(d.at, place) || d.whole && onSame(place, d.at) {
+		if d.at.Covers(place) || d.whole && onSame(place, d.at) {
 			lost[id] = true
 		}
 	}
@@ -83,13 +83,8 @@ func (d *destruction) look(ctx context.Context, l signer.KeyLister, ui signer.UI
 // onSame reports whether the token that a key's place names can be this device. A place
 // that names no token tells nothing of it.
 func onSame(place, device signer.URI) bool {
-	token, names := signer.URI{Scheme: place.Scheme}, false
-	for _, name := range []string{"token", "serial", "reader"} {
-		if v, ok := place.Attr(name); ok {
-			token, names = token.With(name, v), true
-		}
-	}
-	return names && covers(token, device)
+	token, named := place.OnlyDevice()
+	return named && token.Covers(device)
 }
 
 // rootKeys lists the keys of all roles, each once; none without a root.

@@ -147,7 +147,7 @@ func (a *app) toProbe(res *doctorResult, keys *keychain, args []string) ([]signe
 	if len(args) > 0 {
 		var refs []signer.Ref
 		for _, s := range args {
-			u, roles, err := keyArg(s)
+			u, roles, err := a.keyArg(s)
 			if err != nil {
 				return nil, err
 			}
@@ -165,7 +165,7 @@ func (a *app) toProbe(res *doctorResult, keys *keychain, args []string) ([]signe
 	if err := a.checkHistory(res, p); err != nil {
 		return nil, err
 	}
-	for _, s := range onOneDevice(a.cfg, p.Root, nil) {
+	for _, s := range onOneDevice(a.cfg, a.kinds, p.Root, nil) {
 		res.add("repository", signer.Finding{Code: "one-device", OK: true, Warning: true, Text: s})
 	}
 	var refs []signer.Ref
@@ -180,7 +180,7 @@ func (a *app) toProbe(res *doctorResult, keys *keychain, args []string) ([]signe
 				// One file serves all its keys; its public parts are behind the passphrase.
 				id := c.uri.String() + k.ID.String()
 				ref := signer.Ref{URI: c.uri, Pinned: k.Public, Roles: []string{role}}
-				if c.uri.Scheme == "file" {
+				if c.uri.Kind().Sealed {
 					id = c.uri.String()
 				}
 				if !seen[id] {
@@ -301,7 +301,7 @@ func (a *app) checkConfig(res *doctorResult) error {
 	cfg, err := a.config()
 	if as[*owned.Error](err) {
 		res.add("configuration", signer.Finding{Code: "configuration", Text: err.Error(), Err: err})
-		a.cfg, err = config.Parse(nil)
+		a.cfg, err = config.Parse(nil, a.kinds)
 		return err
 	}
 	if err != nil {

@@ -55,7 +55,7 @@ func forgeTimestamp(keyFile string, version int64, data []byte) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	key, err := filesOfTest(false)("").Open(context.Background(), signer.Ref{URI: signer.FileURI(keyFile), Roles: []string{repo.RoleTimestamp}}, rolesPassphrase{repo.RoleTimestamp})
+	key, err := cheapFiles().Open(context.Background(), signer.Ref{URI: signer.FileURI(keyFile), Roles: []string{repo.RoleTimestamp}}, rolesPassphrase{repo.RoleTimestamp})
 	if err != nil {
 		return nil, err
 	}

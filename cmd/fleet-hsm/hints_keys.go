@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
 	"github.com/fleet-hsm/fleet-hsm/signer/pkcs11"
@@ -112,7 +113,7 @@ func partialCode(err error) int {
 // hintAlreadySetUp says what leads on, and what would be lost on the way that loses.
 func hintAlreadySetUp(err error) string {
 	var ke *signer.KeyError
-	if !errors.As(err, &ke) || ke.URI.Scheme != "piv" {
+	if !errors.As(err, &ke) || !ke.URI.Kind().Management {
 		return "nothing was changed; its PIN and keys are as they were"
 	}
 	return `nothing was changed, and the keys on it sign as before. "fleet-hsm key generate" makes a new one if the management key is stored on the card; ` +
@@ -179,4 +180,13 @@ func hintWrongPIN(err error) string {
 		return "nothing is lost, but one more wrong PIN blocks it; " + again(err) + ", and you will be asked before the last try. " + ask
 	}
 	return fmt.Sprintf("nothing is lost: it blocks after %d more wrong ones, and a right one brings all tries back; %s. %s", pe.Left, again(err), ask)
+}
+
+// exampleKey is where the key of a role could move to, for who moves in.
+func exampleKey(role string) string {
+	switch role {
+	case repo.RoleSnapshot, repo.RoleTimestamp:
+		return `"pkcs11:token=TOKEN;object=` + role + `"`
+	}
+	return `"piv:serial=SERIAL;slot=9c"`
 }

@@ -121,7 +121,11 @@ func (a *app) checkKeyPlaces(given roleKeyFlags) error {
 	if err := a.checkPath(); err != nil {
 		return err
 	}
-	files := a.files(a.path)
+	keys, err := a.keychain()
+	if err != nil {
+		return err
+	}
+	files := keys.files
 	for _, role := range repo.Roles() {
 		if len(*given[role]) > 0 || files.Exists(roleFile(role)) {
 			continue

@@ -33,11 +33,11 @@ func (a *app) keyCommand() *cobra.Command {
 
 // keyArg reads what a person names a key by: a URI, or a role whose key file is
 // meant.
-func keyArg(s string) (signer.URI, []string, error) {
+func (a *app) keyArg(s string) (signer.URI, []string, error) {
 	if repo.IsRole(s) {
 		return roleFile(s), []string{s}, nil
 	}
-	u, err := signer.Parse(s)
+	u, err := a.kinds.Parse(s)
 	if err != nil {
 		return signer.URI{}, nil, err
 	}
@@ -46,7 +46,7 @@ func keyArg(s string) (signer.URI, []string, error) {
 
 // rolesOfFile guesses the role of keys/<role>.json, so that its variable is found.
 func rolesOfFile(u signer.URI) []string {
-	if u.Scheme != "file" {
+	if !u.Kind().Sealed {
 		return nil
 	}
 	name := strings.TrimSuffix(filepath.Base(u.Opaque), ".json")

@@ -68,9 +68,9 @@ func (a *app) runKeyAttest(ctx context.Context, args []string, o keyAttestOption
 	if err != nil {
 		return err
 	}
-	att, ok := keys.backends["piv"].(signer.Attester)
+	att, ok := keys.backends.Attester()
 	if !ok {
-		return &signer.UnsupportedError{What: "attestation", Why: "this build has no PIV support"}
+		return &signer.UnsupportedError{What: "attestation", Why: "this build has no kind of key that proves where it was born"}
 	}
 	if len(args) == 1 && strings.Contains(args[0], ":") {
 		return a.attestCard(ctx, att, args[0], extra)
@@ -87,7 +87,7 @@ func (a *app) runKeyAttest(ctx context.Context, args []string, o keyAttestOption
 
 // attestCard fetches a certificate from a card and stores it.
 func (a *app) attestCard(ctx context.Context, att signer.Attester, arg string, extra []byte) error {
-	u, err := signer.Parse(arg)
+	u, err := a.kinds.Parse(arg)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func (a *app) runKeyExport(ctx context.Context, arg, out string) error {
 	if err != nil {
 		return err
 	}
-	u, roles, err := keyArg(arg)
+	u, roles, err := a.keyArg(arg)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (a *app) runKeyGenerate(ctx context.Context, arg string, o keyGenerateOptio
 	if err != nil {
 		return err
 	}
-	u, roles, err := keyArg(arg)
+	u, roles, err := a.keyArg(arg)
 	if err != nil {
 		return err
 	}
@@ -130,11 +130,11 @@ func (a *app) keepGenerated(made signer.Generated, typed signer.URI, name string
 		}
 		id := keyIDOf(pub)
 		res.Keys = append(res.Keys, keyEntry{KeyID: id, Algorithm: string(alg), URI: made.URI.String(), Name: name})
-		if made.URI.Scheme != "file" || !isRoleFile(made.URI) || name != "" {
-			places = append(places, config.Location{KeyID: id, URI: withQuery(made.URI, typed), Name: name})
+		if !isRoleFile(made.URI) || name != "" {
+			places = append(places, config.Location{KeyID: id, URI: made.URI.WithQueryOf(typed), Name: name})
 		}
 	}
-	if err := a.cfg.Remember(places, a.module); err != nil {
+	if err := a.cfg.Remember(places, a.flagSettings()); err != nil {
 		return err
 	}
 	if len(made.Attestation) > 0 {

@@ -74,7 +74,7 @@ func (a *app) listKeysAt(ctx context.Context, arg string) error {
 	if err != nil {
 		return err
 	}
-	u, roles, err := keyArg(arg)
+	u, roles, err := a.keyArg(arg)
 	if err != nil {
 		return err
 	}

@@ -27,11 +27,11 @@ func (a *app) runKeyPasswd(ctx context.Context, arg string) error {
 	if err != nil {
 		return err
 	}
-	u, roles, err := keyArg(arg)
+	u, roles, err := a.keyArg(arg)
 	if err != nil {
 		return err
 	}
-	if u.Scheme != "file" {
+	if !u.Kind().Sealed {
 		return usagef("%q is no key file; a token's PIN is changed with its maker's tool", u)
 	}
 	ui := a.askUI()

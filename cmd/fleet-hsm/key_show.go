@@ -44,7 +44,7 @@ type provenance struct {
 }
 
 func provenanceOf(i signer.KeyInfo) *provenance {
-	if i.URI.Scheme == "file" {
+	if !i.URI.OnDevice() {
 		return nil
 	}
 	return &provenance{
@@ -66,7 +66,7 @@ func (a *app) runKeyShow(ctx context.Context, arg string) error {
 	if err != nil {
 		return err
 	}
-	u, roles, err := keyArg(arg)
+	u, roles, err := a.keyArg(arg)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"sync"
@@ -13,15 +14,26 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
-	"github.com/fleet-hsm/fleet-hsm/signer/file"
-	"github.com/fleet-hsm/fleet-hsm/signer/pkcs11"
 )
+
+// fileBackend is the back end of encrypted key files: what the layout of a repository needs of
+// it besides opening keys.
+type fileBackend interface {
+	signer.Generator
+	signer.KeyLister
+	Exists(at signer.URI) bool
+	KeepsPrivate(at signer.URI) error
+	Unlock(ctx context.Context, ref signer.Ref, ui signer.UI) error
+	Passwd(ctx context.Context, ref signer.Ref, ui signer.UI) error
+	Drop(at signer.URI, made []crypto.PublicKey) error
+	Retire(at signer.URI, keep []crypto.PublicKey) (int, error)
+}
 
 // keychain joins what root names (public keys) with where this machine has them
 // (URIs). It opens a key when it is first used and keeps it for the command.
 type keychain struct {
 	a        *app
-	files    *file.Backend
+	files    fileBackend
 	backends signer.Backends
 	// uris are those of the --<role>-key flags, by role.
 	uris map[string][]signer.URI
@@ -34,10 +46,18 @@ func (a *app) keychain() (*keychain, error) {
 	if a.keys != nil {
 		return a.keys, nil
 	}
-	files := a.files(a.path)
-	backends, err := a.backends(files)
+	settings, err := a.settings()
 	if err != nil {
 		return nil, err
+	}
+	backends := a.kinds.Backends(a.path, settings)
+	be, err := backends.For(roleFile(repo.RoleRoot))
+	if err != nil {
+		return nil, err
+	}
+	files, ok := be.(fileBackend)
+	if !ok {
+		return nil, fmt.Errorf("%T does not keep key files", be)
 	}
 	a.keys = &keychain{a: a, files: files, backends: backends, uris: map[string][]signer.URI{}, open: map[tuf.KeyID]signer.Signer{}}
 	return a.keys, nil
@@ -66,7 +86,7 @@ func addRoleKeyFlags(f *pflag.FlagSet, roles ...string) roleKeyFlags {
 func (k *keychain) use(flags roleKeyFlags) error {
 	for role, list := range flags {
 		for _, s := range *list {
-			u, err := signer.Parse(s)
+			u, err := k.a.kinds.Parse(s)
 			if err != nil {
 				return err
 			}
@@ -100,11 +120,11 @@ func (k *keychain) candidates(role string, key repo.Key) ([]candidate, error) {
 	var out []candidate
 	for _, u := range k.uris[role] {
 		// pub:FILE names a key that is elsewhere.
-		if u.Scheme != "pub" {
+		if !u.Kind().Elsewhere {
 			out = append(out, candidate{uri: u, guess: true})
 		}
 	}
-	if u, ok := cfg.Locations[key.ID]; ok && u.Scheme != "pub" {
+	if u, ok := cfg.Locations[key.ID]; ok && !u.Kind().Elsewhere {
 		out = append(out, candidate{uri: u})
 	}
 	if k.files.Exists(roleFile(role)) {
@@ -150,7 +170,7 @@ func (k *keychain) try(ctx context.Context, c candidate, role string, key repo.K
 		return nil, err
 	}
 	// Which keys a file holds shows only when it is unlocked, and it is about to be.
-	if u, ok := s.(signer.Unlocker); ok && c.uri.Scheme == "file" {
+	if u, ok := s.(signer.Unlocker); ok && c.uri.Kind().Sealed {
 		if err := u.Unlock(ctx); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -173,8 +193,8 @@ func (k *keychain) found(ctx context.Context, role string, key repo.Key) (signer
 
 // find says where a public key is shown by what is plugged in; zero for nowhere.
 func (k *keychain) find(ctx context.Context, key repo.Key) signer.URI {
-	for _, scheme := range []string{"pkcs11", "piv"} {
-		f, ok := k.backends[scheme].(signer.Finder)
+	for _, kind := range k.a.kinds {
+		f, ok := k.backends[kind.Scheme].(signer.Finder)
 		if !ok {
 			continue
 		}
@@ -191,8 +211,8 @@ func (k *keychain) find(ctx context.Context, key repo.Key) signer.URI {
 // this machine's own module and readers show; a hint cannot name others.
 func (k *keychain) hinted(ctx context.Context, role string, key repo.Key) (signer.Signer, error) {
 	absent := fmt.Errorf("key %s: %w", key.ShortID(), errNotHere)
-	u, err := signer.Parse(k.hints[key.ID].URI.String())
-	if err != nil {
+	u, err := k.a.kinds.Parse(k.hints[key.ID].URI.String())
+	if err != nil || !u.ToldBy() {
 		return nil, absent
 	}
 	t, ok := k.backends[u.Scheme].(signer.Tokener)
@@ -214,11 +234,9 @@ func (k *keychain) hinted(ctx context.Context, role string, key repo.Key) (signe
 }
 
 // absentDevice: the key's place is known, and its device is not plugged in. A machine
-// on which nothing names a PKCS#11 module has no token either.
+// on which nothing names a module for it has no token either.
 func absentDevice(err error) bool {
-	var module *pkcs11.ModuleError
-	return errors.Is(err, signer.ErrNoToken) || errors.Is(err, signer.ErrKeyNotFound) ||
-		errors.As(err, &module) && module.Code == "module-none"
+	return errors.Is(err, signer.ErrNoToken) || errors.Is(err, signer.ErrKeyNotFound) || errors.Is(err, signer.ErrNotNamed)
 }
 
 // notHere: this key cannot sign here and now, and another may.
@@ -272,29 +290,15 @@ func (k *keychain) notOnlyFiles(keys map[string][]repo.Key) error {
 	}
 	for _, role := range repo.Roles() {
 		for _, u := range k.uris[role] {
-			if tokenOf(u) != "" {
+			if u.OnDevice() {
 				return nil
 			}
 		}
 		for _, key := range keys[role] {
-			if u, ok := cfg.Locations[key.ID]; ok && tokenOf(u) != "" || !ok && !k.files.Exists(roleFile(role)) {
+			if u, ok := cfg.Locations[key.ID]; ok && u.OnDevice() || !ok && !k.files.Exists(roleFile(role)) {
 				return nil
 			}
 		}
 	}
 	return errPINSourceOfFile("every key that this command uses")
-}
-
-// tokenOf is the part of a URI that names the device, "" for files.
-func tokenOf(u signer.URI) string {
-	if u.Scheme != "pkcs11" && u.Scheme != "piv" {
-		return ""
-	}
-	s := u.Scheme + ":"
-	for _, name := range []string{"token", "serial", "reader"} {
-		if v, ok := u.Attr(name); ok {
-			return s + name + "=" + v
-		}
-	}
-	return u.String()
 }

@@ -15,18 +15,18 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/fleet-hsm/fleet-hsm/signer/file"
+	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
-func main() { os.Exit(run(os.Args[1:], time.Now, file.New)) }
+func main() { os.Exit(run(os.Args[1:], time.Now, kinds())) }
 
-// run takes what tests replace: the clock, and how key files are read and written.
-func run(args []string, now func() time.Time, files func(dir string) *file.Backend) int {
+// run takes what tests replace: the clock and the kinds of key.
+func run(args []string, now func() time.Time, kinds signer.Kinds) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	noCoreDumps()
 	a := newApp(os.Stdout, os.Stderr)
-	a.now, a.files = now, files
+	a.now, a.kinds = now, kinds
 	defer a.close()
 	cmd := a.command()
 	cmd.SetArgs(args)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
 	"github.com/fleet-hsm/fleet-hsm/signer/signertest"
 )
@@ -40,11 +41,15 @@ const ownTerminal = "FLEET_HSM_TEST_OWN_TERMINAL"
 // went there.
 const realKeys = "FLEET_HSM_TEST_REAL_KEYS"
 
-func filesOfTest(real bool) func(dir string) *file.Backend {
-	if real {
-		return file.New
+// cheapFiles opens key files whose passphrase costs nothing.
+func cheapFiles() *file.Backend { return file.NewWith("", signertest.CheapEncryption{}) }
+
+func kindsOfTest(real bool) signer.Kinds {
+	all := kinds()
+	if !real {
+		all[0] = file.KindWith(signertest.CheapEncryption{})
 	}
-	return func(dir string) *file.Backend { return file.NewWith(dir, signertest.CheapEncryption{}) }
+	return all
 }
 
 // scratch holds what all tests share: the clients and the template repositories.
@@ -86,7 +91,7 @@ func tool() {
 	if os.Getenv(ownTerminal) == "" {
 		_, _ = syscall.Setsid()
 	}
-	os.Exit(run(os.Args[1:], clockOfTest(), filesOfTest(os.Getenv(realKeys) != "")))
+	os.Exit(run(os.Args[1:], clockOfTest(), kindsOfTest(os.Getenv(realKeys) != "")))
 }
 
 // dropRootPowers starts the process again without the capabilities that let root

@@ -65,11 +65,11 @@ func (w *work) makeKeys(ctx context.Context, plan map[string][]signer.URI, o mak
 			}
 			keys[role] = append(keys[role], k)
 			if at.String() != roleFile(role).String() {
-				places = append(places, config.Location{KeyID: k.ID, URI: withQuery(at, u), Name: w.newName(k.ID)})
+				places = append(places, config.Location{KeyID: k.ID, URI: at.WithQueryOf(u), Name: w.newName(k.ID)})
 			}
 		}
 	}
-	return keys, w.cfg.Remember(places, w.a.module)
+	return keys, w.cfg.Remember(places, w.a.flagSettings())
 }
 
 // newName is the name that a public key came with, unless it has one here.
@@ -78,19 +78,6 @@ func (w *work) newName(keyID tuf.KeyID) string {
 		return ""
 	}
 	return w.pubNames[keyID]
-}
-
-// withQuery keeps what the person's URI says of the module and of the PIN's source;
-// neither is a secret.
-func withQuery(full, typed signer.URI) string {
-	s, sep := full.String(), "?"
-	for _, name := range []string{"module-path", "module-name", "pin-source"} {
-		if v, ok := typed.Query(name); ok {
-			s += sep + name + "=" + config.EscapeQuery(v)
-			sep = "&"
-		}
-	}
-	return s
 }
 
 // makeFileKeys makes new keys in keys/<role>.json.
@@ -119,7 +106,7 @@ func (w *work) makeFileKeys(ctx context.Context, role string, n int, alg signer.
 // resolve gives the public part of the key that a URI names, and its full URI; with
 // generate it is made if it is absent.
 func (w *work) resolve(ctx context.Context, role string, u signer.URI, o makeOptions) (repo.Key, signer.URI, error) {
-	if u.Scheme == "pub" {
+	if u.Kind().Elsewhere {
 		k, err := w.readPub(u)
 		if err == nil {
 			err = w.adoptPub(u, k)
@@ -339,7 +326,10 @@ func (w *work) readPub(u signer.URI) (pubKey, error) {
 	if f.URI != "" {
 		l, err := locator.Parse(f.URI)
 		if err == nil && !l.IsZero() {
-			at, err = signer.Parse(l.String())
+			at, err = w.a.kinds.Parse(l.String())
+		}
+		if err == nil && !l.IsZero() && !at.ToldBy() {
+			err = &signer.URIError{URI: l.String(), Reason: "others cannot say that"}
 		}
 		if err != nil {
 			return pubKey{}, usage(fmt.Errorf("%q: %w", file, err))

@@ -147,15 +147,9 @@ func (w *work) stepsLeft(res migrateResult, moved bool) []step {
 	case res.Layout == "flat":
 		steps = append(steps, step{"fleet-hsm migrate", "to consistent snapshots: agents verify at every moment of a publication"})
 	}
-	where := map[string]string{
-		repo.RoleRoot:      `"piv:serial=SERIAL;slot=9c"`,
-		repo.RoleTargets:   `"piv:serial=SERIAL;slot=9c"`,
-		repo.RoleSnapshot:  `"pkcs11:token=TOKEN;object=snapshot"`,
-		repo.RoleTimestamp: `"pkcs11:token=TOKEN;object=timestamp"`,
-	}
 	for _, role := range repo.Roles() {
 		if w.inFiles(role) {
-			steps = append(steps, step{fmt.Sprintf("fleet-hsm rotate %s --key %s --generate", role, where[role]),
+			steps = append(steps, step{fmt.Sprintf("fleet-hsm rotate %s --key %s --generate", role, exampleKey(role)),
 				fmt.Sprintf("the %s key is a file; this moves it to a device through a root that agents follow", role)})
 		}
 	}
@@ -169,7 +163,7 @@ func (w *work) stepsLeft(res migrateResult, moved bool) []step {
 // keys/ROLE.json.
 func (w *work) inFiles(role string) bool {
 	for _, k := range w.p.Root.Keys(role) {
-		if u, ok := w.cfg.Locations[k.ID]; ok && u.Scheme != "file" {
+		if u, ok := w.cfg.Locations[k.ID]; ok && !u.Kind().Sealed {
 			return false
 		}
 	}

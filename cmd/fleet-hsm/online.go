@@ -192,7 +192,7 @@ func (s keySource) Open(ctx context.Context, role []crypto.PublicKey) (online.Ke
 			}
 			return nil, err
 		}
-		if u, ok := key.(signer.Unlocker); ok && s.uri.Scheme == "file" {
+		if u, ok := key.(signer.Unlocker); ok && s.uri.Kind().Sealed {
 			if err := u.Unlock(ctx); err != nil {
 				last = errors.Join(err, key.Close())
 				if errors.Is(err, signer.ErrKeyChanged) {

@@ -113,7 +113,7 @@ func (k *keychain) tokenPlaces(ctx context.Context, role string, keys []repo.Key
 	}
 	var out []signer.URI
 	for _, u := range k.uris[role] {
-		if onToken(u) {
+		if u.OnDevice() {
 			out = append(out, u)
 		}
 	}
@@ -123,21 +123,19 @@ func (k *keychain) tokenPlaces(ctx context.Context, role string, keys []repo.Key
 		if !known && shared && len(k.uris[role]) == 0 && !k.files.Exists(roleFile(role)) {
 			u = k.find(ctx, key)
 		}
-		if onToken(u) {
+		if u.OnDevice() {
 			out = append(out, u)
 		}
 	}
 	return out, nil
 }
 
-func onToken(u signer.URI) bool { return u.Scheme == "pkcs11" || u.Scheme == "piv" }
-
 // tokensOf names the distinct tokens of a use. Whether two texts mean one token is asked
 // of the devices, without any PIN.
 func (k *keychain) tokensOf(ctx context.Context, use *pinUse) []string {
 	devices := map[string]signer.URI{}
 	for _, u := range use.places {
-		devices[deviceText(u)] = u
+		devices[u.Behind()] = u
 	}
 	texts := slices.Sorted(maps.Keys(devices))
 	if len(texts) < 2 {
@@ -155,8 +153,10 @@ func (k *keychain) tokensOf(ctx context.Context, use *pinUse) []string {
 
 // identify asks which token a URI means: an identity to compare, and a URI for people.
 func (k *keychain) identify(ctx context.Context, text string, u signer.URI) (id, name string, here bool) {
-	if serial, ok := u.Attr("serial"); ok && u.Scheme == "piv" {
-		return "piv " + strings.TrimLeft(serial, "0"), text, true
+	if kind := u.Kind(); kind.Identity != nil {
+		if id := kind.Identity(u); id != "" {
+			return u.Scheme + " " + id, text, true
+		}
 	}
 	t, ok := k.backends[u.Scheme].(signer.Tokener)
 	if !ok {
@@ -167,25 +167,5 @@ func (k *keychain) identify(ctx context.Context, text string, u signer.URI) (id,
 		return text, text, false
 	}
 	tok := tokens[0]
-	return strings.Join([]string{tok.Kind, tok.Module, tok.Label, tok.Serial, tok.Reader}, "\x00"), deviceText(tok.URI), true
-}
-
-// deviceText is the part of a URI that says which device, with the module it is behind.
-func deviceText(u signer.URI) string {
-	text, _, _ := strings.Cut(u.String(), "?")
-	scheme, list, _ := strings.Cut(text, ":")
-	var parts []string
-	for part := range strings.SplitSeq(list, ";") {
-		name, _, _ := strings.Cut(part, "=")
-		if part != "" && !slices.Contains([]string{"object", "id", "type", "slot"}, name) {
-			parts = append(parts, part)
-		}
-	}
-	text = scheme + ":" + strings.Join(parts, ";")
-	for _, name := range []string{"module-path", "module-name"} {
-		if v, ok := u.Query(name); ok {
-			text += "?" + name + "=" + v
-		}
-	}
-	return text
+	return strings.Join([]string{tok.Kind, tok.Module, tok.Label, tok.Serial, tok.Reader}, "\x00"), tok.URI.Behind(), true
 }

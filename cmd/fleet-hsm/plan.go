@@ -106,7 +106,7 @@ func (w *work) standInFiles(ctx context.Context, role string, names map[tuf.KeyI
 func (w *work) planKeys(ctx context.Context, role string, uris []string, generate bool, names map[tuf.KeyID]string) ([]repo.Key, error) {
 	var keys []repo.Key
 	for _, s := range uris {
-		u, err := signer.Parse(s)
+		u, err := w.a.kinds.Parse(s)
 		if err != nil {
 			return nil, err
 		}
@@ -120,7 +120,7 @@ func (w *work) planKeys(ctx context.Context, role string, uris []string, generat
 }
 
 func (w *work) planKey(ctx context.Context, role string, u signer.URI, generate bool, names map[tuf.KeyID]string) (repo.Key, error) {
-	if u.Scheme == "pub" {
+	if u.Kind().Elsewhere {
 		k, err := w.readPub(u)
 		if err == nil {
 			names[k.key.ID] = k.at.String()

@@ -101,7 +101,7 @@ func (pc policyCheck) root(rc repo.RoleCard) error {
 }
 
 func (pc policyCheck) proved(k repo.Key, how string) bool {
-	if u, ok := pc.cfg.Locations[k.ID]; ok && how == "on-token" && (u.Scheme == "piv" || u.Scheme == "pkcs11") {
+	if u, ok := pc.cfg.Locations[k.ID]; ok && how == "on-token" && u.OnDevice() {
 		return true
 	}
 	_, ok := pc.attestation(k)
@@ -110,7 +110,7 @@ func (pc policyCheck) proved(k repo.Key, how string) bool {
 
 // attestation gives what a certificate of the device's maker says of a key.
 func (pc policyCheck) attestation(k repo.Key) (signer.Attestation, bool) {
-	att, ok := pc.a.keys.backends["piv"].(signer.Attester)
+	att, ok := pc.a.keys.backends.Attester()
 	roots, err := pc.a.attestationRoots("")
 	if !ok || err != nil {
 		return signer.Attestation{}, false

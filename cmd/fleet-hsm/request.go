@@ -193,7 +193,7 @@ func (w *work) hints() (map[tuf.KeyID]ceremony.Hint, error) {
 		for _, k := range keys {
 			h := ceremony.Hint{Name: w.cfg.Keys[k.ID].Name}
 			if u, ok := w.cfg.Locations[k.ID]; ok {
-				h.URI = locator.Of(u.String())
+				h.URI = locator.Of(u.Told())
 			}
 			att, err := os.ReadFile(w.a.attestationFile(k.ID))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -213,7 +213,7 @@ func (w *work) checkNewSources(ctx context.Context, role string, list []string, 
 	defer func() { w.keys.uris = before }()
 	w.keys.uris = maps.Clone(before)
 	for _, s := range list {
-		u, err := signer.Parse(s)
+		u, err := w.a.kinds.Parse(s)
 		if err != nil {
 			return err
 		}
@@ -244,7 +244,7 @@ func (w *work) resolveAll(ctx context.Context, role string, list []string, mo ma
 	}
 	plan := map[string][]signer.URI{}
 	for _, s := range list {
-		u, err := signer.Parse(s)
+		u, err := w.a.kinds.Parse(s)
 		if err != nil {
 			return nil, err
 		}

@@ -177,7 +177,7 @@ func (rolesPassphrase) Insert(context.Context, signer.InsertRequest) error {
 // makeKeyFile makes a key file, or adds a key to one.
 func makeKeyFile(algorithm, path, role string) error {
 	ref := signer.Ref{URI: signer.FileURI(path), Roles: []string{role}}
-	_, err := filesOfTest(false)("").Generate(context.Background(), ref,
+	_, err := cheapFiles().Generate(context.Background(), ref,
 		signer.GenerateOptions{Algorithm: signer.Algorithm(algorithm)}, rolesPassphrase{role})
 	return err
 }

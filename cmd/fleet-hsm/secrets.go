@@ -188,7 +188,7 @@ func (u *ui) configSources(at signer.URI) ([]string, error) {
 		return nil, err
 	}
 	for _, s := range cfg.SecretSources {
-		if covers(u.a.place(s.URI), u.a.place(at)) {
+		if u.a.place(s.URI).Covers(u.a.place(at)) {
 			list = append(list, s.Source)
 		}
 	}
@@ -222,27 +222,11 @@ func (u *ui) ownPINSources(at signer.URI) ([]string, error) {
 		return nil, err
 	}
 	for _, s := range cfg.SecretSources {
-		if covers(s.URI, at) {
+		if s.URI.Covers(at) {
 			list = append(list, s.Source)
 		}
 	}
 	return list, nil
-}
-
-// covers reports whether every attribute of general stands in special with the same
-// value.
-func covers(general, special signer.URI) bool {
-	if general.Scheme != special.Scheme || general.Opaque != special.Opaque {
-		return false
-	}
-	for _, name := range []string{"token", "serial", "manufacturer", "model", "reader", "slot", "id", "object"} {
-		if want, ok := general.Attr(name); ok {
-			if have, ok := special.Attr(name); !ok || have != want {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // fromURI gives the URI's pin-source; a bare path is a file, as RFC 7512 has it.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/config"
@@ -16,7 +15,7 @@ import (
 // onOneDevice says of which roles a single token, card or file holds as many keys as
 // must sign: whoever has it needs nobody else, whatever the threshold says. hints are
 // what a request says of places, nil for none.
-func onOneDevice(cfg *config.Config, root *repo.Root, hints map[tuf.KeyID]ceremony.Hint) []string {
+func onOneDevice(cfg *config.Config, kinds signer.Kinds, root *repo.Root, hints map[tuf.KeyID]ceremony.Hint) []string {
 	var out []string
 	for _, role := range repo.Roles() {
 		need := root.Threshold(role)
@@ -27,9 +26,9 @@ func onOneDevice(cfg *config.Config, root *repo.Root, hints map[tuf.KeyID]ceremo
 		for _, k := range root.Keys(role) {
 			u, ok := cfg.Locations[k.ID]
 			if !ok {
-				u, _ = signer.Parse(hints[k.ID].URI.String())
+				u, _ = kinds.Parse(hints[k.ID].URI.String())
 			}
-			if device := deviceOfKey(u); device != "" {
+			if device := u.Device(); device != "" {
 				on[device]++
 			}
 		}
@@ -42,24 +41,6 @@ func onOneDevice(cfg *config.Config, root *repo.Root, hints map[tuf.KeyID]ceremo
 	return out
 }
 
-// deviceOfKey is the token, card or file of a key, "" if it is not known.
-func deviceOfKey(u signer.URI) string {
-	switch {
-	case u.Scheme == "file":
-		return u.String()
-	case !onToken(u):
-		return ""
-	}
-	scheme, list, _ := strings.Cut(deviceText(u), ":")
-	var parts []string
-	for part := range strings.SplitSeq(list, ";") {
-		if name, _, _ := strings.Cut(part, "="); slices.Contains([]string{"token", "serial", "reader"}, name) {
-			parts = append(parts, part)
-		}
-	}
-	return scheme + ":" + strings.Join(parts, ";")
-}
-
 // warnOneDevice adds it to the review of a change of root.
 func (a *app) warnOneDevice(card *repo.Card, c *repo.Change, hints map[tuf.KeyID]ceremony.Hint) {
 	cfg, err := a.config()
@@ -68,14 +49,14 @@ func (a *app) warnOneDevice(card *repo.Card, c *repo.Change, hints map[tuf.KeyID
 	}
 	for i := range card.Roles {
 		if card.Roles[i].Role == repo.RoleRoot {
-			card.Roles[i].Warnings = append(card.Roles[i].Warnings, onOneDevice(cfg, c.Root(), hints)...)
+			card.Roles[i].Warnings = append(card.Roles[i].Warnings, onOneDevice(cfg, a.kinds, c.Root(), hints)...)
 		}
 	}
 }
 
 // sayShared tells of roles that one device can sign for alone.
 func (w *work) sayShared(c *repo.Change) {
-	for _, s := range onOneDevice(w.cfg, c.Root(), nil) {
+	for _, s := range onOneDevice(w.cfg, w.a.kinds, c.Root(), nil) {
 		w.a.warn("%s", s)
 	}
 }

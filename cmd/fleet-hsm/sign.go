@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
-	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
 type signOptions struct {
@@ -185,7 +184,7 @@ func (s *signing) useKeys() error {
 		return err
 	}
 	for _, text := range s.o.key {
-		u, err := signer.Parse(text)
+		u, err := s.a.kinds.Parse(text)
 		if err != nil {
 			return err
 		}

@@ -103,12 +103,12 @@ func (k *keychain) signAtHand(ctx context.Context, d *repo.Doc, keys []repo.Key,
 // that nobody wonders why the PIN that they typed did nothing.
 func (k *keychain) pulledOut(key repo.Key) {
 	s, was := k.open[key.ID]
-	if !was || s.URI().Scheme != "piv" {
+	if !was || !s.URI().Kind().Insertable {
 		return
 	}
 	delete(k.open, key.ID)
 	_ = s.Close() // nothing was signed with it
-	k.a.note("%s was pulled out; nothing was signed with it", k.a.askUI().named(s.URI(), deviceOf(s.URI())))
+	k.a.note("%s was pulled out; nothing was signed with it", k.a.askUI().named(s.URI()))
 }
 
 // noticed and settled bound how long a card that was just inserted may take to
@@ -149,11 +149,11 @@ func (k *keychain) insertable(role string, key repo.Key, err error) (signer.URI,
 	}
 	var nf *signer.NotFoundError
 	if errors.As(err, &nf) {
-		return nf.URI, nf.URI.Scheme == "piv"
+		return nf.URI, nf.URI.Kind().Insertable
 	}
 	list, err := k.candidates(role, key)
 	for _, c := range list {
-		if err == nil && c.uri.Scheme == "piv" {
+		if err == nil && c.uri.Kind().Insertable {
 			return c.uri, true
 		}
 	}
@@ -204,13 +204,13 @@ func (k *keychain) cheapFirst(role string, keys []repo.Key) []repo.Key {
 		if err != nil || len(list) == 0 {
 			return 3
 		}
-		switch list[0].uri.Scheme {
-		case "file":
-			return 0
-		case "pkcs11":
+		switch kind := list[0].uri.Kind(); {
+		case kind.Person:
+			return 2
+		case kind.OnDevice():
 			return 1
 		}
-		return 2
+		return 0
 	}
 	out := slices.Clone(keys)
 	slices.SortStableFunc(out, func(a, b repo.Key) int { return cost(a) - cost(b) })
@@ -235,7 +235,7 @@ func (k *keychain) signWith(ctx context.Context, d *repo.Doc, key repo.Key, keep
 	if err := k.a.logSignature(d, key, s.URI(), sig); err != nil {
 		return err
 	}
-	if keep != nil && s.URI().Scheme != "file" {
+	if keep != nil && s.URI().OnDevice() {
 		return keep()
 	}
 	return nil

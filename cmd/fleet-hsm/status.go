@@ -13,7 +13,6 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
-	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
 type statusOptions struct {
@@ -161,7 +160,7 @@ func (w *work) status(ctx context.Context) (*statusResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	res := &statusResult{Schema: 1, Consistent: w.p.Root.ConsistentSnapshot(), Leftovers: left, Interrupted: interrupted, Warnings: slices.Concat(w.p.Warnings, onOneDevice(w.cfg, w.p.Root, nil))}
+	res := &statusResult{Schema: 1, Consistent: w.p.Root.ConsistentSnapshot(), Leftovers: left, Interrupted: interrupted, Warnings: slices.Concat(w.p.Warnings, onOneDevice(w.cfg, w.a.kinds, w.p.Root, nil))}
 	if err := w.a.checkClock(); err != nil {
 		res.Warnings = slices.Insert(res.Warnings, 0, err.Error())
 	}
@@ -208,7 +207,7 @@ func (w *work) keyStatus(_ context.Context, role string, k repo.Key) keyStatus {
 			ks.Place = roleFile(role).String()
 		}
 	}
-	if att, ok := w.keys.backends["piv"].(signer.Attester); ok {
+	if att, ok := w.keys.backends.Attester(); ok {
 		// A root of the configuration that cannot be read is told by "key attest".
 		extra, _ := w.a.attestationRoots("")
 		ks.Proof = w.a.proofOf(att, k, extra)

@@ -116,26 +116,24 @@ func (a *app) runTokenList(ctx context.Context, args []string) error {
 // machine is set up for.
 func (a *app) listed(keys *keychain, args []string) ([]signer.URI, error) {
 	if len(args) == 1 {
-		u, err := signer.Parse(args[0])
+		u, err := a.kinds.Parse(args[0])
 		if err != nil {
 			return nil, err
 		}
 		if _, ok := keys.backends[u.Scheme].(signer.Tokener); !ok {
-			return nil, usagef("%q names no device; devices are pkcs11: and piv:", args[0])
+			return nil, usagef("%q names no device; devices are %s", args[0], a.kinds.Devices())
 		}
 		return []signer.URI{u}, nil
 	}
-	schemes := []string{"piv:"}
-	if a.module != "" || a.cfg.PKCS11.Module != "" {
-		schemes = append(schemes, "pkcs11:")
+	settings, err := a.settings()
+	if err != nil {
+		return nil, err
 	}
 	var out []signer.URI
-	for _, s := range schemes {
-		u, err := signer.Parse(s)
-		if err != nil {
-			return nil, err
+	for _, k := range a.kinds.Ready(settings) {
+		if _, ok := keys.backends[k.Scheme].(signer.Tokener); ok {
+			out = append(out, k.URI())
 		}
-		out = append(out, u)
 	}
 	return out, nil
 }

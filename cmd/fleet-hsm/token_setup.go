@@ -47,7 +47,7 @@ func (a *app) runTokenSetup(ctx context.Context, arg string, o tokenSetupOptions
 	if err != nil {
 		return err
 	}
-	u, err := signer.Parse(arg)
+	u, err := a.kinds.Parse(arg)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (a *app) runTokenSetup(ctx context.Context, arg string, o tokenSetupOptions
 	}
 	s, ok := be.(signer.SetterUp)
 	if !ok {
-		return usagef("%q names no device; devices are pkcs11: and piv:", arg)
+		return usagef("%q names no device; devices are %s", arg, a.kinds.Devices())
 	}
 	for _, src := range []struct{ flag, value string }{
 		{"new-pin-source", o.newPIN}, {"new-puk-source", o.newPUK}, {"so-pin-source", o.soPIN}, {"pin-source", a.pinSource},
@@ -96,7 +96,7 @@ func (a *app) confirmLoss(ctx context.Context, be signer.Backend, u signer.URI, 
 	l, _ := be.(signer.KeyLister)
 	var ui signer.UI
 	if o.reset != "" {
-		loss.what, loss.word, ui = "resetting "+a.askUI().named(u, deviceOf(u)), o.reset, a.askUI()
+		loss.what, loss.word, ui = "resetting "+a.askUI().named(u), o.reset, a.askUI()
 	} else {
 		loss.at, loss.word = erased(ctx, be, u.With("token", o.erase))
 		loss.what = "erasing " + loss.at.String()
@@ -138,7 +138,7 @@ func (a *app) confirmReset(ctx context.Context, be signer.Backend, u signer.URI,
 			loses = "the keys in its slots " + strings.Join(tokens[0].Slots, ", ") + " are lost for good"
 		}
 	}
-	question := fmt.Sprintf("Resetting %s: %s. Type its serial number to go on:", ui.named(u, deviceOf(u)), loses)
+	question := fmt.Sprintf("Resetting %s: %s. Type its serial number to go on:", ui.named(u), loses)
 	answer, err := ui.line(ctx, question)
 	if err == nil && answer != serial {
 		return errNotReset
@@ -155,10 +155,9 @@ func (a *app) afterSetup(t signer.Token) {
 	for _, s := range t.Warnings {
 		a.warn("%s", s)
 	}
-	if t.Kind == "piv" {
-		a.note("Write on its label: %s and whose it is. Keep the PUK apart from the card: it opens the card after three wrong PINs.", t.Serial)
-		a.note(`Next: fleet-hsm key generate "%s;slot=9c"`, t.URI)
-		return
+	if k := t.URI.Kind(); k.Prepared != nil {
+		for _, s := range k.Prepared(t) {
+			a.note("%s", s)
+		}
 	}
-	a.note(`Keep the SO PIN apart. Next: fleet-hsm key generate "%s;object=NAME"`, t.URI)
 }

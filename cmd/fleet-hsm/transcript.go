@@ -127,7 +127,7 @@ func (a *app) logCard(docs []*repo.Doc) error {
 func (a *app) logSignature(d *repo.Doc, key repo.Key, u signer.URI, sig []byte) error {
 	return a.logEvent(ceremony.Event{
 		Event: ceremony.EventSignature, Role: d.Role(), Version: d.Version(), SHA256: d.Hash(),
-		KeyID: key.ID, Key: u.String(), Device: tokenOf(u), Signature: hex.EncodeToString(sig),
+		KeyID: key.ID, Key: u.String(), Device: u.Token(), Signature: hex.EncodeToString(sig),
 		Attestation: a.attestationDigest(key.ID),
 	})
 }

@@ -294,8 +294,8 @@ func (u *ui) lastTry(ctx context.Context, t *prompt.Terminal, r signer.SecretReq
 
 // afterBlock says what a block would mean.
 func afterBlock(r signer.SecretRequest) string {
-	if r.Kind == signer.PIN && r.URI.Scheme == "piv" {
-		return ", and then only the card's PUK sets a new one"
+	if r.Blocked != "" {
+		return ", and then " + r.Blocked
 	}
 	return ""
 }
@@ -317,10 +317,7 @@ func kindName(k signer.SecretKind) string {
 // promptFor is what stands before the cursor: what, of which device, for which role,
 // with how many tries left.
 func promptFor(r signer.SecretRequest) string {
-	what := kindName(r.Kind)
-	if what == "PIN" && r.URI.Scheme == "piv" {
-		what = "PIV PIN"
-	}
+	what := cmp.Or(r.Name, kindName(r.Kind))
 	if isNew(r.Kind) {
 		what = "New " + what
 	}

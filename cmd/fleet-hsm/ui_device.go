@@ -82,7 +82,7 @@ func (u *ui) Insert(ctx context.Context, r signer.InsertRequest) error {
 	if err != nil {
 		return err
 	}
-	device := u.named(r.URI, r.Device)
+	device := u.namedAs(r.URI, r.Device)
 	_, err = u.ask(ctx, t, prompt.Sprintf("%sInsert %s and press Enter%s: ", u.still(device), device, forRoles(r.Roles, "Ctrl-C to stop")))
 	return err
 }
@@ -111,7 +111,7 @@ func (u *ui) insertAny(ctx context.Context, places []signer.URI, role string) er
 	}
 	var names []string
 	for _, p := range places {
-		if name := u.named(p, deviceOf(p)); !slices.Contains(names, name) {
+		if name := u.named(p); !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -134,17 +134,6 @@ func forRoles(roles []string, way string) string {
 	return " (role " + strings.Join(roles, ", ") + "; " + way + ")"
 }
 
-// deviceOf names a card that is absent.
-func deviceOf(u signer.URI) string {
-	if s, ok := u.Attr("serial"); ok {
-		return "YubiKey " + s
-	}
-	if r, ok := u.Attr("reader"); ok {
-		return fmt.Sprintf("the card of reader %q", r)
-	}
-	return "the YubiKey"
-}
-
 // nameOf is the name that the configuration gives to a key at u, or to one on the
 // device u; "" without one.
 func (u *ui) nameOf(at signer.URI) string {
@@ -153,15 +142,18 @@ func (u *ui) nameOf(at signer.URI) string {
 		return ""
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(cfg.Locations), tuf.KeyID.Compare) {
-		if name := cfg.Keys[id].Name; name != "" && covers(at, cfg.Locations[id]) {
+		if name := cfg.Keys[id].Name; name != "" && at.Covers(cfg.Locations[id]) {
 			return name
 		}
 	}
 	return ""
 }
 
-// named adds that name: "YubiKey 15835999 (blue)".
-func (u *ui) named(at signer.URI, device string) string {
+// named names a device that is absent, with that name.
+func (u *ui) named(at signer.URI) string { return u.namedAs(at, at.DeviceName()) }
+
+// namedAs adds that name: "YubiKey 15835999 (blue)".
+func (u *ui) namedAs(at signer.URI, device string) string {
 	if name := u.nameOf(at); name != "" {
 		return fmt.Sprintf("%s (%s)", device, name)
 	}
@@ -170,7 +162,7 @@ func (u *ui) named(at signer.URI, device string) string {
 
 // prefix puts it in front of what is said: "[blue] ".
 func (u *ui) prefix(at signer.URI) prompt.Text {
-	if at.Scheme != "piv" {
+	if !at.Kind().Insertable {
 		return prompt.Text{}
 	}
 	if name := u.nameOf(at); name != "" {
@@ -189,6 +181,6 @@ func (u *ui) onceMore(ctx context.Context, at signer.URI) bool {
 		return false
 	}
 	answer, err := u.ask(ctx, t, prompt.Sprintf("Nobody touched %s in time; the PIN was right and nothing is lost. "+
-		`Press Enter, then touch it when it blinks (type "later" to stop here): `, u.named(at, deviceOf(at))))
+		`Press Enter, then touch it when it blinks (type "later" to stop here): `, u.named(at)))
 	return err == nil && strings.TrimSpace(answer) == ""
 }

@@ -28,18 +28,28 @@ func (e *Error) Error() string { return fmt.Sprintf("the place of a key, %.60q: 
 // most bounds a locator in bytes.
 const most = 1000
 
-// attrs are the attributes, by scheme, that mean the same on every machine.
-func attrs(scheme string) []string {
-	switch scheme {
-	case "pkcs11":
-		return []string{"token", "manufacturer", "serial", "model", "object", "type", "id"}
-	case "piv":
-		return []string{"serial", "slot", "reader"}
-	}
-	return nil
+// attrs are the attributes that mean the same on every machine, whatever the kind of key.
+// Which of them a kind has is known to who looks for the key: what a back end does not
+// know is not looked for.
+func attrs() []string {
+	return []string{"token", "manufacturer", "serial", "model", "object", "type", "id", "slot", "reader", "name", "ref"}
 }
 
-// Parse reads a locator. A file is a place on one machine only, and is read as nothing.
+// maxScheme bounds the name of a kind of key.
+const maxScheme = 16
+
+// isScheme reports whether s can be the name of a kind of key.
+func isScheme(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if letter, digit := s[i] >= 'a' && s[i] <= 'z', s[i] >= '0' && s[i] <= '9'; !letter && (!digit || i == 0) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxScheme
+}
+
+// Parse reads a locator. The path of a file means something on one machine only, and is
+// read as nothing.
 // Errors are *Error.
 func Parse(s string) (Locator, error) {
 	refuse := func(format string, args ...any) (Locator, error) {
@@ -54,14 +64,14 @@ func Parse(s string) (Locator, error) {
 	if strings.ContainsAny(s, "?#") {
 		return refuse("others cannot name a module or the source of a PIN; it has no query")
 	}
-	scheme, list, _ := strings.Cut(s, ":")
-	if scheme == "file" || scheme == "pub" {
+	scheme, list, ok := strings.Cut(s, ":")
+	if !ok || !isScheme(scheme) {
+		return refuse("%.20q is no kind of key", scheme)
+	}
+	if list != "" && !strings.ContainsAny(list, "=;") {
 		return Locator{}, nil
 	}
-	known := attrs(scheme)
-	if known == nil {
-		return refuse("%.20q is no kind of device; it is pkcs11: or piv:", scheme)
-	}
+	known := attrs()
 	var seen []string
 	for pair := range strings.SplitSeq(list, ";") {
 		name, value, ok := strings.Cut(pair, "=")
@@ -95,22 +105,12 @@ func bare(v string) bool {
 
 func hex(c byte) bool { return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F' }
 
-// Of gives what may be told to others of a canonical key URI.
-func Of(uri string) Locator {
-	uri, _, _ = strings.Cut(uri, "?")
-	scheme, list, _ := strings.Cut(uri, ":")
-	var told []string
-	for pair := range strings.SplitSeq(list, ";") {
-		if name, _, _ := strings.Cut(pair, "="); slices.Contains(attrs(scheme), name) {
-			told = append(told, pair)
-		}
-	}
-	if len(told) == 0 {
-		return Locator{}
-	}
-	l, err := Parse(scheme + ":" + strings.Join(told, ";"))
+// Of gives what may be told to others of a key: the part of its URI that means the same on
+// every machine, as signer.URI.Told has it. What is more than that, or too long, is not told.
+func Of(told string) Locator {
+	l, err := Parse(told)
 	if err != nil {
-		return Locator{} // too long to be told
+		return Locator{}
 	}
 	return l
 }

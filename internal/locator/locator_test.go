@@ -13,9 +13,9 @@ var attacks = []string{
 	"pkcs11:token=x?pin-source=file:/etc/passwd", "pkcs11:?module-path=/x.so", "piv:serial=1;slot=9c?pin-source=/etc/passwd",
 	"pkcs11:token=x;module-path=/x.so", "pkcs11:token=x;pin-value=1234", "pkcs11:token=x;x-module=/x.so", "pkcs11:module-name=x",
 	"pkcs11:token=x;library-description=evil", "pkcs11:token=x;slot-id=1", "file:/etc/passwd?pin-source=file:/etc/passwd",
-	"pkcs11:token=x#?module-path=/x.so", "cmd:touch%20x", "pkcs11", "pkcs11:", "piv:", "PKCS11:token=x", "x:token=y", ":token=x",
+	"pkcs11:token=x#?module-path=/x.so", "pkcs11", "pkcs11:", "piv:", "PKCS11:token=x", "x-y:token=y", "0x:token=y", ":token=x", "file:a=b", "file:a;b",
 	"pkcs11:token=a\x1b[2J", "pkcs11:token=a b", "pkcs11:token=a%", "pkcs11:token=a%0", "pkcs11:token=a%zz", "pkcs11:token=a;token=b",
-	"pkcs11:token=a;", "pkcs11:;token=a", "pkcs11:token", "pkcs11:=a", "piv:serial=1;token=x", "pkcs11:token=/etc/passwd",
+	"pkcs11:token=a;", "pkcs11:;token=a", "pkcs11:=a", "pkcs11:token=/etc/passwd", "abcdefghijklmnopq:token=a",
 	"pkcs11:token=a\u202e", "pkcs11:token=" + strings.Repeat("x", most),
 }
 
@@ -33,7 +33,7 @@ func TestNothingElseIsHeld(t *testing.T) {
 			t.Errorf("%q is taken from JSON", s)
 		}
 	}
-	for _, s := range []string{"", "file:/etc/passwd", "file:///etc/passwd", "pub:/etc/passwd"} {
+	for _, s := range []string{"", "file:/etc/passwd", "file:///etc/passwd", "pub:/etc/passwd", "cmd:touch%20x", "pkcs11:token"} {
 		if l, err := Parse(s); err != nil || !l.IsZero() {
 			t.Errorf("%q: %q, %v; want nothing", s, l, err)
 		}
@@ -48,7 +48,7 @@ func TestNothingElseIsHeld(t *testing.T) {
 func TestWhatIsTold(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"pkcs11:token=x;slot-id=3;object=k;x-note=1?module-path=/m.so": "pkcs11:token=x;object=k",
+		"pkcs11:token=x;object=k": "pkcs11:token=x;object=k", "pkcs11:token=x?module-path=/m.so": "", "pkcs11:token=" + strings.Repeat("x", most): "",
 		"file:keys/root.json": "", "pub:a.pub": "", "piv:reader=ACME;slot=9c": "piv:reader=ACME;slot=9c", "pkcs11:slot-id=1": "", "": "",
 	} {
 		if l := Of(in); l.String() != want {

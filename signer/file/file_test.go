@@ -19,7 +19,7 @@ import (
 
 func uri(t testing.TB, s string) signer.URI {
 	t.Helper()
-	u, err := signer.Parse(s)
+	u, err := file.Kind().Parse(s)
 	if err != nil {
 		t.Fatal(err)
 	}

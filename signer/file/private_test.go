@@ -51,7 +51,7 @@ func TestFixedModes(t *testing.T) {
 			t.Errorf("%s: %q is left", name, left[0].Name())
 		}
 	}
-	u, _ := signer.Parse("file:keys/root.json")
+	u, _ := Kind().Parse("file:keys/root.json")
 	if err := New(t.TempDir()).KeepsPrivate(u); err != nil {
 		t.Errorf("an ordinary file system: %v", err)
 	}

@@ -73,7 +73,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 
 func uri(t testing.TB, s string) signer.URI {
 	t.Helper()
-	return must(signer.Parse(s))(t)
+	return must(Kind().Parse(s))(t)
 }
 
 // plug serves cards for one test and gives their readers.

@@ -12,7 +12,7 @@ import (
 // TestWithoutPCSC: a build without cgo says so, and still verifies attestations
 // (TestGenuineAttestations runs in it too).
 func TestWithoutPCSC(t *testing.T) {
-	u, err := signer.Parse("piv:serial=1;slot=9c")
+	u, err := Kind().Parse("piv:serial=1;slot=9c")
 	if err != nil {
 		t.Fatal(err)
 	}

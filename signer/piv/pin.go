@@ -204,6 +204,12 @@ func askPIN(ctx context.Context, ui signer.UI, r signer.SecretRequest) (string, 
 		return "", &signer.NoSecretError{Kind: r.Kind, Device: r.Device}
 	}
 	r.Min, r.Max = minPIN, maxPIN
+	switch r.Kind {
+	case signer.PIN:
+		r.Name, r.Blocked = "PIV PIN", "only the card's PUK sets a new one"
+	case signer.NewPIN:
+		r.Name = "PIV PIN"
+	}
 	secret, err := ui.Secret(ctx, r)
 	if err != nil {
 		return "", err

@@ -88,7 +88,7 @@ func (c card) before(major, minor, patch int) bool {
 func (c card) uri(from signer.URI, slot string) signer.URI {
 	u := from
 	if u.IsZero() {
-		u, _ = signer.Parse("piv:")
+		u = kind.URI()
 	}
 	_, byReader := u.Attr("reader")
 	switch {

@@ -31,7 +31,7 @@ func (b *Backend) Tokens(ctx context.Context, u signer.URI) ([]signer.Token, err
 		case errors.Is(err, signer.ErrNoToken):
 			continue // an empty reader
 		case err != nil:
-			t = signer.Token{Kind: "piv", URI: readerURI(r), Reader: r, PINTriesLeft: -1, Problem: err.Error()}
+			t = signer.Token{Kind: kind.Scheme, URI: readerURI(r), Reader: r, PINTriesLeft: -1, Problem: err.Error()}
 		case bySerial && !sameSerial(serial, t.Serial):
 			continue
 		}
@@ -45,7 +45,7 @@ func (b *Backend) Tokens(ctx context.Context, u signer.URI) ([]signer.Token, err
 	}
 	for _, r := range others {
 		tokens = append(tokens, signer.Token{
-			Kind: "piv", URI: readerURI(r), Reader: r, PINTriesLeft: -1,
+			Kind: kind.Scheme, URI: readerURI(r), Reader: r, PINTriesLeft: -1,
 			Problem: `not looked at, because its name is not a YubiKey's; "` + readerURI(r).String() + `" looks`,
 		})
 	}
@@ -53,8 +53,7 @@ func (b *Backend) Tokens(ctx context.Context, u signer.URI) ([]signer.Token, err
 }
 
 func readerURI(reader string) signer.URI {
-	u, _ := signer.Parse("piv:")
-	return u.With("reader", reader)
+	return kind.URI().With("reader", reader)
 }
 
 // token reads one card.
@@ -97,7 +96,7 @@ func (b *Backend) token(ctx context.Context, reader string) (signer.Token, error
 // token describes a card that was identified.
 func (c card) token(left int) signer.Token {
 	t := signer.Token{
-		URI: c.uri(signer.URI{}, ""), Kind: "piv", Serial: c.serial, Firmware: c.firmware(), Reader: c.reader,
+		URI: c.uri(signer.URI{}, ""), Kind: kind.Scheme, Serial: c.serial, Firmware: c.firmware(), Reader: c.reader,
 		Label: c.String(), PINTriesLeft: left, Initialized: true, Warnings: c.warnings(""),
 	}
 	if c.yubikey {

@@ -34,7 +34,9 @@ func (e *ModuleError) Error() string {
 func (e *ModuleError) Unwrap() error { return e.Err }
 
 // Is makes errors.Is(err, signer.ErrConfig) hold.
-func (e *ModuleError) Is(target error) bool { return target == signer.ErrConfig }
+func (e *ModuleError) Is(target error) bool {
+	return target == signer.ErrConfig || target == signer.ErrNotNamed && e.Code == "module-none"
+}
 
 // chosen is a module to load.
 type chosen struct {

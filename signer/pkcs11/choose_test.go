@@ -13,7 +13,7 @@ import (
 
 func parsed(t testing.TB, s string) signer.URI {
 	t.Helper()
-	u, err := signer.Parse(s)
+	u, err := Kind().Parse(s)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func oneShot(module, uri, pinFile string) error {
 	if err != nil {
 		return err
 	}
-	u, err := signer.Parse(uri)
+	u, err := pkcs11.Kind().Parse(uri)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func (b *Backend) Tokens(ctx context.Context, u signer.URI) ([]signer.Token, err
 // startUp runs calls that need no connection, with the same patience for a module
 // whose token files are being rewritten by another process.
 func (b *Backend) startUp(ctx context.Context, m *module, doing string, f func() error) error {
-	t := newToken(m, b.opts, signer.URI{Scheme: "pkcs11"})
+	t := newToken(m, b.opts, kind.URI())
 	for try := 1; ; try++ {
 		err := m.run(ctx, doing, b.opts.timeout(), true, func() error {
 			if try > 1 {
@@ -70,8 +70,8 @@ func (m *module) tokenAt(id uint, u signer.URI) (signer.Token, bool) {
 	}
 	info, err := m.lib.tokenInfo(id)
 	if err != nil {
-		t := signer.Token{Kind: "pkcs11", Module: m.path, Reader: desc, PINTriesLeft: -1, Problem: err.Error()}
-		t.URI = signer.URI{Scheme: "pkcs11"}.With("slot-id", fmt.Sprint(id))
+		t := signer.Token{Kind: kind.Scheme, Module: m.path, Reader: desc, PINTriesLeft: -1, Problem: err.Error()}
+		t.URI = kind.URI().With("slot-id", fmt.Sprint(id))
 		return t, true
 	}
 	s := slot{id, info}
@@ -87,7 +87,7 @@ func (m *module) tokenAt(id uint, u signer.URI) (signer.Token, bool) {
 func (s slot) describe(module string) signer.Token {
 	i := s.info
 	t := signer.Token{
-		Kind: "pkcs11", URI: signer.URI{Scheme: "pkcs11"}, Label: i.Label, Serial: i.SerialNumber, Model: i.Model,
+		Kind: kind.Scheme, URI: kind.URI(), Label: i.Label, Serial: i.SerialNumber, Model: i.Model,
 		Manufacturer: i.ManufacturerID, Module: module, PINTriesLeft: -1, Flags: flagWords(i.Flags),
 		Firmware:    fmt.Sprintf("%d.%d", i.FirmwareVersion.Major, i.FirmwareVersion.Minor),
 		Initialized: i.Flags&p11.CKF_TOKEN_INITIALIZED != 0,
@@ -146,7 +146,7 @@ func (b *Backend) Find(ctx context.Context, pub crypto.PublicKey) (signer.URI, e
 	if b.opts.Module == "" {
 		return signer.URI{}, nil
 	}
-	tokens, err := b.Tokens(ctx, signer.URI{Scheme: "pkcs11"})
+	tokens, err := b.Tokens(ctx, kind.URI())
 	if err != nil {
 		return signer.URI{}, err
 	}
@@ -181,7 +181,7 @@ func shortest(k signer.KeyInfo, tokens []signer.Token) signer.URI {
 	if same != 1 || k.Token.Label == "" {
 		return k.URI
 	}
-	u := signer.URI{Scheme: "pkcs11"}
+	u := kind.URI()
 	for _, name := range []string{"token", "id", "object"} {
 		if v, ok := k.URI.Attr(name); ok {
 			u = u.With(name, v)

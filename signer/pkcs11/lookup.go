@@ -138,7 +138,7 @@ func (l lib) lookup(s p11.SessionHandle, u signer.URI, want crypto.PublicKey) (f
 	if err != nil || len(f.id) == 0 {
 		return f, err
 	}
-	if f.private, err = l.lookupPrivate(s, signer.URI{Scheme: "pkcs11"}.With("id", string(f.id))); err != nil {
+	if f.private, err = l.lookupPrivate(s, kind.URI().With("id", string(f.id))); err != nil {
 		return found{}, err
 	}
 	return f, nil

@@ -310,7 +310,7 @@ func TestModuleThatHidesItsTokens(t *testing.T) {
 	f, ref := keyed(t, "shy_slots=1")
 	b := backend(t, f.Module)
 	canSign(t, b, ref, person(f.Token))
-	tokens, err := b.Tokens(t.Context(), signer.URI{Scheme: "pkcs11"})
+	tokens, err := b.Tokens(t.Context(), pkcs11.Kind().URI())
 	if err != nil || len(tokens) == 0 {
 		t.Errorf("Tokens: %v, %v", tokens, err)
 	}

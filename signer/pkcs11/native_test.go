@@ -26,7 +26,7 @@ func TestNativeAndWithoutIt(t *testing.T) {
 	for _, without := range []bool{false, true} {
 		b := New(Options{Module: tok.Module, Timeout: time.Minute})
 		ui := signertest.NewUI(signer.PIN, tok.PIN)
-		u, err := signer.Parse(tok.URI("targets" + map[bool]string{true: "-binding"}[without]))
+		u, err := Kind().Parse(tok.URI("targets" + map[bool]string{true: "-binding"}[without]))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,7 +31,7 @@ func TestNSS(t *testing.T) {
 	// It reads its arguments at the first C_Initialize, so one backend stays open.
 	first := pkcs11.New(options)
 	defer first.Close()
-	_, _ = first.Tokens(t.Context(), signer.URI{Scheme: "pkcs11"})
+	_, _ = first.Tokens(t.Context(), pkcs11.Kind().URI())
 	nssPIN(t, options, pin)
 	ui := signertest.NewUI(signer.PIN, pin)
 	token := "pkcs11:token=NSS%20Certificate%20DB;object="

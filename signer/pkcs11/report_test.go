@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/signer"
+	"github.com/fleet-hsm/fleet-hsm/signer/pkcs11"
 )
 
 // A report says in which forms a module answers, and nothing of whose token it is.
@@ -16,12 +17,12 @@ func TestReport(t *testing.T) {
 	made := generate(t, f.Token, "a-name-of-ours", signer.P256)
 	id, _ := made.URI.Attr("id")
 	b := backend(t, f.Module)
-	tokens, err := b.Tokens(t.Context(), signer.URI{Scheme: "pkcs11"})
+	tokens, err := b.Tokens(t.Context(), pkcs11.Kind().URI())
 	if err != nil || len(tokens) == 0 {
 		t.Fatal(err)
 	}
 	f.set("hide_attr=0x100", "raw_points=1")
-	reports, err := b.Report(t.Context(), signer.URI{Scheme: "pkcs11"})
+	reports, err := b.Report(t.Context(), pkcs11.Kind().URI())
 	if err != nil || len(reports) < 2 {
 		t.Fatalf("%v, %v", reports, err)
 	}

@@ -117,13 +117,13 @@ func (s *setup) target() (slot, error) {
 	case s.opts.Erase != "" && len(old) == 1:
 		return old[0], nil
 	case s.opts.Erase != "" && len(old) > 1:
-		e := &signer.AmbiguousError{What: "token", URI: signer.URI{Scheme: "pkcs11"}.With("token", s.opts.Erase)}
+		e := &signer.AmbiguousError{What: "token", URI: kind.URI().With("token", s.opts.Erase)}
 		for _, t := range old {
 			e.Candidates = append(e.Candidates, t.String())
 		}
 		return slot{}, e
 	case s.opts.Erase != "":
-		return slot{}, noToken(signer.URI{Scheme: "pkcs11"}.With("token", s.opts.Erase), all, problems)
+		return slot{}, noToken(kind.URI().With("token", s.opts.Erase), all, problems)
 	case len(empty) > 0:
 		return empty[0], nil
 	}
@@ -135,7 +135,7 @@ func (s *setup) target() (slot, error) {
 
 // chosen holds a slot to what the URI says besides the new label.
 func (s *setup) chosen(t slot) bool {
-	u := signer.URI{Scheme: "pkcs11"}
+	u := kind.URI()
 	for _, name := range tokenAttrs() {
 		if v, ok := s.u.Attr(name); ok && name != "token" {
 			u = u.With(name, v)
@@ -193,14 +193,14 @@ func (s *setup) initialize(t slot) (signer.Token, error) {
 	if err := s.m.initialize(); err != nil {
 		return signer.Token{}, err
 	}
-	fresh, err := l.findToken(signer.URI{Scheme: "pkcs11"}.With("token", s.label))
+	fresh, err := l.findToken(kind.URI().With("token", s.label))
 	if err != nil {
 		return signer.Token{}, fmt.Errorf("the token was initialised and then not found: %w", err)
 	}
 	if err := s.setPIN(l, fresh); err != nil {
 		return signer.Token{}, fmt.Errorf("the token is initialised, but has no user PIN: %w", err)
 	}
-	if fresh, err = l.findToken(signer.URI{Scheme: "pkcs11"}.With("token", s.label)); err != nil {
+	if fresh, err = l.findToken(kind.URI().With("token", s.label)); err != nil {
 		return signer.Token{}, err
 	}
 	return fresh.describe(s.m.path), nil

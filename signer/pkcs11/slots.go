@@ -184,7 +184,7 @@ func tokenAttrs() []string {
 
 // tokenURI cuts a URI down to its token.
 func tokenURI(u signer.URI) signer.URI {
-	t := signer.URI{Scheme: "pkcs11"}
+	t := kind.URI()
 	for _, name := range tokenAttrs() {
 		if v, ok := u.Attr(name); ok {
 			t = t.With(name, v)

@@ -18,7 +18,7 @@ const timeout = time.Minute
 // parse reads a URI that a test wrote.
 func parse(t testing.TB, s string) signer.URI {
 	t.Helper()
-	u, err := signer.Parse(s)
+	u, err := pkcs11.Kind().Parse(s)
 	if err != nil {
 		t.Fatal(err)
 	}
