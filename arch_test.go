@@ -29,7 +29,7 @@ var arrows = map[string][]string{
 	"verify":      {"internal"},
 	"lint":        {},
 	"signer":      {"internal"},
-	"prompt":      {"signer", "internal"},
+	"prompt":      {"signer", "config", "internal"},
 	"signer/file": {"signer", "internal"},
 	"signer/piv":  {"signer", "internal"},
 

@@ -55,7 +55,7 @@ func TestWordsOfARequest(t *testing.T) {
 // TestErrorsKeepTheirCause: hints look at types, never at text.
 func TestErrorsKeepTheirCause(t *testing.T) {
 	b := newBench(t)
-	data := b.altered(t, "keys", `{"`+strings.Repeat("0", 64)+`":{"uri":"x:y"}}`)
+	data := b.altered(t, "keys", `{"`+strings.Repeat("0", 64)+`":{"uri":"x:y=z"}}`)
 	_, err := ceremony.Parse("change.request", data, time.Now())
 	var refused *ceremony.Error
 	var cause *locator.Error

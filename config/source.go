@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 )
 
 // errNoSource does not repeat what was given: most often it is the secret itself.
@@ -24,4 +26,9 @@ func CheckSource(s string) error {
 		return errNoSource
 	}
 	return nil
+}
+
+// PINSourceOfFile refuses --pin-source for what has a passphrase.
+func PINSourceOfFile(what string) error {
+	return misuse.Errorf("--pin-source is for the PIN of a token, and %s has a passphrase: give it in $FLEET_<ROLE>_PASSPHRASE, as pin-source= in the key's URI or in secrets: of the configuration", what)
 }

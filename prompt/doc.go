@@ -1,6 +1,19 @@
-// Package prompt is where words for people leave the tool: what stands on stdout as
+// Package prompt is the person: where they are asked, and where words for them leave the tool: what stands on stdout as
 // text, notes, warnings, errors, hints, questions at the terminal, tables and bars.
 // Nothing else prints, and a test holds that (TestOneWriter in cmd/fleet-hsm).
+//
+// # Who is asked
+//
+// [Person] is the person at the terminal, as a signer.UI: PINs, passphrases, touches, cards
+// to insert, a typed yes. A secret is looked for in this order, and the first source that
+// applies is the only one: the URI's pin-source, secrets: of the configuration, the flag of
+// the command, the variables of the role, the terminal. A source is offered to one device,
+// once. Somebody else's program that gives a secret (cmd:) gets none of ours, and is ended
+// with its children when it takes too long.
+//
+// Who holds a lock while a person is asked gives it away themselves: a Person knows nothing
+// of locks, and tells beforehand whether somebody would be asked ([Person.Asks],
+// [Person.HasTerminal]).
 //
 // # Whose words
 //

@@ -78,6 +78,9 @@ type SecretRequest struct {
 	// Name is what the device calls the secret, such as "PIV PIN"; "" for the usual name of
 	// its kind. Blocked says what would open it again if too many wrong ones were given.
 	Name, Blocked string
+	// Own: only a source that was named for this very token may give it. Where the device
+	// is, is known from somebody else's words.
+	Own bool
 	// Note is one more sentence for the prompt, such as "This is not the FIDO2 PIN."
 	Note string
 	// Min and Max bound the length in bytes, 0 for no bound; checked before the

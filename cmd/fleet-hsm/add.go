@@ -217,8 +217,8 @@ func (w *work) place(ctx context.Context, items []repo.Item) ([]placed, error) {
 
 func (w *work) stageFile(ctx context.Context, file string) (repo.Content, error) {
 	bar := w.a.progress("copying " + filepath.Base(file))
-	defer bar.end()
-	content, err := w.r.Stage(ctx, file, bar.at)
+	defer bar.End()
+	content, err := w.r.Stage(ctx, file, bar.Draw)
 	if err != nil && errors.Is(err, context.Canceled) {
 		return repo.Content{}, fmt.Errorf("copying %q: %w", file, err)
 	}

@@ -43,7 +43,7 @@ type app struct {
 	log  logged
 	cfg  *config.Config
 	keys *keychain
-	ui   *ui
+	ui   *prompt.Person
 }
 
 func newApp(stdout, stderr io.Writer) *app {
@@ -154,7 +154,7 @@ func (a *app) close() {
 		}
 	}
 	if a.ui != nil {
-		a.ui.close()
+		a.ui.Close()
 	}
 }
 
@@ -188,3 +188,19 @@ func (a *app) config() (*config.Config, error) {
 }
 
 func (a *app) lockTimeoutValue() time.Duration { return time.Duration(a.lockTimeout) }
+
+// person is who is asked, once for the command.
+func (a *app) person() *prompt.Person {
+	if a.ui == nil {
+		a.ui = prompt.NewPerson(prompt.Options{Talk: a.talk, NoInput: a.noInput, PINSource: a.pinSource, Folder: a.path, Config: a.config})
+	}
+	return a.ui
+}
+
+// progress starts a bar; without a terminal on stderr, or with --json, it shows nothing.
+func (a *app) progress(what string) *prompt.Bar {
+	if a.json {
+		return prompt.NewBar(nil, what)
+	}
+	return prompt.NewBar(a.talk, what)
+}

@@ -92,13 +92,13 @@ func quoted(intents []string) []string {
 func showTargets(w *prompt.Writer, rc repo.RoleCard) {
 	seen := map[string]string{}
 	for _, t := range rc.Added {
-		w.Item("added", prompt.Sprintf("%s  %s (%s)", prompt.Path(t.Path), targetVersion(t.NewVersion), size(t.NewLength)))
+		w.Item("added", prompt.Sprintf("%s  %s (%s)", prompt.Path(t.Path), targetVersion(t.NewVersion), prompt.Size(t.NewLength)))
 		showContent(w, "sha512", t.NewSHA512, t.Path, seen)
 		showDetails(w, t)
 	}
 	for _, t := range rc.Changed {
 		w.Item("changed", prompt.Sprintf("%s  %s -> %s (%s -> %s)", prompt.Path(t.Path),
-			targetVersion(t.OldVersion), targetVersion(t.NewVersion), size(t.OldLength), size(t.NewLength)))
+			targetVersion(t.OldVersion), targetVersion(t.NewVersion), prompt.Size(t.OldLength), prompt.Size(t.NewLength)))
 		if t.OldSHA512 != t.NewSHA512 {
 			showContent(w, "was", t.OldSHA512, t.Path, seen)
 			showContent(w, "now", t.NewSHA512, t.Path, seen)
@@ -178,17 +178,6 @@ func grouped(hash string, digits, row int) []string {
 		lines = append(lines, strings.Join(parts, " "))
 	}
 	return lines
-}
-
-// size writes bytes for people.
-func size(n int64) string {
-	switch {
-	case n >= 10_000_000:
-		return fmt.Sprintf("%d MB", n/1_000_000)
-	case n >= 10_000:
-		return fmt.Sprintf("%d kB", n/1000)
-	}
-	return fmt.Sprintf("%d B", n)
 }
 
 // daysUntil says how long it is until t, or since.

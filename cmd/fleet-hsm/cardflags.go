@@ -29,7 +29,7 @@ func (a *app) useManagementKey(source string) error {
 	if err := config.CheckSource(source); err != nil {
 		return usage(fmt.Errorf("--management-key-source: %w", err))
 	}
-	a.askUI().management = source
+	a.person().Given.ManagementKey = source
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 // review, a yes. PINs, passphrases and touches come after it, and only then.
 type consent struct {
 	a      *app
+	ui     asker
 	keys   *keychain
 	change *repo.Change
 	// docs are to be signed, by keys of needs.
@@ -37,7 +38,7 @@ type consent struct {
 
 func (c *consent) obtain(ctx context.Context) error {
 	var card repo.Card
-	asking := c.ask && c.a.askUI().hasTerminal()
+	asking := c.ask && c.ui.HasTerminal()
 	cfg, err := c.a.config()
 	if err != nil {
 		return err
@@ -68,16 +69,15 @@ func (c *consent) refuse(ctx context.Context) error {
 	if err := c.keys.checkPINSources(ctx, c.needs); err != nil {
 		return err
 	}
-	if c.alone == nil || c.a.askUI().hasTerminal() {
+	if c.alone == nil || c.ui.HasTerminal() {
 		return nil
 	}
 	return c.alone()
 }
 
 func (c *consent) review(ctx context.Context, card repo.Card) error {
-	ui := c.a.askUI()
 	if c.trust != "" {
-		if err := ui.confirm(ctx, c.trust); err != nil {
+		if err := c.ui.Confirm(ctx, c.trust); err != nil {
 			return err
 		}
 	}
@@ -85,7 +85,7 @@ func (c *consent) review(ctx context.Context, card repo.Card) error {
 	if err := c.a.logCard(c.docs); err != nil {
 		return err
 	}
-	return ui.confirm(ctx, "Sign this?")
+	return c.ui.Confirm(ctx, "Sign this?")
 }
 
 // notReviewed: the command would sign what another one staged, and nobody says that
@@ -146,7 +146,7 @@ func (w *work) join(reviewed []string, stageOnly bool) error {
 		return err
 	}
 	w.joined = len(open) > 0
-	if w.joined && !stageOnly && !w.a.askUI().hasTerminal() {
+	if w.joined && !stageOnly && !w.a.person().HasTerminal() {
 		if roles := unreviewedOf(open, reviewed); len(roles) > 0 {
 			return &notReviewed{staged: w.staged, roles: roles}
 		}

@@ -141,15 +141,15 @@ func (d *destruction) confirm(ctx context.Context) error {
 	if len(d.named) == 0 {
 		return nil
 	}
-	ui := d.a.askUI()
-	if !ui.hasTerminal() || d.word == "" {
+	ui := d.a.person()
+	if !ui.HasTerminal() || d.word == "" {
 		return &destroysError{d}
 	}
 	after := ""
 	if len(d.roles) > 0 {
 		after = fmt.Sprintf(" The keys that are left could not sign %s any more.", strings.Join(d.roles, ", "))
 	}
-	answer, err := ui.line(ctx, fmt.Sprintf("%s%s destroys %s for good.%s Type %s to go on:",
+	answer, err := ui.Line(ctx, fmt.Sprintf("%s%s destroys %s for good.%s Type %s to go on:",
 		strings.ToUpper(d.what[:1]), d.what[1:], d.keys(), after, d.word))
 	if err == nil && answer != d.word {
 		return errNotDestroyed

@@ -261,7 +261,7 @@ func (a *app) probe(ctx context.Context, res *doctorResult, keys *keychain, ref 
 const notMetadata = "fleet-hsm doctor: this is not metadata\n"
 
 func (a *app) trySigning(ctx context.Context, keys *keychain, ref signer.Ref) (err error) {
-	s, err := keys.backends.Open(ctx, ref, a.askUI())
+	s, err := keys.backends.Open(ctx, ref, a.person())
 	if err != nil {
 		return err
 	}

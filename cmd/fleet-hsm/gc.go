@@ -81,14 +81,13 @@ func (a *app) runGC(ctx context.Context, o gcOptions) error {
 		if o.dryRun {
 			verb = "would delete"
 		}
-		a.note("%s %d files, %s", verb, len(list), size(res.Bytes))
+		a.note("%s %d files, %s", verb, len(list), prompt.Size(res.Bytes))
 	})
 }
 
 func (w *work) confirmGC(ctx context.Context, list []repo.Garbage, bytes int64) error {
-	ui := w.a.askUI()
-	if w.a.yes || !ui.hasTerminal() {
+	if w.a.yes || !w.ui.HasTerminal() {
 		return nil
 	}
-	return ui.confirm(ctx, fmt.Sprintf("Delete %d files, %s?", len(list), size(bytes)))
+	return w.ui.Confirm(ctx, fmt.Sprintf("Delete %d files, %s?", len(list), prompt.Size(bytes)))
 }

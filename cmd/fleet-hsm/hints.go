@@ -8,6 +8,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/internal/owned"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/verify"
@@ -103,7 +104,7 @@ func judge(err error) verdict {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return verdict{exitInterrupted, "interrupted", hintInterrupted}
-	case errors.Is(err, errNotConfirmed), errors.Is(err, errNotReset), errors.Is(err, errNotDestroyed):
+	case errors.Is(err, prompt.ErrNotConfirmed), errors.Is(err, errNotReset), errors.Is(err, errNotDestroyed):
 		return verdict{exitRefused, "not-confirmed", "run it again to be asked again"}
 	case as[*destroysError](err):
 		return verdict{exitRefused, "key-in-use", `take it out of its roles first ("fleet-hsm rotate ROLE --remove KEYID", "fleet-hsm status" lists them) and out of the configuration, or run this at a terminal, which asks for the device's serial number; no flag says it`}

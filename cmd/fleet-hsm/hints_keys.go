@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
@@ -137,9 +138,9 @@ func hintUnsupported(err error) string {
 }
 
 func hintNoSecret(err error) string {
-	var ce *commandError
-	if errors.As(err, &ce) && len(ce.withheld) > 0 {
-		return fmt.Sprintf(`a variable that the command needs is handed over if the command names it, for example "cmd:: $%s; ..."`, ce.withheld[0])
+	var ce *prompt.CommandError
+	if errors.As(err, &ce) && len(ce.Withheld) > 0 {
+		return fmt.Sprintf(`a variable that the command needs is handed over if the command names it, for example "cmd:: $%s; ..."`, ce.Withheld[0])
 	}
 	var ns *signer.NoSecretError
 	if !errors.As(err, &ns) || len(ns.Tried) == 0 {

@@ -17,6 +17,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/lint"
 	"github.com/fleet-hsm/fleet-hsm/online"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
@@ -81,7 +82,9 @@ func theirErrors() map[string]error {
 		"online.ClockError": &online.ClockError{}, "online.ShorterError": &online.ShorterError{}, "online.SignError": &online.SignError{Err: signer.ErrNoToken},
 		"online.StoreError": &online.StoreError{Err: errors.New("x")},
 
-		"config.Error": &config.Error{}, "config.ManifestError": usage(&config.ManifestError{}), "misuse.Error": usagef("x"),
+		"prompt.ErrNotConfirmed": prompt.ErrNotConfirmed, "prompt.SourceError": &signer.NoSecretError{Err: &prompt.SourceError{}},
+		"prompt.CommandError": &signer.NoSecretError{Err: &prompt.CommandError{}},
+		"config.Error":        &config.Error{}, "config.ManifestError": usage(&config.ManifestError{}), "misuse.Error": usagef("x"),
 
 		"verify.ErrUnreachable": verify.ErrUnreachable, "verify.ErrNoRoot": usage(verify.ErrNoRoot),
 	}
@@ -92,7 +95,7 @@ func theirErrors() map[string]error {
 func exportedErrors(t *testing.T) []string {
 	t.Helper()
 	var names []string
-	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "ceremony", "store", "online", "verify", "lint", "config", "internal/misuse", "internal/tuf"} {
+	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "ceremony", "store", "online", "verify", "lint", "config", "prompt", "internal/misuse", "internal/tuf"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no source (%v)", dir, err)
@@ -169,7 +172,7 @@ func TestEveryErrorHasAHint(t *testing.T) {
 	}
 	for _, err := range []error{
 		&lintError{[]lint.Finding{{Code: lint.CodeEmpty}}}, &expiresSoon{}, &unverified{}, &rejected{errors.New("x")}, &policyError{},
-		&reviewedMismatch{}, &importedError{}, &badAttestation{}, &ill{}, usage(&unreviewed{}), &config.Error{}, errNotReset, errNotConfirmed,
+		&reviewedMismatch{}, &importedError{}, &badAttestation{}, &ill{}, usage(&unreviewed{}), &config.Error{}, errNotReset, prompt.ErrNotConfirmed,
 		errNotDestroyed, &destroysError{},
 		&listenError{errors.New("x")}, usagef("x"), &clockError{},
 	} {

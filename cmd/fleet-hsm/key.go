@@ -111,7 +111,7 @@ func (k *keychain) describe(ctx context.Context, u signer.URI, roles []string) (
 	}
 	ref := signer.Ref{URI: u, Roles: roles}
 	if l, ok := be.(signer.KeyLister); ok {
-		return l.Keys(ctx, ref, k.a.askUI())
+		return l.Keys(ctx, ref, k.a.person())
 	}
 	return nil, &signer.UnsupportedError{What: fmt.Sprintf("listing the keys of %q", u), Why: "this kind of key has no list"}
 }

@@ -37,7 +37,7 @@ func (a *app) runKeyExport(ctx context.Context, arg, out string) error {
 	if err != nil {
 		return err
 	}
-	w := &work{a: a, keys: keys, cfg: a.cfg}
+	w := &work{a: a, keys: keys, cfg: a.cfg, ui: a.person()}
 	pub, at, err := w.publicOf(ctx, signer.Ref{URI: u, Roles: roles})
 	if err != nil {
 		return err

@@ -86,7 +86,7 @@ func (a *app) runKeyGenerate(ctx context.Context, arg string, o keyGenerateOptio
 	if o.overwrite != "" {
 		loss := &destruction{a: a, what: "overwriting " + u.String(), at: u, word: wordOf(ctx, be, u)}
 		l, _ := be.(signer.KeyLister)
-		if err := loss.look(ctx, l, a.askUI()); err != nil {
+		if err := loss.look(ctx, l, a.person()); err != nil {
 			return err
 		}
 		if err := loss.confirm(ctx); err != nil {
@@ -95,7 +95,7 @@ func (a *app) runKeyGenerate(ctx context.Context, arg string, o keyGenerateOptio
 	}
 	made, err := g.Generate(ctx, signer.Ref{URI: u, Roles: roles}, signer.GenerateOptions{
 		Algorithm: alg, PINPolicy: o.pinPolicy, TouchPolicy: o.touchPolicy, Overwrite: o.overwrite, KeyID: nameOf, AttestationRoots: extra,
-	}, a.askUI())
+	}, a.person())
 	if err != nil {
 		return err
 	}

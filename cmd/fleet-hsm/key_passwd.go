@@ -34,8 +34,8 @@ func (a *app) runKeyPasswd(ctx context.Context, arg string) error {
 	if !u.Kind().Sealed {
 		return usagef("%q is no key file; a token's PIN is changed with its maker's tool", u)
 	}
-	ui := a.askUI()
-	ui.changing = true
+	ui := a.person()
+	ui.Changing = true
 	if err := keys.files.Passwd(ctx, signer.Ref{URI: u, Roles: roles}, ui); err != nil {
 		return err
 	}

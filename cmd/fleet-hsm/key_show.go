@@ -97,7 +97,7 @@ func (k *keychain) describeOne(ctx context.Context, u signer.URI, roles []string
 		return nil, err
 	}
 	if d, ok := be.(signer.Describer); ok {
-		info, err := d.Describe(ctx, signer.Ref{URI: u, Roles: roles}, k.a.askUI())
+		info, err := d.Describe(ctx, signer.Ref{URI: u, Roles: roles}, k.a.person())
 		return []signer.KeyInfo{info}, err
 	}
 	return k.describe(ctx, u, roles)

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
@@ -135,7 +136,7 @@ func (k *keychain) candidates(role string, key repo.Key) ([]candidate, error) {
 
 // signer opens a key of a role, wherever it is. errNotHere (wrapped) if no place is
 // known or it is in none of them.
-func (k *keychain) signer(ctx context.Context, role string, key repo.Key) (signer.Signer, error) {
+func (k *keychain) signer(ctx context.Context, ui asker, role string, key repo.Key) (signer.Signer, error) {
 	if s, ok := k.open[key.ID]; ok {
 		return s, nil
 	}
@@ -145,7 +146,7 @@ func (k *keychain) signer(ctx context.Context, role string, key repo.Key) (signe
 	}
 	absent := error(nil)
 	for _, c := range list {
-		s, err := k.try(ctx, c, role, key)
+		s, err := k.try(ctx, ui, c, role, key)
 		if err == nil {
 			k.open[key.ID] = s
 			return s, nil
@@ -161,11 +162,11 @@ func (k *keychain) signer(ctx context.Context, role string, key repo.Key) (signe
 	if absent != nil {
 		return nil, absent
 	}
-	return k.found(ctx, role, key)
+	return k.found(ctx, ui, role, key)
 }
 
-func (k *keychain) try(ctx context.Context, c candidate, role string, key repo.Key) (signer.Signer, error) {
-	s, err := k.backends.Open(ctx, signer.Ref{URI: c.uri, Pinned: key.Public, Roles: []string{role}}, atHand{k.a.askUI(), c.hinted})
+func (k *keychain) try(ctx context.Context, ui asker, c candidate, role string, key repo.Key) (signer.Signer, error) {
+	s, err := k.backends.Open(ctx, signer.Ref{URI: c.uri, Pinned: key.Public, Roles: []string{role}}, atHand{ui, c.hinted})
 	if err != nil {
 		return nil, err
 	}
@@ -179,12 +180,12 @@ func (k *keychain) try(ctx context.Context, c candidate, role string, key repo.K
 }
 
 // found looks among the public keys of what is plugged in, without any secret.
-func (k *keychain) found(ctx context.Context, role string, key repo.Key) (signer.Signer, error) {
+func (k *keychain) found(ctx context.Context, ui asker, role string, key repo.Key) (signer.Signer, error) {
 	u := k.find(ctx, key)
 	if u.IsZero() {
-		return k.hinted(ctx, role, key)
+		return k.hinted(ctx, ui, role, key)
 	}
-	s, err := k.try(ctx, candidate{uri: u}, role, key)
+	s, err := k.try(ctx, ui, candidate{uri: u}, role, key)
 	if err == nil {
 		k.open[key.ID] = s
 	}
@@ -209,7 +210,7 @@ func (k *keychain) find(ctx context.Context, key repo.Key) signer.URI {
 // hinted tries the device that a request names, if it is plugged in: an old card does
 // not show its public keys, and so nobody finds them there. It is looked for among what
 // this machine's own module and readers show; a hint cannot name others.
-func (k *keychain) hinted(ctx context.Context, role string, key repo.Key) (signer.Signer, error) {
+func (k *keychain) hinted(ctx context.Context, ui asker, role string, key repo.Key) (signer.Signer, error) {
 	absent := fmt.Errorf("key %s: %w", key.ShortID(), errNotHere)
 	u, err := k.a.kinds.Parse(k.hints[key.ID].URI.String())
 	if err != nil || !u.ToldBy() {
@@ -222,7 +223,7 @@ func (k *keychain) hinted(ctx context.Context, role string, key repo.Key) (signe
 	if here, err := t.Tokens(ctx, u); err != nil || len(here) != 1 || here[0].Problem != "" {
 		return nil, absent
 	}
-	s, err := k.try(ctx, candidate{uri: u, guess: true, hinted: true}, role, key)
+	s, err := k.try(ctx, ui, candidate{uri: u, guess: true, hinted: true}, role, key)
 	switch {
 	case err == nil:
 		k.open[key.ID] = s
@@ -270,9 +271,9 @@ func (k *keychain) name(role string, key repo.Key) string {
 // be asked; what it finds is used later, and errors are reported then.
 func (k *keychain) prefetch(ctx context.Context, roles ...string) *sync.WaitGroup {
 	var wg sync.WaitGroup
-	ui := k.a.askUI() // one for all of them
+	ui := k.a.person() // one for all of them
 	for _, role := range roles {
-		if !k.files.Exists(roleFile(role)) || len(envSources([]string{role}, "FLEET_%s_PASSPHRASE", "TUF_%s_PASSPHRASE")) == 0 {
+		if !k.files.Exists(roleFile(role)) || !ui.EnvPassphrase(role) {
 			continue
 		}
 		wg.Go(func() {
@@ -300,5 +301,5 @@ func (k *keychain) notOnlyFiles(keys map[string][]repo.Key) error {
 			}
 		}
 	}
-	return errPINSourceOfFile("every key that this command uses")
+	return config.PINSourceOfFile("every key that this command uses")
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/lint"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -131,7 +132,7 @@ func (w *work) lintFile(ctx context.Context, it placed) ([]lint.Finding, error) 
 	defer func() { _ = f.Close() }()
 	r.file = f
 	r.bar = w.a.progress("checking " + path.Base(it.Item.File))
-	defer r.bar.end()
+	defer r.bar.End()
 	findings := lint.File(r, it.Content.Length, it.Item.Name, it.Item.Platform, it.Item.File)
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("checking %q: %w", it.Item.File, err)
@@ -168,7 +169,7 @@ type contentReader struct {
 	open func() (*os.File, error)
 	file *os.File // nil: opened for each read
 	size int64
-	bar  *bar // may be nil
+	bar  *prompt.Bar // may be nil
 }
 
 func (r *contentReader) ReadAt(p []byte, off int64) (int, error) {
@@ -176,7 +177,7 @@ func (r *contentReader) ReadAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	if r.bar != nil {
-		r.bar.at(min(off+int64(len(p)), r.size), r.size)
+		r.bar.Draw(min(off+int64(len(p)), r.size), r.size)
 	}
 	if r.file != nil {
 		return r.file.ReadAt(p, off)

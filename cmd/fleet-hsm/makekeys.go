@@ -83,7 +83,7 @@ func (w *work) newName(keyID tuf.KeyID) string {
 // makeFileKeys makes new keys in keys/<role>.json.
 func (w *work) makeFileKeys(ctx context.Context, role string, n int, alg signer.Algorithm) ([]repo.Key, error) {
 	g, err := w.keys.files.Generate(ctx, signer.Ref{URI: roleFile(role), Roles: []string{role}},
-		signer.GenerateOptions{Algorithm: alg, Count: n}, w.a.askUI())
+		signer.GenerateOptions{Algorithm: alg, Count: n}, w.ui)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (w *work) resolve(ctx context.Context, role string, u signer.URI, o makeOpt
 }
 
 func (w *work) publicOf(ctx context.Context, ref signer.Ref) (crypto.PublicKey, signer.URI, error) {
-	s, err := w.keys.backends.Open(ctx, ref, w.a.askUI())
+	s, err := w.keys.backends.Open(ctx, ref, w.ui)
 	if err != nil {
 		return nil, signer.URI{}, err
 	}
@@ -156,7 +156,7 @@ func (w *work) generate(ctx context.Context, role string, ref signer.Ref, o make
 	if !ok {
 		return nil, signer.URI{}, &signer.UnsupportedError{What: "making keys of the kind " + ref.URI.Scheme + ":", Why: "this build cannot"}
 	}
-	made, err := g.Generate(ctx, ref, o.card.options(role, o.algorithm), w.a.askUI())
+	made, err := g.Generate(ctx, ref, o.card.options(role, o.algorithm), w.ui)
 	if err != nil {
 		return nil, signer.URI{}, err
 	}
@@ -221,7 +221,7 @@ func (w *work) refuseImported(ctx context.Context, ref signer.Ref) error {
 	if !ok {
 		return nil
 	}
-	info, err := d.Describe(ctx, ref, w.a.askUI())
+	info, err := d.Describe(ctx, ref, w.ui)
 	if err != nil {
 		return err
 	}

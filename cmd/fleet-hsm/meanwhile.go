@@ -7,8 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"sync"
 
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
 // Nobody waits for a person, least of all a timestamp from cron. While somebody is
@@ -17,8 +20,98 @@ import (
 // is taken again and everything must be as it was, but for snapshot and timestamp,
 // which are built last. Who is asked nothing never lets go.
 
-// letOthersIn makes every question of this command such a moment.
-func (w *work) letOthersIn() { w.a.askUI().meanwhile = w.meanwhile }
+// asker is the person, as the rest of a command asks.
+type asker interface {
+	signer.UI
+	HasTerminal() bool
+	Confirm(ctx context.Context, question string) error
+	InsertAny(ctx context.Context, places []signer.URI, role string) (bool, error)
+	OnceMore(ctx context.Context, at signer.URI) bool
+	Named(at signer.URI) string
+}
+
+// unlocked is the person asked by who holds the repository's lock: it is let go for the
+// time of each question, and taken again before the answer counts.
+type unlocked struct {
+	*prompt.Person
+	w *work
+}
+
+// letOthersIn makes every question of this command such a moment, from here on.
+func (w *work) letOthersIn() { w.ui = unlocked{w.a.person(), w} }
+
+// keepOthersOut ends that.
+func (w *work) keepOthersOut() { w.ui = w.a.person() }
+
+// aside asks without the lock. What became of it meanwhile is an error of its own.
+func aside[T any](ctx context.Context, w *work, ask func() (T, error)) (T, error) {
+	var none T
+	back, err := w.meanwhile(ctx)
+	if err != nil {
+		return none, err
+	}
+	answer, err := ask()
+	if lost := back(); err == nil {
+		err = lost
+	}
+	if err != nil {
+		return none, err
+	}
+	return answer, nil
+}
+
+// Secret implements signer.UI. A source that is no person is asked with the lock held.
+func (u unlocked) Secret(ctx context.Context, r signer.SecretRequest) (signer.Secret, error) {
+	if !u.Asks(r) {
+		return u.Person.Secret(ctx, r)
+	}
+	return aside(ctx, u.w, func() (signer.Secret, error) { return u.Person.Secret(ctx, r) })
+}
+
+// Touch implements signer.UI. What came of it meanwhile is told when the signature is kept.
+func (u unlocked) Touch(ctx context.Context, r signer.TouchRequest) func() {
+	back, err := u.w.meanwhile(ctx)
+	done := u.Person.Touch(ctx, r)
+	if err != nil {
+		return done
+	}
+	return sync.OnceFunc(func() {
+		done()
+		_ = back()
+	})
+}
+
+// Insert implements signer.UI.
+func (u unlocked) Insert(ctx context.Context, r signer.InsertRequest) error {
+	if !u.HasTerminal() {
+		return u.Person.Insert(ctx, r)
+	}
+	_, err := aside(ctx, u.w, func() (struct{}, error) { return struct{}{}, u.Person.Insert(ctx, r) })
+	return err
+}
+
+func (u unlocked) InsertAny(ctx context.Context, places []signer.URI, role string) (bool, error) {
+	if !u.HasTerminal() {
+		return u.Person.InsertAny(ctx, places, role)
+	}
+	return aside(ctx, u.w, func() (bool, error) { return u.Person.InsertAny(ctx, places, role) })
+}
+
+func (u unlocked) OnceMore(ctx context.Context, at signer.URI) bool {
+	if !u.HasTerminal() {
+		return false
+	}
+	again, err := aside(ctx, u.w, func() (bool, error) { return u.Person.OnceMore(ctx, at), nil })
+	return err == nil && again
+}
+
+func (u unlocked) Confirm(ctx context.Context, question string) error {
+	if !u.HasTerminal() {
+		return u.Person.Confirm(ctx, question)
+	}
+	_, err := aside(ctx, u.w, func() (struct{}, error) { return struct{}{}, u.Person.Confirm(ctx, question) })
+	return err
+}
 
 // meanwhile lets go of the lock and gives what takes it again.
 func (w *work) meanwhile(ctx context.Context) (back func() error, err error) {

@@ -184,7 +184,7 @@ func (s keySource) Name() string { return s.uri.String() }
 func (s keySource) Open(ctx context.Context, role []crypto.PublicKey) (online.Key, error) {
 	var last error
 	for _, pub := range role {
-		key, err := s.k.backends.Open(ctx, signer.Ref{URI: s.uri, Pinned: pub, Roles: []string{repo.RoleTimestamp}}, s.k.a.askUI())
+		key, err := s.k.backends.Open(ctx, signer.Ref{URI: s.uri, Pinned: pub, Roles: []string{repo.RoleTimestamp}}, s.k.a.person())
 		if err != nil {
 			last = err
 			if errors.Is(err, signer.ErrKeyChanged) {

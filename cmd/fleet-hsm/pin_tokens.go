@@ -65,14 +65,14 @@ func (k *keychain) pinUses(ctx context.Context, keys map[string][]repo.Key) (map
 			return nil, err
 		}
 		for _, u := range places {
-			sources, err := k.a.askUI().pinSources(signer.SecretRequest{URI: u, Roles: []string{role}})
+			sources, err := k.a.person().PINSources(signer.SecretRequest{URI: u, Roles: []string{role}})
 			if err != nil {
 				return nil, err
 			}
 			if len(sources) == 0 {
 				continue // a person types it
 			}
-			own, err := k.a.askUI().ownPINSources(u)
+			own, err := k.a.person().OwnPINSources(u)
 			if err != nil {
 				return nil, err
 			}

@@ -21,7 +21,9 @@ type work struct {
 	r    *repo.Repo
 	lock *repo.Lock
 	keys *keychain
-	cfg  *config.Config
+	// ui is who is asked: see letOthersIn.
+	ui  asker
+	cfg *config.Config
 	// p is nil in init.
 	p      *repo.Published
 	staged *repo.Change // nil if nothing is staged
@@ -59,7 +61,7 @@ func (a *app) begin(ctx context.Context, name string) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &work{a: a, r: a.repo(), keys: keys, cfg: cfg}
+	w := &work{a: a, r: a.repo(), keys: keys, cfg: cfg, ui: a.person()}
 	if name != "init" {
 		// A wrong --path is told before a lock is left in it.
 		if err := w.r.CheckThere(); err != nil {
@@ -207,7 +209,7 @@ func (w *work) publish(ctx context.Context, c *repo.Change, opts publishOptions)
 	w.change = c
 	w.letOthersIn()
 	rel, err := w.signAll(ctx, c, opts, func() error { return w.keep(c) })
-	w.a.askUI().meanwhile = nil
+	w.keepOthersOut()
 	if err == nil {
 		err = w.lost
 	}
@@ -252,7 +254,7 @@ func (w *work) signAll(ctx context.Context, c *repo.Change, opts publishOptions,
 // --yes gives it. What was staged before it came needs one always.
 func (w *work) consent(c *repo.Change, opts publishOptions, relOpts repo.ReleaseOptions) *consent {
 	own := &consent{
-		a: w.a, keys: w.keys, change: c, needs: w.signingKeys(c),
+		a: w.a, ui: w.ui, keys: w.keys, change: c, needs: w.signingKeys(c),
 		card: func() (repo.Card, error) {
 			card, err := w.r.Card(w.p, c, w.cfg.Expiries)
 			if err == nil {
@@ -278,7 +280,7 @@ func (w *work) signDocs(ctx context.Context, c *repo.Change, opts publishOptions
 		if opts.noSign {
 			err = w.keys.short(d)
 		} else {
-			err = w.keys.sign(ctx, d, keep)
+			err = w.keys.sign(ctx, w.ui, d, keep)
 		}
 		if err != nil && !as[*shortError](err) {
 			return err
@@ -315,7 +317,7 @@ func (w *work) signRelease(ctx context.Context, rel *repo.Release) error {
 		if err != nil || d == nil {
 			return err
 		}
-		if err := w.keys.sign(ctx, d, nil); err != nil {
+		if err := w.keys.sign(ctx, w.ui, d, nil); err != nil {
 			return err
 		}
 	}
@@ -326,7 +328,7 @@ func (w *work) leave(ctx context.Context, c *repo.Change, cause error) error {
 	if w.lost != nil {
 		return w.leaveLost(cause)
 	}
-	pointless := ctx.Err() != nil || errors.Is(cause, errNotConfirmed) || errors.Is(cause, repo.ErrRefused) || as[*repo.FaultyError](cause)
+	pointless := ctx.Err() != nil || errors.Is(cause, prompt.ErrNotConfirmed) || errors.Is(cause, repo.ErrRefused) || as[*repo.FaultyError](cause)
 	if (c.Fresh || w.waiting) && (pointless || judge(cause).code == exitUsage) {
 		if err := errors.Join(w.withdraw(c), w.r.DropContent()); err != nil {
 			return errors.Join(cause, err)

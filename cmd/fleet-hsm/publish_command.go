@@ -147,16 +147,16 @@ func readBack(root []byte) func(context.Context, store.Fetch, map[string][]byte)
 
 func showPlan(w *prompt.Writer, p *store.Plan) {
 	for _, it := range p.Items {
-		w.Printf("%-8s %-12s %10s  %s\n", it.Change, it.Step, size(it.Size), it.Name)
+		w.Printf("%-8s %-12s %10s  %s\n", it.Change, it.Step, prompt.Size(it.Size), it.Name)
 	}
 	for _, it := range p.Delete {
-		w.Printf("%-8s %-12s %10s  %s\n", "delete", "", size(it.Size), it.Name)
+		w.Printf("%-8s %-12s %10s  %s\n", "delete", "", prompt.Size(it.Size), it.Name)
 	}
-	w.Printf("%d files, %s to write; %d there already; %d to delete\n", len(p.Items), size(p.Bytes), p.Kept, len(p.Delete))
+	w.Printf("%d files, %s to write; %d there already; %d to delete\n", len(p.Items), prompt.Size(p.Bytes), p.Kept, len(p.Delete))
 }
 
 func (a *app) afterPublish(p *store.Plan, r store.Result) {
-	a.note("published to %s: %d files, %s written; %d there already; %d deleted", p.Store, r.Files, size(r.Bytes), r.Kept, r.Deleted)
+	a.note("published to %s: %d files, %s written; %d there already; %d deleted", p.Store, r.Files, prompt.Size(r.Bytes), r.Kept, r.Deleted)
 	if r.TimestampLeft {
 		a.note(`agents see it when a timestamp over it is signed: by "fleet-hsm online", or "fleet-hsm timestamp --store"`)
 	}
@@ -230,7 +230,7 @@ func (a *app) runPull(ctx context.Context, args []string, o pullFlags) error {
 	if err := a.remember(); err != nil {
 		return err
 	}
-	a.note("pulled %d files, %s from %s", len(res.Files), size(res.Bytes), s)
+	a.note("pulled %d files, %s from %s", len(res.Files), prompt.Size(res.Bytes), s)
 	(&work{a: a}).nameVersions(res.Versions)
 	return a.print(pullResult{1, res}, func(*prompt.Writer) {})
 }

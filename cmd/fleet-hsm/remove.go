@@ -77,9 +77,8 @@ func (a *app) runRemove(ctx context.Context, paths []string, o removeOptions) er
 }
 
 func (w *work) confirmRemoval(ctx context.Context) error {
-	ui := w.a.askUI()
-	if w.a.yes || !ui.hasTerminal() {
+	if w.a.yes || !w.ui.HasTerminal() {
 		return nil
 	}
-	return ui.confirm(ctx, "Take them out?")
+	return w.ui.Confirm(ctx, "Take them out?")
 }

@@ -293,7 +293,7 @@ func (w *work) allInFile(ctx context.Context, root *repo.Root, role string) erro
 			return elsewhere(k)
 		}
 	}
-	infos, err := w.keys.files.Keys(ctx, signer.Ref{URI: roleFile(role), Roles: []string{role}}, w.a.askUI())
+	infos, err := w.keys.files.Keys(ctx, signer.Ref{URI: roleFile(role), Roles: []string{role}}, w.ui)
 	if err != nil {
 		return err
 	}

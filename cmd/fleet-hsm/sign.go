@@ -234,7 +234,7 @@ func (s *signing) consent(docs []*repo.Doc) *consent {
 		keys[d.Role()] = d.Missing()
 	}
 	return &consent{
-		a: s.a, keys: s.keys, change: s.change, docs: docs, needs: keys, hints: s.keys.hints, card: s.card,
+		a: s.a, ui: s.a.person(), keys: s.keys, change: s.change, docs: docs, needs: keys, hints: s.keys.hints, card: s.card,
 		refusals: s.refusals,
 		ask:      true, trust: s.trust,
 		alone: func() error {
@@ -270,7 +270,7 @@ func (s *signing) sign(ctx context.Context, docs []*repo.Doc) error {
 	var short error
 	for _, d := range docs {
 		before := signedBy(d)
-		err := s.keys.sign(ctx, d, s.keep)
+		err := s.keys.sign(ctx, s.a.person(), d, s.keep)
 		if signedBy(d) > before {
 			if kerr := s.keep(); kerr != nil {
 				return kerr

@@ -39,20 +39,20 @@ func hintShort(err error) string {
 // keep is called after each signature that cost a person something. A key that is
 // not here is passed over; if the others are not enough, the person at the terminal
 // is asked for its card. Any other trouble ends it.
-func (k *keychain) sign(ctx context.Context, d *repo.Doc, keep func() error) error {
-	away, err := k.signAtHand(ctx, d, d.Missing(), keep)
+func (k *keychain) sign(ctx context.Context, ui asker, d *repo.Doc, keep func() error) error {
+	away, err := k.signAtHand(ctx, ui, d, d.Missing(), keep)
 	if err != nil {
 		return err
 	}
 	for !d.Met() && len(away.cards) > 0 {
-		err := k.a.askUI().insertAny(ctx, away.cards, d.Role())
-		if errors.Is(err, errLater) || errors.Is(err, signer.ErrNoTerminal) {
+		bring, err := ui.InsertAny(ctx, away.cards, d.Role())
+		if errors.Is(err, signer.ErrNoTerminal) || err == nil && !bring {
 			break
 		}
 		if err != nil {
 			return err
 		}
-		if away, err = k.signInserted(ctx, d, away, keep); err != nil {
+		if away, err = k.signInserted(ctx, ui, d, away, keep); err != nil {
 			return err
 		}
 	}
@@ -72,7 +72,7 @@ type absence struct {
 }
 
 // signAtHand has a document signed by those of keys that are here.
-func (k *keychain) signAtHand(ctx context.Context, d *repo.Doc, keys []repo.Key, keep func() error) (absence, error) {
+func (k *keychain) signAtHand(ctx context.Context, ui asker, d *repo.Doc, keys []repo.Key, keep func() error) (absence, error) {
 	var away absence
 	for _, key := range k.cheapFirst(d.Role(), keys) {
 		if d.Met() {
@@ -81,9 +81,9 @@ func (k *keychain) signAtHand(ctx context.Context, d *repo.Doc, keys []repo.Key,
 		if !slices.ContainsFunc(d.Missing(), func(m repo.Key) bool { return m.ID == key.ID }) {
 			continue
 		}
-		err := k.signWith(ctx, d, key, keep)
+		err := k.signWith(ctx, ui, d, key, keep)
 		if absentDevice(err) {
-			k.pulledOut(key)
+			k.pulledOut(ui, key)
 		}
 		if err != nil && !notHere(err) {
 			return away, fmt.Errorf("signing %s v%d: %w", d.Role(), d.Version(), err)
@@ -101,14 +101,14 @@ func (k *keychain) signAtHand(ctx context.Context, d *repo.Doc, keys []repo.Key,
 
 // pulledOut says that a device which was there when its key was looked at is gone, so
 // that nobody wonders why the PIN that they typed did nothing.
-func (k *keychain) pulledOut(key repo.Key) {
+func (k *keychain) pulledOut(ui asker, key repo.Key) {
 	s, was := k.open[key.ID]
 	if !was || !s.URI().Kind().Insertable {
 		return
 	}
 	delete(k.open, key.ID)
 	_ = s.Close() // nothing was signed with it
-	k.a.note("%s was pulled out; nothing was signed with it", k.a.askUI().named(s.URI()))
+	k.a.note("%s was pulled out; nothing was signed with it", ui.Named(s.URI()))
 }
 
 // noticed and settled bound how long a card that was just inserted may take to
@@ -123,7 +123,7 @@ const (
 
 // signInserted goes on with the keys that were absent, once one of their cards was
 // inserted.
-func (k *keychain) signInserted(ctx context.Context, d *repo.Doc, away absence, keep func() error) (absence, error) {
+func (k *keychain) signInserted(ctx context.Context, ui asker, d *repo.Doc, away absence, keep func() error) (absence, error) {
 	missing := len(d.Missing())
 	wait := noticed
 	until := time.Now().Add(settled)
@@ -133,7 +133,7 @@ func (k *keychain) signInserted(ctx context.Context, d *repo.Doc, away absence, 
 		case <-ctx.Done():
 			return away, ctx.Err()
 		}
-		still, err := k.signAtHand(ctx, d, away.keys, keep)
+		still, err := k.signAtHand(ctx, ui, d, away.keys, keep)
 		late := look >= looks && !time.Now().Before(until)
 		if err != nil || len(d.Missing()) < missing || d.Met() || late {
 			return still, err
@@ -163,13 +163,21 @@ func (k *keychain) insertable(role string, key repo.Key, err error) (signer.URI,
 // atHand is the person who is not asked for a device that is absent: another key may
 // do.
 type atHand struct {
-	*ui
+	signer.UI
 	hinted bool // see candidate
 }
 
 // Secret implements signer.UI.
 func (h atHand) Secret(ctx context.Context, r signer.SecretRequest) (signer.Secret, error) {
-	return h.secret(ctx, r, h.hinted)
+	r.Own = h.hinted
+	return h.UI.Secret(ctx, r)
+}
+
+// Sourced implements signer.Sourced.
+func (h atHand) Sourced(r signer.SecretRequest) bool {
+	r.Own = h.hinted
+	s, ok := h.UI.(signer.Sourced)
+	return ok && s.Sourced(r)
 }
 
 // Insert implements signer.UI.
@@ -217,13 +225,13 @@ func (k *keychain) cheapFirst(role string, keys []repo.Key) []repo.Key {
 	return out
 }
 
-func (k *keychain) signWith(ctx context.Context, d *repo.Doc, key repo.Key, keep func() error) error {
-	s, err := k.signer(ctx, d.Role(), key)
+func (k *keychain) signWith(ctx context.Context, ui asker, d *repo.Doc, key repo.Key, keep func() error) error {
+	s, err := k.signer(ctx, ui, d.Role(), key)
 	if err != nil {
 		return err
 	}
 	sig, err := s.Sign(ctx, d.Payload())
-	for errors.Is(err, signer.ErrTouchTimeout) && k.a.askUI().onceMore(ctx, s.URI()) {
+	for errors.Is(err, signer.ErrTouchTimeout) && ui.OnceMore(ctx, s.URI()) {
 		sig, err = s.Sign(ctx, d.Payload())
 	}
 	if err != nil {

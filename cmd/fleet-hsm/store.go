@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/webroot"
+	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/store"
 	"github.com/fleet-hsm/fleet-hsm/verify"
@@ -153,14 +154,14 @@ const plainEvery = 10 * time.Second
 // barFor shows an upload or download: a bar on a terminal, else a line now and then.
 func (a *app) barFor(what string) (func(store.Progress), func()) {
 	b := a.progress(what)
-	if b.w != nil {
-		return func(p store.Progress) { b.at(p.Bytes, p.BytesTotal) }, b.end
+	if b.Shown() {
+		return func(p store.Progress) { b.Draw(p.Bytes, p.BytesTotal) }, b.End
 	}
 	said := time.Now()
 	return func(p store.Progress) {
 		if now := time.Now(); now.Sub(said) >= plainEvery {
 			said = now
-			a.note("%s: %d of %d files, %s of %s", what, p.Files, p.FilesTotal, size(p.Bytes), size(p.BytesTotal))
+			a.note("%s: %d of %d files, %s of %s", what, p.Files, p.FilesTotal, prompt.Size(p.Bytes), prompt.Size(p.BytesTotal))
 		}
 	}, func() {}
 }

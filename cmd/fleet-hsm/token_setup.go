@@ -76,8 +76,8 @@ func (a *app) runTokenSetup(ctx context.Context, arg string, o tokenSetupOptions
 	if err := a.confirmLoss(ctx, be, u, o); err != nil {
 		return err
 	}
-	ui := a.askUI()
-	ui.newPIN, ui.newPUK, ui.soPIN, ui.management = o.newPIN, o.newPUK, o.soPIN, o.management
+	ui := a.person()
+	ui.Given = prompt.Given{NewPIN: o.newPIN, NewPUK: o.newPUK, SOPIN: o.soPIN, ManagementKey: o.management}
 	token, err := s.Setup(ctx, u, signer.SetupOptions{Erase: o.erase, Reset: o.reset != "", ManagementKey: o.management != ""}, ui)
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func (a *app) confirmLoss(ctx context.Context, be signer.Backend, u signer.URI, 
 	l, _ := be.(signer.KeyLister)
 	var ui signer.UI
 	if o.reset != "" {
-		loss.what, loss.word, ui = "resetting "+a.askUI().named(u), o.reset, a.askUI()
+		loss.what, loss.word, ui = "resetting "+a.person().Named(u), o.reset, a.person()
 	} else {
 		loss.at, loss.word = erased(ctx, be, u.With("token", o.erase))
 		loss.what = "erasing " + loss.at.String()
@@ -128,8 +128,8 @@ func erased(ctx context.Context, be signer.Backend, u signer.URI) (signer.URI, s
 // confirmReset tells the person at the terminal what goes, and has the serial number
 // typed once more. In a script the flag alone says it.
 func (a *app) confirmReset(ctx context.Context, be signer.Backend, u signer.URI, serial string) error {
-	ui := a.askUI()
-	if a.yes || !ui.hasTerminal() {
+	ui := a.person()
+	if a.yes || !ui.HasTerminal() {
 		return nil
 	}
 	loses := "every key on it is lost"
@@ -138,8 +138,8 @@ func (a *app) confirmReset(ctx context.Context, be signer.Backend, u signer.URI,
 			loses = "the keys in its slots " + strings.Join(tokens[0].Slots, ", ") + " are lost for good"
 		}
 	}
-	question := fmt.Sprintf("Resetting %s: %s. Type its serial number to go on:", ui.named(u), loses)
-	answer, err := ui.line(ctx, question)
+	question := fmt.Sprintf("Resetting %s: %s. Type its serial number to go on:", ui.Named(u), loses)
+	answer, err := ui.Line(ctx, question)
 	if err == nil && answer != serial {
 		return errNotReset
 	}

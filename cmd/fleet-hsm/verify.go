@@ -78,9 +78,9 @@ func (a *app) runVerify(ctx context.Context, args []string, o verifyOptions) err
 		return err
 	}
 	bar := a.progress("hashing targets")
-	opts.Progress = func(p verify.Progress) { bar.at(p.Bytes, p.TotalBytes) }
+	opts.Progress = func(p verify.Progress) { bar.Draw(p.Bytes, p.TotalBytes) }
 	report, err := verify.Run(ctx, opts)
-	bar.end()
+	bar.End()
 	if errors.Is(err, verify.ErrNoRoot) {
 		return usage(err)
 	}
@@ -157,7 +157,7 @@ func showReport(w *prompt.Writer, r *verify.Report) {
 	}
 	w.Printf("targets   %d", r.Targets)
 	if r.Files > 0 {
-		w.Printf(", %s hashed in %d files", size(r.Bytes), r.Files)
+		w.Printf(", %s hashed in %d files", prompt.Size(r.Bytes), r.Files)
 	}
 	w.Printf("\n")
 	for _, f := range r.Findings {

@@ -29,7 +29,7 @@ func mishaps() []mishap {
 		{"wrong PIN", "wrong-1", func(*deskCard, int) {}, nothing},
 		{"absent card", cardPIN, func(c *deskCard, _ int) { c.Remove() }, insert},
 		{"card pulled out", cardPIN, func(c *deskCard, n int) { c.RemoveAfter(n - 4) }, insert},
-		{"missed touch", cardPIN, func(c *deskCard, _ int) { c.SetTouchTimeout(2 * touchAfter); c.SetTouch(card.TouchNobody, 0) }, func(c *deskCard) { c.SetTouchTimeout(touchLimit); c.SetTouch(card.TouchAuto, 0) }},
+		{"missed touch", cardPIN, func(c *deskCard, _ int) { c.SetTouchTimeout(2 * touchReminder); c.SetTouch(card.TouchNobody, 0) }, func(c *deskCard) { c.SetTouchTimeout(touchLimit); c.SetTouch(card.TouchAuto, 0) }},
 	}
 }
 

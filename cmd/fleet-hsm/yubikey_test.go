@@ -102,11 +102,12 @@ func (d *scriptDesk) settle(ts *testscript.TestScript) {
 	}
 }
 
-// A slow person touches a card well after the tool reminds them (touchAfter), and well
+// A slow person touches a card well after the tool reminds them, and well
 // before the card gives up, on a busy machine too.
 const (
-	slowTouch  = 5 * touchAfter
-	touchLimit = 4 * time.Second
+	touchReminder = 200 * time.Millisecond // package prompt has it
+	slowTouch     = 5 * touchReminder
+	touchLimit    = 4 * time.Second
 )
 
 // deskCard is a card in front of the person.

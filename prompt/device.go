@@ -1,17 +1,13 @@
-package main
+package prompt
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
-	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -37,23 +33,13 @@ const (
 )
 
 // Touch implements signer.UI.
-func (u *ui) Touch(ctx context.Context, r signer.TouchRequest) func() {
-	// What came of it meanwhile is told when the signature is kept.
-	back := func() error { return nil }
-	if u.meanwhile != nil {
-		if b, err := u.meanwhile(ctx); err == nil {
-			back = b
-		}
-	}
+func (u *Person) Touch(ctx context.Context, r signer.TouchRequest) func() {
 	over := make(chan struct{})
 	go u.remind(ctx, r, over)
-	return sync.OnceFunc(func() {
-		close(over)
-		_ = back()
-	})
+	return sync.OnceFunc(func() { close(over) })
 }
 
-func (u *ui) remind(ctx context.Context, r signer.TouchRequest, over <-chan struct{}) {
+func (u *Person) remind(ctx context.Context, r signer.TouchRequest, over <-chan struct{}) {
 	wait := touchAfter
 	for _, format := range []string{"%sTouch %s now.", "%sStill waiting: touch %s; its light is blinking."} {
 		select {
@@ -67,7 +53,7 @@ func (u *ui) remind(ctx context.Context, r signer.TouchRequest, over <-chan stru
 		select {
 		case <-over: // it came meanwhile
 		default:
-			u.a.say(format, u.prefix(r.URI), withRoles(r.Device, r.Roles))
+			u.say(format, u.prefix(r.URI), withRoles(r.Device, r.Roles))
 		}
 		u.mu.Unlock()
 		wait = touchAgain - touchAfter
@@ -75,7 +61,7 @@ func (u *ui) remind(ctx context.Context, r signer.TouchRequest, over <-chan stru
 }
 
 // Insert implements signer.UI.
-func (u *ui) Insert(ctx context.Context, r signer.InsertRequest) error {
+func (u *Person) Insert(ctx context.Context, r signer.InsertRequest) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	t, err := u.terminal()
@@ -83,48 +69,42 @@ func (u *ui) Insert(ctx context.Context, r signer.InsertRequest) error {
 		return err
 	}
 	device := u.namedAs(r.URI, r.Device)
-	_, err = u.ask(ctx, t, prompt.Sprintf("%sInsert %s and press Enter%s: ", u.still(device), device, forRoles(r.Roles, "Ctrl-C to stop")))
+	_, err = u.ask(ctx, t, Sprintf("%sInsert %s and press Enter%s: ", u.still(device), device, forRoles(r.Roles, "Ctrl-C to stop")))
 	return err
 }
 
 // still says that a device is not there although the person was asked for it.
-func (u *ui) still(device string) prompt.Text {
+func (u *Person) still(device string) Text {
 	again := u.insert == device
 	u.insert = device
 	if !again {
-		return prompt.Text{}
+		return Text{}
 	}
-	return prompt.Sprintf("It is not there yet. ")
+	return Sprintf("It is not there yet. ")
 }
 
-// errLater: the person will bring the device another time.
-var errLater = errors.New("another time")
-
-// insertAny asks for one of several keys' devices, any of which would do. The
-// person may also answer that it is for another time: errLater.
-func (u *ui) insertAny(ctx context.Context, places []signer.URI, role string) error {
+// InsertAny asks for one of several keys' devices, any of which would do. The person may
+// also answer that it is for another time: false.
+func (u *Person) InsertAny(ctx context.Context, places []signer.URI, role string) (bool, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	t, err := u.terminal()
 	if err != nil {
-		return err
+		return false, err
 	}
 	var names []string
 	for _, p := range places {
-		if name := u.named(p); !slices.Contains(names, name) {
+		if name := u.Named(p); !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
 	devices := strings.Join(names, " or ")
-	answer, err := u.ask(ctx, t, prompt.Sprintf("%sInsert %s and press Enter%s: ", u.still(devices), devices,
+	answer, err := u.ask(ctx, t, Sprintf("%sInsert %s and press Enter%s: ", u.still(devices), devices,
 		forRoles([]string{role}, `type "later" to sign with it another time`)))
 	if err != nil {
-		return err
+		return false, err
 	}
-	if strings.EqualFold(strings.Trim(strings.TrimSpace(answer), `"`), "later") {
-		return errLater
-	}
-	return nil
+	return !strings.EqualFold(strings.Trim(strings.TrimSpace(answer), `"`), "later"), nil
 }
 
 func forRoles(roles []string, way string) string {
@@ -136,24 +116,19 @@ func forRoles(roles []string, way string) string {
 
 // nameOf is the name that the configuration gives to a key at u, or to one on the
 // device u; "" without one.
-func (u *ui) nameOf(at signer.URI) string {
-	cfg, err := u.a.config()
+func (u *Person) nameOf(at signer.URI) string {
+	cfg, err := u.opts.Config()
 	if err != nil || at.IsZero() {
 		return ""
 	}
-	for _, id := range slices.SortedFunc(maps.Keys(cfg.Locations), tuf.KeyID.Compare) {
-		if name := cfg.Keys[id].Name; name != "" && at.Covers(cfg.Locations[id]) {
-			return name
-		}
-	}
-	return ""
+	return cfg.NameAt(at)
 }
 
-// named names a device that is absent, with that name.
-func (u *ui) named(at signer.URI) string { return u.namedAs(at, at.DeviceName()) }
+// Named names a device that is absent, with that name.
+func (u *Person) Named(at signer.URI) string { return u.namedAs(at, at.DeviceName()) }
 
 // namedAs adds that name: "YubiKey 15835999 (blue)".
-func (u *ui) namedAs(at signer.URI, device string) string {
+func (u *Person) namedAs(at signer.URI, device string) string {
 	if name := u.nameOf(at); name != "" {
 		return fmt.Sprintf("%s (%s)", device, name)
 	}
@@ -161,26 +136,26 @@ func (u *ui) namedAs(at signer.URI, device string) string {
 }
 
 // prefix puts it in front of what is said: "[blue] ".
-func (u *ui) prefix(at signer.URI) prompt.Text {
+func (u *Person) prefix(at signer.URI) Text {
 	if !at.Kind().Insertable {
-		return prompt.Text{}
+		return Text{}
 	}
 	if name := u.nameOf(at); name != "" {
-		return prompt.Sprintf("[%s] ", name)
+		return Sprintf("[%s] ", name)
 	}
-	return prompt.Text{}
+	return Text{}
 }
 
-// onceMore asks whether a touch that did not come is to be waited for again. The PIN
+// OnceMore asks whether a touch that did not come is to be waited for again. The PIN
 // was right and is known, so this costs nothing.
-func (u *ui) onceMore(ctx context.Context, at signer.URI) bool {
+func (u *Person) OnceMore(ctx context.Context, at signer.URI) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	t, err := u.terminal()
 	if err != nil || ctx.Err() != nil {
 		return false
 	}
-	answer, err := u.ask(ctx, t, prompt.Sprintf("Nobody touched %s in time; the PIN was right and nothing is lost. "+
-		`Press Enter, then touch it when it blinks (type "later" to stop here): `, u.named(at)))
+	answer, err := u.ask(ctx, t, Sprintf("Nobody touched %s in time; the PIN was right and nothing is lost. "+
+		`Press Enter, then touch it when it blinks (type "later" to stop here): `, u.Named(at)))
 	return err == nil && strings.TrimSpace(answer) == ""
 }

@@ -1,4 +1,4 @@
-package main
+package prompt
 
 import (
 	"cmp"
@@ -9,27 +9,21 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/fleet-hsm/fleet-hsm/prompt"
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
-// ui asks the person at the terminal; it implements signer.UI. One question is on
-// the screen at a time, and while a secret is typed nothing else is written there.
-type ui struct {
-	a *app
-	// sources of `token setup` and friends
-	newPIN, newPUK, soPIN string
-	// management is the source of a card's management key.
-	management string
-	// changing: a new passphrase is for a file that has one already.
-	changing bool
-
-	// meanwhile is called before a person is asked or waited for, and what it gives
-	// afterwards; nil if nobody else waits for that.
-	meanwhile func(context.Context) (back func() error, err error)
+// Person asks the person at the terminal; it implements signer.UI. One question is on the
+// screen at a time, and while a secret is typed nothing else is written there.
+type Person struct {
+	opts Options
+	// Given are the sources of secrets that flags of single commands name.
+	Given Given
+	// Changing: a new passphrase is for a file that has one already.
+	Changing bool
 
 	mu     sync.Mutex // held while somebody is asked
-	term   *prompt.Terminal
+	term   *Terminal
 	noTerm bool
 	// offered says which device a source was offered to: never to a second one.
 	offered map[string]offer
@@ -37,30 +31,50 @@ type ui struct {
 	insert string
 }
 
+// Options say how a person may be asked, and what spares asking.
+type Options struct {
+	// Talk is where reminders and warnings go.
+	Talk *Writer
+	// NoInput: nobody is asked.
+	NoInput bool
+	// PINSource is where the PIN of the command's token comes from, "" for nowhere.
+	PINSource string
+	// Folder is that of the repository; key files are named relative to it.
+	Folder string
+	// Config gives names of keys and sources of secrets.
+	Config func() (*config.Config, error)
+}
+
+// Given are the sources of `token setup` and friends, "" for none.
+type Given struct {
+	NewPIN, NewPUK, SOPIN string
+	// ManagementKey is the source of a card's management key.
+	ManagementKey string
+}
+
 // offer is the device that a source was offered to.
 type offer struct{ token, name string }
 
-func (a *app) askUI() *ui {
-	if a.ui == nil {
-		a.ui = &ui{a: a, offered: map[string]offer{}}
-	}
-	return a.ui
-}
+// NewPerson makes a person who is asked nothing yet.
+func NewPerson(o Options) *Person { return &Person{opts: o, offered: map[string]offer{}} }
 
-func (u *ui) close() {
+// Close gives the terminal back.
+func (u *Person) Close() {
 	if u.term != nil {
 		_ = u.term.Close()
 	}
 }
 
+func (u *Person) say(format string, args ...any) { u.opts.Talk.Printf(format+"\n", args...) }
+
 // terminal opens the terminal once; signer.ErrNoTerminal without one or with
 // --no-input.
-func (u *ui) terminal() (*prompt.Terminal, error) {
-	if u.a.noInput || u.noTerm {
+func (u *Person) terminal() (*Terminal, error) {
+	if u.opts.NoInput || u.noTerm {
 		return nil, signer.ErrNoTerminal
 	}
 	if u.term == nil {
-		t, err := prompt.OpenTerminal()
+		t, err := OpenTerminal()
 		if err != nil {
 			u.noTerm = true
 			return nil, signer.ErrNoTerminal
@@ -70,26 +84,18 @@ func (u *ui) terminal() (*prompt.Terminal, error) {
 	return u.term, nil
 }
 
-func (u *ui) hasTerminal() bool {
+// HasTerminal reports whether somebody can be asked.
+func (u *Person) HasTerminal() bool {
 	_, err := u.terminal()
 	return err == nil
 }
 
-// Secret implements signer.UI.
-func (u *ui) Secret(ctx context.Context, r signer.SecretRequest) (signer.Secret, error) {
-	return u.secret(ctx, r, false)
-}
-
-// secret asks the first source that applies, or a person. ownOnly leaves out the sources
-// of PINs that name no token.
-func (u *ui) secret(ctx context.Context, r signer.SecretRequest, ownOnly bool) (signer.Secret, error) {
+// Secret implements signer.UI: it asks the first source that applies, or a person.
+func (u *Person) Secret(ctx context.Context, r signer.SecretRequest) (signer.Secret, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.insert = "" // who asks for a PIN has found the device
 	sources, err := u.sourcesFor(r)
-	if ownOnly && r.Kind == signer.PIN && err == nil {
-		sources, err = u.ownPINSources(r.URI)
-	}
 	if err != nil {
 		return signer.Secret{}, err
 	}
@@ -100,49 +106,28 @@ func (u *ui) secret(ctx context.Context, r signer.SecretRequest, ownOnly bool) (
 	if err != nil {
 		return signer.Secret{}, &signer.NoSecretError{Kind: r.Kind, Device: r.Device, Tried: u.wouldTry(r), Err: err}
 	}
-	var secret signer.Secret
-	err = u.while(ctx, func() error {
-		secret, err = u.typed(ctx, t, r)
-		return err
-	})
-	if err != nil {
-		secret.Forget()
-		return signer.Secret{}, err
-	}
-	return secret, nil
+	return u.typed(ctx, t, r)
 }
 
-// while asks a person, and lets others work on the repository meanwhile.
-func (u *ui) while(ctx context.Context, ask func() error) error {
-	if u.meanwhile == nil {
-		return ask()
-	}
-	back, err := u.meanwhile(ctx)
-	if err != nil {
-		return err
-	}
-	err = ask()
-	if lost := back(); err == nil {
-		return lost
-	}
-	return err
+// Asks reports whether a person would be asked for a secret, and can be.
+func (u *Person) Asks(r signer.SecretRequest) bool {
+	sources, err := u.sourcesFor(r)
+	return err == nil && len(sources) == 0 && u.HasTerminal()
 }
 
 // ask asks for a line that is shown as it is typed.
-func (u *ui) ask(ctx context.Context, t *prompt.Terminal, question prompt.Text) (answer string, err error) {
-	err = u.while(ctx, func() error {
-		if answer, err = t.Line(ctx, question); err != nil {
-			return asked(err)
-		}
-		return nil
-	})
-	return answer, err
+func (u *Person) ask(ctx context.Context, t *Terminal, question Text) (string, error) {
+	answer, err := t.Line(ctx, question)
+	if err != nil {
+		return "", asked(err)
+	}
+	return answer, nil
 }
 
 // fromSource reads the first source that is there. A source that cannot be read is
 // an error: falling through to the next could offer a device a secret that was not
 // meant for it.
-func (u *ui) fromSource(ctx context.Context, r signer.SecretRequest, source string) (signer.Secret, error) {
+func (u *Person) fromSource(ctx context.Context, r signer.SecretRequest, source string) (signer.Secret, error) {
 	if r.TriesLeft == 1 {
 		return signer.Secret{}, fmt.Errorf("%s: %w", r.Device, signer.ErrLastTry)
 	}
@@ -158,14 +143,14 @@ func (u *ui) fromSource(ctx context.Context, r signer.SecretRequest, source stri
 	}
 	u.offered[key] = offer{device, r.Device}
 	if r.Kind == signer.Passphrase || r.Kind == signer.NewPassphrase {
-		secret, err := readPassphrase(ctx, r.Kind, source, u.a.say)
+		secret, err := readPassphrase(ctx, r.Kind, source, u.say)
 		if err != nil {
 			return signer.Secret{}, &signer.NoSecretError{Kind: r.Kind, Device: r.Device, Tried: []string{source}, Err: err}
 		}
 		u.warnLineEnd(r, source, secret)
 		return secret, nil
 	}
-	b, err := readSource(ctx, source, u.a.say)
+	b, err := readSource(ctx, source, u.say)
 	if err == nil {
 		err = checkLength(r, b)
 	}
@@ -177,9 +162,9 @@ func (u *ui) fromSource(ctx context.Context, r signer.SecretRequest, source stri
 
 // warnLineEnd says of a new passphrase what nobody sees: at a terminal it could not
 // be typed.
-func (u *ui) warnLineEnd(r signer.SecretRequest, source string, s signer.Secret) {
+func (u *Person) warnLineEnd(r signer.SecretRequest, source string, s signer.Secret) {
 	if r.Kind == signer.NewPassphrase && len(trimLineEnd(s.Unwrap())) < len(s.Unwrap()) {
-		u.a.warn("%s ends with a line end, which is now part of the passphrase of %s, as it is for fleetctl", source, r.Device)
+		u.say("warning: %s ends with a line end, which is now part of the passphrase of %s, as it is for fleetctl", source, r.Device)
 	}
 }
 
@@ -198,13 +183,13 @@ func checkLength(r signer.SecretRequest, b []byte) error {
 }
 
 // wouldTry names the sources that would have been used, for the hint.
-func (u *ui) wouldTry(r signer.SecretRequest) []string {
+func (u *Person) wouldTry(r signer.SecretRequest) []string {
 	var out []string
 	for _, role := range r.Roles {
 		switch r.Kind {
 		case signer.Passphrase, signer.NewPassphrase:
 			name := "$FLEET_%s_PASSPHRASE"
-			if u.changing && r.Kind == signer.NewPassphrase {
+			if u.Changing && r.Kind == signer.NewPassphrase {
 				name = "$FLEET_NEW_%s_PASSPHRASE"
 			}
 			out = append(out, variable(fmt.Sprintf(name, strings.ToUpper(role))))
@@ -236,32 +221,32 @@ func variable(name string) string {
 
 // typed asks at the terminal: twice for something new, with a typed yes before a
 // device's last try.
-func (u *ui) typed(ctx context.Context, t *prompt.Terminal, r signer.SecretRequest) (signer.Secret, error) {
+func (u *Person) typed(ctx context.Context, t *Terminal, r signer.SecretRequest) (signer.Secret, error) {
 	if r.TriesLeft == 1 {
 		if err := u.lastTry(ctx, t, r); err != nil {
 			return signer.Secret{}, err
 		}
 	}
 	for {
-		b, err := t.Secret(ctx, prompt.Sprintf("%s%s: ", u.prefix(r.URI), promptFor(r)))
+		b, err := t.Secret(ctx, Sprintf("%s%s: ", u.prefix(r.URI), promptFor(r)))
 		if err != nil {
 			return signer.Secret{}, asked(err)
 		}
 		if err := checkLength(r, b); err != nil {
-			t.Say(prompt.Sprintf("What was typed %v; it was not tried.", err))
+			t.Say(Sprintf("What was typed %v; it was not tried.", err))
 			continue
 		}
 		if !isNew(r.Kind) {
 			return signer.NewSecret(b), nil
 		}
-		again, err := t.Secret(ctx, prompt.Sprintf("The same again: "))
+		again, err := t.Secret(ctx, Sprintf("The same again: "))
 		if err != nil {
 			return signer.Secret{}, asked(err)
 		}
 		if string(again) == string(b) {
 			return signer.NewSecret(b), nil
 		}
-		t.Say(prompt.Sprintf("The two are not the same. Once more."))
+		t.Say(Sprintf("The two are not the same. Once more."))
 	}
 }
 
@@ -280,8 +265,8 @@ func isNew(k signer.SecretKind) bool {
 	return false
 }
 
-func (u *ui) lastTry(ctx context.Context, t *prompt.Terminal, r signer.SecretRequest) error {
-	answer, err := t.Line(ctx, prompt.Sprintf("%s%s has ONE try left. This is the last try: a wrong %s blocks it%s. Type yes to go on: ",
+func (u *Person) lastTry(ctx context.Context, t *Terminal, r signer.SecretRequest) error {
+	answer, err := t.Line(ctx, Sprintf("%s%s has ONE try left. This is the last try: a wrong %s blocks it%s. Type yes to go on: ",
 		u.prefix(r.URI), withRoles(r.Device, r.Roles), kindName(r.Kind), afterBlock(r)))
 	if err != nil {
 		return asked(err)
@@ -338,27 +323,27 @@ func promptFor(r signer.SecretRequest) string {
 	return s
 }
 
-// errNotConfirmed: the person did not say yes.
-var errNotConfirmed = errors.New("not confirmed; nothing was signed")
+// ErrNotConfirmed: the person did not say yes.
+var ErrNotConfirmed = errors.New("not confirmed; nothing was signed")
 
-// confirm asks for a typed yes.
-func (u *ui) confirm(ctx context.Context, question string) error {
-	answer, err := u.line(ctx, question+" Type yes to go on:")
+// Confirm asks for a typed yes.
+func (u *Person) Confirm(ctx context.Context, question string) error {
+	answer, err := u.Line(ctx, question+" Type yes to go on:")
 	if err == nil && answer != "yes" {
-		return errNotConfirmed
+		return ErrNotConfirmed
 	}
 	return err
 }
 
-// line asks for a line that is shown as it is typed.
-func (u *ui) line(ctx context.Context, question string) (string, error) {
+// Line asks for a line that is shown as it is typed.
+func (u *Person) Line(ctx context.Context, question string) (string, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	t, err := u.terminal()
 	if err != nil {
 		return "", err
 	}
-	answer, err := u.ask(ctx, t, prompt.Sprintf("%s ", question))
+	answer, err := u.ask(ctx, t, Sprintf("%s ", question))
 	if err != nil {
 		return "", err
 	}
@@ -366,7 +351,7 @@ func (u *ui) line(ctx context.Context, question string) (string, error) {
 }
 
 // Sourced implements signer.Sourced.
-func (u *ui) Sourced(r signer.SecretRequest) bool {
+func (u *Person) Sourced(r signer.SecretRequest) bool {
 	sources, err := u.sourcesFor(r)
 	return err == nil && len(sources) > 0
 }

@@ -1,4 +1,4 @@
-package main
+package prompt
 
 import (
 	"bytes"
@@ -19,14 +19,14 @@ import (
 // maxSecret bounds what a source may give, in bytes.
 const maxSecret = 4096
 
-// sourceError says which source could not be read. It never holds what was read.
-type sourceError struct {
+// SourceError says which source could not be read. It never holds what was read.
+type SourceError struct {
 	Source string
 	Err    error
 }
 
-func (e *sourceError) Error() string { return fmt.Sprintf("secret source %q: %v", e.Source, e.Err) }
-func (e *sourceError) Unwrap() error { return e.Err }
+func (e *SourceError) Error() string { return fmt.Sprintf("secret source %q: %v", e.Source, e.Err) }
+func (e *SourceError) Unwrap() error { return e.Err }
 
 var errEmptySecret = errors.New("is empty")
 
@@ -47,7 +47,7 @@ func readPassphrase(ctx context.Context, kind signer.SecretKind, s string, say f
 		err = typable(trimmed)
 	}
 	if err != nil {
-		return signer.Secret{}, &sourceError{Source: s, Err: err}
+		return signer.Secret{}, &SourceError{Source: s, Err: err}
 	}
 	first, second := trimmed, whole
 	if strings.HasPrefix(s, "env:") {
@@ -81,7 +81,7 @@ func readSource(ctx context.Context, s string, say func(format string, args ...a
 		}
 	}
 	if err != nil {
-		return nil, &sourceError{Source: s, Err: err}
+		return nil, &SourceError{Source: s, Err: err}
 	}
 	return b, nil
 }
@@ -139,56 +139,55 @@ func readAndClose(f *os.File) ([]byte, error) {
 }
 
 // sourcesFor lists where a secret may come from, in order. Each is a SOURCE.
-func (u *ui) sourcesFor(r signer.SecretRequest) ([]string, error) {
+func (u *Person) sourcesFor(r signer.SecretRequest) ([]string, error) {
 	switch r.Kind {
 	case signer.PIN:
-		return u.pinSources(r)
+		if r.Own {
+			return u.OwnPINSources(r.URI)
+		}
+		return u.PINSources(r)
 	case signer.Passphrase:
 		return u.passphraseSources(r, "FLEET_%s_PASSPHRASE", "TUF_%s_PASSPHRASE")
 	case signer.NewPassphrase:
-		if u.changing {
+		if u.Changing {
 			return envSources(r.Roles, "FLEET_NEW_%s_PASSPHRASE", "TUF_NEW_%s_PASSPHRASE"), nil
 		}
 		return u.passphraseSources(r, "FLEET_%s_PASSPHRASE", "TUF_NEW_%s_PASSPHRASE", "TUF_%s_PASSPHRASE")
 	case signer.NewPIN:
-		return flagSource(u.newPIN), nil
+		return flagSource(u.Given.NewPIN), nil
 	case signer.NewPUK:
-		return flagSource(u.newPUK), nil
+		return flagSource(u.Given.NewPUK), nil
 	case signer.ManagementKey:
-		return flagSource(u.management), nil
+		return flagSource(u.Given.ManagementKey), nil
 	case signer.SOPIN, signer.NewSOPIN:
-		return flagSource(u.soPIN), nil
+		return flagSource(u.Given.SOPIN), nil
 	}
 	return nil, nil
 }
 
 // passphraseSources are those of a key file. --pin-source is none of them: most
 // commands use several files, each with a passphrase of its own.
-func (u *ui) passphraseSources(r signer.SecretRequest, variables ...string) ([]string, error) {
+func (u *Person) passphraseSources(r signer.SecretRequest, variables ...string) ([]string, error) {
 	list, err := u.configSources(r.URI)
 	if err != nil {
 		return nil, err
 	}
 	list = append(list, envSources(r.Roles, variables...)...)
-	if len(list) == 0 && u.a.pinSource != "" {
-		return nil, errPINSourceOfFile(r.Device)
+	if len(list) == 0 && u.opts.PINSource != "" {
+		return nil, config.PINSourceOfFile(r.Device)
 	}
 	return list, nil
 }
 
-func errPINSourceOfFile(device string) error {
-	return usagef("--pin-source is for the PIN of a token, and %s has a passphrase: give it in $FLEET_<ROLE>_PASSPHRASE, as pin-source= in the key's URI or in secrets: of the configuration", device)
-}
-
 // configSources are the URI's own source and the configuration's.
-func (u *ui) configSources(at signer.URI) ([]string, error) {
+func (u *Person) configSources(at signer.URI) ([]string, error) {
 	list := fromURI(at)
-	cfg, err := u.a.config()
+	cfg, err := u.opts.Config()
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range cfg.SecretSources {
-		if u.a.place(s.URI).Covers(u.a.place(at)) {
+		if u.place(s.URI).Covers(u.place(at)) {
 			list = append(list, s.Source)
 		}
 	}
@@ -196,28 +195,29 @@ func (u *ui) configSources(at signer.URI) ([]string, error) {
 }
 
 // place writes the path of a key file as one path, however it was given.
-func (a *app) place(u signer.URI) signer.URI {
-	if u.Opaque != "" && !filepath.IsAbs(u.Opaque) {
-		u.Opaque = a.within(u.Opaque)
+func (u *Person) place(at signer.URI) signer.URI {
+	if at.Opaque != "" && !filepath.IsAbs(at.Opaque) {
+		at.Opaque = filepath.Join(u.opts.Folder, at.Opaque)
 	}
-	if abs, err := filepath.Abs(u.Opaque); u.Opaque != "" && err == nil {
-		u.Opaque = abs
+	if abs, err := filepath.Abs(at.Opaque); at.Opaque != "" && err == nil {
+		at.Opaque = abs
 	}
-	return u
+	return at
 }
 
-func (u *ui) pinSources(r signer.SecretRequest) ([]string, error) {
-	own, err := u.ownPINSources(r.URI)
+// PINSources lists the sources of a PIN, in order.
+func (u *Person) PINSources(r signer.SecretRequest) ([]string, error) {
+	own, err := u.OwnPINSources(r.URI)
 	if err != nil {
 		return nil, err
 	}
-	return append(append(own, flagSource(u.a.pinSource)...), envSources(r.Roles, "FLEET_%s_PIN")...), nil
+	return append(append(own, flagSource(u.opts.PINSource)...), envSources(r.Roles, "FLEET_%s_PIN")...), nil
 }
 
-// ownPINSources lists the sources that were named for this very token.
-func (u *ui) ownPINSources(at signer.URI) ([]string, error) {
+// OwnPINSources lists the sources that were named for this very token.
+func (u *Person) OwnPINSources(at signer.URI) ([]string, error) {
 	list := fromURI(at)
-	cfg, err := u.a.config()
+	cfg, err := u.opts.Config()
 	if err != nil {
 		return nil, err
 	}
@@ -260,4 +260,9 @@ func envSources(roles []string, names ...string) []string {
 		}
 	}
 	return out
+}
+
+// EnvPassphrase reports whether a variable holds the passphrase of a role's key file.
+func (u *Person) EnvPassphrase(role string) bool {
+	return len(envSources([]string{role}, "FLEET_%s_PASSPHRASE", "TUF_%s_PASSPHRASE")) > 0
 }

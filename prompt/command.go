@@ -1,4 +1,4 @@
-package main
+package prompt
 
 import (
 	"bytes"
@@ -56,6 +56,7 @@ type limitedOutput struct {
 	full func()
 }
 
+// Write implements io.Writer.
 func (o *limitedOutput) Write(p []byte) (int, error) {
 	if o.buf.Len()+len(p) > maxSecret+2 {
 		o.full()
@@ -79,23 +80,23 @@ func (o *limitedOutput) kept(err, cause, stopped error, withheld []string) ([]by
 		return o.buf.Bytes(), nil // a child of it keeps the output open, and has nothing to say
 	case errors.As(err, &exit):
 		// ExitError.Stderr could hold anything; only the status is repeated.
-		return nil, &commandError{exit.ExitCode(), withheld}
+		return nil, &CommandError{exit.ExitCode(), withheld}
 	case err != nil:
 		return nil, err
 	}
 	return o.buf.Bytes(), nil
 }
 
-// commandError: a command failed. Some fail for want of a variable that holds a secret.
-type commandError struct {
-	status   int
-	withheld []string
+// CommandError: a command failed. Some fail for want of a variable that holds a secret.
+type CommandError struct {
+	Status   int
+	Withheld []string
 }
 
-func (e *commandError) Error() string {
-	s := fmt.Sprintf("exit status %d", e.status)
-	if len(e.withheld) > 0 {
-		s += fmt.Sprintf("; not handed to it, because their names are those of secrets: %s", strings.Join(e.withheld, ", "))
+func (e *CommandError) Error() string {
+	s := fmt.Sprintf("exit status %d", e.Status)
+	if len(e.Withheld) > 0 {
+		s += fmt.Sprintf("; not handed to it, because their names are those of secrets: %s", strings.Join(e.Withheld, ", "))
 	}
 	return s
 }
