@@ -39,13 +39,16 @@ func TestNothingPlantedSteers(t *testing.T) {
 		if err := json.Unmarshal(honest, &doc); err != nil {
 			t.Fatal(err)
 		}
-		for _, where := range places(doc) {
+		for i, where := range places(doc) {
 			attacks := steeringAttacks(base)
 			switch {
 			case strings.HasPrefix(name, "repository/"):
 				attacks = attacks[:1] // signed: whatever is altered is refused alike
 			case name != "pending/journal":
 				attacks = attacks[:5] // the rest are for names that begin as its own do
+			}
+			if os.Getenv("FLEET_HSM_LONG") == "" { // scripts/campaigns matrices
+				attacks = attacks[i%len(attacks):][:1]
 			}
 			for _, attack := range attacks {
 				dir := filepath.Join(base, "r")
