@@ -41,11 +41,10 @@ func runSource(ctx context.Context, command string, say func(string, ...any)) ([
 	cmd.Env = given
 	cmd.Stdout, cmd.Stderr = out, os.Stderr
 	cmd.WaitDelay = commandGrace
-	together(cmd)
 	slow := time.AfterFunc(commandSaysAfter, func() {
 		say("still waiting for the secret source %q; it has %s in all", "cmd:"+command, commandLimit)
 	})
-	err := cmd.Run()
+	err := runTogether(cmd, func() { give(context.Canceled) })
 	slow.Stop()
 	return out.kept(err, context.Cause(limited), ctx.Err(), withheld)
 }
@@ -72,6 +71,8 @@ func (o *limitedOutput) kept(err, cause, stopped error, withheld []string) ([]by
 	switch {
 	case stopped != nil:
 		return nil, stopped
+	case errors.Is(cause, context.Canceled):
+		return nil, context.Canceled // Ctrl-C, which the command's group got
 	case errors.Is(cause, errTooMuch), errors.Is(err, errTooMuch):
 		return nil, errTooMuch
 	case errors.Is(cause, errTooLong):

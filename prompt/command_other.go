@@ -4,5 +4,5 @@ package prompt
 
 import "os/exec"
 
-// together: there are no process groups here.
-func together(*exec.Cmd) {}
+// runTogether runs a command; there are no process groups here.
+func runTogether(cmd *exec.Cmd, _ func()) error { return cmd.Run() }
