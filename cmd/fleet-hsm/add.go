@@ -113,7 +113,7 @@ func (a *app) runAdd(ctx context.Context, o addOptions) error {
 	if err := w.needPublished(); err != nil {
 		return err
 	}
-	if err := w.keys.use(o.keys); err != nil {
+	if err := o.keys.use(w.keys); err != nil {
 		return err
 	}
 	if err := w.p.Expired(w.r.Now(), repo.RoleRoot); err != nil {
@@ -126,7 +126,7 @@ func (a *app) runAdd(ctx context.Context, o addOptions) error {
 		return err
 	}
 	if !o.stageOnly {
-		w.keys.prefetch(ctx, w.rolesOnlyInFiles(repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)...)
+		w.keys.Prefetch(ctx, w.ui, w.rolesOnlyInFiles(repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)...)
 	}
 	list, err := w.place(ctx, items)
 	if err != nil {
@@ -160,7 +160,7 @@ func (a *app) runAdd(ctx context.Context, o addOptions) error {
 // another place: their files, if any, need not be opened.
 func (w *work) rolesOnlyInFiles(roles ...string) []string {
 	return slices.DeleteFunc(roles, func(role string) bool {
-		if len(w.keys.uris[role]) > 0 {
+		if len(w.keys.URIs[role]) > 0 {
 			return true
 		}
 		return slices.ContainsFunc(w.p.Root.Keys(role), func(k repo.Key) bool {

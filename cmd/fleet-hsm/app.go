@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/config"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -42,7 +43,7 @@ type app struct {
 
 	log  logged
 	cfg  *config.Config
-	keys *keychain
+	keys *keyring.Ring
 	ui   *prompt.Person
 }
 
@@ -149,7 +150,7 @@ func (a *app) print(value any, text func(w *prompt.Writer)) error {
 
 func (a *app) close() {
 	if a.keys != nil {
-		if err := a.keys.close(); err != nil {
+		if err := a.keys.Close(); err != nil {
 			a.warn("closing a token: %v", err)
 		}
 	}
@@ -203,4 +204,20 @@ func (a *app) progress(what string) *prompt.Bar {
 		return prompt.NewBar(nil, what)
 	}
 	return prompt.NewBar(a.talk, what)
+}
+
+// keychain makes the keychain once for the command.
+func (a *app) keychain() (*keyring.Ring, error) {
+	if a.keys != nil {
+		return a.keys, nil
+	}
+	settings, err := a.settings()
+	if err != nil {
+		return nil, err
+	}
+	a.keys, err = keyring.New(keyring.Options{
+		Kinds: a.kinds, Folder: a.path, Config: a.cfg, Settings: settings, Given: a.flagSettings(), Foreign: !a.searchPlace().FolderCounts(),
+		PINSource: a.pinSource, Sources: a.person(), Note: a.note, Warn: a.warn, Signed: a.logSignature,
+	})
+	return a.keys, err
 }

@@ -62,7 +62,7 @@ func (a *app) runAttach(ctx context.Context, files []string, commit bool) error 
 		return err
 	}
 	w.a.nameTallies(w.staged)
-	if err := w.keys.shortOf(w.staged); err != nil {
+	if err := w.keys.ShortOf(w.staged); err != nil {
 		return err
 	}
 	if commit {
@@ -103,7 +103,7 @@ func (w *work) nameMerged(file string, q *ceremony.Request, merged map[string]re
 	for _, d := range w.staged.Docs() {
 		for _, id := range merged[d.Role()].Added {
 			news++
-			w.a.note("%s: signature of key %s over %s v%d", file, w.keys.nameID(id), d.Role(), d.Version())
+			w.a.note("%s: signature of key %s over %s v%d", file, nameID(w.keys, id), d.Role(), d.Version())
 		}
 	}
 	if news == 0 {

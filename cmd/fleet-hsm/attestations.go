@@ -1,12 +1,7 @@
 package main
 
 import (
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,46 +13,6 @@ import (
 )
 
 // The stored attestations (attestations/<keyid>.pem) against what root names.
-
-// attestationRoots reads the roots of --attestation-ca, or of the configuration.
-func (a *app) attestationRoots(flag string) ([]byte, error) {
-	if flag != "" {
-		return readOptional(flag, "--attestation-ca")
-	}
-	cfg, err := a.config()
-	if err != nil || cfg.AttestationCA == "" {
-		return nil, err
-	}
-	return readOptional(cfg.Beside(cfg.AttestationCA), "attestation-ca of the configuration:")
-}
-
-// proofOf says in a word what is stored to prove where a key was born: "attested" if
-// it holds, "attested-by-others" if it is of this key and leads to no root that is
-// known here, "attestation-invalid" otherwise, "" if nothing is stored.
-func (a *app) proofOf(att signer.Attester, k repo.Key, extra []byte) string {
-	file := a.attestationFile(k.ID)
-	e := a.checkStored(att, file, k, extra)
-	switch {
-	case e.Attested:
-		return "attested"
-	case e.Problem == "":
-		return ""
-	}
-	chain, err := os.ReadFile(file)
-	if err != nil {
-		return "attestation-invalid"
-	}
-	block, _ := pem.Decode(chain)
-	if block == nil {
-		return "attestation-invalid"
-	}
-	var unknown x509.UnknownAuthorityError
-	leaf, err := x509.ParseCertificate(block.Bytes)
-	if _, verr := att.VerifyAttestation(chain, extra); err == nil && errors.As(verr, &unknown) && signer.SamePublic(leaf.PublicKey, k.Public) {
-		return "attested-by-others"
-	}
-	return "attestation-invalid"
-}
 
 // roots gives the roots whose keys matter: the published one, and the staged one
 // that a person is about to sign.
@@ -102,7 +57,7 @@ func (a *app) attestStored(att signer.Attester, args []string, extra []byte) (*a
 					continue
 				}
 				seen[k.ID] = true
-				e := a.checkStored(att, a.attestationFile(k.ID), k, extra)
+				e := entryOfStored(k.ID, a.keys.CheckStored(att, a.keys.AttestationFile(k.ID), k, extra))
 				e.Roles = w.rolesOf(k.ID)
 				res.Keys = append(res.Keys, e)
 			}
@@ -114,44 +69,6 @@ func (a *app) attestStored(att signer.Attester, args []string, extra []byte) (*a
 	return res, nil
 }
 
-// checkStored checks one certificate; a key without any has neither proof nor problem.
-func (a *app) checkStored(att signer.Attester, file string, k repo.Key, extra []byte) attestEntry {
-	chain, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return attestEntry{KeyID: k.ID}
-	}
-	if err != nil {
-		return attestEntry{KeyID: k.ID, Problem: err.Error()}
-	}
-	proof, err := att.VerifyAttestation(chain, extra)
-	if err != nil {
-		return attestEntry{KeyID: k.ID, Problem: err.Error()}
-	}
-	e := entryOfProof(k.ID, proof)
-	switch place := a.placeOf(k.ID); {
-	case !signer.SamePublic(proof.Public, k.Public):
-		e.Problem = "the attested key is not the one that root names"
-	case differs(place, "serial", proof.Serial), differs(place, "slot", proof.Slot):
-		e.Problem = fmt.Sprintf("it is of card %s, slot %s, and the configuration says %q", proof.Serial, proof.Slot, place.String())
-	}
-	e.Attested = e.Problem == ""
-	return e
-}
-
-func (a *app) placeOf(id tuf.KeyID) signer.URI {
-	cfg, err := a.config()
-	if err != nil {
-		return signer.URI{}
-	}
-	return cfg.Locations[id]
-}
-
-// differs compares an attribute with what is attested; what either leaves out fits.
-func differs(place signer.URI, name, attested string) bool {
-	have, ok := place.Attr(name)
-	return ok && attested != "" && !strings.EqualFold(strings.TrimLeft(have, "0"), strings.TrimLeft(attested, "0"))
-}
-
 // verifyAttestations is verify --attestations: every root key must have a stored
 // attestation, and every stored one, of whatever role, must hold. The web root that
 // was verified is below the folder with attestations/.
@@ -160,7 +77,7 @@ func (a *app) verifyAttestations(source string, extra []byte) ([]verify.Finding,
 	if err != nil {
 		return nil, err
 	}
-	att, ok := keys.backends.Attester()
+	att, ok := keys.Backends.Attester()
 	if !ok {
 		return nil, &signer.UnsupportedError{What: "attestation", Why: "this build has no kind of key that proves where it was born"}
 	}
@@ -177,7 +94,7 @@ func (a *app) verifyAttestations(source string, extra []byte) ([]verify.Finding,
 	for _, role := range repo.Roles() {
 		for _, k := range p.Root.Keys(role) {
 			name := filepath.Join("attestations", k.ID.String()+".pem")
-			e := a.checkStored(att, filepath.Join(top, name), k, extra)
+			e := entryOfStored(k.ID, keys.CheckStored(att, filepath.Join(top, name), k, extra))
 			f := verify.Finding{Severity: verify.Error, Role: role, File: name}
 			switch {
 			case e.Problem != "":
@@ -194,4 +111,13 @@ func (a *app) verifyAttestations(source string, extra []byte) ([]verify.Finding,
 		}
 	}
 	return found, nil
+}
+
+// attestationRoots reads the roots of --attestation-ca, or of the configuration.
+func (a *app) attestationRoots(file string) ([]byte, error) {
+	keys, err := a.keychain()
+	if err != nil {
+		return nil, err
+	}
+	return keys.AttestationRoots(file)
 }

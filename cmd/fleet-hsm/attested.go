@@ -4,19 +4,18 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/fleet-hsm/fleet-hsm/ceremony"
-	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
 // warnUnattested adds a warning for keys that get a role and that no certificate
 // proves to have been born on a device.
-func (a *app) warnUnattested(card *repo.Card, c *repo.Change, hints map[tuf.KeyID]ceremony.Hint) {
+func (a *app) warnUnattested(card *repo.Card, c *repo.Change, hints map[tuf.KeyID]keyring.Hint) {
 	a.warnOneDevice(card, c, hints)
-	att, ok := a.keys.backends.Attester()
-	roots, err := a.attestationRoots("")
+	att, ok := a.keys.Backends.Attester()
+	roots, err := a.keys.AttestationRoots("")
 	ok = ok && err == nil
 	for i := range card.Roles {
 		var unproved []string
@@ -26,7 +25,7 @@ func (a *app) warnUnattested(card *repo.Card, c *repo.Change, hints map[tuf.KeyI
 				continue
 			}
 			if ok {
-				if proof, proved := a.attestationOf(att, roots, k, hints[k.ID].Attestation); proved {
+				if proof, proved := a.keys.AttestationOf(att, roots, k, hints[k.ID].Attestation); proved {
 					card.Roles[i].Warnings = append(card.Roles[i].Warnings, flawsOf(k, proof, card.Roles[i].Warnings)...)
 					continue
 				}
@@ -52,21 +51,4 @@ func flawsOf(k repo.Key, proof signer.Attestation, told []string) []string {
 		}
 	}
 	return out
-}
-
-// attestationOf checks the certificates of a key: those that came with a request, or the
-// ones kept here.
-func (a *app) attestationOf(att signer.Attester, roots []byte, k repo.Key, chain string) (signer.Attestation, bool) {
-	if chain == "" && !a.searchPlace().FolderCounts() {
-		return signer.Attestation{}, false
-	}
-	if chain == "" {
-		stored, err := config.ReadBounded(a.attestationFile(k.ID), config.MaxSize)
-		if err != nil {
-			return signer.Attestation{}, false
-		}
-		chain = string(stored)
-	}
-	proof, err := att.VerifyAttestation([]byte(chain), roots)
-	return proof, err == nil && signer.SamePublic(proof.Public, k.Public)
 }

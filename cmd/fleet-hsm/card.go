@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
 // showCard prints the review: what a signature would mean. Whatever others wrote stands
 // behind a label of ours, and what must be compared comes last.
-func (a *app) showCard(to *prompt.Writer, card repo.Card, keys *keychain) {
+func (a *app) showCard(to *prompt.Writer, card repo.Card, keys *keyring.Ring) {
 	w := to.Review()
 	showIntents(w, card)
 	for i, rc := range card.Roles {
@@ -48,7 +49,7 @@ func showIntents(w *prompt.Writer, card repo.Card) {
 	}
 }
 
-func (a *app) showRole(w *prompt.Writer, rc repo.RoleCard, keys *keychain) {
+func (a *app) showRole(w *prompt.Writer, rc repo.RoleCard, keys *keyring.Ring) {
 	from := prompt.Sprintf("v%d -> v%d", rc.From, rc.To)
 	if rc.From == 0 {
 		from = prompt.Sprintf("v%d (new)", rc.To)
@@ -60,7 +61,7 @@ func (a *app) showRole(w *prompt.Writer, rc repo.RoleCard, keys *keychain) {
 		if k.Gains {
 			verb = "gains"
 		}
-		w.Item("key", prompt.Sprintf("%s %s %s (%s)", keys.nameID(k.KeyID), verb, k.Role, k.Type))
+		w.Item("key", prompt.Sprintf("%s %s %s (%s)", nameID(keys, k.KeyID), verb, k.Role, k.Type))
 	}
 	for _, t := range rc.Thresholds {
 		w.Item("threshold", prompt.Sprintf("%s: %d -> %d", t.Role, t.From, t.To))
@@ -145,18 +146,6 @@ func showHash(w *prompt.Writer, label, hash string, digits int) {
 	}
 }
 
-// nameID names a key by its ID, with the name from the configuration if there is one.
-func (k *keychain) nameID(id tuf.KeyID) prompt.Text {
-	cfg, err := k.a.config()
-	if err == nil && cfg.Keys[id].Name != "" {
-		return prompt.Sprintf("%s %s", id.Short(), prompt.Name(cfg.Keys[id].Name))
-	}
-	if said := sayHint(k.hints[id]); said != (prompt.Text{}) {
-		return prompt.Sprintf("%s (%s, as the request says)", id.Short(), said)
-	}
-	return prompt.Sprintf("%s", id.Short())
-}
-
 func showDetails(w *prompt.Writer, t repo.TargetChange) {
 	for _, s := range t.Details {
 		w.Item("", prompt.Sprintf("%s", prompt.ASCII(s)))
@@ -197,4 +186,15 @@ func daysUntilDuration(d time.Duration) string {
 		return fmt.Sprintf("%d hours", int(d.Round(time.Minute).Hours()))
 	}
 	return d.Round(time.Second).String()
+}
+
+// nameID names a key by its ID, with the name from the configuration if there is one.
+func nameID(k *keyring.Ring, id tuf.KeyID) prompt.Text {
+	if name := k.KnownAs(id); name != "" {
+		return prompt.Sprintf("%s %s", id.Short(), prompt.Name(name))
+	}
+	if said := k.Hints[id].Said; said != "" {
+		return prompt.Sprintf("%s (%s, as the request says)", id.Short(), said)
+	}
+	return prompt.Sprintf("%s", id.Short())
 }

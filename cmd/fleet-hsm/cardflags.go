@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/fleet-hsm/fleet-hsm/config"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -40,34 +41,25 @@ func (c *cardFlags) add(f *pflag.FlagSet) {
 	f.StringArrayVar(&c.touch, "touch-policy", nil, "YubiKey: when a new key wants a touch: never, cached or always (default always); ROLE=POLICY for one role")
 }
 
-// cardPolicy is what a new key on a card is made with.
-type cardPolicy struct{ pin, touch string }
-
-// cardMaking is cardFlags, read and checked.
-type cardMaking struct {
-	roots  []byte // PEM
-	policy map[string]cardPolicy
-}
-
-func (c cardFlags) read(a *app) (cardMaking, error) {
+func (c cardFlags) read(a *app) (keyring.KeyPolicies, error) {
 	if err := a.useManagementKey(c.management); err != nil {
-		return cardMaking{}, err
+		return keyring.KeyPolicies{}, err
 	}
 	roots, err := a.attestationRoots(c.attestationCA)
 	if err != nil {
-		return cardMaking{}, err
+		return keyring.KeyPolicies{}, err
 	}
 	pins, err := byRole(c.pin, "--pin-policy", "never", "once", "always")
 	if err != nil {
-		return cardMaking{}, err
+		return keyring.KeyPolicies{}, err
 	}
 	touches, err := byRole(c.touch, "--touch-policy", "never", "cached", "always")
 	if err != nil {
-		return cardMaking{}, err
+		return keyring.KeyPolicies{}, err
 	}
-	m := cardMaking{roots: roots, policy: map[string]cardPolicy{}}
+	m := keyring.KeyPolicies{AttestationRoots: roots, ByRole: map[string]keyring.KeyPolicy{}}
 	for _, role := range repo.Roles() {
-		m.policy[role] = cardPolicy{pins[role], touches[role]}
+		m.ByRole[role] = keyring.KeyPolicy{PIN: pins[role], Touch: touches[role]}
 	}
 	return m, nil
 }
@@ -100,10 +92,9 @@ func byRole(list []string, flag string, known ...string) (map[string]string, err
 	return general, nil
 }
 
-// options are those of a new key for a role.
-func (m cardMaking) options(role string, alg signer.Algorithm) signer.GenerateOptions {
-	p := m.policy[role]
-	return signer.GenerateOptions{
-		Algorithm: alg, PINPolicy: p.pin, TouchPolicy: p.touch, KeyID: nameOf, AttestationRoots: m.roots,
+func parseAlgorithm(s string) (signer.Algorithm, error) {
+	if s == "" || slices.Contains(signer.Algorithms(), signer.Algorithm(s)) {
+		return signer.Algorithm(s), nil
 	}
+	return "", usagef("--algorithm %q is none of p256, ed25519, rsa2048, rsa3072, rsa4096", s)
 }

@@ -43,7 +43,7 @@ func (a *app) runCommit(ctx context.Context, o commitOptions) error {
 	if w.staged == nil {
 		return repo.ErrNothingStaged
 	}
-	if err := w.keys.use(o.keys); err != nil {
+	if err := o.keys.use(w.keys); err != nil {
 		return err
 	}
 	versions, err := w.commitStaged(ctx, o)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -176,8 +177,8 @@ func (a *app) completeURIs(_ *cobra.Command, _ []string, typed string) ([]string
 	}
 	if keys, err := a.keychain(); err == nil {
 		for _, role := range repo.Roles() {
-			if keys.files.Exists(roleFile(role)) {
-				offer(roleFile(role).String(), role)
+			if keys.Files.Exists(keyring.RoleFile(role)) {
+				offer(keyring.RoleFile(role).String(), role)
 			}
 		}
 	}

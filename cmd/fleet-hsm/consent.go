@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -19,12 +19,12 @@ import (
 type consent struct {
 	a      *app
 	ui     asker
-	keys   *keychain
+	keys   *keyring.Ring
 	change *repo.Change
 	// docs are to be signed, by keys of needs.
 	docs  []*repo.Doc
 	needs map[string][]repo.Key
-	hints map[tuf.KeyID]ceremony.Hint
+	hints map[tuf.KeyID]keyring.Hint
 	card  func() (repo.Card, error)
 	// refusals are whatever else could make the signature wrong or pointless.
 	refusals []func() error
@@ -66,7 +66,7 @@ func (c *consent) refuse(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := c.keys.checkPINSources(ctx, c.needs); err != nil {
+	if err := c.keys.CheckPINSources(ctx, c.needs); err != nil {
 		return err
 	}
 	if c.alone == nil || c.ui.HasTerminal() {

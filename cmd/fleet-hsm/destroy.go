@@ -10,6 +10,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -67,7 +68,7 @@ func (d *destruction) look(ctx context.Context, l signer.KeyLister, ui signer.UI
 		}
 	}
 	for _, k := range there {
-		if id := keyIDOf(k.Public); !cfg.Locations[id].IsZero() {
+		if id := keyring.KeyID(k.Public); !cfg.Locations[id].IsZero() {
 			lost[id] = true
 		}
 	}

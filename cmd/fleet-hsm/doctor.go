@@ -13,6 +13,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/owned"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -115,7 +116,7 @@ func (a *app) runDoctor(ctx context.Context, args []string, o doctorOptions) err
 	if err != nil {
 		return err
 	}
-	if err := keys.use(o.keys); err != nil {
+	if err := o.keys.use(keys); err != nil {
 		return err
 	}
 	if o.store.url != "" {
@@ -143,7 +144,7 @@ func (a *app) runDoctor(ctx context.Context, args []string, o doctorOptions) err
 
 // toProbe lists the keys to look at: those that were named, or every place that is
 // known of a key in root.
-func (a *app) toProbe(res *doctorResult, keys *keychain, args []string) ([]signer.Ref, error) {
+func (a *app) toProbe(res *doctorResult, keys *keyring.Ring, args []string) ([]signer.Ref, error) {
 	if len(args) > 0 {
 		var refs []signer.Ref
 		for _, s := range args {
@@ -165,23 +166,23 @@ func (a *app) toProbe(res *doctorResult, keys *keychain, args []string) ([]signe
 	if err := a.checkHistory(res, p); err != nil {
 		return nil, err
 	}
-	for _, s := range onOneDevice(a.cfg, a.kinds, p.Root, nil) {
+	for _, s := range keys.OnOneDevice(p.Root, nil) {
 		res.add("repository", signer.Finding{Code: "one-device", OK: true, Warning: true, Text: s})
 	}
 	var refs []signer.Ref
 	seen := map[string]bool{}
 	for _, role := range repo.Roles() {
 		for _, k := range p.Root.Keys(role) {
-			list, err := keys.candidates(role, k)
+			list, err := keys.Candidates(role, k)
 			if err != nil {
 				return nil, err
 			}
 			for _, c := range list {
 				// One file serves all its keys; its public parts are behind the passphrase.
-				id := c.uri.String() + k.ID.String()
-				ref := signer.Ref{URI: c.uri, Pinned: k.Public, Roles: []string{role}}
-				if c.uri.Kind().Sealed {
-					id = c.uri.String()
+				id := c.URI.String() + k.ID.String()
+				ref := signer.Ref{URI: c.URI, Pinned: k.Public, Roles: []string{role}}
+				if c.URI.Kind().Sealed {
+					id = c.URI.String()
 				}
 				if !seen[id] {
 					seen[id] = true
@@ -232,9 +233,9 @@ func (a *app) checkHistory(res *doctorResult, p *repo.Published) error {
 	return err
 }
 
-func (a *app) probe(ctx context.Context, res *doctorResult, keys *keychain, ref signer.Ref, sign bool) {
+func (a *app) probe(ctx context.Context, res *doctorResult, keys *keyring.Ring, ref signer.Ref, sign bool) {
 	subject := ref.URI.String()
-	be, err := keys.backends.For(ref.URI)
+	be, err := keys.Backends.For(ref.URI)
 	if err != nil {
 		res.add(subject, signer.Finding{Code: "backend", Text: err.Error(), Err: err})
 		return
@@ -260,8 +261,8 @@ func (a *app) probe(ctx context.Context, res *doctorResult, keys *keychain, ref 
 // for the signed part of metadata.
 const notMetadata = "fleet-hsm doctor: this is not metadata\n"
 
-func (a *app) trySigning(ctx context.Context, keys *keychain, ref signer.Ref) (err error) {
-	s, err := keys.backends.Open(ctx, ref, a.person())
+func (a *app) trySigning(ctx context.Context, keys *keyring.Ring, ref signer.Ref) (err error) {
+	s, err := keys.Backends.Open(ctx, ref, a.person())
 	if err != nil {
 		return err
 	}

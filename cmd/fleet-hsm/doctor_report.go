@@ -42,7 +42,7 @@ func (a *app) runReport(ctx context.Context, args []string) error {
 	res := reportResult{Schema: 1, Version: version(), System: runtime.GOOS + "/" + runtime.GOARCH, Devices: []reportDevice{}}
 	var failed []error
 	for _, u := range wanted {
-		reports, err := reportsOf(ctx, keys.backends[u.Scheme], u)
+		reports, err := reportsOf(ctx, keys.Backends[u.Scheme], u)
 		if err != nil {
 			failed = append(failed, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/internal/owned"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -124,9 +125,9 @@ func judge(err error) verdict {
 		return verdict{exitUnverified, "attestation", `fetch it again with "fleet-hsm key attest piv:serial=..;slot=.." while the card is plugged in; do not trust the key before`}
 	case as[*unverified](err):
 		return verdict{exitUnverified, "unverified", "each line above names the file; the named checks are in docs/compat.md"}
-	case as[*importedError](err):
+	case as[*keyring.ImportedError](err):
 		return verdict{exitRefused, "imported-key", "make a key on the token (--generate), or take this one with --allow-imported"}
-	case as[*shortError](err), errors.Is(err, repo.ErrShort):
+	case as[*keyring.ShortError](err), errors.Is(err, repo.ErrShort):
 		return verdict{exitShort, "short", hintShort(err)}
 	case as[*owned.Error](err):
 		return verdict{exitUsage, "not-yours", hintOwner(err)}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -190,4 +191,15 @@ func exampleKey(role string) string {
 		return `"pkcs11:token=TOKEN;object=` + role + `"`
 	}
 	return `"piv:serial=SERIAL;slot=9c"`
+}
+
+func hintShort(err error) string {
+	var s *keyring.ShortError
+	if !errors.As(err, &s) {
+		return `"fleet-hsm status" says who can still sign`
+	}
+	if s.Role == repo.RoleSnapshot || s.Role == repo.RoleTimestamp {
+		return fmt.Sprintf(`run "fleet-hsm commit" where the %s key is; with consistent snapshots "fleet-hsm commit --without-timestamp" leaves the timestamp to another machine`, s.Role)
+	}
+	return `run "fleet-hsm sign" where that key is plugged in, then "fleet-hsm commit"; "fleet-hsm discard" drops the change`
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/lint"
 	"github.com/fleet-hsm/fleet-hsm/online"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
@@ -73,7 +74,7 @@ func theirErrors() map[string]error {
 		"store.GatewayError":    &store.GatewayError{}, "store.ConditionError": &store.ConditionError{},
 
 		"online.ErrDiverged": online.ErrDiverged, "online.ErrLapsed": online.ErrLapsed, "online.ErrState": online.ErrState, "online.ErrOtherRepository": online.ErrOtherRepository,
-		"tuf.VersionError": &tuf.VersionError{}, "tuf.KeyIDError": &repo.MetadataError{Err: &tuf.KeyIDError{}}, "online.DivergedError": &online.DivergedError{}, "online.LapsedError": &online.LapsedError{}, "online.StateError": &online.StateError{},
+		"tuf.VersionError": &tuf.VersionError{}, "tuf.TypeError": &repo.MetadataError{Err: &tuf.TypeError{}}, "tuf.MismatchError": &repo.MetadataError{Err: &tuf.MismatchError{}}, "tuf.KeyError": &repo.MetadataError{Err: &tuf.KeyError{}}, "tuf.KeyIDError": &repo.MetadataError{Err: &tuf.KeyIDError{}}, "online.DivergedError": &online.DivergedError{}, "online.LapsedError": &online.LapsedError{}, "online.StateError": &online.StateError{},
 		"online.ErrExpired": online.ErrExpired, "online.ErrUnverified": online.ErrUnverified, "online.ErrRollback": online.ErrRollback,
 		"online.ErrClock": online.ErrClock, "online.ErrShorter": online.ErrShorter, "online.ErrNoKey": online.ErrNoKey, "online.ErrStore": online.ErrStore,
 		"online.ErrConfig":    online.ErrConfig,
@@ -82,6 +83,7 @@ func theirErrors() map[string]error {
 		"online.ClockError": &online.ClockError{}, "online.ShorterError": &online.ShorterError{}, "online.SignError": &online.SignError{Err: signer.ErrNoToken},
 		"online.StoreError": &online.StoreError{Err: errors.New("x")},
 
+		"keyring.ShortError": &keyring.ShortError{}, "keyring.AbsentError": &keyring.AbsentError{Short: &keyring.ShortError{}, Device: signer.ErrNoToken}, "keyring.ImportedError": &keyring.ImportedError{},
 		"prompt.ErrNotConfirmed": prompt.ErrNotConfirmed, "prompt.SourceError": &signer.NoSecretError{Err: &prompt.SourceError{}},
 		"prompt.CommandError": &signer.NoSecretError{Err: &prompt.CommandError{}},
 		"config.Error":        &config.Error{}, "config.ManifestError": usage(&config.ManifestError{}), "misuse.Error": usagef("x"),
@@ -95,7 +97,7 @@ func theirErrors() map[string]error {
 func exportedErrors(t *testing.T) []string {
 	t.Helper()
 	var names []string
-	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "ceremony", "store", "online", "verify", "lint", "config", "prompt", "internal/misuse", "internal/tuf"} {
+	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "ceremony", "store", "online", "verify", "lint", "config", "prompt", "keyring", "internal/misuse", "internal/tuf"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no source (%v)", dir, err)
@@ -172,7 +174,7 @@ func TestEveryErrorHasAHint(t *testing.T) {
 	}
 	for _, err := range []error{
 		&lintError{[]lint.Finding{{Code: lint.CodeEmpty}}}, &expiresSoon{}, &unverified{}, &rejected{errors.New("x")}, &policyError{},
-		&reviewedMismatch{}, &importedError{}, &badAttestation{}, &ill{}, usage(&unreviewed{}), &config.Error{}, errNotReset, prompt.ErrNotConfirmed,
+		&reviewedMismatch{}, &keyring.ImportedError{}, &badAttestation{}, &ill{}, usage(&unreviewed{}), &config.Error{}, errNotReset, prompt.ErrNotConfirmed,
 		errNotDestroyed, &destroysError{},
 		&listenError{errors.New("x")}, usagef("x"), &clockError{},
 	} {

@@ -154,13 +154,13 @@ func reviewBytes(data []byte) result {
 	var out, errOut bytes.Buffer
 	a := newApp(&out, &errOut)
 	a.cfg = &config.Config{}
-	a.keys = &keychain{a: a}
+	a.keys = ringOf(a.cfg)
 	err := func() error {
 		q, err := ceremony.Parse("change.request", data, time.Now())
 		if err != nil {
 			return err
 		}
-		a.keys.hints = q.Hints
+		a.keys.Hints = hintsOf(q.Hints)
 		for _, s := range q.Change.Warnings {
 			a.warn("%s", s)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -78,17 +79,17 @@ func (a *app) runInit(ctx context.Context, o initOptions) error {
 	if err := w.r.CheckInit(); err != nil {
 		return err
 	}
-	if err := w.keys.use(o.keys); err != nil {
+	if err := o.keys.use(w.keys); err != nil {
 		return err
 	}
 	plan, err := w.planInit(o)
 	if err != nil {
 		return err
 	}
-	if err := w.keys.checkPINSources(ctx, nil); err != nil {
+	if err := w.keys.CheckPINSources(ctx, nil); err != nil {
 		return err
 	}
-	keys, err := w.makeKeys(ctx, plan, makeOptions{generate: o.generate, algorithm: alg, imported: o.imported, card: card})
+	keys, err := w.make.Keys(ctx, w.ui, plan, keyring.MakeOptions{Generate: o.generate, Algorithm: alg, AllowImported: o.imported, Policies: card})
 	if err != nil {
 		return w.undoKeys(err)
 	}
@@ -125,12 +126,12 @@ func (a *app) checkKeyPlaces(given roleKeyFlags) error {
 	if err != nil {
 		return err
 	}
-	files := keys.files
+	files := keys.Files
 	for _, role := range repo.Roles() {
-		if len(*given[role]) > 0 || files.Exists(roleFile(role)) {
+		if len(*given[role]) > 0 || files.Exists(keyring.RoleFile(role)) {
 			continue
 		}
-		if err := files.KeepsPrivate(roleFile(role)); err != nil {
+		if err := files.KeepsPrivate(keyring.RoleFile(role)); err != nil {
 			return err
 		}
 	}
@@ -141,15 +142,15 @@ func (a *app) checkKeyPlaces(given roleKeyFlags) error {
 func (w *work) planInit(o initOptions) (map[string][]signer.URI, error) {
 	plan := map[string][]signer.URI{}
 	for _, role := range repo.Roles() {
-		plan[role] = w.keys.uris[role]
+		plan[role] = w.keys.URIs[role]
 		if n := *o.thresholds[role]; n < 1 || n > max(1, len(plan[role])) {
 			return nil, usagef("--%s-threshold %d with %d key(s); name more with --%s-key", role, n, max(1, len(plan[role])), role)
 		}
 		if len(plan[role]) > 0 {
 			continue
 		}
-		if w.keys.files.Exists(roleFile(role)) {
-			return nil, fmt.Errorf("%w: %q; use it with --%s-key %s, or move it away", repo.ErrExists, w.a.within("keys", role+".json"), role, roleFile(role))
+		if w.keys.Files.Exists(keyring.RoleFile(role)) {
+			return nil, fmt.Errorf("%w: %q; use it with --%s-key %s, or move it away", repo.ErrExists, w.a.within("keys", role+".json"), role, keyring.RoleFile(role))
 		}
 		plan[role] = nil
 	}
@@ -159,8 +160,8 @@ func (w *work) planInit(o initOptions) (map[string][]signer.URI, error) {
 // undoKeys takes the key files away again that a failed init made, so that the same
 // command can be given once more.
 func (w *work) undoKeys(cause error) error {
-	w.tellOnTokens()
-	for role, made := range w.made {
+	w.make.TellOnDevices()
+	for role, made := range w.make.Made {
 		cause = w.dropMade(role, made, cause)
 	}
 	// The folder only goes if nothing else is in it.

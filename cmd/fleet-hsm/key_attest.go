@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -60,15 +61,15 @@ type badAttestation struct{ problems []string }
 func (e *badAttestation) Error() string { return strings.Join(e.problems, "; ") }
 
 func (a *app) runKeyAttest(ctx context.Context, args []string, o keyAttestOptions) error {
-	extra, err := a.attestationRoots(o.attestationCA)
-	if err != nil {
-		return err
-	}
 	keys, err := a.plain()
 	if err != nil {
 		return err
 	}
-	att, ok := keys.backends.Attester()
+	extra, err := keys.AttestationRoots(o.attestationCA)
+	if err != nil {
+		return err
+	}
+	att, ok := keys.Backends.Attester()
 	if !ok {
 		return &signer.UnsupportedError{What: "attestation", Why: "this build has no kind of key that proves where it was born"}
 	}
@@ -95,10 +96,10 @@ func (a *app) attestCard(ctx context.Context, att signer.Attester, arg string, e
 	if err != nil {
 		return err
 	}
-	if err := a.keepAttestation(signer.Generated{Public: []crypto.PublicKey{proof.Public}, Attestation: proof.Chain}); err != nil {
+	if err := a.keys.KeepAttestation(signer.Generated{Public: []crypto.PublicKey{proof.Public}, Attestation: proof.Chain}); err != nil {
 		return err
 	}
-	e := entryOfProof(keyIDOf(proof.Public), proof)
+	e := entryOfProof(keyring.KeyID(proof.Public), proof)
 	if w, err := a.look(); err == nil {
 		e.Roles = w.rolesOf(e.KeyID)
 	}
@@ -145,4 +146,13 @@ func (res *attestResult) check() error {
 		return nil
 	}
 	return &badAttestation{problems: bad}
+}
+
+func entryOfStored(keyID tuf.KeyID, p keyring.StoredProof) attestEntry {
+	e := attestEntry{KeyID: keyID}
+	if p.Public != nil {
+		e = entryOfProof(keyID, p.Attestation)
+	}
+	e.Attested, e.Problem = p.Attested, p.Problem
+	return e
 }

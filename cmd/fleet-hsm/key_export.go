@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -37,17 +38,16 @@ func (a *app) runKeyExport(ctx context.Context, arg, out string) error {
 	if err != nil {
 		return err
 	}
-	w := &work{a: a, keys: keys, cfg: a.cfg, ui: a.person()}
-	pub, at, err := w.publicOf(ctx, signer.Ref{URI: u, Roles: roles})
+	pub, at, err := keys.PublicOf(ctx, a.person(), signer.Ref{URI: u, Roles: roles})
 	if err != nil {
 		return err
 	}
-	f := pubFile{Schema: 1, KeyID: keyIDOf(pub), URI: at.String()}
+	f := keyring.PublicFile{Schema: 1, KeyID: keyring.KeyID(pub), URI: at.String()}
 	f.Name = a.cfg.Keys[f.KeyID].Name
-	if f.Public, err = publicPEM(pub); err != nil {
+	if f.Public, err = keyring.PublicPEM(pub); err != nil {
 		return err
 	}
-	att, err := os.ReadFile(a.attestationFile(f.KeyID))
+	att, err := os.ReadFile(a.keys.AttestationFile(f.KeyID))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

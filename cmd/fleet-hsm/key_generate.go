@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/config"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -68,7 +68,7 @@ func (a *app) runKeyGenerate(ctx context.Context, arg string, o keyGenerateOptio
 	if err != nil {
 		return err
 	}
-	be, err := keys.backends.For(u)
+	be, err := keys.Backends.For(u)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (a *app) runKeyGenerate(ctx context.Context, arg string, o keyGenerateOptio
 	if err := a.useManagementKey(o.management); err != nil {
 		return err
 	}
-	extra, err := a.attestationRoots(o.attestationCA)
+	extra, err := a.keys.AttestationRoots(o.attestationCA)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (a *app) runKeyGenerate(ctx context.Context, arg string, o keyGenerateOptio
 		}
 	}
 	made, err := g.Generate(ctx, signer.Ref{URI: u, Roles: roles}, signer.GenerateOptions{
-		Algorithm: alg, PINPolicy: o.pinPolicy, TouchPolicy: o.touchPolicy, Overwrite: o.overwrite, KeyID: nameOf, AttestationRoots: extra,
+		Algorithm: alg, PINPolicy: o.pinPolicy, TouchPolicy: o.touchPolicy, Overwrite: o.overwrite, KeyID: keyring.KeyIDText, AttestationRoots: extra,
 	}, a.person())
 	if err != nil {
 		return err
@@ -102,20 +102,9 @@ func (a *app) runKeyGenerate(ctx context.Context, arg string, o keyGenerateOptio
 	return a.keepGenerated(made, u, o.name)
 }
 
-func readOptional(file, flag string) ([]byte, error) {
-	if file == "" {
-		return nil, nil
-	}
-	data, err := config.ReadBounded(file, config.MaxSize)
-	if err != nil {
-		return nil, usage(fmt.Errorf("%s %q: %w", flag, file, err))
-	}
-	return data, nil
-}
-
 // keepGenerated stores the attestation and where the key is, and tells its ID.
 func (a *app) keepGenerated(made signer.Generated, typed signer.URI, name string) error {
-	if err := a.keepAttestation(made); err != nil {
+	if err := a.keys.KeepAttestation(made); err != nil {
 		return err
 	}
 	for _, s := range made.Warnings {
@@ -128,7 +117,7 @@ func (a *app) keepGenerated(made signer.Generated, typed signer.URI, name string
 		if err != nil {
 			return err
 		}
-		id := keyIDOf(pub)
+		id := keyring.KeyID(pub)
 		res.Keys = append(res.Keys, keyEntry{KeyID: id, Algorithm: string(alg), URI: made.URI.String(), Name: name})
 		if !isRoleFile(made.URI) || name != "" {
 			places = append(places, config.Location{KeyID: id, URI: made.URI.WithQueryOf(typed), Name: name})
@@ -138,7 +127,7 @@ func (a *app) keepGenerated(made signer.Generated, typed signer.URI, name string
 		return err
 	}
 	if len(made.Attestation) > 0 {
-		a.note("attestation kept in %s", a.attestationFile(res.Keys[0].KeyID))
+		a.note("attestation kept in %s", a.keys.AttestationFile(res.Keys[0].KeyID))
 	}
 	return a.print(res, func(w *prompt.Writer) {
 		for _, k := range res.Keys {
@@ -148,5 +137,5 @@ func (a *app) keepGenerated(made signer.Generated, typed signer.URI, name string
 }
 
 func isRoleFile(u signer.URI) bool {
-	return slices.ContainsFunc(repo.Roles(), func(role string) bool { return roleFile(role).String() == u.String() })
+	return slices.ContainsFunc(repo.Roles(), func(role string) bool { return keyring.RoleFile(role).String() == u.String() })
 }

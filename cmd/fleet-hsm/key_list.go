@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -78,7 +79,7 @@ func (a *app) listKeysAt(ctx context.Context, arg string) error {
 	if err != nil {
 		return err
 	}
-	infos, err := keys.describe(ctx, u, roles)
+	infos, err := keys.Describe(ctx, a.person(), u, roles)
 	if err != nil {
 		return err
 	}
@@ -103,7 +104,7 @@ func (a *app) entryOf(info signer.KeyInfo) keyEntry {
 	if info.Public == nil {
 		return e
 	}
-	e.KeyID = keyIDOf(info.Public)
+	e.KeyID = keyring.KeyID(info.Public)
 	e.provenance = provenanceOf(info)
 	p, err := a.repo().LoadOnline()
 	if err != nil {

@@ -36,7 +36,7 @@ func (a *app) runKeyPasswd(ctx context.Context, arg string) error {
 	}
 	ui := a.person()
 	ui.Changing = true
-	if err := keys.files.Passwd(ctx, signer.Ref{URI: u, Roles: roles}, ui); err != nil {
+	if err := keys.Files.Passwd(ctx, signer.Ref{URI: u, Roles: roles}, ui); err != nil {
 		return err
 	}
 	a.note("%s has a new passphrase", u)

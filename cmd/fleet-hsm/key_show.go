@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -51,7 +52,7 @@ func provenanceOf(i signer.KeyInfo) *provenance {
 		Origin: i.Origin, PINPolicy: i.PINPolicy, TouchPolicy: i.TouchPolicy, Local: i.Local, NeverExtractable: i.NeverExtractable,
 		AlwaysSensitive: i.AlwaysSensitive, Sensitive: i.Sensitive, Extractable: i.Extractable, AlwaysAuthenticate: i.AlwaysAuthenticate,
 		Mechanism: i.KeyGenMechanism, Token: i.Token.Label, Serial: i.Token.Serial, Model: i.Token.Model, Firmware: i.Token.Firmware,
-		Doubtful: doubtful(i), Warnings: i.Warnings,
+		Doubtful: keyring.Doubtful(i), Warnings: i.Warnings,
 	}
 }
 
@@ -70,13 +71,13 @@ func (a *app) runKeyShow(ctx context.Context, arg string) error {
 	if err != nil {
 		return err
 	}
-	infos, err := keys.describeOne(ctx, u, roles)
+	infos, err := keys.DescribeOne(ctx, a.person(), u, roles)
 	if err != nil {
 		return err
 	}
 	var shown []keyShown
 	for _, info := range infos {
-		pem, err := publicPEM(info.Public)
+		pem, err := keyring.PublicPEM(info.Public)
 		if err != nil {
 			return err
 		}
@@ -88,19 +89,6 @@ func (a *app) runKeyShow(ctx context.Context, arg string) error {
 		}
 	}
 	return nil
-}
-
-// describeOne describes the key that a URI names; a file may hold several.
-func (k *keychain) describeOne(ctx context.Context, u signer.URI, roles []string) ([]signer.KeyInfo, error) {
-	be, err := k.backends.For(u)
-	if err != nil {
-		return nil, err
-	}
-	if d, ok := be.(signer.Describer); ok {
-		info, err := d.Describe(ctx, signer.Ref{URI: u, Roles: roles}, k.a.person())
-		return []signer.KeyInfo{info}, err
-	}
-	return k.describe(ctx, u, roles)
 }
 
 func (s keyShown) text(w *prompt.Writer) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
@@ -66,7 +67,7 @@ func (a *app) runMigrate(ctx context.Context, o migrateOptions) error {
 	if err := w.needPublished(); err != nil {
 		return err
 	}
-	if err := w.keys.use(o.keys); err != nil {
+	if err := o.keys.use(w.keys); err != nil {
 		return err
 	}
 	if w.p.Root.ConsistentSnapshot() {
@@ -167,7 +168,7 @@ func (w *work) inFiles(role string) bool {
 			return false
 		}
 	}
-	return w.keys.files.Exists(roleFile(role))
+	return w.keys.Files.Exists(keyring.RoleFile(role))
 }
 
 func (res migrateResult) text(w *prompt.Writer) {

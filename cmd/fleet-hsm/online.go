@@ -18,6 +18,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/online"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
@@ -90,17 +91,17 @@ func (a *app) onlineConfig(ctx context.Context, o onStore) (online.Config, error
 	if err != nil {
 		return online.Config{}, err
 	}
-	if err := keys.use(o.keys); err != nil {
+	if err := o.keys.use(keys); err != nil {
 		return online.Config{}, err
 	}
-	sources, err := keys.timestampSources(cfg, root)
+	sources, err := timestampSources(keys, a.person(), cfg, root)
 	if err != nil {
 		return online.Config{}, err
 	}
 	if len(sources) == 0 {
 		return online.Config{}, usagef("name the timestamp key with --timestamp-key URI, or in keys: of the configuration")
 	}
-	if err := keys.checkPINSources(ctx, nil); err != nil {
+	if err := keys.CheckPINSources(ctx, nil); err != nil {
 		return online.Config{}, err
 	}
 	state, err := o.memory.file(s.String())
@@ -125,24 +126,24 @@ func silentDevice(err error) bool {
 // timestampSources lists where timestamp keys may be, in the order in which they are
 // asked: the flags, or the configuration's keys that are or may become timestamp keys,
 // then keys/timestamp.json.
-func (k *keychain) timestampSources(cfg *config.Config, trusted []byte) ([]online.KeySource, error) {
-	if len(k.uris[repo.RoleTimestamp]) == 0 {
+func timestampSources(k *keyring.Ring, ui signer.UI, cfg *config.Config, trusted []byte) ([]online.KeySource, error) {
+	if len(k.URIs[repo.RoleTimestamp]) == 0 {
 		root, err := repo.ReadRoot("trusted root", trusted)
 		if err != nil {
 			return nil, err
 		}
 		// From here on they count where a PIN source could mean two tokens.
-		k.uris[repo.RoleTimestamp] = configured(cfg, root)
-		if file := roleFile(repo.RoleTimestamp); k.files.Exists(file) {
-			k.uris[repo.RoleTimestamp] = append(k.uris[repo.RoleTimestamp], file)
+		k.URIs[repo.RoleTimestamp] = configured(cfg, root)
+		if file := keyring.RoleFile(repo.RoleTimestamp); k.Files.Exists(file) {
+			k.URIs[repo.RoleTimestamp] = append(k.URIs[repo.RoleTimestamp], file)
 		}
 	}
 	var out []online.KeySource
 	seen := map[string]bool{}
-	for _, u := range k.uris[repo.RoleTimestamp] {
+	for _, u := range k.URIs[repo.RoleTimestamp] {
 		if !seen[u.String()] {
 			seen[u.String()] = true
-			out = append(out, keySource{k, u})
+			out = append(out, keySource{k, ui, u})
 		}
 	}
 	return out, nil
@@ -174,7 +175,8 @@ func configured(cfg *config.Config, root *repo.Root) []signer.URI {
 
 // keySource is a place of a key, for online.
 type keySource struct {
-	k   *keychain
+	k   *keyring.Ring
+	ui  signer.UI
 	uri signer.URI
 }
 
@@ -184,7 +186,7 @@ func (s keySource) Name() string { return s.uri.String() }
 func (s keySource) Open(ctx context.Context, role []crypto.PublicKey) (online.Key, error) {
 	var last error
 	for _, pub := range role {
-		key, err := s.k.backends.Open(ctx, signer.Ref{URI: s.uri, Pinned: pub, Roles: []string{repo.RoleTimestamp}}, s.k.a.person())
+		key, err := s.k.Backends.Open(ctx, signer.Ref{URI: s.uri, Pinned: pub, Roles: []string{repo.RoleTimestamp}}, s.ui)
 		if err != nil {
 			last = err
 			if errors.Is(err, signer.ErrKeyChanged) {

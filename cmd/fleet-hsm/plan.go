@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -62,7 +63,7 @@ func (a *app) runPlan(ctx context.Context, role string, o rotateOptions) error {
 	if err := w.needPublished(); err != nil {
 		return err
 	}
-	if err := w.keys.use(o.keys); err != nil {
+	if err := o.keys.use(w.keys); err != nil {
 		return err
 	}
 	rot := repo.Rotation{Role: role, Remove: w.cfg.KeyIDs(o.remove), Threshold: o.threshold}
@@ -94,7 +95,7 @@ func (w *work) standInFiles(ctx context.Context, role string, names map[tuf.KeyI
 	}
 	var keys []repo.Key
 	for range root.Threshold(role) {
-		k, err := standIn(names, "a new key in "+roleFile(role).String())
+		k, err := standIn(names, "a new key in "+keyring.RoleFile(role).String())
 		if err != nil {
 			return nil, err
 		}
@@ -121,13 +122,13 @@ func (w *work) planKeys(ctx context.Context, role string, uris []string, generat
 
 func (w *work) planKey(ctx context.Context, role string, u signer.URI, generate bool, names map[tuf.KeyID]string) (repo.Key, error) {
 	if u.Kind().Elsewhere {
-		k, err := w.readPub(u)
+		k, err := w.keys.ReadPublic(u)
 		if err == nil {
-			names[k.key.ID] = k.at.String()
+			names[k.Key.ID] = k.At.String()
 		}
-		return k.key, err
+		return k.Key, err
 	}
-	pub, at, err := w.publicOf(ctx, signer.Ref{URI: u, Roles: []string{role}})
+	pub, at, err := w.keys.PublicOf(ctx, w.ui, signer.Ref{URI: u, Roles: []string{role}})
 	if generate && errors.Is(err, signer.ErrKeyNotFound) {
 		return standIn(names, "a new key in "+u.String())
 	}
@@ -195,7 +196,7 @@ func (w *work) tallyOf(by, role string, root *repo.Root, names map[tuf.KeyID]str
 		case strings.HasPrefix(pk.Name, madeLater):
 			pk.KeyID = tuf.KeyID{}
 		case pk.Name == "":
-			pk.Name = w.keys.name(role, k)
+			pk.Name = w.keys.Name(role, k)
 		}
 		t.Keys = append(t.Keys, pk)
 	}

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -30,7 +30,7 @@ func (e *policyError) Is(target error) bool { return target == repo.ErrRefused }
 // checkPolicy refuses to sign what the owner of this machine has ruled out, before
 // any key is used. roles are those that are to be signed; hints may bring
 // attestations with them.
-func (a *app) checkPolicy(c *repo.Change, card repo.Card, roles []string, hints map[tuf.KeyID]ceremony.Hint) error {
+func (a *app) checkPolicy(c *repo.Change, card repo.Card, roles []string, hints map[tuf.KeyID]keyring.Hint) error {
 	cfg, err := a.config()
 	if err != nil || len(cfg.Policy) == 0 {
 		return err
@@ -59,7 +59,7 @@ type policyCheck struct {
 	a     *app
 	cfg   *config.Config
 	c     *repo.Change
-	hints map[tuf.KeyID]ceremony.Hint
+	hints map[tuf.KeyID]keyring.Hint
 }
 
 func (pc policyCheck) forbid(role, field, format string, args ...any) error {
@@ -110,12 +110,12 @@ func (pc policyCheck) proved(k repo.Key, how string) bool {
 
 // attestation gives what a certificate of the device's maker says of a key.
 func (pc policyCheck) attestation(k repo.Key) (signer.Attestation, bool) {
-	att, ok := pc.a.keys.backends.Attester()
-	roots, err := pc.a.attestationRoots("")
+	att, ok := pc.a.keys.Backends.Attester()
+	roots, err := pc.a.keys.AttestationRoots("")
 	if !ok || err != nil {
 		return signer.Attestation{}, false
 	}
-	return pc.a.attestationOf(att, roots, k, pc.hints[k.ID].Attestation)
+	return pc.a.keys.AttestationOf(att, roots, k, pc.hints[k.ID].Attestation)
 }
 
 // firmware forbids a key that was not attested by the firmware that is wanted, or a later

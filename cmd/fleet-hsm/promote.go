@@ -93,7 +93,7 @@ func (a *app) openForTargets(ctx context.Context, name string, flags roleKeyFlag
 	}
 	err = w.needPublished()
 	if err == nil {
-		err = w.keys.use(flags)
+		err = flags.use(w.keys)
 	}
 	if err == nil {
 		err = w.p.Expired(w.r.Now(), repo.RoleRoot)
@@ -118,6 +118,6 @@ func (w *work) publishTargets(ctx context.Context, c *repo.Change, stageOnly, al
 		w.a.note(`staged targets v%d, unsigned; "fleet-hsm review" shows it, "fleet-hsm sign" signs it`, c.Targets().Version())
 		return nil, nil
 	}
-	w.keys.prefetch(ctx, w.rolesOnlyInFiles(repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)...)
+	w.keys.Prefetch(ctx, w.ui, w.rolesOnlyInFiles(repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)...)
 	return w.publish(ctx, c, publishOptions{allowShorter: allowShorter})
 }

@@ -2,14 +2,13 @@ package main
 
 import (
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/config"
-	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
@@ -20,7 +19,7 @@ type work struct {
 	a    *app
 	r    *repo.Repo
 	lock *repo.Lock
-	keys *keychain
+	keys *keyring.Ring
 	// ui is who is asked: see letOthersIn.
 	ui  asker
 	cfg *config.Config
@@ -38,14 +37,8 @@ type work struct {
 	// lost says why the command may write no more: what became of the lock, or of what
 	// it protects, while a person was asked.
 	lost error
-	// made are the keys that this command made in keys/<role>.json.
-	made map[string][]crypto.PublicKey
-	// news is what is told once it is certain that it is kept.
-	news []string
-	// onTokens are the keys that this command made on devices, which stay there.
-	onTokens []string
-	// pubNames are the names that public keys from elsewhere came with, by key ID.
-	pubNames map[tuf.KeyID]string
+	// make opens or makes new keys.
+	make *keyring.Maker
 }
 
 // begin takes the lock and says what an earlier, interrupted command left.
@@ -61,7 +54,7 @@ func (a *app) begin(ctx context.Context, name string) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &work{a: a, r: a.repo(), keys: keys, cfg: cfg, ui: a.person()}
+	w := &work{a: a, r: a.repo(), keys: keys, cfg: cfg, ui: a.person(), make: keys.NewMaker()}
 	if name != "init" {
 		// A wrong --path is told before a lock is left in it.
 		if err := w.r.CheckThere(); err != nil {
@@ -221,7 +214,7 @@ func (w *work) publish(ctx context.Context, c *repo.Change, opts publishOptions)
 	} else if err != nil {
 		return nil, fmt.Errorf("nothing was published: %w", err)
 	}
-	w.tellNews()
+	w.make.TellNews()
 	w.nameVersions(rel.Versions())
 	w.a.logCommit(rel)
 	return rel.Versions(), nil
@@ -278,11 +271,11 @@ func (w *work) signDocs(ctx context.Context, c *repo.Change, opts publishOptions
 	for _, d := range c.Docs() {
 		var err error
 		if opts.noSign {
-			err = w.keys.short(d)
+			err = w.keys.Short(d)
 		} else {
-			err = w.keys.sign(ctx, w.ui, d, keep)
+			err = w.keys.Sign(ctx, w.ui, d, keep)
 		}
-		if err != nil && !as[*shortError](err) {
+		if err != nil && !as[*keyring.ShortError](err) {
 			return err
 		}
 		if short == nil {
@@ -317,7 +310,7 @@ func (w *work) signRelease(ctx context.Context, rel *repo.Release) error {
 		if err != nil || d == nil {
 			return err
 		}
-		if err := w.keys.sign(ctx, w.ui, d, nil); err != nil {
+		if err := w.keys.Sign(ctx, w.ui, d, nil); err != nil {
 			return err
 		}
 	}
@@ -348,7 +341,7 @@ func (w *work) leave(ctx context.Context, c *repo.Change, cause error) error {
 		next = "commit"
 	}
 	w.a.note(`the change stays staged: "fleet-hsm review" shows it, "fleet-hsm %s" goes on with it, "fleet-hsm discard" drops it`, next)
-	w.tellNews()
+	w.make.TellNews()
 	return &stagedError{err: cause, next: next}
 }
 

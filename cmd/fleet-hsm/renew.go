@@ -25,7 +25,7 @@ func (a *app) runRenew(ctx context.Context, role string, o rotateOptions) error 
 	if err := w.needPublished(); err != nil {
 		return err
 	}
-	if err := w.keys.use(o.keys); err != nil {
+	if err := o.keys.use(w.keys); err != nil {
 		return err
 	}
 	if role != repo.RoleRoot {

@@ -13,6 +13,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/locator"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
@@ -117,7 +118,7 @@ func (a *app) runRequest(out string) error {
 		return err
 	}
 	for _, d := range q.Change.Docs() {
-		if err := w.keys.short(d); err != nil {
+		if err := w.keys.Short(d); err != nil {
 			a.note("%v", err)
 		}
 	}
@@ -195,7 +196,7 @@ func (w *work) hints() (map[tuf.KeyID]ceremony.Hint, error) {
 			if u, ok := w.cfg.Locations[k.ID]; ok {
 				h.URI = locator.Of(u.Told())
 			}
-			att, err := os.ReadFile(w.a.attestationFile(k.ID))
+			att, err := os.ReadFile(w.keys.AttestationFile(k.ID))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, err
 			}
@@ -218,4 +219,13 @@ func sayHint(h ceremony.Hint) prompt.Text {
 		parts = append(parts, prompt.Path(h.URI.String()))
 	}
 	return prompt.Join(parts, ", ")
+}
+
+// hintsOf is what a request says, as the keychain takes it.
+func hintsOf(said map[tuf.KeyID]ceremony.Hint) map[tuf.KeyID]keyring.Hint {
+	out := map[tuf.KeyID]keyring.Hint{}
+	for id, h := range said {
+		out[id] = keyring.Hint{URI: h.URI, Said: sayHint(h).String(), Attestation: h.Attestation}
+	}
+	return out
 }

@@ -36,7 +36,7 @@ func (a *app) openRequest(file, rootFile string) (q *ceremony.Request, pinned bo
 	for _, s := range q.Change.Warnings {
 		a.warn("%s", s)
 	}
-	keys.hints = q.Hints
+	keys.Hints = hintsOf(q.Hints)
 	if rootFile == "" {
 		rootFile = a.cfg.Beside(a.cfg.TrustedRoot)
 	}
@@ -80,7 +80,7 @@ func (a *app) requestCard(q *ceremony.Request) (repo.Card, error) {
 	for _, s := range q.Change.Intents {
 		card.Intents = append(card.Intents, senderSays+s)
 	}
-	a.warnUnattested(&card, q.Change, q.Hints)
+	a.warnUnattested(&card, q.Change, a.keys.Hints)
 	return card, nil
 }
 

@@ -70,7 +70,7 @@ func (a *app) look() (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &work{a: a, r: a.repo(), keys: keys, cfg: cfg, ui: a.person()}
+	w := &work{a: a, r: a.repo(), keys: keys, cfg: cfg, ui: a.person(), make: keys.NewMaker()}
 	interrupted, err := w.r.InterruptedCommit()
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
@@ -66,11 +67,21 @@ func TestReviewOfAttacks(t *testing.T) {
 	}
 }
 
-func reviewOf(card repo.Card, hint string) string {
+// ringOf is the keychain of a folder with nothing in it.
+func ringOf(cfg *config.Config) *keyring.Ring {
+	k, err := keyring.New(keyring.Options{Kinds: kinds(), Config: cfg})
+	if err != nil {
+		panic(err)
+	}
+	return k
+}
+
+func reviewOf(card repo.Card, said string) string {
 	var b bytes.Buffer
 	a := newApp(&b, &b)
 	a.cfg = &config.Config{}
-	k := &keychain{a: a, hints: map[tuf.KeyID]ceremony.Hint{{}: {Name: hint}}}
+	k := ringOf(a.cfg)
+	k.Hints = hintsOf(map[tuf.KeyID]ceremony.Hint{{}: {Name: said}})
 	a.showCard(prompt.New(&b), card, k)
 	return b.String()
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -67,13 +68,13 @@ the roles whose metadata the new root no longer accepts.`,
 }
 
 // making reads how new keys are to be made.
-func (o rotateOptions) making(a *app) (makeOptions, error) {
+func (o rotateOptions) making(a *app) (keyring.MakeOptions, error) {
 	alg, err := parseAlgorithm(o.algorithm)
 	if err != nil {
-		return makeOptions{}, err
+		return keyring.MakeOptions{}, err
 	}
 	card, err := o.card.read(a)
-	return makeOptions{generate: o.generate, algorithm: alg, imported: o.imported, card: card}, err
+	return keyring.MakeOptions{Generate: o.generate, Algorithm: alg, AllowImported: o.imported, Policies: card}, err
 }
 
 func roleArgs(_ *cobra.Command, args []string) error {
@@ -119,7 +120,7 @@ func (a *app) runRotate(ctx context.Context, roles []string, o rotateOptions) er
 	if err := w.needPublished(); err != nil {
 		return err
 	}
-	if err := w.keys.use(o.keys); err != nil {
+	if err := o.keys.use(w.keys); err != nil {
 		return err
 	}
 	w.letOthersIn()
@@ -128,7 +129,7 @@ func (a *app) runRotate(ctx context.Context, roles []string, o rotateOptions) er
 	}
 	c, made := w.staged, map[string][]crypto.PublicKey{}
 	undo := func(cause error) error {
-		w.tellOnTokens()
+		w.make.TellOnDevices()
 		for role, keys := range made {
 			cause = w.dropMade(role, keys, cause)
 		}
@@ -145,7 +146,7 @@ func (a *app) runRotate(ctx context.Context, roles []string, o rotateOptions) er
 		if err := w.r.Save(c); err != nil {
 			return err
 		}
-		w.tellNews()
+		w.make.TellNews()
 		if err := w.requestFor(c, o.request); err != nil {
 			return err
 		}
@@ -156,7 +157,7 @@ func (a *app) runRotate(ctx context.Context, roles []string, o rotateOptions) er
 	if err != nil && c.Fresh {
 		return undo(err)
 	}
-	if as[*shortError](err) {
+	if as[*keyring.ShortError](err) {
 		return errors.Join(err, w.requestFor(c, o.request))
 	}
 	if err != nil {
@@ -170,7 +171,7 @@ func (a *app) runRotate(ctx context.Context, roles []string, o rotateOptions) er
 
 // rotateRole adds the new keys of one role to a change; made takes those that were
 // made in keys/ROLE.json.
-func (w *work) rotateRole(ctx context.Context, c *repo.Change, role string, o rotateOptions, mo makeOptions, made map[string][]crypto.PublicKey) (*repo.Change, error) {
+func (w *work) rotateRole(ctx context.Context, c *repo.Change, role string, o rotateOptions, mo keyring.MakeOptions, made map[string][]crypto.PublicKey) (*repo.Change, error) {
 	rot := repo.Rotation{Role: role, Remove: w.cfg.KeyIDs(o.remove), Threshold: o.threshold}
 	if err := w.checkNewSources(ctx, role, slices.Concat(o.set, o.add), o.generate); err != nil {
 		return nil, err
@@ -209,24 +210,24 @@ func (w *work) checkNewSources(ctx context.Context, role string, list []string, 
 	if !generate {
 		return nil // no PIN but those of keys that sign is asked for
 	}
-	before := w.keys.uris
-	defer func() { w.keys.uris = before }()
-	w.keys.uris = maps.Clone(before)
+	before := w.keys.URIs
+	defer func() { w.keys.URIs = before }()
+	w.keys.URIs = maps.Clone(before)
 	for _, s := range list {
 		u, err := w.a.kinds.Parse(s)
 		if err != nil {
 			return err
 		}
-		w.keys.uris[role] = append(slices.Clone(w.keys.uris[role]), u)
+		w.keys.URIs[role] = append(slices.Clone(w.keys.URIs[role]), u)
 	}
-	return w.keys.checkPINSources(ctx, map[string][]repo.Key{repo.RoleRoot: w.p.Root.Keys(repo.RoleRoot)})
+	return w.keys.CheckPINSources(ctx, map[string][]repo.Key{repo.RoleRoot: w.p.Root.Keys(repo.RoleRoot)})
 }
 
 // newKeys fills in the keys of the rotation and gives those that were made in
 // keys/ROLE.json.
-func (w *work) newKeys(ctx context.Context, rot *repo.Rotation, o rotateOptions, mo makeOptions) ([]crypto.PublicKey, error) {
+func (w *work) newKeys(ctx context.Context, rot *repo.Rotation, o rotateOptions, mo keyring.MakeOptions) ([]crypto.PublicKey, error) {
 	if len(o.set)+len(o.add)+len(o.remove) == 0 && o.threshold == 0 {
-		return w.replaceFileKeys(ctx, rot, mo.algorithm)
+		return w.replaceFileKeys(ctx, rot, mo.Algorithm)
 	}
 	var err error
 	if rot.Add, err = w.resolveAll(ctx, rot.Role, o.add, mo); err != nil {
@@ -238,7 +239,7 @@ func (w *work) newKeys(ctx context.Context, rot *repo.Rotation, o rotateOptions,
 	return nil, err
 }
 
-func (w *work) resolveAll(ctx context.Context, role string, list []string, mo makeOptions) ([]repo.Key, error) {
+func (w *work) resolveAll(ctx context.Context, role string, list []string, mo keyring.MakeOptions) ([]repo.Key, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
@@ -250,7 +251,7 @@ func (w *work) resolveAll(ctx context.Context, role string, list []string, mo ma
 		}
 		plan[role] = append(plan[role], u)
 	}
-	keys, err := w.makeKeys(ctx, plan, mo)
+	keys, err := w.make.Keys(ctx, w.ui, plan, mo)
 	return keys[role], err
 }
 
@@ -270,7 +271,7 @@ func (w *work) replaceFileKeys(ctx context.Context, rot *repo.Rotation, alg sign
 			return nil, err
 		}
 	}
-	keys, err := w.makeFileKeys(ctx, rot.Role, root.Threshold(rot.Role), alg)
+	keys, err := w.make.FileKeys(ctx, w.ui, rot.Role, root.Threshold(rot.Role), alg)
 	if err != nil {
 		return nil, err
 	}
@@ -289,11 +290,11 @@ func (w *work) allInFile(ctx context.Context, root *repo.Root, role string) erro
 			k.ShortID(), role, w.a.within("keys", role+".json"))
 	}
 	for _, k := range root.Keys(role) {
-		if u, ok := w.cfg.Locations[k.ID]; ok && u.String() != roleFile(role).String() || !w.keys.files.Exists(roleFile(role)) {
+		if u, ok := w.cfg.Locations[k.ID]; ok && u.String() != keyring.RoleFile(role).String() || !w.keys.Files.Exists(keyring.RoleFile(role)) {
 			return elsewhere(k)
 		}
 	}
-	infos, err := w.keys.files.Keys(ctx, signer.Ref{URI: roleFile(role), Roles: []string{role}}, w.ui)
+	infos, err := w.keys.Files.Keys(ctx, signer.Ref{URI: keyring.RoleFile(role), Roles: []string{role}}, w.ui)
 	if err != nil {
 		return err
 	}
@@ -315,7 +316,7 @@ func (w *work) dropMade(role string, made []crypto.PublicKey, cause error) error
 	if len(made) == 0 {
 		return cause
 	}
-	return errors.Join(cause, w.keys.files.Drop(roleFile(role), made))
+	return errors.Join(cause, w.keys.Files.Drop(keyring.RoleFile(role), made))
 }
 
 // retire moves file keys that root no longer names to keys/retired/. It is the last
@@ -330,7 +331,7 @@ func (w *work) retire(role string) {
 	for _, k := range p.Root.Keys(role) {
 		keep = append(keep, k.Public)
 	}
-	n, err := w.keys.files.Retire(roleFile(role), keep)
+	n, err := w.keys.Files.Retire(keyring.RoleFile(role), keep)
 	if err != nil {
 		w.a.warn("old keys stay in keys/%s.json: %v", role, err)
 	}

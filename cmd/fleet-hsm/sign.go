@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -150,7 +151,7 @@ func (w *work) card() (repo.Card, error) {
 // signing is a change that the keys of this machine are to sign.
 type signing struct {
 	a      *app
-	keys   *keychain
+	keys   *keyring.Ring
 	change *repo.Change
 	o      signOptions
 	card   func() (repo.Card, error)
@@ -180,16 +181,14 @@ func (s *signing) run(ctx context.Context) error {
 }
 
 func (s *signing) useKeys() error {
-	if err := s.keys.use(s.o.keys); err != nil {
+	if err := s.o.keys.use(s.keys); err != nil {
 		return err
 	}
 	for _, text := range s.o.key {
-		u, err := s.a.kinds.Parse(text)
-		if err != nil {
-			return err
-		}
 		for _, role := range []string{repo.RoleRoot, repo.RoleTargets} {
-			s.keys.uris[role] = append(s.keys.uris[role], u)
+			if err := s.keys.Add(role, text); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -234,7 +233,7 @@ func (s *signing) consent(docs []*repo.Doc) *consent {
 		keys[d.Role()] = d.Missing()
 	}
 	return &consent{
-		a: s.a, ui: s.a.person(), keys: s.keys, change: s.change, docs: docs, needs: keys, hints: s.keys.hints, card: s.card,
+		a: s.a, ui: s.a.person(), keys: s.keys, change: s.change, docs: docs, needs: keys, hints: s.keys.Hints, card: s.card,
 		refusals: s.refusals,
 		ask:      true, trust: s.trust,
 		alone: func() error {
@@ -270,13 +269,13 @@ func (s *signing) sign(ctx context.Context, docs []*repo.Doc) error {
 	var short error
 	for _, d := range docs {
 		before := signedBy(d)
-		err := s.keys.sign(ctx, s.a.person(), d, s.keep)
+		err := s.keys.Sign(ctx, s.a.person(), d, s.keep)
 		if signedBy(d) > before {
 			if kerr := s.keep(); kerr != nil {
 				return kerr
 			}
 		}
-		if err != nil && !as[*shortError](err) {
+		if err != nil && !as[*keyring.ShortError](err) {
 			return err
 		}
 		if err != nil && short == nil {
@@ -285,7 +284,7 @@ func (s *signing) sign(ctx context.Context, docs []*repo.Doc) error {
 	}
 	s.a.nameTallies(s.change)
 	if short == nil {
-		short = s.keys.shortOf(s.change)
+		short = s.keys.ShortOf(s.change)
 	}
 	if short != nil {
 		return short
@@ -316,16 +315,6 @@ func (a *app) nameTallies(c *repo.Change) {
 			a.note("%s v%d has %d of %d signatures%s", d.Role(), d.Version(), t.Have, t.Need, by)
 		}
 	}
-}
-
-// shortOf says who must still sign a change, or nil.
-func (k *keychain) shortOf(c *repo.Change) error {
-	for _, d := range c.Docs() {
-		if err := k.short(d); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func named(file string, err error) error { return fmt.Errorf("request %q: %w", file, err) }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
@@ -160,7 +161,7 @@ func (w *work) status(ctx context.Context) (*statusResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	res := &statusResult{Schema: 1, Consistent: w.p.Root.ConsistentSnapshot(), Leftovers: left, Interrupted: interrupted, Warnings: slices.Concat(w.p.Warnings, onOneDevice(w.cfg, w.a.kinds, w.p.Root, nil))}
+	res := &statusResult{Schema: 1, Consistent: w.p.Root.ConsistentSnapshot(), Leftovers: left, Interrupted: interrupted, Warnings: slices.Concat(w.p.Warnings, w.keys.OnOneDevice(w.p.Root, nil))}
 	if err := w.a.checkClock(); err != nil {
 		res.Warnings = slices.Insert(res.Warnings, 0, err.Error())
 	}
@@ -200,17 +201,17 @@ func (w *work) keyStatus(_ context.Context, role string, k repo.Key) keyStatus {
 	ks := keyStatus{KeyID: k.ID, Type: k.Type(), Place: "unknown", Name: w.cfg.Keys[k.ID].Name}
 	if u, ok := w.cfg.Locations[k.ID]; ok {
 		ks.Place = u.String()
-	} else if w.keys.files.Exists(roleFile(role)) {
+	} else if w.keys.Files.Exists(keyring.RoleFile(role)) {
 		// Which keys are in the file only its passphrase tells.
-		ks.Place = roleFile(role).String() + " (or elsewhere)"
+		ks.Place = keyring.RoleFile(role).String() + " (or elsewhere)"
 		if len(w.p.Root.Keys(role)) == 1 {
-			ks.Place = roleFile(role).String()
+			ks.Place = keyring.RoleFile(role).String()
 		}
 	}
-	if att, ok := w.keys.backends.Attester(); ok {
+	if att, ok := w.keys.Backends.Attester(); ok {
 		// A root of the configuration that cannot be read is told by "key attest".
-		extra, _ := w.a.attestationRoots("")
-		ks.Proof = w.a.proofOf(att, k, extra)
+		extra, _ := w.keys.AttestationRoots("")
+		ks.Proof = w.keys.ProofOf(att, k, extra)
 	}
 	return ks
 }

@@ -58,7 +58,7 @@ func (w *work) nextStaged() []step {
 	}
 	var out []step
 	for _, d := range w.staged.Docs() {
-		if err := w.keys.short(d); err != nil && !hasCommand(out, "fleet-hsm sign") {
+		if err := w.keys.Short(d); err != nil && !hasCommand(out, "fleet-hsm sign") {
 			out = append(out, step{"fleet-hsm sign", err.Error()})
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -67,7 +68,7 @@ func (a *app) runTimestamp(ctx context.Context, o timestampOptions) error {
 		return err
 	}
 	defer w.end()
-	if err := w.keys.use(o.keys); err != nil {
+	if err := o.keys.use(w.keys); err != nil {
 		return err
 	}
 	rel, err := w.r.Timestamp(repo.ReleaseOptions{Expiries: cfg.Expiries, AllowShorter: o.allowShorter})
@@ -79,7 +80,7 @@ func (a *app) runTimestamp(ctx context.Context, o timestampOptions) error {
 		a.note("timestamp v%d is good for %s; nothing to do", w.p.Timestamp.Version(), daysUntil(w.p.Timestamp.Expires()))
 		return a.print(timestampResult{Schema: 1, Command: "timestamp"}, func(*prompt.Writer) {})
 	}
-	if err := w.keys.checkPINSources(ctx, map[string][]repo.Key{repo.RoleTimestamp: w.p.Root.Keys(repo.RoleTimestamp)}); err != nil {
+	if err := w.keys.CheckPINSources(ctx, map[string][]repo.Key{repo.RoleTimestamp: w.p.Root.Keys(repo.RoleTimestamp)}); err != nil {
 		return err
 	}
 	if err := w.signRelease(ctx, rel); err != nil {
@@ -102,11 +103,11 @@ type timestampResult struct {
 // deviceFirst makes an absent token the trouble itself: nothing waits staged here
 // that another machine could sign.
 func deviceFirst(err error) error {
-	var absent *absentError
+	var absent *keyring.AbsentError
 	if errors.As(err, &absent) {
-		return absent.device
+		return absent.Device
 	}
-	var short *shortError
+	var short *keyring.ShortError
 	if errors.As(err, &short) {
 		return &noKeyError{short}
 	}
@@ -114,7 +115,7 @@ func deviceFirst(err error) error {
 }
 
 // noKeyError: the one key that a command needs is not on this machine.
-type noKeyError struct{ short *shortError }
+type noKeyError struct{ short *keyring.ShortError }
 
 func (e *noKeyError) Error() string { return e.short.Error() }
 

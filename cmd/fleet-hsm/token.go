@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -85,7 +86,7 @@ func (a *app) runTokenList(ctx context.Context, args []string) error {
 	// be asked does not hide the other.
 	var failed []error
 	for _, u := range wanted {
-		tokens, err := keys.backends[u.Scheme].(signer.Tokener).Tokens(ctx, u)
+		tokens, err := keys.Backends[u.Scheme].(signer.Tokener).Tokens(ctx, u)
 		if err != nil {
 			failed = append(failed, err)
 		}
@@ -114,13 +115,13 @@ func (a *app) runTokenList(ctx context.Context, args []string) error {
 
 // listed says which kinds of device to ask: the one that was named, or all that this
 // machine is set up for.
-func (a *app) listed(keys *keychain, args []string) ([]signer.URI, error) {
+func (a *app) listed(keys *keyring.Ring, args []string) ([]signer.URI, error) {
 	if len(args) == 1 {
 		u, err := a.kinds.Parse(args[0])
 		if err != nil {
 			return nil, err
 		}
-		if _, ok := keys.backends[u.Scheme].(signer.Tokener); !ok {
+		if _, ok := keys.Backends[u.Scheme].(signer.Tokener); !ok {
 			return nil, usagef("%q names no device; devices are %s", args[0], a.kinds.Devices())
 		}
 		return []signer.URI{u}, nil
@@ -131,7 +132,7 @@ func (a *app) listed(keys *keychain, args []string) ([]signer.URI, error) {
 	}
 	var out []signer.URI
 	for _, k := range a.kinds.Ready(settings) {
-		if _, ok := keys.backends[k.Scheme].(signer.Tokener); ok {
+		if _, ok := keys.Backends[k.Scheme].(signer.Tokener); ok {
 			out = append(out, k.URI())
 		}
 	}

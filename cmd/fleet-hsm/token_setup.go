@@ -51,7 +51,7 @@ func (a *app) runTokenSetup(ctx context.Context, arg string, o tokenSetupOptions
 	if err != nil {
 		return err
 	}
-	be, err := keys.backends.For(u)
+	be, err := keys.Backends.For(u)
 	if err != nil {
 		return err
 	}

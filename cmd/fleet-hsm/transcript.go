@@ -1,15 +1,12 @@
 package main
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"os/user"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
-	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -128,22 +125,8 @@ func (a *app) logSignature(d *repo.Doc, key repo.Key, u signer.URI, sig []byte) 
 	return a.logEvent(ceremony.Event{
 		Event: ceremony.EventSignature, Role: d.Role(), Version: d.Version(), SHA256: d.Hash(),
 		KeyID: key.ID, Key: u.String(), Device: u.Token(), Signature: hex.EncodeToString(sig),
-		Attestation: a.attestationDigest(key.ID),
+		Attestation: a.keys.AttestationDigest(key.ID),
 	})
-}
-
-// attestationDigest is the SHA-256 of the certificates that are kept for a key, or
-// that came with the request; "" for none.
-func (a *app) attestationDigest(keyID tuf.KeyID) string {
-	chain, err := os.ReadFile(a.attestationFile(keyID))
-	if errors.Is(err, os.ErrNotExist) && a.keys != nil {
-		chain = []byte(a.keys.hints[keyID].Attestation)
-	}
-	if len(chain) == 0 {
-		return ""
-	}
-	sum := sha256.Sum256(chain)
-	return hex.EncodeToString(sum[:])
 }
 
 // logCommit cannot fail: what is published is published, whatever the log says.

@@ -1,4 +1,4 @@
-package main
+package keyring
 
 import (
 	"context"
@@ -12,34 +12,23 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
-// shortError: every key within reach has signed, and it is not enough. Exit 3.
-type shortError struct {
-	role       string
-	version    int64
-	have, need int
-	names      []string // who could still sign
+// ShortError: every key within reach has signed, and it is not enough. Exit 3.
+type ShortError struct {
+	Role       string
+	Version    int64
+	Have, Need int
+	Names      []string // who could still sign
 }
 
-func (e *shortError) Error() string {
-	return fmt.Sprintf("%s v%d has %d of %d signatures: needs %s", e.role, e.version, e.have, e.need, strings.Join(e.names, ", or "))
+func (e *ShortError) Error() string {
+	return fmt.Sprintf("%s v%d has %d of %d signatures: needs %s", e.Role, e.Version, e.Have, e.Need, strings.Join(e.Names, ", or "))
 }
 
-func hintShort(err error) string {
-	var s *shortError
-	if !errors.As(err, &s) {
-		return `"fleet-hsm status" says who can still sign`
-	}
-	if s.role == repo.RoleSnapshot || s.role == repo.RoleTimestamp {
-		return fmt.Sprintf(`run "fleet-hsm commit" where the %s key is; with consistent snapshots "fleet-hsm commit --without-timestamp" leaves the timestamp to another machine`, s.role)
-	}
-	return `run "fleet-hsm sign" where that key is plugged in, then "fleet-hsm commit"; "fleet-hsm discard" drops the change`
-}
-
-// sign has one document signed by keys within reach until its thresholds are met.
+// Sign has one document signed by keys within reach until its thresholds are met.
 // keep is called after each signature that cost a person something. A key that is
 // not here is passed over; if the others are not enough, the person at the terminal
 // is asked for its card. Any other trouble ends it.
-func (k *keychain) sign(ctx context.Context, ui asker, d *repo.Doc, keep func() error) error {
+func (k *Ring) Sign(ctx context.Context, ui UI, d *repo.Doc, keep func() error) error {
 	away, err := k.signAtHand(ctx, ui, d, d.Missing(), keep)
 	if err != nil {
 		return err
@@ -56,8 +45,8 @@ func (k *keychain) sign(ctx context.Context, ui asker, d *repo.Doc, keep func() 
 			return err
 		}
 	}
-	if err := k.short(d); err != nil && away.err != nil {
-		return &absentError{short: err, device: away.err}
+	if err := k.Short(d); err != nil && away.err != nil {
+		return &AbsentError{Short: err, Device: away.err}
 	} else if err != nil {
 		return err
 	}
@@ -72,7 +61,7 @@ type absence struct {
 }
 
 // signAtHand has a document signed by those of keys that are here.
-func (k *keychain) signAtHand(ctx context.Context, ui asker, d *repo.Doc, keys []repo.Key, keep func() error) (absence, error) {
+func (k *Ring) signAtHand(ctx context.Context, ui UI, d *repo.Doc, keys []repo.Key, keep func() error) (absence, error) {
 	var away absence
 	for _, key := range k.cheapFirst(d.Role(), keys) {
 		if d.Met() {
@@ -101,14 +90,14 @@ func (k *keychain) signAtHand(ctx context.Context, ui asker, d *repo.Doc, keys [
 
 // pulledOut says that a device which was there when its key was looked at is gone, so
 // that nobody wonders why the PIN that they typed did nothing.
-func (k *keychain) pulledOut(ui asker, key repo.Key) {
+func (k *Ring) pulledOut(ui UI, key repo.Key) {
 	s, was := k.open[key.ID]
 	if !was || !s.URI().Kind().Insertable {
 		return
 	}
 	delete(k.open, key.ID)
 	_ = s.Close() // nothing was signed with it
-	k.a.note("%s was pulled out; nothing was signed with it", ui.Named(s.URI()))
+	k.opts.Note("%s was pulled out; nothing was signed with it", ui.Named(s.URI()))
 }
 
 // noticed and settled bound how long a card that was just inserted may take to
@@ -123,7 +112,7 @@ const (
 
 // signInserted goes on with the keys that were absent, once one of their cards was
 // inserted.
-func (k *keychain) signInserted(ctx context.Context, ui asker, d *repo.Doc, away absence, keep func() error) (absence, error) {
+func (k *Ring) signInserted(ctx context.Context, ui UI, d *repo.Doc, away absence, keep func() error) (absence, error) {
 	missing := len(d.Missing())
 	wait := noticed
 	until := time.Now().Add(settled)
@@ -143,7 +132,7 @@ func (k *keychain) signInserted(ctx context.Context, ui asker, d *repo.Doc, away
 }
 
 // insertable says which card a person could insert to have a key that is absent.
-func (k *keychain) insertable(role string, key repo.Key, err error) (signer.URI, bool) {
+func (k *Ring) insertable(role string, key repo.Key, err error) (signer.URI, bool) {
 	if !errors.Is(err, signer.ErrNoToken) {
 		return signer.URI{}, false
 	}
@@ -151,10 +140,10 @@ func (k *keychain) insertable(role string, key repo.Key, err error) (signer.URI,
 	if errors.As(err, &nf) {
 		return nf.URI, nf.URI.Kind().Insertable
 	}
-	list, err := k.candidates(role, key)
+	list, err := k.Candidates(role, key)
 	for _, c := range list {
-		if err == nil && c.uri.Kind().Insertable {
-			return c.uri, true
+		if err == nil && c.URI.Kind().Insertable {
+			return c.URI, true
 		}
 	}
 	return signer.URI{}, false
@@ -183,36 +172,36 @@ func (h atHand) Sourced(r signer.SecretRequest) bool {
 // Insert implements signer.UI.
 func (atHand) Insert(context.Context, signer.InsertRequest) error { return signer.ErrNoTerminal }
 
-// short says who must still sign, or nil.
-func (k *keychain) short(d *repo.Doc) error {
+// Short says who must still sign, or nil.
+func (k *Ring) Short(d *repo.Doc) error {
 	short := d.Short()
 	if short == nil {
 		return nil
 	}
-	e := &shortError{role: d.Role(), version: d.Version(), have: short.Have, need: short.Need}
+	e := &ShortError{Role: d.Role(), Version: d.Version(), Have: short.Have, Need: short.Need}
 	for _, key := range short.Missing {
-		e.names = append(e.names, k.name(d.Role(), key))
+		e.Names = append(e.Names, k.Name(d.Role(), key))
 	}
 	return e
 }
 
-// absentError is a shortError whose cause is a device that is not plugged in.
-type absentError struct {
-	short  error
-	device error
+// AbsentError is a shortError whose cause is a device that is not plugged in.
+type AbsentError struct {
+	Short  error
+	Device error
 }
 
-func (e *absentError) Error() string   { return fmt.Sprintf("%v (%v)", e.short, e.device) }
-func (e *absentError) Unwrap() []error { return []error{e.short, e.device} }
+func (e *AbsentError) Error() string   { return fmt.Sprintf("%v (%v)", e.Short, e.Device) }
+func (e *AbsentError) Unwrap() []error { return []error{e.Short, e.Device} }
 
 // cheapFirst puts keys that need no person before the others.
-func (k *keychain) cheapFirst(role string, keys []repo.Key) []repo.Key {
+func (k *Ring) cheapFirst(role string, keys []repo.Key) []repo.Key {
 	cost := func(key repo.Key) int {
-		list, err := k.candidates(role, key)
+		list, err := k.Candidates(role, key)
 		if err != nil || len(list) == 0 {
 			return 3
 		}
-		switch kind := list[0].uri.Kind(); {
+		switch kind := list[0].URI.Kind(); {
 		case kind.Person:
 			return 2
 		case kind.OnDevice():
@@ -225,7 +214,7 @@ func (k *keychain) cheapFirst(role string, keys []repo.Key) []repo.Key {
 	return out
 }
 
-func (k *keychain) signWith(ctx context.Context, ui asker, d *repo.Doc, key repo.Key, keep func() error) error {
+func (k *Ring) signWith(ctx context.Context, ui UI, d *repo.Doc, key repo.Key, keep func() error) error {
 	s, err := k.signer(ctx, ui, d.Role(), key)
 	if err != nil {
 		return err
@@ -240,11 +229,23 @@ func (k *keychain) signWith(ctx context.Context, ui asker, d *repo.Doc, key repo
 	if err := d.AddSignature(key.ID, sig); err != nil {
 		return &signer.KeyError{Op: "signing with key", URI: s.URI(), Err: err}
 	}
-	if err := k.a.logSignature(d, key, s.URI(), sig); err != nil {
-		return err
+	if k.opts.Signed != nil {
+		if err := k.opts.Signed(d, key, s.URI(), sig); err != nil {
+			return err
+		}
 	}
 	if keep != nil && s.URI().OnDevice() {
 		return keep()
+	}
+	return nil
+}
+
+// ShortOf says who must still sign a change, or nil.
+func (k *Ring) ShortOf(c *repo.Change) error {
+	for _, d := range c.Docs() {
+		if err := k.Short(d); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package keyring
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/config"
+	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -28,19 +29,19 @@ type pinUse struct {
 	places []signer.URI
 }
 
-// checkPINSources refuses a source that two tokens would be offered. keys may have to
+// CheckPINSources refuses a source that two tokens would be offered. keys may have to
 // sign in this command, besides those that flags name.
-func (k *keychain) checkPINSources(ctx context.Context, keys map[string][]repo.Key) error {
-	if s := k.a.pinSource; s != "" {
+func (k *Ring) CheckPINSources(ctx context.Context, keys map[string][]repo.Key) error {
+	if s := k.opts.PINSource; s != "" {
 		if err := config.CheckSource(s); err != nil {
-			return usage(fmt.Errorf("--pin-source: %w", err))
+			return misuse.Errorf("--pin-source: %w", err)
 		}
 	}
 	uses, err := k.pinUses(ctx, keys)
 	if err != nil {
 		return err
 	}
-	if k.a.pinSource != "" && uses["--pin-source"] == nil {
+	if k.opts.PINSource != "" && uses["--pin-source"] == nil {
 		if err := k.notOnlyFiles(keys); err != nil {
 			return err
 		}
@@ -48,7 +49,7 @@ func (k *keychain) checkPINSources(ctx context.Context, keys map[string][]repo.K
 	for _, source := range slices.Sorted(maps.Keys(uses)) {
 		use := uses[source]
 		if tokens := k.tokensOf(ctx, use); len(tokens) > 1 {
-			return usagef("%s could mean each of %s; give each token its own source (secrets: in the configuration, or pin-source= in its URI)",
+			return misuse.Errorf("%s could mean each of %s; give each token its own source (secrets: in the configuration, or pin-source= in its URI)",
 				use.name, strings.Join(tokens, ", "))
 		}
 	}
@@ -57,7 +58,7 @@ func (k *keychain) checkPINSources(ctx context.Context, keys map[string][]repo.K
 
 // pinUses says which source each token of the command would be offered: the first that
 // applies, as ui.pinSources has them.
-func (k *keychain) pinUses(ctx context.Context, keys map[string][]repo.Key) (map[string]*pinUse, error) {
+func (k *Ring) pinUses(ctx context.Context, keys map[string][]repo.Key) (map[string]*pinUse, error) {
 	uses := map[string]*pinUse{}
 	for _, role := range repo.Roles() {
 		places, err := k.tokenPlaces(ctx, role, keys[role])
@@ -65,14 +66,14 @@ func (k *keychain) pinUses(ctx context.Context, keys map[string][]repo.Key) (map
 			return nil, err
 		}
 		for _, u := range places {
-			sources, err := k.a.person().PINSources(signer.SecretRequest{URI: u, Roles: []string{role}})
+			sources, err := k.opts.Sources.PINSources(signer.SecretRequest{URI: u, Roles: []string{role}})
 			if err != nil {
 				return nil, err
 			}
 			if len(sources) == 0 {
 				continue // a person types it
 			}
-			own, err := k.a.person().OwnPINSources(u)
+			own, err := k.opts.Sources.OwnPINSources(u)
 			if err != nil {
 				return nil, err
 			}
@@ -81,7 +82,7 @@ func (k *keychain) pinUses(ctx context.Context, keys map[string][]repo.Key) (map
 			if name, ok := strings.CutPrefix(sources[0], "env:"); ok && use.vague {
 				use.name = "$" + name
 			}
-			if use.vague && sources[0] == k.a.pinSource {
+			if use.vague && sources[0] == k.opts.PINSource {
 				use.name, key = "--pin-source", "--pin-source"
 			}
 			if uses[key] == nil {
@@ -106,21 +107,18 @@ func sameSource(s string) string {
 
 // tokenPlaces lists the places on tokens at which keys of a role are: named by flags, by
 // the configuration, or found among what is plugged in.
-func (k *keychain) tokenPlaces(ctx context.Context, role string, keys []repo.Key) ([]signer.URI, error) {
-	cfg, err := k.a.config()
-	if err != nil {
-		return nil, err
-	}
+func (k *Ring) tokenPlaces(ctx context.Context, role string, keys []repo.Key) ([]signer.URI, error) {
+	cfg := k.opts.Config
 	var out []signer.URI
-	for _, u := range k.uris[role] {
+	for _, u := range k.URIs[role] {
 		if u.OnDevice() {
 			out = append(out, u)
 		}
 	}
-	shared := k.a.pinSource != "" || os.Getenv("FLEET_"+strings.ToUpper(role)+"_PIN") != "" || len(cfg.SecretSources) > 0
+	shared := k.opts.PINSource != "" || os.Getenv("FLEET_"+strings.ToUpper(role)+"_PIN") != "" || len(cfg.SecretSources) > 0
 	for _, key := range keys {
 		u, known := cfg.Locations[key.ID]
-		if !known && shared && len(k.uris[role]) == 0 && !k.files.Exists(roleFile(role)) {
+		if !known && shared && len(k.URIs[role]) == 0 && !k.Files.Exists(RoleFile(role)) {
 			u = k.find(ctx, key)
 		}
 		if u.OnDevice() {
@@ -132,7 +130,7 @@ func (k *keychain) tokenPlaces(ctx context.Context, role string, keys []repo.Key
 
 // tokensOf names the distinct tokens of a use. Whether two texts mean one token is asked
 // of the devices, without any PIN.
-func (k *keychain) tokensOf(ctx context.Context, use *pinUse) []string {
+func (k *Ring) tokensOf(ctx context.Context, use *pinUse) []string {
 	devices := map[string]signer.URI{}
 	for _, u := range use.places {
 		devices[u.Behind()] = u
@@ -152,13 +150,13 @@ func (k *keychain) tokensOf(ctx context.Context, use *pinUse) []string {
 }
 
 // identify asks which token a URI means: an identity to compare, and a URI for people.
-func (k *keychain) identify(ctx context.Context, text string, u signer.URI) (id, name string, here bool) {
+func (k *Ring) identify(ctx context.Context, text string, u signer.URI) (id, name string, here bool) {
 	if kind := u.Kind(); kind.Identity != nil {
 		if id := kind.Identity(u); id != "" {
 			return u.Scheme + " " + id, text, true
 		}
 	}
-	t, ok := k.backends[u.Scheme].(signer.Tokener)
+	t, ok := k.Backends[u.Scheme].(signer.Tokener)
 	if !ok {
 		return text, text, false
 	}

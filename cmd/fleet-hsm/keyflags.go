@@ -1,0 +1,30 @@
+package main
+
+import (
+	"github.com/spf13/pflag"
+
+	"github.com/fleet-hsm/fleet-hsm/keyring"
+)
+
+// roleKeyFlags are --root-key URI and so on.
+type roleKeyFlags map[string]*[]string
+
+func addRoleKeyFlags(f *pflag.FlagSet, roles ...string) roleKeyFlags {
+	flags := roleKeyFlags{}
+	for _, role := range roles {
+		flags[role] = f.StringArray(role+"-key", nil, "where a "+role+" key is (URI; may be given more than once)")
+	}
+	return flags
+}
+
+// use names the places that the flags name.
+func (flags roleKeyFlags) use(k *keyring.Ring) error {
+	for role, list := range flags {
+		for _, s := range *list {
+			if err := k.Add(role, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
