@@ -143,6 +143,7 @@ const (
 	WentBack        RefusedKind = "went-back"        // an older copy lies over newer files that are still here
 	RootChain       RefusedKind = "root-chain"       // an N.root.json is missing or cannot be followed
 	LostVersions    RefusedKind = "lost-versions"    // what was published from here is not here any more
+	LostRoot        RefusedKind = "lost-root"        // a root that was published from here is not here any more
 	SignAbove       RefusedKind = "sign-above"       // only new targets and snapshot can be published on this
 	SameFile        RefusedKind = "same-file"        // two published paths are one file
 )

@@ -16,7 +16,7 @@ type InitOptions struct {
 }
 
 // CheckInit refuses a folder that holds a repository, or what is left of one,
-// already. Errors: ErrExists.
+// already. Errors: ErrExists, *RefusedError{UnfinishedState}.
 func (r *Repo) CheckInit() error {
 	entries, err := os.ReadDir(r.path("repository"))
 	if err != nil && !notExist(err) {
@@ -32,7 +32,7 @@ func (r *Repo) CheckInit() error {
 		return err
 	}
 	if staged {
-		return fmt.Errorf("%w: a staged change in %q", ErrExists, r.pending())
+		return refuse(UnfinishedState, "a new repository waits for signatures already: a staged change in %q", r.pending())
 	}
 	return nil
 }

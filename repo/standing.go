@@ -146,11 +146,15 @@ func (s *standing) lost() {
 		if now == 0 || s.h.GivenUp && role != RoleRoot {
 			continue
 		}
+		kind := LostVersions
+		if role == RoleRoot {
+			kind = LostRoot
+		}
 		switch {
 		case m.Version > now:
-			s.found = append(s.found, refuse(LostVersions, "%s v%d was published from here, and only v%d is here: an older copy was put back", role, m.Version, now))
+			s.found = append(s.found, refuse(kind, "%s v%d was published from here, and only v%d is here: an older copy was put back", role, m.Version, now))
 		case m.contradicts(s.p.marks()[role]):
-			s.found = append(s.found, refuse(LostVersions, "%s v%d was published from here with other content than it has now: an older copy was put back and signed again", role, now))
+			s.found = append(s.found, refuse(kind, "%s v%d was published from here with other content than it has now: an older copy was put back and signed again", role, now))
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"sync"
 	"time"
 )
@@ -20,12 +21,19 @@ const (
 )
 
 var (
-	errMissing    = errors.New("not found")
-	errNotRegular = errors.New("not a regular file")
-	errTooLarge   = errors.New("too large")
+	errMissing    error = missing{}
+	errNotRegular       = errors.New("not a regular file")
+	errTooLarge         = errors.New("too large")
 	// ErrUnreachable: the source could not be read at all.
 	ErrUnreachable = errors.New("cannot be read")
 )
+
+// missing is fs.ErrNotExist in fewer words.
+type missing struct{}
+
+func (missing) Error() string { return "not found" }
+
+func (missing) Is(target error) bool { return target == fs.ErrNotExist }
 
 // statusError is an HTTP answer other than 200 and 404.
 type statusError struct {

@@ -124,7 +124,7 @@ func judge(err error) verdict {
 	case as[*badAttestation](err):
 		return verdict{exitUnverified, "attestation", `fetch it again with "fleet-hsm key attest piv:serial=..;slot=.." while the card is plugged in; do not trust the key before`}
 	case as[*unverified](err):
-		return verdict{exitUnverified, "unverified", "each line above names the file; the named checks are in docs/compat.md"}
+		return verdict{exitUnverified, "unverified", `each line above names the file, and docs/compat.md the check. In a folder of yours "fleet-hsm doctor --mend" puts in order what lies there, and "fleet-hsm pull" brings what a store has; a server gets it with "fleet-hsm publish"`}
 	case as[*keyring.ImportedError](err):
 		return verdict{exitRefused, "imported-key", "make a key on the token (--generate), or take this one with --allow-imported"}
 	case as[*keyring.ShortError](err), errors.Is(err, repo.ErrShort):

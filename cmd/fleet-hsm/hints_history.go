@@ -18,6 +18,8 @@ func hintHistory(kind repo.RefusedKind) string {
 		return `"fleet-hsm doctor --mend" puts it back if it lies in this folder, "fleet-hsm pull" if the store has it; else copy it into repository/ from a backup, or from what is served`
 	case repo.LostVersions:
 		return `"fleet-hsm pull" brings them if the store has them; or copy repository/ from a newer backup. "fleet-hsm doctor --mend --give-up" goes on without them, and the next change needs the keys of targets, snapshot and timestamp`
+	case repo.LostRoot:
+		return `agents that have it follow no other root of that number, so it cannot be given up: "fleet-hsm pull" brings it if the store has it; or copy repository/ from a newer backup, or N.root.json from what is served, and then "fleet-hsm doctor --mend"`
 	case repo.SignAbove:
 		return `"fleet-hsm rotate targets --renew" signs them, with the keys of targets, snapshot and timestamp; so does "fleet-hsm add"`
 	case repo.SameFile:

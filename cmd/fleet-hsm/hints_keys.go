@@ -40,7 +40,7 @@ func judgeKey(err error) verdict {
 	case errors.Is(err, signer.ErrFileMode):
 		return verdict{exitRefused, "file-mode", hintMode(err)}
 	case errors.Is(err, file.ErrNotEncrypted):
-		return verdict{exitRefused, "not-encrypted", `"fleet-hsm key passwd FILE" encrypts it`}
+		return verdict{exitRefused, "not-encrypted", `"fleet-hsm key passwd file:PATH" encrypts it`}
 	case errors.Is(err, signer.ErrKeyChanged):
 		return verdict{exitRefused, "key-changed", `no signature was made; "fleet-hsm key list" shows which keys are where`}
 	case errors.Is(err, signer.ErrAmbiguous):

@@ -12,7 +12,9 @@ func hintRefused(kind repo.RefusedKind) string {
 		return "give the new file a new version; agents that have the old one would not notice. --replace publishes it all the same"
 	case repo.ShorterExpiry:
 		return `is this machine's clock right? "expires:" in the configuration says how long metadata is good; --allow-shorter signs it all the same`
-	case repo.ChangeWaits, repo.PublishedMoved:
+	case repo.ChangeWaits:
+		return `"fleet-hsm review" shows the staged change, "fleet-hsm sign" goes on with it where its keys are, "fleet-hsm discard" drops it`
+	case repo.PublishedMoved:
 		return `"fleet-hsm review" shows the staged change, "fleet-hsm discard" drops it`
 	case repo.OtherDevice:
 		return "keep pending/ and repository/ on one file system"
@@ -43,7 +45,7 @@ func hintRefused(kind repo.RefusedKind) string {
 	case repo.ForeignChange:
 		return "is --path the repository that it was made for?"
 	case repo.UnfinishedState:
-		return `"fleet-hsm discard" clears what an earlier attempt left`
+		return `"fleet-hsm sign" goes on with it where its keys are; "fleet-hsm discard" drops what an earlier attempt left`
 	}
 	return hintHistory(kind)
 }

@@ -97,34 +97,38 @@ func hintWalks() []hintWalk {
 // hintsOfPeople are the kinds whose way out is no command of ours: what it takes.
 func hintsOfPeople() map[string]string {
 	return map[string]string{
-		"root-chain": "the missing root, from the store or a backup; package repo walks it", "lost-versions": "the newer state, or that it is lost; package repo walks it",
-		"sign-above": "the keys of targets, snapshot and timestamp; package repo walks it", "same-file": "a folder or name of its own", "not-generated": "the maker's tool",
-		"metadata": "the file, from the published copy or a backup", "duplicate-key": "another key",
-		"failed":   "the file system or the network, as the message says",
-		"expired":  "keys of the role that the hint's command signs with; testdata/script/fleetctl_old.txtar walks it",
-		"rejected": "what verify lists, put right where it was published", "unverified": "what each line names",
-		"version-regress": "the newer state; packages repo and store walk it", "unfinished-state": "nothing: discard; testdata/script/init_waits.txtar",
-		"change-waits": "a decision: review, then discard or sign; testdata/script/stage.txtar", "published-moved": "the same",
-		"other-change": "a request over this change", "foreign-change": "the repository that it was made for",
-		"interrupted-commit": "space or rights on the disk; testdata/script/disk_full.txtar", "locked": "the other command's end", "interrupted": "the command again",
-		"not-confirmed": "a yes", "other-device": "one file system", "missing-content": "the file", "too-large": "fewer targets or keys",
-		"timestamp-keys": "the new timestamp key", "key": "a key of another kind", "key-not-found": "the key's place", "key-changed": "the key that root names",
-		"key-exists": "another label or slot", "key-in-use": "that the key is not used any more", "imported-key": "a key made on the token",
-		"attestation": "the card, or its vendor's certificates", "bad-signature": "another device", "unsupported": "another kind of key or device",
-		"device": "a device that works", "wrong-passphrase": "the right passphrase", "wrong-pin": "the right PIN", "last-try": "a person at a terminal",
-		"pin-blocked": "the PUK or SO PIN", "pin-invalid": "a PIN of the length", "pin-too-simple": "a better PIN", "management-key": "the management key",
-		"partly-set-up": "token setup again, as the hint says", "pin-not-set": "token setup, with a PIN", "no-token": "the token, plugged in",
-		"touch-timeout": "a touch", "busy": "the other program's end", "denied": "a polkit rule", "unreachable": "the daemon",
-		"already-set-up": "nothing, or a reset", "not-set-up": "token setup, with a PIN", "not-encrypted": "a passphrase",
-		"state": "another file", "store-went-back": "the newest state", "timestamp-expired": "a look at the store", "version-jump": "docs/emergency.md",
-		"no-key": "the timestamp key", "no-credentials": "credentials", "credential-source": "credentials", "bad-credentials": "credentials",
-		"store-forbidden": "rights on the bucket", "store-region": "the region", "store-unsupported": "another store, or one writer at a time",
-		"store-gateway": "the gateway's owner", "store-condition": "the bucket's owner",
-		"store": "a store that answers; then the same command", "store-inconsistent": "the same command; package store walks it",
-		"other-writer": "the same command", "store-unreachable": "the network",
-		"store-file": "the right prefix", "clock": "the right time", "listen": "another address", "request": "the file again", "transcript": "a new log",
-		"policy": "a decision of the holders", "doctor": "what each line names", "source": "the network", "ambiguous": "a URI that names one",
-		"module": "the module's file", "not-yours": "a folder of one's own", "module-start": "what the module needs", "no-terminal": "a terminal",
+		"not-generated":      "the maker's tool",
+		"failed":             "the file system or the network, as the message says",
+		"rejected":           "what verify lists, put right where it was published",
+		"version-regress":    "the newer state; packages repo and store walk it",
+		"interrupted-commit": "space or rights on the disk; testdata/script/disk_full.txtar",
+		"not-confirmed":      "a yes",
+		"other-device":       "one file system",
+		"too-large":          "fewer targets or keys",
+		"key":                "a key of another kind",
+		"key-changed":        "the key that root names",
+		"key-in-use":         "that the key is not used any more",
+		"imported-key":       "a key made on the token",
+		"attestation":        "the card, or its vendor's certificates",
+		"unsupported":        "another kind of key or device",
+		"device":             "a device that works",
+		"last-try":           "a person at a terminal",
+		"pin-blocked":        "the PUK or SO PIN",
+		"pin-invalid":        "a PIN of the length",
+		"pin-too-simple":     "a better PIN",
+		"management-key":     "the management key",
+		"partly-set-up":      "token setup again, as the hint says",
+		"pin-not-set":        "token setup, with a PIN",
+		"unreachable":        "the daemon",
+		"timestamp-expired":  "a look at the store",
+		"version-jump":       "docs/emergency.md",
+		"store-forbidden":    "rights on the bucket",
+		"store-region":       "the region",
+		"store":              "a store that answers; then the same command",
+		"other-writer":       "the same command",
+		"store-file":         "the right prefix",
+		"listen":             "another address",
+		"no-terminal":        "a terminal",
 	}
 }
 
@@ -141,6 +145,12 @@ func TestHintWalkCoversEveryKind(t *testing.T) {
 			t.Errorf("kind %q stands in both tables", w.kind)
 		}
 		listed[w.kind] = "walked"
+	}
+	for _, kind := range scriptedKinds(t) {
+		if listed[kind] != "" && listed[kind] != "walked" {
+			t.Errorf("kind %q stands in the table and in a script", kind)
+		}
+		listed[kind] = "walked"
 	}
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		if listed[kind] == "" {

@@ -71,7 +71,11 @@ func (a *app) pinnedRoot(source, file string) ([]byte, error) {
 	}
 	name, root, err := verify.OldestRoot(source)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: no folder %q", repo.ErrNoRepository, source)
+		what := "no folder"
+		if _, err := os.Stat(source); err == nil {
+			what = "no root.json in"
+		}
+		return nil, fmt.Errorf("%w: %s %q", repo.ErrNoRepository, what, source)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", source, err)

@@ -186,7 +186,7 @@ func judgeStore(err error) (verdict, bool) {
 	case errors.Is(err, store.ErrLayout):
 		return verdict{exitRefused, "flat-layout", "only with consistent snapshots"}, true
 	case errors.Is(err, store.ErrInconsistent), errors.Is(err, store.ErrReadBack):
-		return verdict{exitUnverified, "store-inconsistent", `run publish again; it goes on where it stopped. If it stays so, "fleet-hsm doctor --store URL" tries the store`}, true
+		return verdict{exitUnverified, "store-inconsistent", `"fleet-hsm publish" from a folder that has all of it goes on where it stopped, and puts back what is damaged. If it stays so, "fleet-hsm doctor --store URL" tries the store`}, true
 	case as[*webroot.LinkError](err):
 		return verdict{exitRefused, "path-taken", "nothing was written through it; put a folder or file of its own there and run the command again"}, true
 	case errors.Is(err, store.ErrPrecondition):

@@ -1,0 +1,193 @@
+//go:build cgo && linux
+
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/fleet-hsm/fleet-hsm/store/s3test"
+)
+
+// TestHintScripts runs testdata/hints: the ways out of refusals that take a card, a
+// token, a store or more than one state. There are the commands of TestScript, TestDaily,
+// TestOnline and TestYubiKey, and besides
+//
+//	refused KIND ARG...       fleet-hsm ARG... is refused, with that kind and a hint
+//	says TEXT                 the hint names TEXT, which the person then heeds
+//	hinted COMMAND [ARG...]   the hint names COMMAND ("fleet-hsm discard"); run with ARG it
+//	                          ends with 0
+//	payload [ARG...]          $HASH, and $HASH2, is what "fleet-hsm review ARG..." prints
+//	leads ARG...              fleet-hsm ARG... ends with 0: the way was that long
+//
+// Whatever stands between them is done by a person. From refused to leads it takes three
+// commands of ours at most, and the last is the refused one, with other arguments perhaps,
+// unless the hint names another to go on with. A line "refused KIND sh SCRIPT", where the
+// tool does not run by itself, gives --json to it.
+func TestHintScripts(t *testing.T) {
+	t.Parallel()
+	bin, err := clients()
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := s3test.Start(t)
+	behind := map[string]*s3test.Proxy{}
+	for name, f := range map[string]s3test.Fault{
+		"LOGIN": s3test.LoginPage(), "NO_CONDITIONS": s3test.RefusedConditions(), "NO_ETAGS": s3test.NoETags(), "DAMAGED": s3test.Damaged(),
+	} {
+		behind[name] = srv.Behind(t, f)
+	}
+	cmds := scriptCommands()
+	for name, f := range map[string]func(*testscript.TestScript, []string){
+		"cards": cmdCards, "card": cmdCard, "desk": cmdDesk, "denied": cmdDenied, "softhsm": cmdSoftHSM, "serve": cmdServe, "forge": cmdForge,
+		"payload": cmdPayload, "refused": cmdRefused, "says": cmdSays, "hinted": cmdHinted, "leads": cmdLeads,
+	} {
+		cmds[name] = func(ts *testscript.TestScript, _ bool, args []string) { f(ts, args) }
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "hints"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Vars = append(env.Vars, secretEnv()...)
+			env.Vars = append(env.Vars, s3test.Env()...)
+			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "remembered"))
+			env.Setenv("BUCKET", srv.URL(filepath.Base(env.WorkDir)))
+			for name, p := range behind {
+				env.Setenv("BEHIND_"+name, p.URL(filepath.Base(env.WorkDir)))
+				env.Setenv("CA", p.CAFile)
+			}
+			env.Values[locksKey{}] = map[string]*os.File{}
+			env.Values[deskKey{}] = &scriptDesk{cards: map[string]*deskCard{}}
+			env.Values[wayKey{}] = &way{}
+			return nil
+		},
+		Cmds: cmds,
+	})
+}
+
+type wayKey struct{}
+
+// way is how far a script is on the way out of a refusal.
+type way struct {
+	command string // the refused one's first word
+	hint    string
+	steps   int
+}
+
+func (w *way) step(ts *testscript.TestScript) {
+	if w.hint == "" {
+		ts.Fatalf("nothing was refused before this")
+	}
+	if w.steps++; w.steps > 3 {
+		ts.Fatalf("more than three steps")
+	}
+}
+
+func cmdRefused(ts *testscript.TestScript, args []string) {
+	need(ts, args, 2, "refused KIND ARG...")
+	w := ts.Value(wayKey{}).(*way)
+	var err error
+	if args[1] == "sh" {
+		err = ts.Exec("sh", "-c", args[2])
+	} else {
+		err = ts.Exec("fleet-hsm", append([]string{"--json"}, args[1:]...)...)
+		if w.command == "" {
+			w.command = args[1]
+		}
+	}
+	code := codeOf(ts, err)
+	said := ts.ReadFile("stderr")
+	hides(ts, said+ts.ReadFile("stdout"))
+	var v struct {
+		Error struct{ Kind, Hint string } `json:"error"`
+	}
+	for line := range strings.Lines(said) {
+		_ = json.Unmarshal([]byte(line), &v)
+	}
+	if code == 0 || v.Error.Kind != args[0] || v.Error.Hint == "" {
+		ts.Fatalf("exit %d, kind %q, hint %q", code, v.Error.Kind, v.Error.Hint)
+	}
+	ts.Logf("hint: %s", v.Error.Hint)
+	w.hint = v.Error.Hint
+}
+
+var sha256Member = regexp.MustCompile(`"sha256": ?"([0-9a-f]{64})"`)
+
+func cmdPayload(ts *testscript.TestScript, args []string) {
+	ts.Check(ts.Exec("fleet-hsm", append([]string{"--json", "review"}, args...)...))
+	for i, m := range sha256Member.FindAllStringSubmatch(ts.ReadFile("stdout"), 2) {
+		ts.Setenv([]string{"HASH", "HASH2"}[i], m[1])
+	}
+}
+
+func cmdSays(ts *testscript.TestScript, args []string) {
+	need(ts, args, 1, "says TEXT")
+	if w := ts.Value(wayKey{}).(*way); !strings.Contains(w.hint, args[0]) {
+		ts.Fatalf("the hint is %q", w.hint)
+	}
+}
+
+func cmdHinted(ts *testscript.TestScript, args []string) {
+	need(ts, args, 1, "hinted COMMAND [ARG...]")
+	w := ts.Value(wayKey{}).(*way)
+	w.step(ts)
+	if !strings.Contains(w.hint, `"`+args[0]+`"`) {
+		ts.Fatalf("the hint is %q", w.hint)
+	}
+	words := strings.Fields(args[0])
+	words = slices.DeleteFunc(words, func(s string) bool { return s == "file:PATH" || strings.ToUpper(s) == s && !strings.HasPrefix(s, "-") })
+	wantCode(ts, "0", codeOf(ts, ts.Exec(words[0], append(words[1:], args[1:]...)...)))
+}
+
+func cmdLeads(ts *testscript.TestScript, args []string) {
+	need(ts, args, 1, "leads ARG...")
+	w := ts.Value(wayKey{}).(*way)
+	w.step(ts)
+	// A change that cannot be committed is made again by the command that made it; what is
+	// staged ends with commit, as sign says.
+	if args[0] != w.command && w.command != "" && w.command != "commit" && args[0] != "commit" && !strings.Contains(w.hint, `"fleet-hsm `+args[0]) {
+		ts.Fatalf("%q was refused, and the hint names no %q", w.command, args[0])
+	}
+	wantCode(ts, "0", codeOf(ts, ts.Exec("fleet-hsm", args...)))
+	*w = way{}
+}
+
+// scriptedKinds are the kinds of refusal that a script leads out of.
+func scriptedKinds(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("testdata", "hints", "*.txtar"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	var kinds []string
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var open []string
+		script, _, _ := strings.Cut(string(data), "\n-- ")
+		for line := range strings.Lines(script) {
+			switch words := strings.Fields(line); {
+			case len(words) == 0:
+			case words[0] == "refused":
+				open = append(open, words[1])
+			case words[0] == "leads":
+				kinds, open = append(kinds, open...), nil
+			}
+		}
+		if len(open) > 0 {
+			t.Errorf("%s: nothing leads out of %q", file, open)
+		}
+	}
+	return kinds
+}
