@@ -5,10 +5,11 @@ import "strings"
 // more stands before what did not fit into the line above.
 const more = "  > "
 
-// minWidth and usualWidth, in columns: a narrower screen is treated as one of 40, an
-// unknown one as one of 80 where lines are wrapped at all.
+// minWidth and usualWidth, in columns: what is to be signed is not shown on a narrower
+// screen ([Writer.Narrow]), an unknown one is treated as one of 80 where lines are wrapped
+// at all.
 const (
-	minWidth   = 40
+	minWidth   = 20
 	usualWidth = 80
 )
 

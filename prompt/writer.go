@@ -83,6 +83,24 @@ func (w *Writer) Width() int {
 	return w.always
 }
 
+// Narrow reports whether lines go to a terminal that is too narrow for them: it would cut
+// them itself, without a mark, and words of others could begin a line.
+func (w *Writer) Narrow() error {
+	if w.file != nil {
+		if n, known := tty.Columns(w.file); known && n < minWidth {
+			return &NarrowError{n}
+		}
+	}
+	return nil
+}
+
+// NarrowError: what is to be signed cannot be shown as it is.
+type NarrowError struct{ Columns int }
+
+func (e *NarrowError) Error() string {
+	return fmt.Sprintf("the terminal has %d columns, and what is to be signed needs %d", e.Columns, minWidth)
+}
+
 // print writes what makes whole lines and keeps the rest until its line is whole.
 func (w *Writer) print(t Text, mark string) {
 	w.mu.Lock()

@@ -76,6 +76,9 @@ func (c *consent) refuse(ctx context.Context) error {
 }
 
 func (c *consent) review(ctx context.Context, card repo.Card) error {
+	if err := c.a.talk.Narrow(); err != nil {
+		return err
+	}
 	if c.trust != "" {
 		if err := c.ui.Confirm(ctx, c.trust); err != nil {
 			return err

@@ -84,6 +84,8 @@ func judgeDevice(err error) verdict {
 		return verdict{exitRefused, "unsupported", hintUnsupported(err)}
 	case errors.Is(err, signer.ErrBadSignature):
 		return verdict{exitRefused, "bad-signature", "the device answered with a wrong signature, which was not kept; " + again(err) + ", and replace the device if it happens twice"}
+	case as[*prompt.NarrowError](err):
+		return verdict{exitUsage, "no-terminal", `nothing was signed; make the window wider, or sign by the hash that "fleet-hsm review" prints (--reviewed, with --no-input)`}
 	case errors.Is(err, signer.ErrNoTerminal):
 		return verdict{exitUsage, "no-terminal", "run it at a terminal"}
 	}

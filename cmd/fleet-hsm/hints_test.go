@@ -86,6 +86,7 @@ func theirErrors() map[string]error {
 		"keyring.ShortError": &keyring.ShortError{}, "keyring.AbsentError": &keyring.AbsentError{Short: &keyring.ShortError{}, Device: signer.ErrNoToken}, "keyring.ImportedError": &keyring.ImportedError{},
 		"prompt.ErrNotConfirmed": prompt.ErrNotConfirmed, "prompt.SourceError": &signer.NoSecretError{Err: &prompt.SourceError{}},
 		"prompt.CommandError": &signer.NoSecretError{Err: &prompt.CommandError{}},
+		"prompt.NarrowError":  &prompt.NarrowError{},
 		"config.Error":        &config.Error{}, "config.ManifestError": usage(&config.ManifestError{}), "misuse.Error": usagef("x"),
 
 		"verify.ErrUnreachable": verify.ErrUnreachable, "verify.ErrNoRoot": usage(verify.ErrNoRoot),

@@ -110,12 +110,12 @@ func ourLine(l string) bool {
 		return true
 	}
 	for _, label := range []string{"intent", "expires", "key", "threshold", "added", "changed", "removed", "sha512", "was", "now", "other", "signed", "WARNING", "sha256"} {
-		if strings.HasPrefix(l, "  "+label+" ") {
+		if l == "  "+label || strings.HasPrefix(l, "  "+label+" ") {
 			return true
 		}
 	}
 	role, versions, _ := strings.Cut(l, " ")
-	return (role == "ROOT" || role == "TARGETS") && strings.HasPrefix(versions, "v") || strings.HasPrefix(l, `  the sender says: "`)
+	return (role == "ROOT" || role == "TARGETS") && strings.HasPrefix(versions, "v") || l == "  the sender says:" || strings.HasPrefix(l, `  the sender says: "`)
 }
 
 // FuzzReview reviews whatever can be a request, from its bytes: nothing but printable

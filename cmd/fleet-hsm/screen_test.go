@@ -99,7 +99,7 @@ func hostileRequest(t testing.TB, e *estate) (hostile *estate, held int) {
 	return e, held
 }
 
-// TestScreen: a request full of attacks on a real terminal, 80 and 60 columns wide. The
+// TestScreen: a request full of attacks on a real terminal, 80, 60 and 20 columns wide. The
 // screen is the one that the review's text makes, line by line; the true hashes and the
 // question come last; "no" writes nothing.
 func TestScreen(t *testing.T) {
@@ -119,7 +119,7 @@ func TestScreen(t *testing.T) {
 		t.Fatalf("exit %d\n%s", piped.code, piped.stderr)
 	}
 	want := strings.Split(strings.TrimSuffix(piped.stdout, "\n"), "\n")
-	for _, width := range []int{80, 60} {
+	for _, width := range []int{80, 60, narrowest} {
 		t.Run(fmt.Sprint(width), func(t *testing.T) {
 			t.Parallel()
 			review := openScreen(t, width, "fleet-hsm", "review", file, "--config", config, "--root", root)
@@ -129,12 +129,14 @@ func TestScreen(t *testing.T) {
 			checkScreen(t, width, review.lines(), want, e)
 
 			sign := openScreen(t, width, "fleet-hsm", "sign", file, "--config", config, "--root", root)
-			sign.await("the question", func() bool { return strings.Contains(lastOf(sign.lines()), "Sign this?") })
-			seen := sign.lines()
-			if last := lastOf(seen); last != "Sign this? Type yes to go on:" {
-				t.Errorf("the last line is %q", last)
+			asked := []string{"Sign this? Type yes to go on:"}
+			if width == narrowest {
+				asked = []string{"Sign this? Type yes", "  > to go on:"}
 			}
-			checkScreen(t, width, seen[:len(seen)-1], want, e)
+			end := func(l []string) []string { return l[max(0, len(l)-len(asked)):] }
+			sign.await("the question", func() bool { return slices.Equal(end(sign.lines()), asked) })
+			seen := sign.lines()
+			checkScreen(t, width, seen[:len(seen)-len(asked)], want, e)
 			if n := strings.Count(strings.Join(seen, "\n"), "\nSign this?"); n != 1 {
 				t.Errorf("%d lines ask whether to sign", n)
 			}
@@ -187,14 +189,44 @@ func checkScreen(t *testing.T, width int, seen, want []string, e *estate) {
 		}
 		if strings.HasPrefix(l, "  sha256 ") {
 			hashes++
-			sum := strings.Join(strings.Fields(l[len("  sha256 "):]+seen[i+1]), "")
+			sum := hashAt(seen[i:])
 			if name := []string{"staged_root", "staged_targets"}[min(hashes-1, 1)]; sum != e.hash(t, name) {
 				t.Errorf("hash %d is %s, not that of %s", hashes, sum, name)
 			}
 		}
 	}
-	if hashes != 2 || !strings.HasPrefix(seen[len(seen)-2], "  sha256 ") {
-		t.Errorf("%d hashes; the last lines are %q", hashes, seen[len(seen)-2:])
+	last := len(seen) - 1
+	for last > 0 && strings.HasPrefix(seen[last], "            ") {
+		last--
+	}
+	if hashes != 2 || !strings.HasPrefix(seen[last], "  sha256 ") {
+		t.Errorf("%d hashes; the last lines are %q", hashes, seen[last:])
+	}
+}
+
+// narrowest is the narrowest terminal on which a review is shown.
+const narrowest = 20
+
+// hashAt reads the hash that begins in the first line, and goes on below.
+func hashAt(lines []string) string {
+	sum := strings.TrimPrefix(lines[0], "  sha256 ")
+	for _, l := range lines[1:] {
+		if !strings.HasPrefix(l, "            ") {
+			break
+		}
+		sum += l
+	}
+	return strings.Join(strings.Fields(sum), "")
+}
+
+// A terminal that is too narrow to show a review shows none, and nothing is signed.
+func TestTooNarrowToSign(t *testing.T) {
+	t.Parallel()
+	dir := copyRepo(t, "consistent")
+	must(t, "rotate", "root", "--renew", "--stage-only", "--path", dir)
+	s := openScreen(t, narrowest-1, "fleet-hsm", "sign", "--path", dir)
+	if code := s.end(); code != "2" || !strings.Contains(unwrapped(s.lines()), "terminalhas19columns") {
+		t.Errorf("exit %s\n%s", code, strings.Join(s.lines(), "\n"))
 	}
 }
 
