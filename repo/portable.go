@@ -221,18 +221,6 @@ func checkMembers(file string, before, after *Root) error {
 	return nil
 }
 
-// ParseRoot reads a root.json and checks that it is signed by itself.
-func ParseRoot(file string, data []byte) (RootLink, error) {
-	if len(data) > MaxRootSize {
-		return RootLink{}, &MetadataError{File: file, Reason: fmt.Sprintf("larger than %d bytes", MaxRootSize)}
-	}
-	root, env, err := readRoot(file, data)
-	if err != nil {
-		return RootLink{}, err
-	}
-	return linkOf(root, env), nil
-}
-
 // Trust checks the chain against a root that the caller trusts: it must be one of the
 // chain's, or the one before its first. Errors: *MetadataError,
 // *RefusedError{PublishedMoved} for a change that was made before the trusted root.

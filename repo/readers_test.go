@@ -1,7 +1,6 @@
 package repo_test
 
 import (
-	"crypto/sha256"
 	"errors"
 	"maps"
 	"os"
@@ -109,13 +108,6 @@ func TestReaders(t *testing.T) {
 	}
 	if _, err := repo.ReadTargets(now, "x", []byte(read(t, r, "repository/snapshot.json"))); !errors.Is(err, repo.ErrMetadata) {
 		t.Errorf("a snapshot for targets: %v", err)
-	}
-	link, err := repo.ParseRoot("x", root2)
-	if sum := sha256.Sum256(payload(t, root2)); err != nil || link.Version != 2 || link.Hash != hexOf(sum[:]) {
-		t.Errorf("%+v, %v", link, err)
-	}
-	if _, err := repo.ParseRoot("x", append(root2, make([]byte, repo.MaxRootSize)...)); !errors.Is(err, repo.ErrMetadata) {
-		t.Errorf("a root larger than clients take: %v", err)
 	}
 	p := load(t, r)
 	own, err := r.RootJSON()

@@ -48,21 +48,3 @@ func same(map[string]any) {}
 func setTo(field string, value any) func(map[string]any) {
 	return func(signed map[string]any) { signed[field] = value }
 }
-
-// payload is the signed part of metadata in canonical form.
-func payload(t *testing.T, data []byte) []byte {
-	t.Helper()
-	var env struct{ Signed map[string]any }
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	if err := dec.Decode(&env); err != nil {
-		t.Fatal(err)
-	}
-	out, err := cjson.EncodeCanonical(env.Signed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func hexOf(b []byte) string { return hex.EncodeToString(b) }

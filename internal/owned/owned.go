@@ -68,15 +68,6 @@ func Check(path string, o Options) (string, error) {
 	return w.at, w.keepsOwners()
 }
 
-// Open opens a file that Check accepts.
-func Open(path string, o Options) (*os.File, error) {
-	resolved, err := Check(path, o)
-	if err != nil {
-		return nil, err
-	}
-	return os.Open(resolved)
-}
-
 // walk is where Check has come to: nobody else can change at, nor what leads there.
 type walk struct {
 	path  string

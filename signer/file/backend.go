@@ -29,10 +29,7 @@ type Backend struct {
 // maxDeriving is how many files are unlocked at a time.
 const maxDeriving = 2
 
-// New makes a backend; paths that are not absolute are below dir.
-func New(dir string) *Backend { return NewWith(dir, goTUF{}) }
-
-// NewWith makes a backend that encrypts in another way.
+// NewWith makes a backend that encrypts files so; paths that are not absolute are below dir.
 func NewWith(dir string, e Encryption) *Backend {
 	return &Backend{dir: dir, encryption: e, boxes: map[string]*box{}, deriving: make(chan struct{}, maxDeriving)}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Encryption seals what a key file holds under a passphrase, and opens it again. There
-// is one for real files, which New takes. Tests, which unlock thousands, bring one that
+// is one for real files, which Kind takes. Tests, which unlock thousands, bring one that
 // costs nothing (signertest.CheapEncryption); it is no part of the tool.
 type Encryption interface {
 	Seal(plain, passphrase []byte) ([]byte, error)

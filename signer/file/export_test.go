@@ -1,5 +1,8 @@
 package file
 
+// New makes the backend that the tool has.
+func New(dir string) *Backend { return Kind().New(dir, nil).(*Backend) }
+
 // ParseForFuzz runs what reads a key file, short of the expensive key derivation, and
 // the plaintext's parser on the same bytes.
 func ParseForFuzz(data []byte) {

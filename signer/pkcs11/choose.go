@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -163,18 +162,4 @@ func readModuleFile(file string) (chosen, error) {
 		return chosen{}, errors.New(`it has no line "module:"`)
 	}
 	return c, nil
-}
-
-// KnownModules lists the module names that p11-kit knows on this machine, for help
-// and completion. The order is alphabetical.
-func KnownModules() []string {
-	var names []string
-	for _, dir := range configDirs() {
-		files, _ := filepath.Glob(filepath.Join(dir, "*.module"))
-		for _, f := range files {
-			names = append(names, strings.TrimSuffix(filepath.Base(f), ".module"))
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }

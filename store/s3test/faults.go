@@ -2,7 +2,6 @@ package s3test
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -246,6 +245,3 @@ func Damaged() Fault {
 
 // None lets everything through.
 func None() Fault { return Fault{Name: "none"} }
-
-// String names a fault in a test's output.
-func (f Fault) String() string { return fmt.Sprintf("fault %q", f.Name) }

@@ -84,19 +84,6 @@ func (p *Proxy) URL(prefix string, settings ...string) string {
 	return u
 }
 
-// Seen counts the requests that match.
-func (p *Proxy) Seen(match func(*http.Request) bool) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := 0
-	for _, r := range p.seen {
-		if match(r) {
-			n++
-		}
-	}
-	return n
-}
-
 func signAgain(r *http.Request) {
 	for _, name := range []string{"Authorization", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Request-Payer",
 		"X-Amz-Server-Side-Encryption", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", "X-Forwarded-For"} {
