@@ -20,7 +20,7 @@ const module = "github.com/fleet-hsm/fleet-hsm"
 // not named may import nothing of ours. "internal" are the leaves: everybody may
 // import them, and they import nothing of ours. Tests may use what they judge with.
 var arrows = map[string][]string{
-	"cmd":         {"config", "prompt", "keyring", "repo", "ceremony", "online", "store", "verify", "lint", "signer", "internal"},
+	"cmd":         {"config", "prompt", "keyring", "repo", "ceremony", "online", "store", "verify", "installer", "lint", "signer", "internal"},
 	"config":      {"signer", "repo", "internal", "internal/tuf"},
 	"keyring":     {"signer", "repo", "config", "internal", "internal/tuf"},
 	"ceremony":    {"repo", "internal", "internal/tuf"},
@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"store":       {"internal", "internal/tuf"},
 	"repo":        {"internal", "internal/tuf"},
 	"verify":      {"internal"},
+	"installer":   {"verify", "internal"},
 	"lint":        {},
 	"signer":      {"internal"},
 	"prompt":      {"signer", "config", "internal"},

@@ -34,6 +34,9 @@ type Options struct {
 	// CAFile holds the PEM certificates that a server is checked against, instead of
 	// the system's.
 	CAFile string
+	// Insecure takes whatever certificate a server shows, as an agent does that was
+	// packaged with --insecure: the pinned root is all that is trusted then.
+	Insecure bool
 	// CertFile and KeyFile are a TLS client certificate, in PEM.
 	CertFile, KeyFile string
 }

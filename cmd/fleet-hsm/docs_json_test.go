@@ -185,6 +185,14 @@ func TestJSONShapes(t *testing.T) {
 	check("doctor", 0, "doctor")
 	check("doctor --report", 0, "doctor", "--report", "pkcs11:", "--pkcs11-module", tok.Module)
 	check("token list", 0, "token", "list", "--pkcs11-module", tok.Module)
+	osquery := write(t, "osqueryd", "three")
+	check(publishes, 0, "add", "--target", osquery, "--name", "osqueryd", "--platform", "linux", "--version", "3")
+	check(publishes, 0, "add", "--target", other, "--name", "orbit", "--platform", "linux", "--version", "2")
+	deb := filepath.Join(t.TempDir(), "agent.deb")
+	check("package", 0, "package", "--type", "deb", "--update-url", "https://updates.example.com", "--offline",
+		"--orbit-channel", "2", "--osqueryd-channel", "3", "--outfile", deb)
+	check("package inspect", 0, "package", "inspect", deb)
+	check("package inspect", 0, "package", "inspect", "--offline", deb)
 	for title := range docs {
 		if !seen[title] {
 			t.Errorf("docs/json.md: no command was run for %q", title)

@@ -170,6 +170,9 @@ func judge(err error) verdict {
 	case as[*rejected](err):
 		return verdict{exitUnverified, "rejected", `nothing was written; "fleet-hsm verify URL --root FILE" lists what is wrong`}
 	}
+	if v, ok := judgePackage(err); ok {
+		return v
+	}
 	if v, ok := judgeOnline(err); ok {
 		return v
 	}

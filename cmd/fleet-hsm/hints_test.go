@@ -14,6 +14,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/config"
+	"github.com/fleet-hsm/fleet-hsm/installer"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/lint"
@@ -89,6 +90,7 @@ func theirErrors() map[string]error {
 		"prompt.NarrowError":  &prompt.NarrowError{},
 		"config.Error":        &config.Error{}, "config.ManifestError": usage(&config.ManifestError{}), "misuse.Error": usagef("x"),
 
+		"installer.Error": &installer.Error{Kind: installer.NoTarget}, "verify.TargetError": &verify.TargetError{},
 		"verify.ErrUnreachable": verify.ErrUnreachable, "verify.ErrNoRoot": usage(verify.ErrNoRoot),
 	}
 }
@@ -98,7 +100,7 @@ func theirErrors() map[string]error {
 func exportedErrors(t *testing.T) []string {
 	t.Helper()
 	var names []string
-	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "ceremony", "store", "online", "verify", "lint", "config", "prompt", "keyring", "internal/misuse", "internal/tuf"} {
+	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "ceremony", "store", "online", "verify", "installer", "lint", "config", "prompt", "keyring", "internal/misuse", "internal/tuf"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no source (%v)", dir, err)
