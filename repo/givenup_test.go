@@ -54,6 +54,44 @@ func TestGivenUp(t *testing.T) {
 	}
 }
 
+// TestRotationIsLost: root names new targets keys, and what they signed is gone. The
+// newest targets that were published from here do as the base of the next; nothing else
+// that the old key signed does, such as a thief's.
+func TestRotationIsLost(t *testing.T) {
+	forLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := newRepo(t, consistent)
+		add(t, r, kr, "one", item("1"))
+		old := load(t, r).Root.Keys(repo.RoleTargets)[0].ID
+		other := clone(t, r)
+		remove(t, other, "pending/history.json")
+		rotate(t, other, kr, repo.RoleTargets)
+		copyWeb(t, other).over(t, r, "root.json", "2.root.json")
+		forged := clone(t, r)
+		write(t, forged, "repository/targets.json", string(kr.resign(t, []byte(read(t, r, "repository/targets.json")), func(signed map[string]any) {
+			delete(signed["targets"].(map[string]any), "orbit/linux/1/orbit")
+		}, old)))
+		for name, f := range map[string]*repo.Repo{"published": r, "forged": forged} {
+			if _, err := f.Mend(false); !kindIs(repo.LostVersions)(err) {
+				t.Errorf("%s: mended: %v", name, err)
+			}
+		}
+		if _, err := forged.Mend(true); err == nil {
+			t.Error("what the replaced key signed is the base of the next targets")
+		}
+		if _, err := r.Mend(true); err != nil {
+			t.Fatal(err)
+		}
+		if err := renew(r, kr, repo.RoleTargets); err != nil {
+			t.Fatal(err)
+		}
+		add(t, r, kr, "two", item("2"))
+		judge(t, r)
+		if got := load(t, r).VersionOf(repo.RoleTargets); got < 3 {
+			t.Errorf("targets v%d", got)
+		}
+	})
+}
+
 // TestErrorsSayWhat: lower case, the key or file in quotes, how much is left; told apart by
 // type (STYLE 5).
 func TestErrorsSayWhat(t *testing.T) {

@@ -182,6 +182,10 @@ func verifyRole(root *Root, role, file string, env *envelope) error {
 
 func (r *Repo) loadTargets(p *Published) error {
 	data, env, err := r.loadRole(p.Root, RoleTargets)
+	if err != nil && p.givenUp && env != nil && r.wasPublished(p, env) {
+		p.Warnings = append(p.Warnings, err.Error()+"; it was published under an earlier root, and the next change signs it anew")
+		err = nil
+	}
 	if err != nil {
 		return err
 	}
@@ -202,6 +206,29 @@ func (r *Repo) loadTargets(p *Published) error {
 			t.Version(), p.Snapshot.Version(), r.whatClientsDo(p.Root, RoleTargets, m, "clients fail until the next commit")))
 	}
 	return nil
+}
+
+// wasPublished reports whether a targets.json that the present root does not accept is the
+// newest that was published from here, under an earlier root: what a rotation made of it
+// is lost. Nothing else that a key signed before it was replaced is believed.
+func (r *Repo) wasPublished(p *Published, env *envelope) bool {
+	h, err := r.readHistory()
+	if err != nil {
+		return false
+	}
+	if m, err := markOfEnvelope(env); err != nil || m != h.Roles[RoleTargets] {
+		return false
+	}
+	for n := p.Root.Version() - 1; n >= 1; n-- {
+		l, err := r.numberedRoot(n)
+		if err != nil {
+			return false
+		}
+		if verifyRole(l.root, RoleTargets, "repository/targets.json", env) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // checkStamp compares snapshot.json with what timestamp.json names.

@@ -246,7 +246,7 @@ func (w *world) built(before, after files, err error) {
 func (w *world) stored() bool {
 	r := repo.Open(w.dir, repo.Options{})
 	p, err := r.Load()
-	if err != nil || r.CheckStanding(p) != nil {
+	if err != nil || r.CheckStanding(p) != nil || r.CheckChain(p) != nil {
 		return false
 	}
 	if waits, err := r.InterruptedCommit(); waits || err != nil {
