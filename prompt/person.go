@@ -211,10 +211,13 @@ func (u *Person) wouldTry(r signer.SecretRequest) []string {
 }
 
 // variable names a variable that could hold a secret; one that is there and empty
-// would be looked for in vain.
+// would be looked for in vain, and one that has a value was not meant for this device.
 func variable(name string) string {
-	if _, set := os.LookupEnv(name[1:]); set {
+	switch value, set := os.LookupEnv(name[1:]); {
+	case set && value == "":
 		return name + " a value (it is set and empty)"
+	case set:
+		return "a source for this device by name, in secrets: of the configuration (" + name + " names none)"
 	}
 	return name
 }
