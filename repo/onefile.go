@@ -1,7 +1,9 @@
 package repo
 
 import (
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
@@ -21,12 +23,12 @@ type place struct {
 // each other; they are never written in place. Errors: *RefusedError{SameFile}.
 func (r *Repo) checkOneFile(rel *Release, renames []rename) error {
 	c := oneFile{r: r, folders: map[string]place{}, at: map[place]string{}, inodes: map[osfile.ID]string{}}
-	written := map[string]bool{}
+	written, folded := map[string]bool{}, map[string]string{}
 	for _, m := range renames {
 		if err := c.claim(m.To); err != nil {
 			return err
 		}
-		written[m.To] = true
+		written[m.To], folded[strings.ToLower(m.To)] = true, m.To
 		if id, there := c.inode(m.To); there && strings.HasPrefix(m.To, "repository/targets/") {
 			c.inodes[id] = m.To
 		}
@@ -38,6 +40,9 @@ func (r *Repo) checkOneFile(rel *Release, renames []rename) error {
 	}
 	for _, name := range rel.publishedNames() {
 		id, there := c.inode(name)
+		if to, near := folded[strings.ToLower(name)]; near && there && !written[name] && c.oneFile(to, name) {
+			return refuse(SameFile, "%q and %q are one file here: this file system does not tell upper from lower case", to, name)
+		}
 		to, same := c.inodes[id]
 		if written[name] || !there || !same {
 			continue
@@ -111,6 +116,28 @@ func (c *oneFile) folder(dir string) (place, error) {
 	}
 	c.folders[dir] = p
 	return p, nil
+}
+
+// oneFile reports whether two names that differ in case, the second of them there, are
+// one file.
+func (c *oneFile) oneFile(to, name string) bool {
+	_, there := c.inode(to)
+	return there && !(c.spelled(name) && c.spelled(to))
+}
+
+// spelled reports whether a name that is there is so spelled on disk. FUSE file systems
+// give one file two inode numbers under two spellings, so these tell nothing there.
+func (c *oneFile) spelled(name string) bool {
+	for dir, base := filepath.Split(filepath.FromSlash(name)); base != ""; dir, base = filepath.Split(filepath.Clean(dir)) {
+		entries, err := os.ReadDir(c.r.path(dir))
+		if err != nil || !slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == base }) {
+			return false
+		}
+		if dir == "" {
+			return true
+		}
+	}
+	return true
 }
 
 func (c *oneFile) inode(name string) (osfile.ID, bool) {

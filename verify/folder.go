@@ -13,8 +13,20 @@ import (
 	"syscall"
 )
 
-// folder is a web root on disk.
-type folder struct{ dir string }
+// folder is a web root on disk. A symlink in it is followed as a web server may follow it,
+// but never out of the folder: what lies elsewhere on this machine is not published.
+type folder struct {
+	dir  string
+	root *os.Root
+}
+
+func openFolder(dir string) (*folder, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &folder{dir, root}, nil
+}
 
 // webRoot is dir, or dir/repository if only that looks like a web root.
 func webRoot(dir string) (string, error) {
@@ -49,7 +61,11 @@ func OldestRoot(dir string) (name string, root []byte, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	f := &folder{dir}
+	f, err := openFolder(dir)
+	if err != nil {
+		return "", nil, err
+	}
+	defer f.close()
 	versions, ok := f.roots()
 	name = "root.json"
 	if ok && len(versions) > 0 {
@@ -69,15 +85,14 @@ func (f *folder) file(name string) (*os.File, fs.FileInfo, error) {
 	if !filepath.IsLocal(local) {
 		return nil, nil, fmt.Errorf("%q leads out of the folder", name)
 	}
-	full := filepath.Join(f.dir, local)
-	info, err := os.Stat(full)
+	info, err := f.root.Stat(local)
 	if err != nil {
 		return nil, nil, pathError(err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, nil, fmt.Errorf("%w: %s", errNotRegular, kindOf(info.Mode()))
 	}
-	file, err := os.OpenFile(full, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	file, err := f.root.OpenFile(local, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, pathError(err)
 	}
@@ -147,7 +162,7 @@ func (f *folder) stat(_ context.Context, name string) (int64, string, error) {
 	if !filepath.IsLocal(local) {
 		return 0, "", fmt.Errorf("%q leads out of the folder", name)
 	}
-	info, err := os.Stat(filepath.Join(f.dir, local))
+	info, err := f.root.Stat(local)
 	if err != nil {
 		return 0, "", pathError(err)
 	}
@@ -182,7 +197,7 @@ func (f *folder) leftovers() []string {
 	return found
 }
 
-func (f *folder) close() {}
+func (f *folder) close() { _ = f.root.Close() }
 
 func rootFile(version int64) string {
 	return strconv.FormatInt(version, 10) + ".root.json"

@@ -4,7 +4,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
+	"testing"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
@@ -59,3 +61,44 @@ VnWzkEUf/OLM3nnUi3Y10kGr3l8n4ZJWBMLe9AhtMr3YEWv8vh3xUc0PnSfXPrlS
 5O1xjfrCFewwDzeKUwIDAQAB
 -----END PUBLIC KEY-----
 `
+
+// TestLinksStayInTheFolder: a link within a web root is followed; one that leads out of it
+// is a finding, and nothing of what it leads to is read.
+func TestLinksStayInTheFolder(t *testing.T) {
+	for name, link := range map[string]func(m *maker, file, outside string) error{
+		"absolute": func(m *maker, file, outside string) error { return os.Symlink(outside, file) },
+		"relative": func(m *maker, file, outside string) error {
+			rel, err := filepath.Rel(filepath.Dir(file), outside)
+			if err != nil {
+				return err
+			}
+			return os.Symlink(rel, file)
+		},
+	} {
+		for _, what := range []string{"timestamp.json", "root.json", "targets"} {
+			m := newMaker(t, false)
+			m.write()
+			file, outside := filepath.Join(m.dir, what), filepath.Join(t.TempDir(), "outside")
+			if err := os.Rename(file, outside); err != nil {
+				t.Fatal(err)
+			}
+			if err := link(m, file, outside); err != nil {
+				t.Fatal(err)
+			}
+			if r := m.run(t); r.OK() {
+				t.Errorf("%s link for %s: nothing is found", name, what)
+			}
+		}
+	}
+	m := newMaker(t, false)
+	m.write()
+	if err := os.Rename(filepath.Join(m.dir, "timestamp.json"), filepath.Join(m.dir, "kept.json")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("kept.json", filepath.Join(m.dir, "timestamp.json")); err != nil {
+		t.Fatal(err)
+	}
+	if r := m.run(t); !r.OK() {
+		t.Errorf("a link within the folder:\n%s", list(r))
+	}
+}

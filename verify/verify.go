@@ -83,7 +83,11 @@ func openSource(ctx context.Context, o *Options) (source, error) {
 			return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 		}
 	}
-	return newCache(&folder{dir}), nil
+	f, err := openFolder(dir)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	return newCache(f), nil
 }
 
 func openWeb(ctx context.Context, o *Options) (source, error) {
