@@ -14,8 +14,8 @@ const packageName = "fleet-osquery"
 const maintainer = "fleet-hsm maintainers <maintainers@fleet-hsm.invalid>"
 
 const description = `Fleet's agent (orbit, osqueryd), with a pinned update repository
- Installs the agent that keeps itself up to date from one repository: the root that
- vouches for it and its address are inside. Made by fleet-hsm.`
+The agent keeps itself up to date from one repository: the root that
+vouches for it and its address are inside. Made by fleet-hsm.`
 
 const copyright = `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: fleetd

@@ -87,6 +87,19 @@ func (h *estateOfHosts) client(root string, args ...string) map[string]any {
 	return v
 }
 
+// in runs the tool in a folder.
+func (h *estateOfHosts) in(dir string, env []string, args ...string) result {
+	h.t.Helper()
+	cmd := exec.Command("fleet-hsm", args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	var out, errOut strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		h.t.Fatal(err)
+	}
+	return result{cmd.ProcessState.ExitCode(), out.String(), errOut.String()}
+}
+
 func stderrOf(err error) string {
 	if exit, ok := err.(*exec.ExitError); ok {
 		return string(exit.Stderr)
@@ -195,5 +208,23 @@ func TestPackagesDocument(t *testing.T) {
 	}
 	if strings.Contains(out, "not-a-real-one") {
 		t.Error("the enroll secret was shown")
+	}
+}
+
+// TestHosts: dpkg, rpm, lintian, rpmlint and systemd take what was made, from the first
+// day to the purge.
+func TestHosts(t *testing.T) {
+	t.Parallel()
+	bin, err := clients()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tool, err := exec.LookPath("fleet-hsm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(filepath.Join("..", "..", "scripts", "hosts"), tool, filepath.Join(bin, "fleetclient")).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "hosts: all is well") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
