@@ -20,8 +20,9 @@ const module = "github.com/fleet-hsm/fleet-hsm"
 // not named may import nothing of ours. "internal" are the leaves: everybody may
 // import them, and they import nothing of ours. Tests may use what they judge with.
 var arrows = map[string][]string{
-	"cmd":         {"config", "prompt", "keyring", "repo", "ceremony", "online", "store", "verify", "installer", "lint", "signer", "internal"},
+	"cmd":         {"config", "prompt", "keyring", "workflow", "repo", "ceremony", "online", "store", "verify", "installer", "lint", "signer", "internal"},
 	"config":      {"signer", "repo", "internal", "internal/tuf"},
+	"workflow":    {"keyring", "repo", "ceremony", "config", "signer", "internal", "internal/tuf"},
 	"keyring":     {"signer", "repo", "config", "internal", "internal/tuf"},
 	"ceremony":    {"repo", "internal", "internal/tuf"},
 	"online":      {"internal", "internal/tuf"},
@@ -244,5 +245,16 @@ func TestOnlyBackEndsNameTheirKinds(t *testing.T) {
 	}
 	if seen < 100 {
 		t.Errorf("only %d files were looked at", seen)
+	}
+}
+
+// TestOnlyCommandsKnowCobra: flags, help and arguments are the command line's.
+func TestOnlyCommandsKnowCobra(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, imp := range s.file.Imports {
+			if strings.HasPrefix(imp.Path.Value, `"github.com/spf13/`) && part(s.dir) != "cmd" {
+				t.Errorf("%s/%s imports %s", s.dir, s.name, imp.Path.Value)
+			}
+		}
 	}
 }

@@ -326,14 +326,11 @@ func promptFor(r signer.SecretRequest) string {
 	return s
 }
 
-// ErrNotConfirmed: the person did not say yes.
-var ErrNotConfirmed = errors.New("not confirmed; nothing was signed")
-
 // Confirm asks for a typed yes.
 func (u *Person) Confirm(ctx context.Context, question string) error {
 	answer, err := u.Line(ctx, question+" Type yes to go on:")
 	if err == nil && answer != "yes" {
-		return ErrNotConfirmed
+		return signer.ErrNotConfirmed
 	}
 	return err
 }

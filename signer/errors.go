@@ -39,6 +39,7 @@ var (
 	ErrManagement   = errors.New("the management key is not known")
 	ErrAlreadySetUp = errors.New("device is set up already")
 	ErrConfig       = errors.New("module or library cannot be used")
+	ErrNotConfirmed = errors.New("not confirmed; nothing was signed")
 	ErrNotNamed     = errors.New("nothing names a module or service on this machine")
 )
 

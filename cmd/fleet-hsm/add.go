@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 type addOptions struct {
@@ -109,24 +110,24 @@ func (a *app) runAdd(ctx context.Context, o addOptions) error {
 	if err != nil {
 		return err
 	}
-	defer w.end()
-	if err := w.needPublished(); err != nil {
+	defer w.End()
+	if err := w.NeedPublished(); err != nil {
 		return err
 	}
-	if err := o.keys.use(w.keys); err != nil {
+	if err := o.keys.use(w.Keys); err != nil {
 		return err
 	}
-	if err := w.p.Expired(w.r.Now(), repo.RoleRoot); err != nil {
+	if err := w.Published.Expired(w.Repo.Now(), repo.RoleRoot); err != nil {
 		return err
 	}
-	if err := w.r.CheckNames(w.p, w.staged, items); err != nil {
+	if err := w.Repo.CheckNames(w.Published, w.Staged, items); err != nil {
 		return err
 	}
-	if err := w.join(o.reviewed, o.stageOnly); err != nil {
+	if err := w.Join(o.reviewed, o.stageOnly); err != nil {
 		return err
 	}
 	if !o.stageOnly {
-		w.keys.Prefetch(ctx, w.ui, w.rolesOnlyInFiles(repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)...)
+		w.Keys.Prefetch(ctx, w.UI, w.rolesOnlyInFiles(repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)...)
 	}
 	list, err := w.place(ctx, items)
 	if err != nil {
@@ -136,20 +137,19 @@ func (a *app) runAdd(ctx context.Context, o addOptions) error {
 	if err != nil {
 		return err
 	}
-	opts := w.stageOptions(o.allowShorter)
+	opts := w.StageOptions(o.allowShorter)
 	opts.Replace = o.replace
-	c, err := w.r.Add(w.p, w.staged, contents(list), opts)
+	c, err := w.Repo.Add(w.Published, w.Staged, contents(list), opts)
 	if err != nil {
 		return err
 	}
 	if o.stageOnly {
-		if err := w.r.Save(c); err != nil {
+		if err := w.StageOnly(c); err != nil {
 			return err
 		}
-		a.note(`staged targets v%d, unsigned; "fleet-hsm review" shows it, "fleet-hsm sign" signs it`, c.Targets().Version())
 		return a.report("add", nil, notes...)
 	}
-	versions, err := w.publish(ctx, c, publishOptions{allowShorter: o.allowShorter})
+	versions, err := w.Publish(ctx, c, workflow.PublishOptions{AllowShorter: o.allowShorter})
 	if err != nil {
 		return err
 	}
@@ -160,11 +160,11 @@ func (a *app) runAdd(ctx context.Context, o addOptions) error {
 // another place: their files, if any, need not be opened.
 func (w *work) rolesOnlyInFiles(roles ...string) []string {
 	return slices.DeleteFunc(roles, func(role string) bool {
-		if len(w.keys.URIs[role]) > 0 {
+		if len(w.Keys.URIs[role]) > 0 {
 			return true
 		}
-		return slices.ContainsFunc(w.p.Root.Keys(role), func(k repo.Key) bool {
-			_, elsewhere := w.cfg.Locations[k.ID]
+		return slices.ContainsFunc(w.Published.Root.Keys(role), func(k repo.Key) bool {
+			_, elsewhere := w.Config.Locations[k.ID]
 			return elsewhere
 		})
 	})
@@ -199,7 +199,7 @@ func (w *work) place(ctx context.Context, items []repo.Item) ([]placed, error) {
 			continue
 		}
 		source := it.File
-		content, from, below, err := w.r.PublishedContent(w.p, it.File)
+		content, from, below, err := w.Repo.PublishedContent(w.Published, it.File)
 		if err != nil {
 			return nil, err
 		}
@@ -218,7 +218,7 @@ func (w *work) place(ctx context.Context, items []repo.Item) ([]placed, error) {
 func (w *work) stageFile(ctx context.Context, file string) (repo.Content, error) {
 	bar := w.a.progress("copying " + filepath.Base(file))
 	defer bar.End()
-	content, err := w.r.Stage(ctx, file, bar.Draw)
+	content, err := w.Repo.Stage(ctx, file, bar.Draw)
 	if err != nil && errors.Is(err, context.Canceled) {
 		return repo.Content{}, fmt.Errorf("copying %q: %w", file, err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"os/user"
 	"path/filepath"
 	"runtime/debug"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 // app is one run of the tool: the global flags and what is made from them.
@@ -41,14 +43,16 @@ type app struct {
 	// kinds are the kinds of key that there are.
 	kinds signer.Kinds
 
-	log  logged
+	log  *workflow.Transcript
 	cfg  *config.Config
 	keys *keyring.Ring
 	ui   *prompt.Person
 }
 
 func newApp(stdout, stderr io.Writer) *app {
-	return &app{out: prompt.New(stdout), talk: prompt.New(stderr), now: time.Now, kinds: kinds(), lockTimeout: config.Duration(10 * time.Second)}
+	a := &app{out: prompt.New(stdout), talk: prompt.New(stderr), now: time.Now, kinds: kinds(), lockTimeout: config.Duration(10 * time.Second)}
+	a.log = &workflow.Transcript{File: a.transcriptPath, Note: func() string { return a.operatorNote }, Person: loginName, Warn: a.warn}
+	return a
 }
 
 // command builds the command tree.
@@ -123,7 +127,7 @@ func version() string {
 
 // repo opens the repository of --path. Commands that need one there call load.
 func (a *app) repo() *repo.Repo {
-	return repo.Open(a.path, repo.Options{Now: a.now, Noted: a.noted, Person: loginName(), Judge: clientJudge{a.within("repository")}})
+	return repo.Open(a.path, repo.Options{Now: a.now, Noted: a.log.Noted, Person: loginName(), Judge: clientJudge{a.within("repository")}})
 }
 
 // say talks to the person: stderr, one line. The arguments may be anybody's words.
@@ -217,7 +221,31 @@ func (a *app) keychain() (*keyring.Ring, error) {
 	}
 	a.keys, err = keyring.New(keyring.Options{
 		Kinds: a.kinds, Folder: a.path, Config: a.cfg, Settings: settings, Given: a.flagSettings(), Foreign: !a.searchPlace().FolderCounts(),
-		PINSource: a.pinSource, Sources: a.person(), Note: a.note, Warn: a.warn, Signed: a.logSignature,
+		PINSource: a.pinSource, Sources: a.person(), Note: a.note, Warn: a.warn,
+		Signed: func(d *repo.Doc, key repo.Key, at signer.URI, sig []byte) error {
+			return a.log.Signature(d, key, at, sig, a.keys.AttestationDigest(key.ID))
+		},
 	})
 	return a.keys, err
+}
+
+// transcriptPath is the file of --transcript or of the configuration; "" for none.
+func (a *app) transcriptPath() (string, error) {
+	if a.transcriptFile != "" {
+		return a.transcriptFile, nil
+	}
+	cfg, err := a.config()
+	if err != nil || cfg.Transcript == "" {
+		return "", err
+	}
+	return cfg.Beside(cfg.Transcript), nil
+}
+
+// loginName is who runs this, "" if the system does not tell.
+func loginName() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return u.Username
 }

@@ -37,17 +37,17 @@ func (a *app) runAttach(ctx context.Context, files []string, commit bool) error 
 	if err != nil {
 		return err
 	}
-	defer w.end()
+	defer w.End()
 	requests, err := w.readForAttach(files)
 	if err != nil {
 		return err
 	}
-	if w.staged == nil {
+	if w.Staged == nil {
 		return repo.ErrNothingStaged
 	}
 	added := map[string][]tuf.KeyID{}
 	for i, q := range requests {
-		merged, err := w.staged.Merge(q.Change)
+		merged, err := w.Staged.Merge(q.Change)
 		if err != nil {
 			return ofRequest(files[i], named(files[i], err))
 		}
@@ -58,11 +58,11 @@ func (a *app) runAttach(ctx context.Context, files []string, commit bool) error 
 			}
 		}
 	}
-	if err := w.r.Save(w.staged); err != nil {
+	if err := w.Repo.Save(w.Staged); err != nil {
 		return err
 	}
-	w.a.nameTallies(w.staged)
-	if err := w.keys.ShortOf(w.staged); err != nil {
+	w.NameTallies(w.Staged)
+	if err := w.Keys.ShortOf(w.Staged); err != nil {
 		return err
 	}
 	if commit {
@@ -73,7 +73,7 @@ func (a *app) runAttach(ctx context.Context, files []string, commit bool) error 
 		return a.report("attach", versions)
 	}
 	a.note(`everything is signed; "fleet-hsm commit" publishes it`)
-	res := a.requested("attach", w.staged, files...)
+	res := a.requested("attach", w.Staged, files...)
 	res.Added = added
 	return a.print(res, func(*prompt.Writer) {})
 }
@@ -83,11 +83,11 @@ func (a *app) runAttach(ctx context.Context, files []string, commit bool) error 
 func (w *work) readForAttach(files []string) ([]*ceremony.Request, error) {
 	var requests []*ceremony.Request
 	for _, file := range files {
-		q, err := readRequest(file, w.r.Now())
+		q, err := readRequest(file, w.Repo.Now())
 		if err != nil {
 			return nil, err
 		}
-		if err := w.r.Foreign(w.p, q.Imported); err != nil {
+		if err := w.Repo.Foreign(w.Published, q.Imported); err != nil {
 			return nil, ofRequest(file, named(file, err))
 		}
 		requests = append(requests, q)
@@ -100,10 +100,10 @@ func (w *work) nameMerged(file string, q *ceremony.Request, merged map[string]re
 		w.a.warn("%q: %s", file, s)
 	}
 	news := 0
-	for _, d := range w.staged.Docs() {
+	for _, d := range w.Staged.Docs() {
 		for _, id := range merged[d.Role()].Added {
 			news++
-			w.a.note("%s: signature of key %s over %s v%d", file, nameID(w.keys, id), d.Role(), d.Version())
+			w.a.note("%s: signature of key %s over %s v%d", file, nameID(w.Keys, id), d.Role(), d.Version())
 		}
 	}
 	if news == 0 {

@@ -18,11 +18,11 @@ import (
 // that a person is about to sign.
 func (w *work) roots() []*repo.Root {
 	var list []*repo.Root
-	if w.p != nil {
-		list = append(list, w.p.Root)
+	if w.Published != nil {
+		list = append(list, w.Published.Root)
 	}
-	if w.staged != nil {
-		list = append(list, w.staged.Root())
+	if w.Staged != nil {
+		list = append(list, w.Staged.Root())
 	}
 	return list
 }

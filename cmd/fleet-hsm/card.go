@@ -1,14 +1,14 @@
 package main
 
 import (
-	"fmt"
 	"strings"
-	"time"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 // showCard prints the review: what a signature would mean. Whatever others wrote stands
@@ -43,8 +43,8 @@ func showIntents(w *prompt.Writer, card repo.Card) {
 		}
 		w.Item(label, prompt.Quote(s))
 		label = ""
-		if by, ok := stagingOf(card.Staged, s); ok {
-			w.Item("", prompt.Sprintf("pending/ says: by %s of %s, %s", prompt.Name(by.Command), prompt.Name(by.By), stagedAt(by.At)))
+		if by, ok := workflow.StagingOf(card.Staged, s); ok {
+			w.Item("", prompt.Sprintf("pending/ says: by %s of %s, %s", prompt.Name(by.Command), prompt.Name(by.By), workflow.StagedAt(by.At)))
 		}
 	}
 }
@@ -55,7 +55,7 @@ func (a *app) showRole(w *prompt.Writer, rc repo.RoleCard, keys *keyring.Ring) {
 		from = prompt.Sprintf("v%d (new)", rc.To)
 	}
 	w.Printf("%s %s\n", strings.ToUpper(rc.Role), from)
-	w.Item("expires", prompt.Sprintf("%s (in %s)", rc.Expires.UTC().Format("2006-01-02 15:04:05 UTC"), daysUntil(rc.Expires)))
+	w.Item("expires", prompt.Sprintf("%s (in %s)", rc.Expires.UTC().Format("2006-01-02 15:04:05 UTC"), config.DaysUntil(rc.Expires)))
 	for _, k := range rc.Keys {
 		verb := "loses"
 		if k.Gains {
@@ -167,25 +167,6 @@ func grouped(hash string, digits, row int) []string {
 		lines = append(lines, strings.Join(parts, " "))
 	}
 	return lines
-}
-
-// daysUntil says how long it is until t, or since.
-func daysUntil(t time.Time) string {
-	d := time.Until(t)
-	if d < 0 {
-		return daysUntilDuration(-d) + " ago"
-	}
-	return daysUntilDuration(d)
-}
-
-func daysUntilDuration(d time.Duration) string {
-	if days := int((d + time.Hour).Hours()) / 24; days > 1 {
-		return fmt.Sprintf("%d days", days)
-	}
-	if d >= time.Hour {
-		return fmt.Sprintf("%d hours", int(d.Round(time.Minute).Hours()))
-	}
-	return d.Round(time.Second).String()
 }
 
 // nameID names a key by its ID, with the name from the configuration if there is one.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 type commitOptions struct {
@@ -39,11 +40,11 @@ func (a *app) runCommit(ctx context.Context, o commitOptions) error {
 	if err != nil {
 		return err
 	}
-	defer w.end()
-	if w.staged == nil {
+	defer w.End()
+	if w.Staged == nil {
 		return repo.ErrNothingStaged
 	}
-	if err := o.keys.use(w.keys); err != nil {
+	if err := o.keys.use(w.Keys); err != nil {
 		return err
 	}
 	versions, err := w.commitStaged(ctx, o)
@@ -56,8 +57,8 @@ func (a *app) runCommit(ctx context.Context, o commitOptions) error {
 // commitStaged publishes a change whose signatures are all there.
 func (w *work) commitStaged(ctx context.Context, o commitOptions) (map[string]int64, error) {
 	rotated := w.rotatedRoles()
-	versions, err := w.publish(ctx, w.staged, publishOptions{
-		allowShorter: o.allowShorter, withoutTimestamp: o.withoutTimestamp, noSign: true,
+	versions, err := w.Publish(ctx, w.Staged, workflow.PublishOptions{
+		AllowShorter: o.allowShorter, WithoutTimestamp: o.withoutTimestamp, SignNothing: true,
 	})
 	if err != nil {
 		return nil, err
@@ -70,13 +71,13 @@ func (w *work) commitStaged(ctx context.Context, o commitOptions) (map[string]in
 
 // rotatedRoles lists the roles that lose a key with the staged root.
 func (w *work) rotatedRoles() []string {
-	if w.p == nil {
+	if w.Published == nil {
 		return nil
 	}
 	var roles []string
 	for _, role := range repo.Roles() {
-		for _, k := range w.p.Root.Keys(role) {
-			if !hasKeyID(w.staged.Root().Keys(role), k.ID) {
+		for _, k := range w.Published.Root.Keys(role) {
+			if !hasKeyID(w.Staged.Root().Keys(role), k.ID) {
 				roles = append(roles, role)
 				break
 			}

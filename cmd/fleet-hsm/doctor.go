@@ -18,6 +18,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/store"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 type doctorOptions struct {
@@ -222,9 +223,9 @@ func (a *app) checkDates(res *doctorResult, p *repo.Published) {
 }
 
 func (a *app) checkHistory(res *doctorResult, p *repo.Published) error {
-	w := &work{a: a, r: a.repo(), p: p}
-	if whole, err := w.r.Load(); err == nil {
-		w.p = whole
+	w := &work{a, &workflow.Session{Repo: a.repo(), Published: p}}
+	if whole, err := w.Repo.Load(); err == nil {
+		w.Published = whole
 	}
 	found, err := w.checkStanding()
 	for _, f := range found {

@@ -14,8 +14,8 @@ func (a *app) mend(ctx context.Context, giveUp bool) error {
 	if err != nil {
 		return err
 	}
-	defer w.end()
-	m, err := w.r.Mend(giveUp)
+	defer w.End()
+	m, err := w.Repo.Mend(giveUp)
 	res := &doctorResult{Schema: 1, Findings: []checked{}}
 	for _, s := range m.Done {
 		res.add("repository", signer.Finding{Code: "mended", OK: true, Text: s})
@@ -32,7 +32,7 @@ func (a *app) mend(ctx context.Context, giveUp bool) error {
 	if err := a.print(res, func(out *prompt.Writer) { res.text(out) }); err != nil {
 		return err
 	}
-	if w.p, err = w.r.Load(); err != nil {
+	if w.Published, err = w.Repo.Load(); err != nil {
 		return err
 	}
 	for _, s := range w.nextMended() {
@@ -44,9 +44,9 @@ func (a *app) mend(ctx context.Context, giveUp bool) error {
 // nextMended names what only a key can do after a mending.
 func (w *work) nextMended() []step {
 	switch {
-	case w.p.NeedsTargets():
+	case w.Published.NeedsTargets():
 		return []step{{"fleet-hsm rotate targets --renew", "signs targets, snapshot and timestamp above what agents have seen; add does so too"}}
-	case w.p.NeedsTimestamp():
+	case w.Published.NeedsTimestamp():
 		return []step{{"fleet-hsm timestamp", "signs a timestamp over the snapshot that is here"}}
 	}
 	return nil
@@ -55,11 +55,11 @@ func (w *work) nextMended() []step {
 // checkStanding says what is wrong with the history in the folder: files that went back,
 // versions that are lost, roots that are missing.
 func (w *work) checkStanding() ([]error, error) {
-	found, err := w.r.Standing(w.p)
+	found, err := w.Repo.Standing(w.Published)
 	if err != nil {
 		return nil, err
 	}
-	err = w.r.CheckChain(w.p)
+	err = w.Repo.CheckChain(w.Published)
 	if err != nil && !as[*repo.RefusedError](err) {
 		return nil, err
 	}

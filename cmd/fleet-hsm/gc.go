@@ -49,11 +49,11 @@ func (a *app) runGC(ctx context.Context, o gcOptions) error {
 	if err != nil {
 		return err
 	}
-	defer w.end()
-	if err := w.needPublished(); err != nil {
+	defer w.End()
+	if err := w.NeedPublished(); err != nil {
 		return err
 	}
-	list, err := w.r.Garbage(w.p, w.staged, time.Duration(o.grace))
+	list, err := w.Repo.Garbage(w.Published, w.Staged, time.Duration(o.grace))
 	if err != nil {
 		return err
 	}
@@ -65,11 +65,11 @@ func (a *app) runGC(ctx context.Context, o gcOptions) error {
 		res.Bytes += g.Length
 	}
 	if !o.dryRun && len(list) > 0 {
-		w.letOthersIn()
+		w.UnlockWhileAsking()
 		if err := w.confirmGC(ctx, list, res.Bytes); err != nil {
 			return err
 		}
-		if err := w.r.Collect(list); err != nil {
+		if err := w.Repo.Collect(list); err != nil {
 			return err
 		}
 	}
@@ -86,8 +86,8 @@ func (a *app) runGC(ctx context.Context, o gcOptions) error {
 }
 
 func (w *work) confirmGC(ctx context.Context, list []repo.Garbage, bytes int64) error {
-	if w.a.yes || !w.ui.HasTerminal() {
+	if w.a.yes || !w.UI.HasTerminal() {
 		return nil
 	}
-	return w.ui.Confirm(ctx, fmt.Sprintf("Delete %d files, %s?", len(list), prompt.Size(bytes)))
+	return w.UI.Confirm(ctx, fmt.Sprintf("Delete %d files, %s?", len(list), prompt.Size(bytes)))
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/internal/owned"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
-	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/verify"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 // usage and usagef say that something was given wrongly.
@@ -49,7 +49,7 @@ var errInterrupted = errors.New("interrupted")
 // exit reports an error on stderr and gives the exit code.
 func (a *app) exit(ctx context.Context, err error) int {
 	if err == nil {
-		a.endLog(nil, exitOK)
+		a.log.End(nil, exitOK)
 		return exitOK
 	}
 	v := judge(err)
@@ -59,7 +59,7 @@ func (a *app) exit(ctx context.Context, err error) int {
 	if errors.Is(err, context.Canceled) {
 		err = errInterrupted
 	}
-	a.endLog(err, v.code)
+	a.log.End(err, v.code)
 	if a.json {
 		a.jsonError(err, v)
 		return v.code
@@ -105,19 +105,19 @@ func judge(err error) verdict {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return verdict{exitInterrupted, "interrupted", hintInterrupted}
-	case errors.Is(err, prompt.ErrNotConfirmed), errors.Is(err, errNotReset), errors.Is(err, errNotDestroyed):
+	case errors.Is(err, signer.ErrNotConfirmed), errors.Is(err, errNotReset), errors.Is(err, errNotDestroyed):
 		return verdict{exitRefused, "not-confirmed", "run it again to be asked again"}
 	case as[*destroysError](err):
 		return verdict{exitRefused, "key-in-use", `take it out of its roles first ("fleet-hsm rotate ROLE --remove KEYID", "fleet-hsm status" lists them) and out of the configuration, or run this at a terminal, which asks for the device's serial number; no flag says it`}
-	case as[*reviewedMismatch](err):
+	case as[*workflow.ReviewedMismatch](err):
 		return verdict{exitUnverified, "reviewed-mismatch", `what is staged is not what was reviewed; look again with "fleet-hsm review"`}
 	case as[*requestError](err):
 		return judgeRequest(err)
 	case errors.Is(err, ceremony.ErrTranscript):
 		return verdict{exitUnverified, "transcript", "what was published is untouched; a log that was altered proves nothing, so begin a new one"}
-	case as[*notReviewed](err):
+	case as[*workflow.NotReviewed](err):
 		return verdict{exitRefused, "not-reviewed", `"fleet-hsm review" shows it and prints the hash; with --reviewed HASH, once for each role, it is taken along; "fleet-hsm discard" drops it`}
-	case as[*policyError](err):
+	case as[*workflow.PolicyError](err):
 		return verdict{exitRefused, "policy", "no key was used; ask whoever staged the change, and change the policy only if you are sure"}
 	case as[*expiresSoon](err):
 		return verdict{exitExpires, "expires-soon", `"fleet-hsm status" names the command that renews it`}

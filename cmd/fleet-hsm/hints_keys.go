@@ -11,6 +11,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
 	"github.com/fleet-hsm/fleet-hsm/signer/pkcs11"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 // judgeKey judges what keys, tokens and secrets say.
@@ -204,4 +205,15 @@ func hintShort(err error) string {
 		return fmt.Sprintf(`run "fleet-hsm commit" where the %s key is; with consistent snapshots "fleet-hsm commit --without-timestamp" leaves the timestamp to another machine`, s.Role)
 	}
 	return `run "fleet-hsm sign" where that key is plugged in, then "fleet-hsm commit"; "fleet-hsm discard" drops the change`
+}
+
+const againSame = "run the command again"
+
+// again says how to try once more what failed.
+func again(err error) string {
+	var e *workflow.StagedError
+	if errors.As(err, &e) {
+		return `go on with "fleet-hsm ` + e.Next + `"`
+	}
+	return againSame
 }

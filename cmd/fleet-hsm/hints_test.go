@@ -26,6 +26,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/signer/pkcs11"
 	"github.com/fleet-hsm/fleet-hsm/store"
 	"github.com/fleet-hsm/fleet-hsm/verify"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 // theirErrors is one error of every type and value that the libraries export, by name.
@@ -84,8 +85,10 @@ func theirErrors() map[string]error {
 		"online.ClockError": &online.ClockError{}, "online.ShorterError": &online.ShorterError{}, "online.SignError": &online.SignError{Err: signer.ErrNoToken},
 		"online.StoreError": &online.StoreError{Err: errors.New("x")},
 
+		"workflow.StagedError": &workflow.StagedError{Err: signer.ErrTouchTimeout, Next: "sign"}, "workflow.PolicyError": &workflow.PolicyError{}, "workflow.NotReviewed": &workflow.NotReviewed{},
+		"workflow.ReviewedMismatch": &workflow.ReviewedMismatch{}, "workflow.Unreviewed": usage(&workflow.Unreviewed{}),
 		"keyring.ShortError": &keyring.ShortError{}, "keyring.AbsentError": &keyring.AbsentError{Short: &keyring.ShortError{}, Device: signer.ErrNoToken}, "keyring.ImportedError": &keyring.ImportedError{},
-		"prompt.ErrNotConfirmed": prompt.ErrNotConfirmed, "prompt.SourceError": &signer.NoSecretError{Err: &prompt.SourceError{}},
+		"signer.ErrNotConfirmed": signer.ErrNotConfirmed, "prompt.SourceError": &signer.NoSecretError{Err: &prompt.SourceError{}},
 		"prompt.CommandError": &signer.NoSecretError{Err: &prompt.CommandError{}},
 		"prompt.NarrowError":  &prompt.NarrowError{},
 		"config.Error":        &config.Error{}, "config.ManifestError": usage(&config.ManifestError{}), "misuse.Error": usagef("x"),
@@ -100,7 +103,7 @@ func theirErrors() map[string]error {
 func exportedErrors(t *testing.T) []string {
 	t.Helper()
 	var names []string
-	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "ceremony", "store", "online", "verify", "installer", "lint", "config", "prompt", "keyring", "internal/misuse", "internal/tuf"} {
+	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "ceremony", "store", "online", "verify", "installer", "lint", "config", "prompt", "keyring", "workflow", "internal/misuse", "internal/tuf"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no source (%v)", dir, err)
@@ -176,8 +179,8 @@ func TestEveryErrorHasAHint(t *testing.T) {
 		}
 	}
 	for _, err := range []error{
-		&lintError{[]lint.Finding{{Code: lint.CodeEmpty}}}, &expiresSoon{}, &unverified{}, &rejected{errors.New("x")}, &policyError{},
-		&reviewedMismatch{}, &keyring.ImportedError{}, &badAttestation{}, &ill{}, usage(&unreviewed{}), &config.Error{}, errNotReset, prompt.ErrNotConfirmed,
+		&lintError{[]lint.Finding{{Code: lint.CodeEmpty}}}, &expiresSoon{}, &unverified{}, &rejected{errors.New("x")}, &workflow.PolicyError{},
+		&workflow.ReviewedMismatch{}, &keyring.ImportedError{}, &badAttestation{}, &ill{}, usage(&workflow.Unreviewed{}), &config.Error{}, errNotReset, signer.ErrNotConfirmed,
 		errNotDestroyed, &destroysError{},
 		&listenError{errors.New("x")}, usagef("x"), &clockError{},
 	} {

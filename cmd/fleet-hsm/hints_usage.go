@@ -10,6 +10,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/owned"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 // hintUsage says what a flag, an argument, a name, a URI or a file should have been.
@@ -24,7 +25,7 @@ func hintUsage(err error) string {
 	if ne != nil && ne.What == "target path" {
 		return "choose names of small letters, digits, dots and dashes, which every web root holds; what is published under such a name already can be added again"
 	}
-	var um *unreviewed
+	var um *workflow.Unreviewed
 	if errors.As(err, &um) {
 		return `"fleet-hsm review" prints the hash; give it back as --reviewed HASH, once for each role`
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 type initOptions struct {
@@ -75,21 +76,21 @@ func (a *app) runInit(ctx context.Context, o initOptions) error {
 	if err != nil {
 		return err
 	}
-	defer w.end()
-	if err := w.r.CheckInit(); err != nil {
+	defer w.End()
+	if err := w.Repo.CheckInit(); err != nil {
 		return err
 	}
-	if err := o.keys.use(w.keys); err != nil {
+	if err := o.keys.use(w.Keys); err != nil {
 		return err
 	}
 	plan, err := w.planInit(o)
 	if err != nil {
 		return err
 	}
-	if err := w.keys.CheckPINSources(ctx, nil); err != nil {
+	if err := w.Keys.CheckPINSources(ctx, nil); err != nil {
 		return err
 	}
-	keys, err := w.make.Keys(ctx, w.ui, plan, keyring.MakeOptions{Generate: o.generate, Algorithm: alg, AllowImported: o.imported, Policies: card})
+	keys, err := w.Maker.Keys(ctx, w.UI, plan, keyring.MakeOptions{Generate: o.generate, Algorithm: alg, AllowImported: o.imported, Policies: card})
 	if err != nil {
 		return w.undoKeys(err)
 	}
@@ -97,13 +98,13 @@ func (a *app) runInit(ctx context.Context, o initOptions) error {
 	for role, n := range o.thresholds {
 		thresholds[role] = *n
 	}
-	c, err := w.r.Init(repo.InitOptions{Keys: keys, Thresholds: thresholds, Consistent: o.consistent, Expiries: cfg.Expiries})
+	c, err := w.Repo.Init(repo.InitOptions{Keys: keys, Thresholds: thresholds, Consistent: o.consistent, Expiries: cfg.Expiries})
 	if err != nil {
 		return w.undoKeys(err)
 	}
 	a.warnShared(c.Root())
-	w.sayShared(c)
-	versions, err := w.publish(ctx, c, publishOptions{})
+	w.SayShared(c)
+	versions, err := w.Publish(ctx, c, workflow.PublishOptions{})
 	if err != nil && c.Fresh {
 		return w.undoKeys(err)
 	}
@@ -142,14 +143,14 @@ func (a *app) checkKeyPlaces(given roleKeyFlags) error {
 func (w *work) planInit(o initOptions) (map[string][]signer.URI, error) {
 	plan := map[string][]signer.URI{}
 	for _, role := range repo.Roles() {
-		plan[role] = w.keys.URIs[role]
+		plan[role] = w.Keys.URIs[role]
 		if n := *o.thresholds[role]; n < 1 || n > max(1, len(plan[role])) {
 			return nil, usagef("--%s-threshold %d with %d key(s); name more with --%s-key", role, n, max(1, len(plan[role])), role)
 		}
 		if len(plan[role]) > 0 {
 			continue
 		}
-		if w.keys.Files.Exists(keyring.RoleFile(role)) {
+		if w.Keys.Files.Exists(keyring.RoleFile(role)) {
 			return nil, fmt.Errorf("%w: %q; use it with --%s-key %s, or move it away", repo.ErrExists, w.a.within("keys", role+".json"), role, keyring.RoleFile(role))
 		}
 		plan[role] = nil
@@ -160,8 +161,8 @@ func (w *work) planInit(o initOptions) (map[string][]signer.URI, error) {
 // undoKeys takes the key files away again that a failed init made, so that the same
 // command can be given once more.
 func (w *work) undoKeys(cause error) error {
-	w.make.TellOnDevices()
-	for role, made := range w.make.Made {
+	w.Maker.TellOnDevices()
+	for role, made := range w.Maker.Made {
 		cause = w.dropMade(role, made, cause)
 	}
 	// The folder only goes if nothing else is in it.

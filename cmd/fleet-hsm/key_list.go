@@ -49,12 +49,12 @@ func (a *app) listRootKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.needPublished(); err != nil {
+	if err := w.NeedPublished(); err != nil {
 		return err
 	}
 	res := keysResult{Schema: 1}
 	for _, role := range repo.Roles() {
-		for _, k := range w.p.Root.Keys(role) {
+		for _, k := range w.Published.Root.Keys(role) {
 			s := w.keyStatus(ctx, role, k)
 			alg, err := signer.AlgorithmOf(k.Public)
 			if err != nil {

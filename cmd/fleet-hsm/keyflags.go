@@ -28,3 +28,8 @@ func (flags roleKeyFlags) use(k *keyring.Ring) error {
 	}
 	return nil
 }
+
+// addReviewed is the flag of commands that go on with a change which waits already.
+func addReviewed(f *pflag.FlagSet, into *[]string) {
+	f.StringArrayVar(into, "reviewed", nil, "SHA-256 of what is staged already, as review printed it, at least 8 digits; once for each role")
+}

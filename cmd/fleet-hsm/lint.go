@@ -125,7 +125,7 @@ func (w *work) lintFile(ctx context.Context, it placed) ([]lint.Finding, error) 
 		return nil, nil
 	}
 	r := w.reader(ctx, it.Content)
-	f, err := w.r.OpenContent(w.p, it.Content)
+	f, err := w.Repo.OpenContent(w.Published, it.Content)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +144,7 @@ func (w *work) lintFile(ctx context.Context, it placed) ([]lint.Finding, error) 
 // the two is the wrong file, and it may be the published one.
 func (w *work) elsewhere(it placed) []lint.Finding {
 	var found []lint.Finding
-	for _, p := range w.p.Targets.PathsOf(it.Content.SHA512) {
+	for _, p := range w.Published.Targets.PathsOf(it.Content.SHA512) {
 		name, platform, _, _, ok := repo.SplitPath(p)
 		if !ok || name != it.Item.Name || platform == it.Item.Platform {
 			continue
@@ -159,7 +159,7 @@ func (w *work) elsewhere(it placed) []lint.Finding {
 }
 
 func (w *work) reader(ctx context.Context, c repo.Content) *contentReader {
-	return &contentReader{ctx: ctx, size: c.Length, open: func() (*os.File, error) { return w.r.OpenContent(w.p, c) }}
+	return &contentReader{ctx: ctx, size: c.Length, open: func() (*os.File, error) { return w.Repo.OpenContent(w.Published, c) }}
 }
 
 // contentReader reads the bytes of a content; it ends with the command, and keeps a

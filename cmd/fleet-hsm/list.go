@@ -74,18 +74,18 @@ func (a *app) runList(ctx context.Context, args []string, o listOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := w.needPublished(); err != nil {
+	if err := w.NeedPublished(); err != nil {
 		return err
 	}
 	if o.history {
 		return w.listHistory(o)
 	}
-	t := w.p.Targets
+	t := w.Published.Targets
 	if o.staged {
-		if w.staged == nil || w.staged.Targets() == nil {
+		if w.Staged == nil || w.Staged.Targets() == nil {
 			return repo.ErrNothingStaged
 		}
-		t = w.staged.Targets()
+		t = w.Staged.Targets()
 	}
 	return a.printList(t, o)
 }

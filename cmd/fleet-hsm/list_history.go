@@ -22,7 +22,7 @@ type historyEntry struct {
 // listHistory shows what each kept version of targets changed against the one before
 // it that is kept too.
 func (w *work) listHistory(o listOptions) error {
-	kept, err := w.r.History(w.p)
+	kept, err := w.Repo.History(w.Published)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 type migrateOptions struct {
@@ -63,40 +64,39 @@ func (a *app) runMigrate(ctx context.Context, o migrateOptions) error {
 	if err != nil {
 		return err
 	}
-	defer w.end()
-	if err := w.needPublished(); err != nil {
+	defer w.End()
+	if err := w.NeedPublished(); err != nil {
 		return err
 	}
-	if err := o.keys.use(w.keys); err != nil {
+	if err := o.keys.use(w.Keys); err != nil {
 		return err
 	}
-	if w.p.Root.ConsistentSnapshot() {
+	if w.Published.Root.ConsistentSnapshot() {
 		return w.reportMigration(nil)
 	}
-	if err := w.p.Expired(w.r.Now(), repo.RoleTargets, repo.RoleSnapshot); err != nil {
+	if err := w.Published.Expired(w.Repo.Now(), repo.RoleTargets, repo.RoleSnapshot); err != nil {
 		return err
 	}
-	if err := w.join(o.reviewed, o.stageOnly); err != nil {
+	if err := w.Join(o.reviewed, o.stageOnly); err != nil {
 		return err
 	}
-	c, err := w.r.Migrate(w.p, w.staged, w.stageOptions(o.allowShorter))
+	c, err := w.Repo.Migrate(w.Published, w.Staged, w.StageOptions(o.allowShorter))
 	if err != nil {
 		return err
 	}
 	if o.stageOnly {
-		if err := w.r.Save(c); err != nil {
+		if err := w.StageOnly(c); err != nil {
 			return err
 		}
-		a.note(`staged root v%d, unsigned; "fleet-hsm review" shows it, "fleet-hsm sign" signs it, "fleet-hsm discard" is the way back`, c.Root().Version())
 		return w.reportMigration(nil)
 	}
 	a.note("%d targets are put under hashed names, then root v%d says so; the plain files stay for agents that are just fetching",
-		w.p.Targets.Len(), c.Root().Version())
-	versions, err := w.publish(ctx, c, publishOptions{allowShorter: o.allowShorter})
+		w.Published.Targets.Len(), c.Root().Version())
+	versions, err := w.Publish(ctx, c, workflow.PublishOptions{AllowShorter: o.allowShorter})
 	if err != nil {
 		return err
 	}
-	if w.p, err = w.r.Load(); err != nil {
+	if w.Published, err = w.Repo.Load(); err != nil {
 		return err
 	}
 	return w.reportMigration(versions)
@@ -108,22 +108,22 @@ func (a *app) planMigration() error {
 	if err != nil {
 		return err
 	}
-	if err := w.needPublished(); err != nil {
+	if err := w.NeedPublished(); err != nil {
 		return err
 	}
 	return w.reportMigration(nil)
 }
 
 func (w *work) reportMigration(versions map[string]int64) error {
-	left, err := w.r.FleetctlLeftovers()
+	left, err := w.Repo.FleetctlLeftovers()
 	if err != nil {
 		return err
 	}
 	res := migrateResult{
 		published: w.a.published("migrate", versions),
-		Layout:    "flat", Targets: w.p.Targets.Len(), Leftovers: left, Odd: w.r.Oddities(),
+		Layout:    "flat", Targets: w.Published.Targets.Len(), Leftovers: left, Odd: w.Repo.Oddities(),
 	}
-	if w.p.Root.ConsistentSnapshot() {
+	if w.Published.Root.ConsistentSnapshot() {
 		res.Layout = "consistent"
 	}
 	if res.Leftovers == nil {
@@ -143,7 +143,7 @@ func (w *work) stepsLeft(res migrateResult, moved bool) []step {
 		steps = append(steps, step{"fleet-hsm discard", "clears what fleetctl left when it failed; key backups go to keys/retired"})
 	}
 	switch {
-	case res.Layout == "flat" && w.staged != nil:
+	case res.Layout == "flat" && w.Staged != nil:
 		steps = append(steps, step{"fleet-hsm sign", "a change is staged; sign it, or drop it with fleet-hsm discard"})
 	case res.Layout == "flat":
 		steps = append(steps, step{"fleet-hsm migrate", "to consistent snapshots: agents verify at every moment of a publication"})
@@ -163,12 +163,12 @@ func (w *work) stepsLeft(res migrateResult, moved bool) []step {
 // inFiles reports whether no key of the role is known to be elsewhere than in
 // keys/ROLE.json.
 func (w *work) inFiles(role string) bool {
-	for _, k := range w.p.Root.Keys(role) {
-		if u, ok := w.cfg.Locations[k.ID]; ok && !u.Kind().Sealed {
+	for _, k := range w.Published.Root.Keys(role) {
+		if u, ok := w.Config.Locations[k.ID]; ok && !u.Kind().Sealed {
 			return false
 		}
 	}
-	return w.keys.Files.Exists(keyring.RoleFile(role))
+	return w.Keys.Files.Exists(keyring.RoleFile(role))
 }
 
 func (res migrateResult) text(w *prompt.Writer) {

@@ -342,9 +342,9 @@ func (a *app) timestampOnStore(ctx context.Context, o onStore, within optionalDu
 	}
 	switch res.Outcome {
 	case online.Signed:
-		a.note("published: timestamp v%d over snapshot v%d, good for %s", res.Version, res.Snapshot, daysUntil(res.Expires))
+		a.note("published: timestamp v%d over snapshot v%d, good for %s", res.Version, res.Snapshot, config.DaysUntil(res.Expires))
 	default:
-		a.note("timestamp v%d is good for %s; nothing to do", res.Version, daysUntil(res.Expires))
+		a.note("timestamp v%d is good for %s; nothing to do", res.Version, config.DaysUntil(res.Expires))
 	}
 	return a.print(struct {
 		Schema  int    `json:"schema"`

@@ -60,13 +60,13 @@ func (a *app) runPlan(ctx context.Context, role string, o rotateOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := w.needPublished(); err != nil {
+	if err := w.NeedPublished(); err != nil {
 		return err
 	}
-	if err := o.keys.use(w.keys); err != nil {
+	if err := o.keys.use(w.Keys); err != nil {
 		return err
 	}
-	rot := repo.Rotation{Role: role, Remove: w.cfg.KeyIDs(o.remove), Threshold: o.threshold}
+	rot := repo.Rotation{Role: role, Remove: w.Config.KeyIDs(o.remove), Threshold: o.threshold}
 	names := map[tuf.KeyID]string{}
 	if len(o.set)+len(o.add)+len(o.remove) == 0 && o.threshold == 0 {
 		rot.Set, err = w.standInFiles(ctx, role, names)
@@ -76,7 +76,7 @@ func (a *app) runPlan(ctx context.Context, role string, o rotateOptions) error {
 	if err != nil {
 		return err
 	}
-	c, err := w.r.Rotate(w.p, w.staged, rot, w.stageOptions(o.allowShorter))
+	c, err := w.Repo.Rotate(w.Published, w.Staged, rot, w.StageOptions(o.allowShorter))
 	if err != nil {
 		return err
 	}
@@ -86,9 +86,9 @@ func (a *app) runPlan(ctx context.Context, role string, o rotateOptions) error {
 
 // standInFiles is fleetctl's rotation: as many new keys as the threshold asks for.
 func (w *work) standInFiles(ctx context.Context, role string, names map[tuf.KeyID]string) ([]repo.Key, error) {
-	root := w.p.Root
-	if w.staged != nil {
-		root = w.staged.Root()
+	root := w.Published.Root
+	if w.Staged != nil {
+		root = w.Staged.Root()
 	}
 	if err := w.allInFile(ctx, root, role); err != nil {
 		return nil, err
@@ -122,13 +122,13 @@ func (w *work) planKeys(ctx context.Context, role string, uris []string, generat
 
 func (w *work) planKey(ctx context.Context, role string, u signer.URI, generate bool, names map[tuf.KeyID]string) (repo.Key, error) {
 	if u.Kind().Elsewhere {
-		k, err := w.keys.ReadPublic(u)
+		k, err := w.Keys.ReadPublic(u)
 		if err == nil {
 			names[k.Key.ID] = k.At.String()
 		}
 		return k.Key, err
 	}
-	pub, at, err := w.keys.PublicOf(ctx, w.ui, signer.Ref{URI: u, Roles: []string{role}})
+	pub, at, err := w.Keys.PublicOf(ctx, w.UI, signer.Ref{URI: u, Roles: []string{role}})
 	if generate && errors.Is(err, signer.ErrKeyNotFound) {
 		return standIn(names, "a new key in "+u.String())
 	}
@@ -170,17 +170,17 @@ func (w *work) planOf(c *repo.Change, names map[tuf.KeyID]string) plan {
 		repo.RoleTargets: "the published signatures do not meet the new root, or its content changes",
 	}
 	for _, d := range c.Docs() {
-		r := planRole{Role: d.Role(), From: w.p.VersionOf(d.Role()), To: d.Version(), Why: why[d.Role()]}
+		r := planRole{Role: d.Role(), From: w.Published.VersionOf(d.Role()), To: d.Version(), Why: why[d.Role()]}
 		if d.Role() == repo.RoleRoot {
-			r.Signers = []planTally{w.tallyOf("published root", repo.RoleRoot, w.p.Root, names), w.tallyOf("new root", repo.RoleRoot, c.Root(), names)}
+			r.Signers = []planTally{w.tallyOf("published root", repo.RoleRoot, w.Published.Root, names), w.tallyOf("new root", repo.RoleRoot, c.Root(), names)}
 		} else {
 			r.Signers = []planTally{w.tallyOf(d.Role(), d.Role(), c.Root(), names)}
 		}
 		p.Roles = append(p.Roles, r)
 	}
-	for _, role := range w.r.Following(w.p, c, repo.ReleaseOptions{Expiries: w.cfg.Expiries}) {
+	for _, role := range w.Repo.Following(w.Published, c, repo.ReleaseOptions{Expiries: w.Config.Expiries}) {
 		p.Roles = append(p.Roles, planRole{
-			Role: role, From: w.p.VersionOf(role), To: w.p.VersionOf(role) + 1, Why: `signed by "commit", after everybody else`,
+			Role: role, From: w.Published.VersionOf(role), To: w.Published.VersionOf(role) + 1, Why: `signed by "commit", after everybody else`,
 			Signers: []planTally{w.tallyOf(role, role, c.Root(), names)},
 		})
 	}
@@ -191,12 +191,12 @@ func (w *work) planOf(c *repo.Change, names map[tuf.KeyID]string) plan {
 func (w *work) tallyOf(by, role string, root *repo.Root, names map[tuf.KeyID]string) planTally {
 	t := planTally{By: by, Need: root.Threshold(role)}
 	for _, k := range root.Keys(role) {
-		pk := planKey{KeyID: k.ID, Name: names[k.ID], New: !hasKeyID(w.p.Root.Keys(role), k.ID)}
+		pk := planKey{KeyID: k.ID, Name: names[k.ID], New: !hasKeyID(w.Published.Root.Keys(role), k.ID)}
 		switch {
 		case strings.HasPrefix(pk.Name, madeLater):
 			pk.KeyID = tuf.KeyID{}
 		case pk.Name == "":
-			pk.Name = w.keys.Name(role, k)
+			pk.Name = w.Keys.Name(role, k)
 		}
 		t.Keys = append(t.Keys, pk)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 type promoteOptions struct {
@@ -59,11 +60,11 @@ func (a *app) runPromote(ctx context.Context, version string, o promoteOptions) 
 	if err != nil {
 		return err
 	}
-	defer w.end()
-	c, moved, err := w.r.Promote(w.p, w.staged, repo.Promotion{
+	defer w.End()
+	c, moved, err := w.Repo.Promote(w.Published, w.Staged, repo.Promotion{
 		Version: version, From: o.from, To: append([]string{o.to}, o.tags...),
 		Names: o.names, Platforms: o.platforms, AllowMissing: o.allowMissing,
-	}, w.stageOptions(o.allowShorter))
+	}, w.StageOptions(o.allowShorter))
 	if err != nil {
 		return err
 	}
@@ -91,33 +92,29 @@ func (a *app) openForTargets(ctx context.Context, name string, flags roleKeyFlag
 	if err != nil {
 		return nil, err
 	}
-	err = w.needPublished()
+	err = w.NeedPublished()
 	if err == nil {
-		err = flags.use(w.keys)
+		err = flags.use(w.Keys)
 	}
 	if err == nil {
-		err = w.p.Expired(w.r.Now(), repo.RoleRoot)
+		err = w.Published.Expired(w.Repo.Now(), repo.RoleRoot)
 	}
 	if err == nil {
-		err = w.join(reviewed, stageOnly)
+		err = w.Join(reviewed, stageOnly)
 	}
 	if err != nil {
-		w.end()
+		w.End()
 		return nil, err
 	}
-	w.letOthersIn()
+	w.UnlockWhileAsking()
 	return w, nil
 }
 
 // publishTargets publishes a change of targets, or with stageOnly leaves it unsigned.
 func (w *work) publishTargets(ctx context.Context, c *repo.Change, stageOnly, allowShorter bool) (map[string]int64, error) {
 	if stageOnly {
-		if err := w.r.Save(c); err != nil {
-			return nil, err
-		}
-		w.a.note(`staged targets v%d, unsigned; "fleet-hsm review" shows it, "fleet-hsm sign" signs it`, c.Targets().Version())
-		return nil, nil
+		return nil, w.StageOnly(c)
 	}
-	w.keys.Prefetch(ctx, w.ui, w.rolesOnlyInFiles(repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)...)
-	return w.publish(ctx, c, publishOptions{allowShorter: allowShorter})
+	w.Keys.Prefetch(ctx, w.UI, w.rolesOnlyInFiles(repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)...)
+	return w.Publish(ctx, c, workflow.PublishOptions{AllowShorter: allowShorter})
 }

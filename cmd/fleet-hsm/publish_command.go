@@ -13,6 +13,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/store"
 	"github.com/fleet-hsm/fleet-hsm/verify"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 type publishFlags struct {
@@ -72,10 +73,10 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 	if err != nil {
 		return err
 	}
-	defer w.end()
+	defer w.End()
 	// What cannot be loaded is judged by the plan, file by file.
-	if p, err := w.r.Load(); err == nil {
-		if err := w.r.CheckPublishable(p); err != nil {
+	if p, err := w.Repo.Load(); err == nil {
+		if err := w.Repo.CheckPublishable(p); err != nil {
 			return err
 		}
 	}
@@ -94,7 +95,7 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 		Ledger: a.ledger(), Parallel: o.parallel, Progress: progress, Accepts: repo.Accepts,
 		Verify:   func(ctx context.Context) error { return a.verifyLocal(ctx, root) },
 		ReadBack: readBack(root),
-		Settled:  w.end, // an upload of minutes must not hold up the daily timestamp
+		Settled:  w.End, // an upload of minutes must not hold up the daily timestamp
 	})
 	if err != nil {
 		return &storeTrouble{err: w.meetStale(ctx, err)}
@@ -124,14 +125,14 @@ func (w *work) meetStale(ctx context.Context, err error) error {
 	if !errors.As(err, &stale) {
 		return err
 	}
-	if w.lock == nil {
-		lock, lerr := w.r.Lock(ctx, "publish", w.a.lockTimeoutValue())
+	if w.Lock == nil {
+		lock, lerr := w.Repo.Lock(ctx, "publish", w.a.lockTimeoutValue())
 		if lerr != nil {
 			return errors.Join(err, lerr)
 		}
 		defer lock.Unlock()
 	}
-	if rerr := w.r.RememberTimestamp(stale.Timestamp); rerr != nil {
+	if rerr := w.Repo.RememberTimestamp(stale.Timestamp); rerr != nil {
 		w.a.warn("the store's timestamp is not remembered: %v", rerr)
 	}
 	return err
@@ -231,7 +232,7 @@ func (a *app) runPull(ctx context.Context, args []string, o pullFlags) error {
 		return err
 	}
 	a.note("pulled %d files, %s from %s", len(res.Files), prompt.Size(res.Bytes), s)
-	(&work{a: a}).nameVersions(res.Versions)
+	a.note("published: %s", workflow.VersionsText(res.Versions))
 	return a.print(pullResult{1, res}, func(*prompt.Writer) {})
 }
 

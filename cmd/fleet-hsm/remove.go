@@ -56,10 +56,10 @@ func (a *app) runRemove(ctx context.Context, paths []string, o removeOptions) er
 	if err != nil {
 		return err
 	}
-	defer w.end()
-	c, gone, err := w.r.Remove(w.p, w.staged, repo.Removal{
+	defer w.End()
+	c, gone, err := w.Repo.Remove(w.Published, w.Staged, repo.Removal{
 		Paths: paths, Channel: o.channel, Names: o.names, Platforms: o.platforms,
-	}, w.stageOptions(o.allowShorter))
+	}, w.StageOptions(o.allowShorter))
 	if err != nil {
 		return err
 	}
@@ -77,8 +77,8 @@ func (a *app) runRemove(ctx context.Context, paths []string, o removeOptions) er
 }
 
 func (w *work) confirmRemoval(ctx context.Context) error {
-	if w.a.yes || !w.ui.HasTerminal() {
+	if w.a.yes || !w.UI.HasTerminal() {
 		return nil
 	}
-	return w.ui.Confirm(ctx, "Take them out?")
+	return w.UI.Confirm(ctx, "Take them out?")
 }

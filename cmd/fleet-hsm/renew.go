@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 // runRenew is rotate ROLE --renew: the same keys and content, a new expiry.
@@ -21,22 +22,22 @@ func (a *app) runRenew(ctx context.Context, role string, o rotateOptions) error 
 	if err != nil {
 		return err
 	}
-	defer w.end()
-	if err := w.needPublished(); err != nil {
+	defer w.End()
+	if err := w.NeedPublished(); err != nil {
 		return err
 	}
-	if err := o.keys.use(w.keys); err != nil {
+	if err := o.keys.use(w.Keys); err != nil {
 		return err
 	}
 	if role != repo.RoleRoot {
-		if err := w.p.Expired(w.r.Now(), repo.RoleRoot); err != nil {
+		if err := w.Published.Expired(w.Repo.Now(), repo.RoleRoot); err != nil {
 			return err
 		}
 	}
-	if err := w.join(o.reviewed, o.stageOnly); err != nil {
+	if err := w.Join(o.reviewed, o.stageOnly); err != nil {
 		return err
 	}
-	c, err := w.r.Renew(w.p, w.staged, role, w.stageOptions(o.allowShorter))
+	c, err := w.Repo.Renew(w.Published, w.Staged, role, w.StageOptions(o.allowShorter))
 	if err != nil {
 		return err
 	}
@@ -46,15 +47,12 @@ func (a *app) runRenew(ctx context.Context, role string, o rotateOptions) error 
 // finishStaged publishes a change, or with stageOnly leaves it unsigned, and reports.
 func (w *work) finishStaged(ctx context.Context, command string, c *repo.Change, stageOnly, allowShorter bool) error {
 	if stageOnly {
-		if err := w.r.Save(c); err != nil {
+		if err := w.StageOnly(c); err != nil {
 			return err
-		}
-		for _, d := range c.Docs() {
-			w.a.note(`staged %s v%d, unsigned; "fleet-hsm review" shows it, "fleet-hsm sign" signs it`, d.Role(), d.Version())
 		}
 		return w.a.report(command, nil)
 	}
-	versions, err := w.publish(ctx, c, publishOptions{allowShorter: allowShorter})
+	versions, err := w.Publish(ctx, c, workflow.PublishOptions{AllowShorter: allowShorter})
 	if err != nil {
 		return err
 	}

@@ -103,14 +103,14 @@ func (a *app) runRequest(out string) error {
 	if err != nil {
 		return err
 	}
-	if w.staged == nil {
+	if w.Staged == nil {
 		return repo.ErrNothingStaged
 	}
 	hints, err := w.hints()
 	if err != nil {
 		return err
 	}
-	q, err := ceremony.New(w.r, w.p, w.staged, hints)
+	q, err := ceremony.New(w.Repo, w.Published, w.Staged, hints)
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (a *app) runRequest(out string) error {
 		return err
 	}
 	for _, d := range q.Change.Docs() {
-		if err := w.keys.Short(d); err != nil {
+		if err := w.Keys.Short(d); err != nil {
 			a.note("%v", err)
 		}
 	}
@@ -143,12 +143,12 @@ func (w *work) requestFor(c *repo.Change, out string) error {
 	if out == "" {
 		return nil
 	}
-	w.staged = c
+	w.Staged = c
 	hints, err := w.hints()
 	if err != nil {
 		return err
 	}
-	q, err := ceremony.New(w.r, w.p, c, hints)
+	q, err := ceremony.New(w.Repo, w.Published, c, hints)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (w *work) requestFor(c *repo.Change, out string) error {
 // writeRequest never replaces a file that is something else, and keeps the signatures
 // of one that is the same request.
 func (w *work) writeRequest(q *ceremony.Request, out string) error {
-	old, err := readRequest(out, w.r.Now())
+	old, err := readRequest(out, w.Repo.Now())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		data, err := q.Bytes()
@@ -187,16 +187,16 @@ func (w *work) writeRequest(q *ceremony.Request, out string) error {
 func (w *work) hints() (map[tuf.KeyID]ceremony.Hint, error) {
 	hints := map[tuf.KeyID]ceremony.Hint{}
 	for _, role := range repo.Roles() {
-		keys := w.staged.Root().Keys(role)
-		if d := w.staged.Doc(role); d != nil {
+		keys := w.Staged.Root().Keys(role)
+		if d := w.Staged.Doc(role); d != nil {
 			keys = d.Keys()
 		}
 		for _, k := range keys {
-			h := ceremony.Hint{Name: w.cfg.Keys[k.ID].Name}
-			if u, ok := w.cfg.Locations[k.ID]; ok {
+			h := ceremony.Hint{Name: w.Config.Keys[k.ID].Name}
+			if u, ok := w.Config.Locations[k.ID]; ok {
 				h.URI = locator.Of(u.Told())
 			}
-			att, err := os.ReadFile(w.keys.AttestationFile(k.ID))
+			att, err := os.ReadFile(w.Keys.AttestationFile(k.ID))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, err
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 func readRequest(file string, now time.Time) (*ceremony.Request, error) {
@@ -76,11 +77,15 @@ func (a *app) requestCard(q *ceremony.Request) (repo.Card, error) {
 	if err != nil {
 		return repo.Card{}, err
 	}
+	w, err := a.work("review")
+	if err != nil {
+		return repo.Card{}, err
+	}
 	card.Intents, card.Staged = nil, nil
 	for _, s := range q.Change.Intents {
 		card.Intents = append(card.Intents, senderSays+s)
 	}
-	a.warnUnattested(&card, q.Change, a.keys.Hints)
+	w.WarnUnattested(&card, q.Change, w.Keys.Hints)
 	return card, nil
 }
 
@@ -106,25 +111,32 @@ func (a *app) signRequest(ctx context.Context, file string, o signOptions) error
 	if err != nil {
 		return err
 	}
-	if err := a.startLog("sign " + filepath.Base(file)); err != nil {
+	w, err := a.work("sign " + filepath.Base(file))
+	if err != nil {
 		return err
 	}
-	s := &signing{
-		a: a, keys: a.keys, change: q.Change, o: o,
-		card: func() (repo.Card, error) { return a.requestCard(q) },
-		keep: func() error {
+	if err := a.log.Start("sign " + filepath.Base(file)); err != nil {
+		return err
+	}
+	if err := o.use(w.Keys); err != nil {
+		return err
+	}
+	s := &workflow.Signing{
+		Session: w.Session, Change: q.Change, Role: o.role, Reviewed: o.reviewed,
+		Review: func() (repo.Card, error) { return a.requestCard(q) },
+		Keep: func() error {
 			data, err := q.Bytes()
 			if err != nil {
 				return err
 			}
 			return atomicfile.Write(file, data, st.Mode().Perm())
 		},
-		done: fmt.Sprintf(`everything is signed; "fleet-hsm attach %s" and "fleet-hsm commit" where the repository is`, file),
+		Done: fmt.Sprintf(`everything is signed; "fleet-hsm attach %s" and "fleet-hsm commit" where the repository is`, file),
 	}
 	if !pinned && len(q.Chain) > 0 {
-		s.trust = "Is this the root of the repository that you know?"
+		s.Trust = "Is this the root of the repository that you know?"
 	}
-	if err := s.run(ctx); err != nil {
+	if err := s.Run(ctx); err != nil {
 		return err
 	}
 	return a.print(a.requested("sign", q.Change, file), func(*prompt.Writer) {})

@@ -46,44 +46,36 @@ func (a *app) runReview() error {
 	if err != nil {
 		return err
 	}
-	if w.staged == nil {
+	if w.Staged == nil {
 		return repo.ErrNothingStaged
 	}
-	card, err := w.card()
+	card, err := w.Review(w.Staged)
 	if err != nil {
 		return err
 	}
-	return a.print(cardResult{Schema: 1, Card: card}, func(out *prompt.Writer) { a.showCard(out, card, w.keys) })
+	return a.print(cardResult{Schema: 1, Card: card}, func(out *prompt.Writer) { a.showCard(out, card, w.Keys) })
 }
 
 // look loads what is published and staged for a command that only reads: no lock,
 // nothing written.
 func (a *app) look() (*work, error) {
-	if err := a.checkPath(); err != nil {
-		return nil, err
-	}
-	cfg, err := a.config()
+	w, err := a.work("")
 	if err != nil {
 		return nil, err
 	}
-	keys, err := a.keychain()
-	if err != nil {
-		return nil, err
-	}
-	w := &work{a: a, r: a.repo(), keys: keys, cfg: cfg, ui: a.person(), make: keys.NewMaker()}
-	interrupted, err := w.r.InterruptedCommit()
+	interrupted, err := w.Repo.InterruptedCommit()
 	if err != nil {
 		return nil, err
 	}
 	if interrupted {
 		a.warn("a commit was interrupted; the next command that writes finishes it")
 	}
-	left, err := w.r.FleetctlLeftovers()
+	left, err := w.Repo.FleetctlLeftovers()
 	if err != nil {
 		return nil, err
 	}
-	a.nameLeftovers(left)
-	if err := w.load(); err != nil && !(interrupted && errors.Is(err, repo.ErrRefused)) {
+	w.NameLeftovers(left)
+	if err := w.Load(); err != nil && !(interrupted && errors.Is(err, repo.ErrRefused)) {
 		return nil, err
 	}
 	return w, nil

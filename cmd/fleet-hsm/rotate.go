@@ -14,6 +14,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 type rotateOptions struct {
@@ -116,20 +117,20 @@ func (a *app) runRotate(ctx context.Context, roles []string, o rotateOptions) er
 	if err != nil {
 		return err
 	}
-	defer w.end()
-	if err := w.needPublished(); err != nil {
+	defer w.End()
+	if err := w.NeedPublished(); err != nil {
 		return err
 	}
-	if err := o.keys.use(w.keys); err != nil {
+	if err := o.keys.use(w.Keys); err != nil {
 		return err
 	}
-	w.letOthersIn()
-	if err := w.join(o.reviewed, o.stageOnly); err != nil {
+	w.UnlockWhileAsking()
+	if err := w.Join(o.reviewed, o.stageOnly); err != nil {
 		return err
 	}
-	c, made := w.staged, map[string][]crypto.PublicKey{}
+	c, made := w.Staged, map[string][]crypto.PublicKey{}
 	undo := func(cause error) error {
-		w.make.TellOnDevices()
+		w.Maker.TellOnDevices()
 		for role, keys := range made {
 			cause = w.dropMade(role, keys, cause)
 		}
@@ -141,19 +142,17 @@ func (a *app) runRotate(ctx context.Context, roles []string, o rotateOptions) er
 		}
 	}
 	a.warnShared(c.Root())
-	w.sayShared(c)
+	w.SayShared(c)
 	if o.stageOnly {
-		if err := w.r.Save(c); err != nil {
+		if err := w.StageOnly(c); err != nil {
 			return err
 		}
-		w.make.TellNews()
 		if err := w.requestFor(c, o.request); err != nil {
 			return err
 		}
-		a.note(`staged root v%d, unsigned; "fleet-hsm review" shows it, "fleet-hsm sign" signs it`, c.Root().Version())
 		return a.report("rotate", nil)
 	}
-	versions, err := w.publish(ctx, c, publishOptions{allowShorter: o.allowShorter})
+	versions, err := w.Publish(ctx, c, workflow.PublishOptions{AllowShorter: o.allowShorter})
 	if err != nil && c.Fresh {
 		return undo(err)
 	}
@@ -172,7 +171,7 @@ func (a *app) runRotate(ctx context.Context, roles []string, o rotateOptions) er
 // rotateRole adds the new keys of one role to a change; made takes those that were
 // made in keys/ROLE.json.
 func (w *work) rotateRole(ctx context.Context, c *repo.Change, role string, o rotateOptions, mo keyring.MakeOptions, made map[string][]crypto.PublicKey) (*repo.Change, error) {
-	rot := repo.Rotation{Role: role, Remove: w.cfg.KeyIDs(o.remove), Threshold: o.threshold}
+	rot := repo.Rotation{Role: role, Remove: w.Config.KeyIDs(o.remove), Threshold: o.threshold}
 	if err := w.checkNewSources(ctx, role, slices.Concat(o.set, o.add), o.generate); err != nil {
 		return nil, err
 	}
@@ -181,10 +180,10 @@ func (w *work) rotateRole(ctx context.Context, c *repo.Change, role string, o ro
 		return nil, err
 	}
 	made[role] = keys
-	if w.lost != nil {
-		return nil, w.lost
+	if w.Lost != nil {
+		return nil, w.Lost
 	}
-	return w.r.Rotate(w.p, c, rot, w.stageOptions(o.allowShorter))
+	return w.Repo.Rotate(w.Published, c, rot, w.StageOptions(o.allowShorter))
 }
 
 // warnShared names keys that sign for two roles: who has one has both.
@@ -210,17 +209,17 @@ func (w *work) checkNewSources(ctx context.Context, role string, list []string, 
 	if !generate {
 		return nil // no PIN but those of keys that sign is asked for
 	}
-	before := w.keys.URIs
-	defer func() { w.keys.URIs = before }()
-	w.keys.URIs = maps.Clone(before)
+	before := w.Keys.URIs
+	defer func() { w.Keys.URIs = before }()
+	w.Keys.URIs = maps.Clone(before)
 	for _, s := range list {
 		u, err := w.a.kinds.Parse(s)
 		if err != nil {
 			return err
 		}
-		w.keys.URIs[role] = append(slices.Clone(w.keys.URIs[role]), u)
+		w.Keys.URIs[role] = append(slices.Clone(w.Keys.URIs[role]), u)
 	}
-	return w.keys.CheckPINSources(ctx, map[string][]repo.Key{repo.RoleRoot: w.p.Root.Keys(repo.RoleRoot)})
+	return w.Keys.CheckPINSources(ctx, map[string][]repo.Key{repo.RoleRoot: w.Published.Root.Keys(repo.RoleRoot)})
 }
 
 // newKeys fills in the keys of the rotation and gives those that were made in
@@ -251,16 +250,16 @@ func (w *work) resolveAll(ctx context.Context, role string, list []string, mo ke
 		}
 		plan[role] = append(plan[role], u)
 	}
-	keys, err := w.make.Keys(ctx, w.ui, plan, mo)
+	keys, err := w.Maker.Keys(ctx, w.UI, plan, mo)
 	return keys[role], err
 }
 
 // replaceFileKeys is fleetctl's rotate: as many new keys as the threshold asks for,
 // of the kind of the old ones. They are saved before anything is staged.
 func (w *work) replaceFileKeys(ctx context.Context, rot *repo.Rotation, alg signer.Algorithm) ([]crypto.PublicKey, error) {
-	root := w.p.Root
-	if w.staged != nil {
-		root = w.staged.Root()
+	root := w.Published.Root
+	if w.Staged != nil {
+		root = w.Staged.Root()
 	}
 	if err := w.allInFile(ctx, root, rot.Role); err != nil {
 		return nil, err
@@ -271,7 +270,7 @@ func (w *work) replaceFileKeys(ctx context.Context, rot *repo.Rotation, alg sign
 			return nil, err
 		}
 	}
-	keys, err := w.make.FileKeys(ctx, w.ui, rot.Role, root.Threshold(rot.Role), alg)
+	keys, err := w.Maker.FileKeys(ctx, w.UI, rot.Role, root.Threshold(rot.Role), alg)
 	if err != nil {
 		return nil, err
 	}
@@ -290,11 +289,11 @@ func (w *work) allInFile(ctx context.Context, root *repo.Root, role string) erro
 			k.ShortID(), role, w.a.within("keys", role+".json"))
 	}
 	for _, k := range root.Keys(role) {
-		if u, ok := w.cfg.Locations[k.ID]; ok && u.String() != keyring.RoleFile(role).String() || !w.keys.Files.Exists(keyring.RoleFile(role)) {
+		if u, ok := w.Config.Locations[k.ID]; ok && u.String() != keyring.RoleFile(role).String() || !w.Keys.Files.Exists(keyring.RoleFile(role)) {
 			return elsewhere(k)
 		}
 	}
-	infos, err := w.keys.Files.Keys(ctx, signer.Ref{URI: keyring.RoleFile(role), Roles: []string{role}}, w.ui)
+	infos, err := w.Keys.Files.Keys(ctx, signer.Ref{URI: keyring.RoleFile(role), Roles: []string{role}}, w.UI)
 	if err != nil {
 		return err
 	}
@@ -316,13 +315,13 @@ func (w *work) dropMade(role string, made []crypto.PublicKey, cause error) error
 	if len(made) == 0 {
 		return cause
 	}
-	return errors.Join(cause, w.keys.Files.Drop(keyring.RoleFile(role), made))
+	return errors.Join(cause, w.Keys.Files.Drop(keyring.RoleFile(role), made))
 }
 
 // retire moves file keys that root no longer names to keys/retired/. It is the last
 // step and nothing depends on it: a key that stays is only listed as unused.
 func (w *work) retire(role string) {
-	p, err := w.r.Load()
+	p, err := w.Repo.Load()
 	if err != nil {
 		w.a.warn("old keys stay in keys/%s.json: %v", role, err)
 		return
@@ -331,7 +330,7 @@ func (w *work) retire(role string) {
 	for _, k := range p.Root.Keys(role) {
 		keep = append(keep, k.Public)
 	}
-	n, err := w.keys.Files.Retire(keyring.RoleFile(role), keep)
+	n, err := w.Keys.Files.Retire(keyring.RoleFile(role), keep)
 	if err != nil {
 		w.a.warn("old keys stay in keys/%s.json: %v", role, err)
 	}

@@ -114,7 +114,7 @@ func (a *app) runStatus(ctx context.Context, o statusOptions) error {
 	if err != nil {
 		return err
 	}
-	if w.p == nil {
+	if w.Published == nil {
 		return a.statusOfInit(w)
 	}
 	res, err := w.status(ctx)
@@ -141,7 +141,7 @@ func (a *app) printStatus(res *statusResult, o statusOptions) error {
 }
 
 func (a *app) statusOfInit(w *work) error {
-	card, err := w.r.Card(nil, w.staged, w.cfg.Expiries)
+	card, err := w.Repo.Card(nil, w.Staged, w.Config.Expiries)
 	if err != nil {
 		return err
 	}
@@ -153,15 +153,15 @@ func (a *app) statusOfInit(w *work) error {
 }
 
 func (w *work) status(ctx context.Context) (*statusResult, error) {
-	left, err := w.r.FleetctlLeftovers()
+	left, err := w.Repo.FleetctlLeftovers()
 	if err != nil {
 		return nil, err
 	}
-	interrupted, err := w.r.InterruptedCommit()
+	interrupted, err := w.Repo.InterruptedCommit()
 	if err != nil {
 		return nil, err
 	}
-	res := &statusResult{Schema: 1, Consistent: w.p.Root.ConsistentSnapshot(), Leftovers: left, Interrupted: interrupted, Warnings: slices.Concat(w.p.Warnings, w.keys.OnOneDevice(w.p.Root, nil))}
+	res := &statusResult{Schema: 1, Consistent: w.Published.Root.ConsistentSnapshot(), Leftovers: left, Interrupted: interrupted, Warnings: slices.Concat(w.Published.Warnings, w.Keys.OnOneDevice(w.Published.Root, nil))}
 	if err := w.a.checkClock(); err != nil {
 		res.Warnings = slices.Insert(res.Warnings, 0, err.Error())
 	}
@@ -171,23 +171,23 @@ func (w *work) status(ctx context.Context) (*statusResult, error) {
 	for _, err := range res.standing {
 		res.Warnings = append(res.Warnings, err.Error())
 	}
-	now := w.r.Now()
+	now := w.Repo.Now()
 	for _, role := range repo.Roles() {
-		rs := newRoleStatus(w.cfg, role, w.p.VersionOf(role), w.p.ExpiresOf(role), now)
-		rs.Threshold = w.p.Root.Threshold(role)
-		signed := w.p.SignedBy(role)
+		rs := newRoleStatus(w.Config, role, w.Published.VersionOf(role), w.Published.ExpiresOf(role), now)
+		rs.Threshold = w.Published.Root.Threshold(role)
+		signed := w.Published.SignedBy(role)
 		rs.Signed = len(signed)
-		for _, k := range w.p.Root.Keys(role) {
+		for _, k := range w.Published.Root.Keys(role) {
 			ks := w.keyStatus(ctx, role, k)
 			ks.Signed = hasKeyID(signed, k.ID)
 			rs.Keys = append(rs.Keys, ks)
 		}
 		res.Roles = append(res.Roles, rs)
 	}
-	res.Warnings = append(res.Warnings, w.p.Targets.UnportableNames()...)
-	res.Warnings = append(res.Warnings, res.expiryWarnings(w.cfg, now)...)
-	if w.staged != nil {
-		card, err := w.r.Card(w.p, w.staged, w.cfg.Expiries)
+	res.Warnings = append(res.Warnings, w.Published.Targets.UnportableNames()...)
+	res.Warnings = append(res.Warnings, res.expiryWarnings(w.Config, now)...)
+	if w.Staged != nil {
+		card, err := w.Repo.Card(w.Published, w.Staged, w.Config.Expiries)
 		if err != nil {
 			return nil, err
 		}
@@ -198,20 +198,20 @@ func (w *work) status(ctx context.Context) (*statusResult, error) {
 }
 
 func (w *work) keyStatus(_ context.Context, role string, k repo.Key) keyStatus {
-	ks := keyStatus{KeyID: k.ID, Type: k.Type(), Place: "unknown", Name: w.cfg.Keys[k.ID].Name}
-	if u, ok := w.cfg.Locations[k.ID]; ok {
+	ks := keyStatus{KeyID: k.ID, Type: k.Type(), Place: "unknown", Name: w.Config.Keys[k.ID].Name}
+	if u, ok := w.Config.Locations[k.ID]; ok {
 		ks.Place = u.String()
-	} else if w.keys.Files.Exists(keyring.RoleFile(role)) {
+	} else if w.Keys.Files.Exists(keyring.RoleFile(role)) {
 		// Which keys are in the file only its passphrase tells.
 		ks.Place = keyring.RoleFile(role).String() + " (or elsewhere)"
-		if len(w.p.Root.Keys(role)) == 1 {
+		if len(w.Published.Root.Keys(role)) == 1 {
 			ks.Place = keyring.RoleFile(role).String()
 		}
 	}
-	if att, ok := w.keys.Backends.Attester(); ok {
+	if att, ok := w.Keys.Backends.Attester(); ok {
 		// A root of the configuration that cannot be read is told by "key attest".
-		extra, _ := w.keys.AttestationRoots("")
-		ks.Proof = w.keys.ProofOf(att, k, extra)
+		extra, _ := w.Keys.AttestationRoots("")
+		ks.Proof = w.Keys.ProofOf(att, k, extra)
 	}
 	return ks
 }

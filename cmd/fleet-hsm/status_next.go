@@ -20,9 +20,9 @@ func (res *statusResult) expiryWarnings(cfg *config.Config, now time.Time) []str
 	for _, rs := range res.Roles {
 		switch left := rs.Expires.Sub(now); {
 		case left <= 0:
-			out = append(out, fmt.Sprintf("%s v%d expired %s; agents refuse it", rs.Role, rs.Version, daysUntil(rs.Expires)))
+			out = append(out, fmt.Sprintf("%s v%d expired %s; agents refuse it", rs.Role, rs.Version, config.DaysUntil(rs.Expires)))
 		case left < cfg.Early(rs.Role):
-			out = append(out, fmt.Sprintf("%s v%d expires in %s", rs.Role, rs.Version, daysUntil(rs.Expires)))
+			out = append(out, fmt.Sprintf("%s v%d expires in %s", rs.Role, rs.Version, config.DaysUntil(rs.Expires)))
 		}
 	}
 	return out
@@ -39,11 +39,11 @@ func (w *work) next(res *statusResult) []step {
 		return out
 	}
 	out = append(nextStanding(res.standing), out...)
-	if w.p.NeedsTargets() {
+	if w.Published.NeedsTargets() {
 		out = append(out, w.nextMended()...)
 	}
-	out = append(out, res.nextExpiries(w.cfg, w.r.Now())...)
-	if w.p.AwaitsTimestamp() && !hasCommand(out, "fleet-hsm timestamp") {
+	out = append(out, res.nextExpiries(w.Config, w.Repo.Now())...)
+	if w.Published.AwaitsTimestamp() && !hasCommand(out, "fleet-hsm timestamp") {
 		out = append(out, step{"fleet-hsm timestamp", "a newer snapshot waits for a timestamp that names it"})
 	}
 	if len(res.Leftovers) > 0 && !repo.StagedRoot(res.Leftovers) {
@@ -53,16 +53,16 @@ func (w *work) next(res *statusResult) []step {
 }
 
 func (w *work) nextStaged() []step {
-	if w.staged == nil {
+	if w.Staged == nil {
 		return nil
 	}
 	var out []step
-	for _, d := range w.staged.Docs() {
-		if err := w.keys.Short(d); err != nil && !hasCommand(out, "fleet-hsm sign") {
+	for _, d := range w.Staged.Docs() {
+		if err := w.Keys.Short(d); err != nil && !hasCommand(out, "fleet-hsm sign") {
 			out = append(out, step{"fleet-hsm sign", err.Error()})
 		}
 	}
-	if w.staged.Met() {
+	if w.Staged.Met() {
 		out = append(out, step{"fleet-hsm commit", "the staged change has all its signatures"})
 	}
 	return out
@@ -86,9 +86,9 @@ func (res *statusResult) nextExpiries(cfg *config.Config, now time.Time) []step 
 		if left >= cfg.Early(rs.Role) {
 			continue
 		}
-		why := fmt.Sprintf("%s v%d expires in %s", rs.Role, rs.Version, daysUntil(rs.Expires))
+		why := fmt.Sprintf("%s v%d expires in %s", rs.Role, rs.Version, config.DaysUntil(rs.Expires))
 		if left <= 0 {
-			why = fmt.Sprintf("%s v%d expired %s", rs.Role, rs.Version, daysUntil(rs.Expires))
+			why = fmt.Sprintf("%s v%d expired %s", rs.Role, rs.Version, config.DaysUntil(rs.Expires))
 		}
 		command := "fleet-hsm timestamp"
 		switch rs.Role {

@@ -6,7 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 // style is how status is drawn: plain in a pipe, with bars at a terminal.
@@ -98,17 +100,17 @@ func (res *statusResult) layout() string {
 
 func inDays(t time.Time) string {
 	if time.Until(t) < 0 {
-		return "expired " + daysUntil(t)
+		return "expired " + config.DaysUntil(t)
 	}
-	return "in " + daysUntil(t)
+	return "in " + config.DaysUntil(t)
 }
 
 func (res *statusResult) textStaged(w *prompt.Writer) {
 	if res.Staged != nil {
 		for _, s := range res.Staged.Intents {
 			w.Printf("staged    %s\n", prompt.Quote(s))
-			if by, ok := stagingOf(res.Staged.Staged, s); ok {
-				w.Printf("          says: by %s of %s, %s\n", prompt.Name(by.Command), prompt.Name(by.By), stagedAt(by.At))
+			if by, ok := workflow.StagingOf(res.Staged.Staged, s); ok {
+				w.Printf("          says: by %s of %s, %s\n", prompt.Name(by.Command), prompt.Name(by.By), workflow.StagedAt(by.At))
 			}
 		}
 		for _, rc := range res.Staged.Roles {

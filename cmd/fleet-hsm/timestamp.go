@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
@@ -67,29 +68,29 @@ func (a *app) runTimestamp(ctx context.Context, o timestampOptions) error {
 	if err != nil {
 		return err
 	}
-	defer w.end()
-	if err := o.keys.use(w.keys); err != nil {
+	defer w.End()
+	if err := o.keys.use(w.Keys); err != nil {
 		return err
 	}
-	rel, err := w.r.Timestamp(repo.ReleaseOptions{Expiries: cfg.Expiries, AllowShorter: o.allowShorter})
+	rel, err := w.Repo.Timestamp(repo.ReleaseOptions{Expiries: cfg.Expiries, AllowShorter: o.allowShorter})
 	if err != nil {
 		return err
 	}
-	w.p = rel.Published()
-	if left := w.p.Timestamp.Expires().Sub(w.r.Now()); o.within.given && left > o.within.value() && !w.p.AwaitsTimestamp() {
-		a.note("timestamp v%d is good for %s; nothing to do", w.p.Timestamp.Version(), daysUntil(w.p.Timestamp.Expires()))
+	w.Published = rel.Published()
+	if left := w.Published.Timestamp.Expires().Sub(w.Repo.Now()); o.within.given && left > o.within.value() && !w.Published.AwaitsTimestamp() {
+		a.note("timestamp v%d is good for %s; nothing to do", w.Published.Timestamp.Version(), config.DaysUntil(w.Published.Timestamp.Expires()))
 		return a.print(timestampResult{Schema: 1, Command: "timestamp"}, func(*prompt.Writer) {})
 	}
-	if err := w.keys.CheckPINSources(ctx, map[string][]repo.Key{repo.RoleTimestamp: w.p.Root.Keys(repo.RoleTimestamp)}); err != nil {
+	if err := w.Keys.CheckPINSources(ctx, map[string][]repo.Key{repo.RoleTimestamp: w.Published.Root.Keys(repo.RoleTimestamp)}); err != nil {
 		return err
 	}
-	if err := w.signRelease(ctx, rel); err != nil {
+	if err := w.SignRelease(ctx, rel); err != nil {
 		return deviceFirst(err)
 	}
-	if err := w.r.Commit(rel); err != nil {
+	if err := w.Repo.Commit(rel); err != nil {
 		return err
 	}
-	a.logCommit(rel)
+	a.log.Commit(rel)
 	a.note("published: timestamp v%d", rel.Versions()[repo.RoleTimestamp])
 	return a.report("timestamp", rel.Versions())
 }

@@ -148,7 +148,7 @@ func contentRead(r *verify.Report) string {
 
 func showReport(w *prompt.Writer, r *verify.Report) {
 	for _, role := range r.Roles {
-		state := "in " + daysUntil(role.Expires)
+		state := "in " + config.DaysUntil(role.Expires)
 		if role.Expired {
 			state = "EXPIRED"
 		}

@@ -1,12 +1,10 @@
-package main
+package workflow
 
 import (
 	"context"
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/spf13/pflag"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
@@ -17,9 +15,8 @@ import (
 // order is the same for all: the policy of this machine, whatever else refuses, the
 // review, a yes. PINs, passphrases and touches come after it, and only then.
 type consent struct {
-	a      *app
-	ui     asker
-	keys   *keyring.Ring
+	s      *Session
+	ui     Person
 	change *repo.Change
 	// docs are to be signed, by keys of needs.
 	docs  []*repo.Doc
@@ -39,15 +36,13 @@ type consent struct {
 func (c *consent) obtain(ctx context.Context) error {
 	var card repo.Card
 	asking := c.ask && c.ui.HasTerminal()
-	cfg, err := c.a.config()
-	if err != nil {
-		return err
-	}
+	cfg := c.s.Config
 	if len(c.docs) > 0 && (asking || len(cfg.Policy) > 0) {
+		var err error
 		if card, err = c.card(); err != nil {
 			return err
 		}
-		if err := c.a.checkPolicy(c.change, card, rolesOf(c.docs), c.hints); err != nil {
+		if err := c.s.checkPolicy(c.change, card, rolesOf(c.docs), c.hints); err != nil {
 			return err
 		}
 	}
@@ -66,7 +61,7 @@ func (c *consent) refuse(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := c.keys.CheckPINSources(ctx, c.needs); err != nil {
+	if err := c.s.Keys.CheckPINSources(ctx, c.needs); err != nil {
 		return err
 	}
 	if c.alone == nil || c.ui.HasTerminal() {
@@ -76,7 +71,7 @@ func (c *consent) refuse(ctx context.Context) error {
 }
 
 func (c *consent) review(ctx context.Context, card repo.Card) error {
-	if err := c.a.talk.Narrow(); err != nil {
+	if err := c.s.opts.Talk.CanReview(); err != nil {
 		return err
 	}
 	if c.trust != "" {
@@ -84,21 +79,21 @@ func (c *consent) review(ctx context.Context, card repo.Card) error {
 			return err
 		}
 	}
-	c.a.showCard(c.a.talk, card, c.keys)
-	if err := c.a.logCard(c.docs); err != nil {
+	c.s.opts.Talk.Review(card)
+	if err := c.s.opts.Log.review(c.docs); err != nil {
 		return err
 	}
 	return c.ui.Confirm(ctx, "Sign this?")
 }
 
-// notReviewed: the command would sign what another one staged, and nobody says that
+// NotReviewed: the command would sign what another one staged, and nobody says that
 // they have looked at it. Exit 1.
-type notReviewed struct {
+type NotReviewed struct {
 	staged *repo.Change
 	roles  []string
 }
 
-func (e *notReviewed) Error() string {
+func (e *NotReviewed) Error() string {
 	const enough = 5
 	var what []string
 	for i, s := range e.staged.Intents {
@@ -107,8 +102,8 @@ func (e *notReviewed) Error() string {
 			break
 		}
 		text := fmt.Sprintf("%.200q", s)
-		if by, ok := stagingOf(e.staged.Stagings, s); ok {
-			text += fmt.Sprintf(" (says: by %.40q of %.40q, %s)", by.Command, by.By, stagedAt(by.At))
+		if by, ok := StagingOf(e.staged.Stagings, s); ok {
+			text += fmt.Sprintf(" (says: by %.40q of %.40q, %s)", by.Command, by.By, StagedAt(by.At))
 		}
 		what = append(what, text)
 	}
@@ -120,42 +115,37 @@ func (e *notReviewed) Error() string {
 }
 
 // Is makes errors.Is(err, repo.ErrRefused) hold.
-func (e *notReviewed) Is(target error) bool { return target == repo.ErrRefused }
+func (e *NotReviewed) Is(target error) bool { return target == repo.ErrRefused }
 
-// addReviewed is the flag of commands that go on with a change which waits already.
-func addReviewed(f *pflag.FlagSet, into *[]string) {
-	f.StringArrayVar(into, "reviewed", nil, "SHA-256 of what is staged already, as review printed it, at least 8 digits; once for each role")
-}
-
-// join takes what is staged along into the change of this command. Without a terminal
+// Join takes what is staged along into the change of this command. Without a terminal
 // somebody must have reviewed each part of it that its keys have not signed yet.
-func (w *work) join(reviewed []string, stageOnly bool) error {
-	if err := checkHashes(reviewed); err != nil {
+func (w *Session) Join(reviewed []string, stageOnly bool) error {
+	if err := CheckHashes(reviewed); err != nil {
 		return err
 	}
-	if w.staged == nil {
+	if w.Staged == nil {
 		if len(reviewed) > 0 {
 			return fmt.Errorf("--reviewed is of what is staged already: %w", repo.ErrNothingStaged)
 		}
 		return nil
 	}
 	var open []*repo.Doc
-	for _, d := range w.staged.Docs() {
+	for _, d := range w.Staged.Docs() {
 		if !d.Met() {
 			open = append(open, d)
 		}
 	}
-	if err := matchReviewed(w.staged, open, reviewed); err != nil {
+	if err := matchReviewed(w.Staged, open, reviewed); err != nil {
 		return err
 	}
 	w.joined = len(open) > 0
-	if w.joined && !stageOnly && !w.a.person().HasTerminal() {
+	if w.joined && !stageOnly && !w.opts.Person.HasTerminal() {
 		if roles := unreviewedOf(open, reviewed); len(roles) > 0 {
-			return &notReviewed{staged: w.staged, roles: roles}
+			return &NotReviewed{staged: w.Staged, roles: roles}
 		}
 	}
-	w.a.note("adding to the staged change (%s)", strings.Join(quoted(w.staged.Intents), "; "))
-	w.a.notes = append(w.a.notes, "took along what was staged: "+strings.Join(w.staged.Intents, "; "))
+	w.note("adding to the staged change (%s)", strings.Join(w.quoted(w.Staged.Intents), "; "))
+	w.Notes = append(w.Notes, "took along what was staged: "+strings.Join(w.Staged.Intents, "; "))
 	return nil
 }
 
@@ -190,9 +180,18 @@ func anyHash(docs []*repo.Doc, h string) bool {
 }
 
 func mismatch(h string, docs []*repo.Doc) error {
-	e := &reviewedMismatch{hash: h}
+	e := &ReviewedMismatch{hash: h}
 	for _, d := range docs {
 		e.have = append(e.have, d.Role()+" "+d.Hash()[:16])
 	}
 	return e
+}
+
+// quoted shows each intent between quotes: whoever staged the change wrote it.
+func (w *Session) quoted(intents []string) []string {
+	var out []string
+	for _, s := range intents {
+		out = append(out, w.opts.Talk.Quote(s))
+	}
+	return out
 }

@@ -1,4 +1,4 @@
-package main
+package workflow
 
 import (
 	"slices"
@@ -10,12 +10,12 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
-// warnUnattested adds a warning for keys that get a role and that no certificate
+// WarnUnattested adds a warning for keys that get a role and that no certificate
 // proves to have been born on a device.
-func (a *app) warnUnattested(card *repo.Card, c *repo.Change, hints map[tuf.KeyID]keyring.Hint) {
-	a.warnOneDevice(card, c, hints)
-	att, ok := a.keys.Backends.Attester()
-	roots, err := a.keys.AttestationRoots("")
+func (w *Session) WarnUnattested(card *repo.Card, c *repo.Change, hints map[tuf.KeyID]keyring.Hint) {
+	w.warnOneDevice(card, c, hints)
+	att, ok := w.Keys.Backends.Attester()
+	roots, err := w.Keys.AttestationRoots("")
 	ok = ok && err == nil
 	for i := range card.Roles {
 		var unproved []string
@@ -25,7 +25,7 @@ func (a *app) warnUnattested(card *repo.Card, c *repo.Change, hints map[tuf.KeyI
 				continue
 			}
 			if ok {
-				if proof, proved := a.keys.AttestationOf(att, roots, k, hints[k.ID].Attestation); proved {
+				if proof, proved := w.Keys.AttestationOf(att, roots, k, hints[k.ID].Attestation); proved {
 					card.Roles[i].Warnings = append(card.Roles[i].Warnings, flawsOf(k, proof, card.Roles[i].Warnings)...)
 					continue
 				}

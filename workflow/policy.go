@@ -1,4 +1,4 @@
-package main
+package workflow
 
 import (
 	"fmt"
@@ -8,39 +8,39 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
-	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
-// policyError says which line of the configuration forbids what. Exit 1.
-type policyError struct {
+// PolicyError says which line of the configuration forbids what. Exit 1.
+type PolicyError struct {
 	file, role, field string
 	line              int
 	text              string
 }
 
-func (e *policyError) Error() string {
+func (e *PolicyError) Error() string {
 	return fmt.Sprintf("not signed: %s; %q, line %d, forbids it (policy: %s: %s)", e.text, e.file, e.line, e.role, e.field)
 }
 
 // Is makes errors.Is(err, repo.ErrRefused) hold.
-func (e *policyError) Is(target error) bool { return target == repo.ErrRefused }
+func (e *PolicyError) Is(target error) bool { return target == repo.ErrRefused }
 
 // checkPolicy refuses to sign what the owner of this machine has ruled out, before
 // any key is used. roles are those that are to be signed; hints may bring
 // attestations with them.
-func (a *app) checkPolicy(c *repo.Change, card repo.Card, roles []string, hints map[tuf.KeyID]keyring.Hint) error {
-	cfg, err := a.config()
-	if err != nil || len(cfg.Policy) == 0 {
-		return err
+func (w *Session) checkPolicy(c *repo.Change, card repo.Card, roles []string, hints map[tuf.KeyID]keyring.Hint) error {
+	cfg := w.Config
+	if len(cfg.Policy) == 0 {
+		return nil
 	}
-	check := policyCheck{a: a, cfg: cfg, c: c, hints: hints}
+	check := policyCheck{w: w, cfg: cfg, c: c, hints: hints}
 	for _, rc := range card.Roles {
 		if !slices.Contains(roles, rc.Role) {
 			continue
 		}
-		if err := check.expiry(rc); err != nil {
+		err := check.expiry(rc)
+		if err != nil {
 			return err
 		}
 		if rc.Role == repo.RoleRoot {
@@ -56,20 +56,20 @@ func (a *app) checkPolicy(c *repo.Change, card repo.Card, roles []string, hints 
 }
 
 type policyCheck struct {
-	a     *app
+	w     *Session
 	cfg   *config.Config
 	c     *repo.Change
 	hints map[tuf.KeyID]keyring.Hint
 }
 
 func (pc policyCheck) forbid(role, field, format string, args ...any) error {
-	return &policyError{file: pc.cfg.File, role: role, field: field, line: pc.cfg.Policy[role].Lines[field], text: fmt.Sprintf(format, args...)}
+	return &PolicyError{file: pc.cfg.File, role: role, field: field, line: pc.cfg.Policy[role].Lines[field], text: fmt.Sprintf(format, args...)}
 }
 
 func (pc policyCheck) expiry(rc repo.RoleCard) error {
 	rp := pc.cfg.Policy[rc.Role]
 	if rp.MaxExpiry > 0 && time.Until(rc.Expires) > rp.MaxExpiry {
-		return pc.forbid(rc.Role, "max-expiry", "%s v%d would be valid for %s", rc.Role, rc.To, daysUntil(rc.Expires))
+		return pc.forbid(rc.Role, "max-expiry", "%s v%d would be valid for %s", rc.Role, rc.To, config.DaysUntil(rc.Expires))
 	}
 	return nil
 }
@@ -110,12 +110,12 @@ func (pc policyCheck) proved(k repo.Key, how string) bool {
 
 // attestation gives what a certificate of the device's maker says of a key.
 func (pc policyCheck) attestation(k repo.Key) (signer.Attestation, bool) {
-	att, ok := pc.a.keys.Backends.Attester()
-	roots, err := pc.a.keys.AttestationRoots("")
+	att, ok := pc.w.Keys.Backends.Attester()
+	roots, err := pc.w.Keys.AttestationRoots("")
 	if !ok || err != nil {
 		return signer.Attestation{}, false
 	}
-	return pc.a.keys.AttestationOf(att, roots, k, pc.hints[k.ID].Attestation)
+	return pc.w.Keys.AttestationOf(att, roots, k, pc.hints[k.ID].Attestation)
 }
 
 // firmware forbids a key that was not attested by the firmware that is wanted, or a later
@@ -143,12 +143,12 @@ func (pc policyCheck) targets(rc repo.RoleCard) error {
 	}
 	for _, t := range slices.Concat(rc.Added, rc.Changed, rc.Removed) {
 		if !rp.Allows(t.Path) {
-			return pc.forbid(repo.RoleTargets, "names", "target %s is none of the names", prompt.Path(t.Path))
+			return pc.forbid(repo.RoleTargets, "names", "target %s is none of the names", pc.w.opts.Talk.Path(t.Path))
 		}
 	}
 	// What has no name, a delegation for example, could let others touch any name.
 	if len(rc.Other) > 0 {
-		return pc.forbid(repo.RoleTargets, "names", "it changes more than targets: %s", prompt.Quote(rc.Other[0]))
+		return pc.forbid(repo.RoleTargets, "names", "it changes more than targets: %s", pc.w.opts.Talk.Quote(rc.Other[0]))
 	}
 	return nil
 }

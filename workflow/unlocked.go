@@ -1,4 +1,4 @@
-package main
+package workflow
 
 import (
 	"context"
@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 
-	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -20,31 +20,21 @@ import (
 // is taken again and everything must be as it was, but for snapshot and timestamp,
 // which are built last. Who is asked nothing never lets go.
 
-// asker is the person, as the rest of a command asks.
-type asker interface {
-	signer.UI
-	HasTerminal() bool
-	Confirm(ctx context.Context, question string) error
-	InsertAny(ctx context.Context, places []signer.URI, role string) (bool, error)
-	OnceMore(ctx context.Context, at signer.URI) bool
-	Named(at signer.URI) string
-}
-
 // unlocked is the person asked by who holds the repository's lock: it is let go for the
 // time of each question, and taken again before the answer counts.
 type unlocked struct {
-	*prompt.Person
-	w *work
+	Person
+	w *Session
 }
 
-// letOthersIn makes every question of this command such a moment, from here on.
-func (w *work) letOthersIn() { w.ui = unlocked{w.a.person(), w} }
+// UnlockWhileAsking makes every question of this command such a moment, from here on.
+func (w *Session) UnlockWhileAsking() { w.UI = unlocked{w.opts.Person, w} }
 
-// keepOthersOut ends that.
-func (w *work) keepOthersOut() { w.ui = w.a.person() }
+// StayLocked ends that.
+func (w *Session) StayLocked() { w.UI = w.opts.Person }
 
 // aside asks without the lock. What became of it meanwhile is an error of its own.
-func aside[T any](ctx context.Context, w *work, ask func() (T, error)) (T, error) {
+func aside[T any](ctx context.Context, w *Session, ask func() (T, error)) (T, error) {
 	var none T
 	back, err := w.meanwhile(ctx)
 	if err != nil {
@@ -90,6 +80,7 @@ func (u unlocked) Insert(ctx context.Context, r signer.InsertRequest) error {
 	return err
 }
 
+// InsertAny implements keyring.UI.
 func (u unlocked) InsertAny(ctx context.Context, places []signer.URI, role string) (bool, error) {
 	if !u.HasTerminal() {
 		return u.Person.InsertAny(ctx, places, role)
@@ -97,6 +88,7 @@ func (u unlocked) InsertAny(ctx context.Context, places []signer.URI, role strin
 	return aside(ctx, u.w, func() (bool, error) { return u.Person.InsertAny(ctx, places, role) })
 }
 
+// OnceMore implements keyring.UI.
 func (u unlocked) OnceMore(ctx context.Context, at signer.URI) bool {
 	if !u.HasTerminal() {
 		return false
@@ -105,6 +97,7 @@ func (u unlocked) OnceMore(ctx context.Context, at signer.URI) bool {
 	return err == nil && again
 }
 
+// Confirm implements Person.
 func (u unlocked) Confirm(ctx context.Context, question string) error {
 	if !u.HasTerminal() {
 		return u.Person.Confirm(ctx, question)
@@ -114,10 +107,10 @@ func (u unlocked) Confirm(ctx context.Context, question string) error {
 }
 
 // meanwhile lets go of the lock and gives what takes it again.
-func (w *work) meanwhile(ctx context.Context) (back func() error, err error) {
-	unborn := w.p == nil && w.change == nil // keys of an init: nothing is published that cron could sign
-	if w.lock == nil || unborn {
-		return func() error { return w.lost }, nil
+func (w *Session) meanwhile(ctx context.Context) (back func() error, err error) {
+	unborn := w.Published == nil && w.change == nil // keys of an init: nothing is published that cron could sign
+	if w.Lock == nil || unborn {
+		return func() error { return w.Lost }, nil
 	}
 	if err := w.leaveInPending(); err != nil {
 		return nil, err
@@ -126,39 +119,39 @@ func (w *work) meanwhile(ctx context.Context) (back func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w.lock.Unlock()
-	w.lock = nil
+	w.Lock.Unlock()
+	w.Lock = nil
 	return func() error {
-		w.lost = w.retake(ctx, files)
-		return w.lost
+		w.Lost = w.retake(ctx, files)
+		return w.Lost
 	}, nil
 }
 
 // leaveInPending saves the change for the time of the question, and keeps in mind what
 // was staged before.
-func (w *work) leaveInPending() (err error) {
+func (w *Session) leaveInPending() (err error) {
 	if w.change == nil {
 		return nil
 	}
-	if w.change.Fresh && !w.waiting {
-		if w.earlier, err = w.r.StagedFile(); err != nil {
+	if w.change.Fresh && !w.provisional {
+		if w.earlier, err = w.Repo.StagedFile(); err != nil {
 			return err
 		}
-		w.waiting = true
+		w.provisional = true
 	}
-	return w.r.Save(w.change)
+	return w.Repo.Save(w.change)
 }
 
 // retake takes the lock again and looks whether all is as it was. What a person has
 // just given is not thrown away by Ctrl-C.
-func (w *work) retake(ctx context.Context, files string) error {
-	lock, err := w.r.Lock(context.WithoutCancel(ctx), w.a.log.command, w.a.lockTimeoutValue())
+func (w *Session) retake(ctx context.Context, files string) error {
+	lock, err := w.Repo.Lock(context.WithoutCancel(ctx), w.opts.Command, w.opts.LockTimeout)
 	if err != nil {
 		return err
 	}
-	w.lock = lock
+	w.Lock = lock
 	for _, s := range lock.Recovered {
-		w.a.note("%s", s)
+		w.note("%s", s)
 	}
 	if err := w.samePublished(); err != nil {
 		return err
@@ -180,33 +173,33 @@ func movedMeanwhile(what string) error {
 
 // samePublished looks at what is published. Another snapshot or timestamp is welcome:
 // the release is built over them.
-func (w *work) samePublished() error {
-	p, err := w.r.Load()
-	if errors.Is(err, repo.ErrNoRepository) && w.p == nil {
+func (w *Session) samePublished() error {
+	p, err := w.Repo.Load()
+	if errors.Is(err, repo.ErrNoRepository) && w.Published == nil {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if w.p == nil || p.VersionOf(repo.RoleRoot) != w.p.VersionOf(repo.RoleRoot) || p.VersionOf(repo.RoleTargets) != w.p.VersionOf(repo.RoleTargets) {
+	if w.Published == nil || p.VersionOf(repo.RoleRoot) != w.Published.VersionOf(repo.RoleRoot) || p.VersionOf(repo.RoleTargets) != w.Published.VersionOf(repo.RoleTargets) {
 		return movedMeanwhile(fmt.Sprintf("root v%d and targets v%d were published", p.VersionOf(repo.RoleRoot), p.VersionOf(repo.RoleTargets)))
 	}
-	if p.VersionOf(repo.RoleSnapshot) != w.p.VersionOf(repo.RoleSnapshot) || p.VersionOf(repo.RoleTimestamp) != w.p.VersionOf(repo.RoleTimestamp) {
-		w.p = p
+	if p.VersionOf(repo.RoleSnapshot) != w.Published.VersionOf(repo.RoleSnapshot) || p.VersionOf(repo.RoleTimestamp) != w.Published.VersionOf(repo.RoleTimestamp) {
+		w.Published = p
 	}
 	return nil
 }
 
 // sameStaged looks at the staged change, and takes the signatures that others gave to
 // it.
-func (w *work) sameStaged() error {
+func (w *Session) sameStaged() error {
 	if w.change == nil {
 		return nil // see files
 	}
-	staged, err := w.r.Staged(w.p)
+	staged, err := w.Repo.Staged(w.Published)
 	if errors.Is(err, repo.ErrNothingStaged) {
 		// Nobody has it any more, so keys that were made for it can go too.
-		w.change.Fresh = w.waiting
+		w.change.Fresh = w.provisional
 		return movedMeanwhile("the staged change was dropped")
 	}
 	if err != nil {
@@ -217,7 +210,7 @@ func (w *work) sameStaged() error {
 		return fmt.Errorf("the staged change is another one now: %w", err)
 	}
 	for _, m := range got {
-		w.waiting = w.waiting && len(m.Added) == 0
+		w.provisional = w.provisional && len(m.Added) == 0
 	}
 	return nil
 }
@@ -225,18 +218,18 @@ func (w *work) sameStaged() error {
 // files tells what was read before a question, and will be written back after it, from
 // anything that comes later: the files in keys/, and the staged change while this
 // command has none of its own.
-func (w *work) files() (string, error) {
+func (w *Session) files() (string, error) {
 	var b strings.Builder
-	list, err := os.ReadDir(w.a.within("keys"))
+	list, err := os.ReadDir(filepath.Join(w.opts.Folder, "keys"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
 	names := []string{}
 	for _, e := range list {
-		names = append(names, w.a.within("keys", e.Name()))
+		names = append(names, filepath.Join(w.opts.Folder, "keys", e.Name()))
 	}
 	if w.change == nil {
-		names = append(names, w.a.within("pending", "change.json"))
+		names = append(names, filepath.Join(w.opts.Folder, "pending", "change.json"))
 	}
 	for _, name := range names {
 		st, err := os.Stat(name)
@@ -252,20 +245,20 @@ func (w *work) files() (string, error) {
 }
 
 // keep saves a change after a signature that cost a person something.
-func (w *work) keep(c *repo.Change) error {
-	if w.lost != nil {
-		return fmt.Errorf("the signature was not kept: %w", w.lost)
+func (w *Session) keep(c *repo.Change) error {
+	if w.Lost != nil {
+		return fmt.Errorf("the signature was not kept: %w", w.Lost)
 	}
-	w.waiting = false
-	return w.r.Save(c)
+	w.provisional = false
+	return w.Repo.Save(c)
 }
 
 // withdraw takes a change out of pending/ that is there only because a person was
 // asked; what waited there before waits on.
-func (w *work) withdraw(c *repo.Change) error {
-	if !w.waiting || w.lost != nil {
+func (w *Session) withdraw(c *repo.Change) error {
+	if !w.provisional || w.Lost != nil {
 		return nil
 	}
-	w.waiting = false
-	return w.r.Withdraw(c, w.earlier)
+	w.provisional = false
+	return w.Repo.Withdraw(c, w.earlier)
 }

@@ -1,0 +1,412 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/config"
+	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
+	"github.com/fleet-hsm/fleet-hsm/internal/owned"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/signer"
+)
+
+// Session is what one command does to a repository: it holds the lock, what is published
+// and the staged change.
+type Session struct {
+	opts Options
+	Repo *repo.Repo
+	Lock *repo.Lock
+	Keys *keyring.Ring
+	// UI is who is asked: see letOthersIn.
+	UI     Person
+	Config *config.Config
+	// Published is nil in init.
+	Published *repo.Published
+	Staged    *repo.Change // nil if nothing is staged
+	// change is what this command stages and publishes, once it is made.
+	change *repo.Change
+	// provisional: it is in pending/ only because a person is asked.
+	provisional bool
+	// joined: what this command signs was staged in part before it came.
+	joined bool
+	// earlier is what was staged before it, nil for nothing.
+	earlier []byte
+	// Lost says why the command may write no more: what became of the lock, or of what
+	// it protects, while a person was asked.
+	Lost error
+	// Maker opens or makes new keys.
+	Maker *keyring.Maker
+	// Notes are for the result of the command.
+	Notes []string
+}
+
+// Options are what a session needs of the command.
+type Options struct {
+	// Command names it, to whoever finds the repository locked and in the transcript.
+	Command string
+	// Folder is that of the repository.
+	Folder string
+	Repo   *repo.Repo
+	Keys   *keyring.Ring
+	Config *config.Config
+	Person Person
+	Talk   Talk
+	Log    *Transcript
+	// LockTimeout is how long another command is waited for.
+	LockTimeout time.Duration
+	// Yes answers for a change of this command's own.
+	Yes bool
+}
+
+// Person is who is asked: for secrets, devices, and a yes.
+type Person interface {
+	keyring.UI
+	// Asks reports whether somebody would be asked for a secret, HasTerminal whether
+	// somebody can be asked at all.
+	Asks(r signer.SecretRequest) bool
+	HasTerminal() bool
+	// Confirm asks for a typed yes.
+	Confirm(ctx context.Context, question string) error
+}
+
+// Talk is where words for people go.
+type Talk interface {
+	Note(format string, args ...any)
+	Warn(format string, args ...any)
+	// CanReview says why a review could not be read there, nil if it can.
+	CanReview() error
+	// Review shows what a signature would mean, as somebody who is about to say yes reads it.
+	Review(card repo.Card)
+	// Quote shows a sentence that somebody wrote, Path a target path.
+	Quote(s string) string
+	Path(s string) string
+}
+
+// New is a session without the lock, for a command that only reads, or that takes it
+// later.
+func New(o Options) *Session {
+	return &Session{opts: o, Repo: o.Repo, Keys: o.Keys, Config: o.Config, UI: o.Person, Maker: o.Keys.NewMaker()}
+}
+
+// Begin takes the lock and says what an earlier, interrupted command left. quiet: the
+// transcript begins only if something is signed.
+func (w *Session) Begin(ctx context.Context, making, quiet bool) (err error) {
+	if !making {
+		// A wrong --path is told before a lock is left in it.
+		if err := w.Repo.CheckThere(); err != nil {
+			return err
+		}
+	}
+	if w.Lock, err = w.Repo.Lock(ctx, w.opts.Command, w.opts.LockTimeout); err != nil {
+		return err
+	}
+	w.opts.Log.Command = w.opts.Command
+	if !quiet {
+		if err := w.opts.Log.Start(w.opts.Command); err != nil {
+			w.Lock.Unlock()
+			return err
+		}
+	}
+	for _, s := range w.Lock.Recovered {
+		w.note("%s", s)
+	}
+	left, err := w.Repo.FleetctlLeftovers()
+	if err != nil {
+		w.End()
+		return err
+	}
+	w.NameLeftovers(left)
+	return nil
+}
+
+func (w *Session) note(format string, args ...any) { w.opts.Talk.Note(format, args...) }
+func (w *Session) warn(format string, args ...any) { w.opts.Talk.Warn(format, args...) }
+
+// NameLeftovers warns of what a failed fleetctl left.
+func (w *Session) NameLeftovers(left []string) {
+	if len(left) == 0 {
+		return
+	}
+	shown := left
+	more := ""
+	if len(left) > 3 {
+		shown, more = left[:3], fmt.Sprintf(" and %d more", len(left)-3)
+	}
+	if repo.StagedRoot(left) {
+		w.warn(`staged/ holds a root.json (%s%s): of the tuf tool, while people sign it, or left by fleetctl when it failed; nothing of it is used or published here. "tuf commit" publishes it; "fleet-hsm discard" moves staged/ aside`, strings.Join(shown, ", "), more)
+		return
+	}
+	w.warn(`fleetctl left %s%s behind when it failed; nothing of it is used or published, "fleet-hsm discard" clears it`, strings.Join(shown, ", "), more)
+}
+
+// LoadToChange is load, and refuses a folder that went back before anything is copied,
+// made or asked.
+func (w *Session) LoadToChange() error {
+	if err := w.Load(); err != nil || w.Published == nil {
+		return err
+	}
+	return w.Repo.CheckStanding(w.Published)
+}
+
+// Load reads what is published and staged.
+func (w *Session) Load() error {
+	p, err := w.Repo.Load()
+	if errors.Is(err, repo.ErrNoRepository) {
+		// init may be waiting for its second key.
+		staged, serr := w.Repo.Staged(nil)
+		if serr != nil {
+			return err
+		}
+		w.Staged = staged
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	w.Published = p
+	for _, s := range p.Warnings {
+		w.warn("%s", s)
+	}
+	w.Staged, err = w.Repo.Staged(p)
+	if errors.Is(err, repo.ErrNothingStaged) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, s := range w.Staged.Warnings {
+		w.warn("%s", s)
+	}
+	return nil
+}
+
+// NeedPublished refuses while init still waits for signatures.
+func (w *Session) NeedPublished() error {
+	if w.Published == nil {
+		return &repo.RefusedError{Kind: repo.ChangeWaits, Text: "the new repository is staged and not published yet"}
+	}
+	return nil
+}
+
+// End clears content that no change uses (a copy that failed, a disk that is full)
+// and lets others in.
+func (w *Session) End() {
+	if w.Lock == nil {
+		return
+	}
+	if err := w.Repo.DropContent(); err != nil {
+		w.warn("clearing pending/content: %v", err)
+	}
+	w.Lock.Unlock()
+	w.Lock = nil
+}
+
+// StageOptions are those of every change.
+func (w *Session) StageOptions(allowShorter bool) repo.StageOptions {
+	return repo.StageOptions{Expiries: w.Config.Expiries, AllowShorter: allowShorter}
+}
+
+// PublishOptions are what commands that publish differ in.
+type PublishOptions struct {
+	AllowShorter     bool
+	WithoutTimestamp bool
+	// SignNothing: root and targets are not signed here (commit).
+	SignNothing bool
+}
+
+// Publish has a change signed and commits it. If signatures are missing, or a key
+// cannot be used, the change stays staged and is named. Ctrl-C before anybody's
+// device has signed leaves nothing.
+func (w *Session) Publish(ctx context.Context, c *repo.Change, opts PublishOptions) (map[string]int64, error) {
+	w.change = c
+	w.UnlockWhileAsking()
+	rel, err := w.signAll(ctx, c, opts, func() error { return w.keep(c) })
+	w.StayLocked()
+	if err == nil {
+		err = w.Lost
+	}
+	if err != nil {
+		return nil, w.leave(ctx, c, err)
+	}
+	if err := w.Repo.Commit(rel); errors.As(err, new(*repo.InterruptedError)) {
+		return nil, err
+	} else if err != nil {
+		return nil, fmt.Errorf("nothing was published: %w", err)
+	}
+	w.Maker.TellNews()
+	w.nameVersions(rel.Versions())
+	w.opts.Log.Commit(rel)
+	return rel.Versions(), nil
+}
+
+func (w *Session) signAll(ctx context.Context, c *repo.Change, opts PublishOptions, keep func() error) (*repo.Release, error) {
+	relOpts := repo.ReleaseOptions{
+		Expiries: w.Config.Expiries, AllowShorter: opts.AllowShorter, WithoutTimestamp: opts.WithoutTimestamp,
+	}
+	if err := w.consent(c, opts, relOpts).obtain(ctx); err != nil {
+		return nil, err
+	}
+	if err := w.signDocs(ctx, c, opts, keep); err != nil {
+		return nil, err
+	}
+	for {
+		p := w.Published
+		rel, err := w.Repo.Release(p, c, relOpts)
+		if err == nil {
+			err = w.SignRelease(ctx, rel)
+		}
+		if err != nil || w.Published == p {
+			return rel, err
+		}
+		w.note("another timestamp was published meanwhile; building over it")
+	}
+}
+
+// consent: a command's own change needs a yes at a terminal if it is one of root, and
+// --yes gives it. What was staged before it came needs one always.
+func (w *Session) consent(c *repo.Change, opts PublishOptions, relOpts repo.ReleaseOptions) *consent {
+	own := &consent{
+		s: w, ui: w.UI, change: c, needs: w.signingKeys(c),
+		card:     func() (repo.Card, error) { return w.Review(c) },
+		refusals: []func() error{func() error { return w.Repo.CheckRelease(w.Published, c, relOpts) }},
+		ask:      w.joined || c.Doc(repo.RoleRoot) != nil && !w.opts.Yes,
+	}
+	if !opts.SignNothing {
+		own.docs = c.Docs()
+	}
+	return own
+}
+
+// signDocs has root and targets signed with every key within reach: where root is
+// short of a key, targets need not be signed on another day.
+func (w *Session) signDocs(ctx context.Context, c *repo.Change, opts PublishOptions, keep func() error) error {
+	var short error
+	for _, d := range c.Docs() {
+		var err error
+		if opts.SignNothing {
+			err = w.Keys.Short(d)
+		} else {
+			err = w.Keys.Sign(ctx, w.UI, d, keep)
+		}
+		if err != nil && !errors.As(err, new(*keyring.ShortError)) {
+			return err
+		}
+		if short == nil {
+			short = err
+		}
+	}
+	return short
+}
+
+// signingKeys gives the keys that may have to sign, by role.
+func (w *Session) signingKeys(c *repo.Change) map[string][]repo.Key {
+	keys := map[string][]repo.Key{}
+	for _, role := range repo.Roles() {
+		keys[role] = c.Root().Keys(role)
+	}
+	if d := c.Doc(repo.RoleRoot); d != nil {
+		keys[repo.RoleRoot] = d.Missing()
+	} else {
+		delete(keys, repo.RoleRoot)
+	}
+	if d := c.Doc(repo.RoleTargets); d != nil {
+		keys[repo.RoleTargets] = d.Missing()
+	} else {
+		delete(keys, repo.RoleTargets)
+	}
+	return keys
+}
+
+// SignRelease signs snapshot and timestamp, as far as they are new.
+func (w *Session) SignRelease(ctx context.Context, rel *repo.Release) error {
+	for {
+		d, err := rel.Next()
+		if err != nil || d == nil {
+			return err
+		}
+		if err := w.Keys.Sign(ctx, w.UI, d, nil); err != nil {
+			return err
+		}
+	}
+}
+
+// leave decides what becomes of a change that could not be published, and says so.
+func (w *Session) leave(ctx context.Context, c *repo.Change, cause error) error {
+	if w.Lost != nil {
+		return w.leaveLost(cause)
+	}
+	pointless := ctx.Err() != nil || errors.Is(cause, signer.ErrNotConfirmed) || errors.Is(cause, repo.ErrRefused) || errors.As(cause, new(*repo.FaultyError))
+	if (c.Fresh || w.provisional) && (pointless || wrongly(cause)) {
+		if err := errors.Join(w.withdraw(c), w.Repo.DropContent()); err != nil {
+			return errors.Join(cause, err)
+		}
+		return cause
+	}
+	if err := w.Repo.Save(c); err != nil {
+		return errors.Join(cause, err)
+	}
+	for _, d := range c.Docs() {
+		for _, t := range d.Tallies() {
+			w.note("staged: %s v%d, %d of %d signatures", d.Role(), d.Version(), t.Have, t.Need)
+		}
+	}
+	next := "sign"
+	if c.Met() {
+		next = "commit"
+	}
+	w.note(`the change stays staged: "fleet-hsm review" shows it, "fleet-hsm %s" goes on with it, "fleet-hsm discard" drops it`, next)
+	w.Maker.TellNews()
+	return &StagedError{Err: cause, Next: next}
+}
+
+// leaveLost leaves pending/ to whoever changed it.
+func (w *Session) leaveLost(cause error) error {
+	if errors.As(w.Lost, new(*repo.LockedError)) {
+		w.note(`the change stays staged: "fleet-hsm review" shows it, "fleet-hsm sign" goes on with it, "fleet-hsm discard" drops it`)
+	}
+	if errors.Is(cause, w.Lost) {
+		return cause
+	}
+	return errors.Join(cause, w.Lost)
+}
+
+func (w *Session) nameVersions(v map[string]int64) { w.note("published: %s", VersionsText(v)) }
+
+// VersionsText names what was published, as people read it.
+func VersionsText(v map[string]int64) string {
+	var parts []string
+	for _, role := range repo.Roles() {
+		if n, ok := v[role]; ok {
+			parts = append(parts, fmt.Sprintf("%s v%d", role, n))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// wrongly reports whether the command was given something wrong: the same change would be
+// made again by the command that is put right, so there is nothing to go on with.
+func wrongly(err error) bool {
+	var given *misuse.Error
+	var cfg *config.Error
+	var uri *signer.URIError
+	var foreign *owned.Error
+	return errors.As(err, &given) || errors.As(err, &cfg) || errors.As(err, &uri) || errors.As(err, &foreign) ||
+		errors.Is(err, repo.ErrName) || errors.Is(err, signer.ErrAmbiguous) || errors.Is(err, signer.ErrConfig) || errors.Is(err, signer.ErrNoTerminal)
+}
+
+// StageOnly leaves a change for others to sign.
+func (w *Session) StageOnly(c *repo.Change) error {
+	if err := w.Repo.Save(c); err != nil {
+		return err
+	}
+	w.Maker.TellNews()
+	for _, d := range c.Docs() {
+		w.note(`staged %s v%d, unsigned; "fleet-hsm review" shows it, "fleet-hsm sign" signs it, "fleet-hsm discard" drops it`, d.Role(), d.Version())
+	}
+	return nil
+}
