@@ -197,7 +197,7 @@ func (a *app) toProbe(res *doctorResult, keys *keyring.Ring, args []string) ([]s
 
 // probeStore writes files of its own to the store and removes them.
 func (a *app) probeStore(ctx context.Context, res *doctorResult, o storeFlags) error {
-	s, err := a.openStore(nil, o)
+	s, _, err := a.openStore(nil, o)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -31,21 +30,9 @@ type reportFact struct {
 
 // runReport prints what somebody who has no such device needs to know of it.
 func (a *app) runReport(ctx context.Context, args []string) error {
-	keys, err := a.plain()
-	if err != nil {
-		return err
-	}
-	wanted, err := a.listed(keys, args)
-	if err != nil {
-		return err
-	}
 	res := reportResult{Schema: 1, Version: version(), System: runtime.GOOS + "/" + runtime.GOARCH, Devices: []reportDevice{}}
-	var failed []error
-	for _, u := range wanted {
-		reports, err := reportsOf(ctx, keys.Backends[u.Scheme], u)
-		if err != nil {
-			failed = append(failed, err)
-		}
+	err := a.eachDevice(args, func(be signer.Backend, u signer.URI) (int, error) {
+		reports, err := reportsOf(ctx, be, u)
 		for _, r := range reports {
 			d := reportDevice{Device: r.Device, Facts: []reportFact{}}
 			for _, f := range r.Facts {
@@ -53,15 +40,10 @@ func (a *app) runReport(ctx context.Context, args []string) error {
 			}
 			res.Devices = append(res.Devices, d)
 		}
-	}
-	if len(failed) > 0 && len(res.Devices) == 0 {
-		return errors.Join(failed...)
-	}
-	for _, err := range failed {
-		a.warn("%v", err)
-	}
-	if len(res.Devices) == 0 {
-		a.note("nothing is plugged in")
+		return len(reports), err
+	})
+	if err != nil {
+		return err
 	}
 	return a.print(res, res.text)
 }

@@ -79,7 +79,7 @@ func (a *app) onlineConfig(ctx context.Context, o onStore) (online.Config, error
 	if err := cfg.Override(o.expires); err != nil {
 		return online.Config{}, err
 	}
-	s, err := a.openStore(nil, o.store)
+	s, _, err := a.openStore(nil, o.store)
 	if err != nil {
 		return online.Config{}, err
 	}

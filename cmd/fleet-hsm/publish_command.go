@@ -62,11 +62,11 @@ type publishResult struct {
 }
 
 func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) error {
-	s, err := a.openStore(args, o.store)
+	s, loc, err := a.openStore(args, o.store)
 	if err != nil {
 		return err
 	}
-	if err := a.checkApart(s); err != nil {
+	if err := a.checkApart(loc); err != nil {
 		return err
 	}
 	w, err := a.begin(ctx, "publish")
@@ -200,7 +200,7 @@ type pullResult struct {
 }
 
 func (a *app) runPull(ctx context.Context, args []string, o pullFlags) error {
-	s, err := a.openStore(args, o.store)
+	s, _, err := a.openStore(args, o.store)
 	if err != nil {
 		return err
 	}
@@ -267,6 +267,11 @@ func (a *app) rootToTrust(file string) ([]byte, error) {
 		}
 		return root, nil
 	}
+	return readRoot(file)
+}
+
+// readRoot reads the file of --root.
+func readRoot(file string) ([]byte, error) {
 	root, err := config.ReadBounded(file, config.MaxSize)
 	if err != nil {
 		return nil, usage(fmt.Errorf("--root %q: %w", file, err))

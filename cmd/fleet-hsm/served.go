@@ -60,11 +60,7 @@ func isWebRoot(dir string) bool {
 // pinnedRoot reads --root; a folder may go without, and its oldest root is trusted then.
 func (a *app) pinnedRoot(source, file string) ([]byte, error) {
 	if file != "" {
-		root, err := config.ReadBounded(file, config.MaxSize)
-		if err != nil {
-			err = usage(fmt.Errorf("--root %q: %w", file, err))
-		}
-		return root, err
+		return readRoot(file)
 	}
 	if strings.Contains(source, "://") {
 		return nil, usagef("a URL needs --root FILE: what a server sends cannot say itself that it is to be trusted")

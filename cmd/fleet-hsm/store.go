@@ -29,11 +29,12 @@ func (o *storeFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&o.caFile, "ca-file", "", "PEM certificates to check the store's server against")
 }
 
-// openStore opens the store that an argument names, or the configuration's.
-func (a *app) openStore(args []string, o storeFlags) (store.Store, error) {
+// openStore opens the store that an argument names, or the configuration's, and says where
+// it is.
+func (a *app) openStore(args []string, o storeFlags) (store.Store, store.Location, error) {
 	cfg, err := a.config()
 	if err != nil {
-		return nil, err
+		return nil, store.Location{}, err
 	}
 	url := o.url
 	if len(args) == 1 {
@@ -43,17 +44,17 @@ func (a *app) openStore(args []string, o storeFlags) (store.Store, error) {
 		url = cfg.Store
 	}
 	if url == "" {
-		return nil, usagef(`name the store: file:///FOLDER or s3://BUCKET/PREFIX, here or as "store:" in the configuration`)
+		return nil, store.Location{}, usagef(`name the store: file:///FOLDER or s3://BUCKET/PREFIX, here or as "store:" in the configuration`)
 	}
 	loc, err := store.Parse(url)
 	if err != nil {
-		return nil, err
+		return nil, store.Location{}, err
 	}
 	s, err := store.Open(loc, store.OpenOptions{CAFile: o.caFile})
 	if err != nil && !as[*store.CredentialError](err) {
-		return nil, usage(err) // nothing was asked of the store yet
+		return nil, loc, usage(err) // nothing was asked of the store yet
 	}
-	return s, err
+	return s, loc, err
 }
 
 // sayIdentity says whose credentials a store is written with. Without any a dry run can
@@ -76,10 +77,9 @@ func (a *app) sayIdentity(ctx context.Context, s store.Store) (string, error) {
 
 // checkApart refuses to publish a repository into itself: files of the web root would
 // lie among the keys, or the next command would find what it did not write.
-func (a *app) checkApart(s store.Store) error {
-	loc, err := store.Parse(s.String())
-	if err != nil || loc.Scheme != "file" {
-		return err
+func (a *app) checkApart(loc store.Location) error {
+	if loc.Path == "" { // a bucket
+		return nil
 	}
 	target := resolved(loc.Path)
 	if target == resolved(a.path) {

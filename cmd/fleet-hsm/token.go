@@ -73,6 +73,27 @@ func entryOfToken(t signer.Token) tokenEntry {
 }
 
 func (a *app) runTokenList(ctx context.Context, args []string) error {
+	res := tokensResult{Schema: 1, Tokens: []tokenEntry{}}
+	err := a.eachDevice(args, func(be signer.Backend, u signer.URI) (int, error) {
+		tokens, err := be.(signer.Tokener).Tokens(ctx, u)
+		for _, t := range tokens {
+			res.Tokens = append(res.Tokens, entryOfToken(t))
+		}
+		return len(tokens), err
+	})
+	if err != nil {
+		return err
+	}
+	return a.print(res, func(w *prompt.Writer) {
+		for _, t := range res.Tokens {
+			t.text(w)
+		}
+	})
+}
+
+// eachDevice asks the kinds of device that an argument names, or all, and says how many
+// each shows. What can be shown is: one kind that cannot be asked does not hide the others.
+func (a *app) eachDevice(args []string, ask func(be signer.Backend, u signer.URI) (int, error)) error {
 	keys, err := a.plain()
 	if err != nil {
 		return err
@@ -81,20 +102,16 @@ func (a *app) runTokenList(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	res := tokensResult{Schema: 1, Tokens: []tokenEntry{}}
-	// Without an argument everything is shown that can be; one kind of device that cannot
-	// be asked does not hide the other.
 	var failed []error
+	found := 0
 	for _, u := range wanted {
-		tokens, err := keys.Backends[u.Scheme].(signer.Tokener).Tokens(ctx, u)
+		n, err := ask(keys.Backends[u.Scheme], u)
 		if err != nil {
 			failed = append(failed, err)
 		}
-		for _, t := range tokens {
-			res.Tokens = append(res.Tokens, entryOfToken(t))
-		}
+		found += n
 	}
-	if len(failed) > 0 && len(res.Tokens) == 0 {
+	if len(failed) > 0 && found == 0 {
 		return errors.Join(failed...)
 	}
 	for _, err := range failed {
@@ -103,14 +120,10 @@ func (a *app) runTokenList(ctx context.Context, args []string) error {
 			a.note("hint: %s", hint)
 		}
 	}
-	return a.print(res, func(w *prompt.Writer) {
-		if len(res.Tokens) == 0 {
-			a.note("nothing is plugged in")
-		}
-		for _, t := range res.Tokens {
-			t.text(w)
-		}
-	})
+	if found == 0 {
+		a.note("nothing is plugged in")
+	}
+	return nil
 }
 
 // listed says which kinds of device to ask: the one that was named, or all that this
