@@ -40,6 +40,7 @@ var (
 	ErrAlreadySetUp = errors.New("device is set up already")
 	ErrConfig       = errors.New("module or library cannot be used")
 	ErrNotConfirmed = errors.New("not confirmed; nothing was signed")
+	ErrNotStarted   = errors.New("module does not start")
 	ErrNotNamed     = errors.New("nothing names a module or service on this machine")
 )
 

@@ -396,7 +396,9 @@ func wrongly(err error) bool {
 	var uri *signer.URIError
 	var foreign *owned.Error
 	return errors.As(err, &given) || errors.As(err, &cfg) || errors.As(err, &uri) || errors.As(err, &foreign) ||
-		errors.Is(err, repo.ErrName) || errors.Is(err, signer.ErrAmbiguous) || errors.Is(err, signer.ErrConfig) || errors.Is(err, signer.ErrNoTerminal)
+		errors.Is(err, repo.ErrName) || errors.Is(err, signer.ErrAmbiguous) ||
+		errors.Is(err, signer.ErrConfig) && !errors.Is(err, signer.ErrNotStarted) ||
+		errors.Is(err, signer.ErrNoTerminal) && !errors.Is(err, signer.ErrNoSecret)
 }
 
 // StageOnly leaves a change for others to sign.

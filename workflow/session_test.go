@@ -182,6 +182,8 @@ func TestWhileSomebodyIsAsked(t *testing.T) {
 			func(err error) bool { return errors.Is(err, signer.ErrNotConfirmed) }, false},
 		"something wrong was given": {func(*testing.T, string) error { return misuse.Errorf("x") },
 			func(err error) bool { return errors.As(err, new(*misuse.Error)) }, false},
+		"no source for a secret": {func(*testing.T, string) error { return &signer.NoSecretError{Err: signer.ErrNoTerminal} },
+			func(err error) bool { return errors.Is(err, signer.ErrNoSecret) && errors.As(err, new(*StagedError)) }, true},
 		"a device fails": {func(*testing.T, string) error { return signer.ErrDevice },
 			func(err error) bool { return errors.Is(err, signer.ErrDevice) && errors.As(err, new(*StagedError)) }, true},
 		"the change is dropped": {func(t *testing.T, dir string) error { return repo.Open(dir, repo.Options{}).Discard() },

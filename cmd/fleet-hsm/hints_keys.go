@@ -75,7 +75,7 @@ func judgeDevice(err error) verdict {
 		return verdict{exitSecret, "no-token", `"fleet-hsm token list" shows what is plugged in; once it is there, ` + again(err)}
 	case errors.Is(err, signer.ErrKeyNotFound):
 		return verdict{exitRefused, "key-not-found", `"fleet-hsm key list" shows the keys that are there`}
-	case notStarted(err):
+	case errors.Is(err, signer.ErrNotStarted):
 		return secret("module-start", `the module is found, and what it needs is not: its configuration, its token files, its daemon or the network to the HSM; once that is back, `+again(err)+`. "fleet-hsm doctor" looks closer`)
 	case errors.Is(err, signer.ErrConfig):
 		return verdict{exitUsage, "module", `name the module with --pkcs11-module or "pkcs11: {module: ...}" in the configuration; "fleet-hsm doctor" checks it`}
@@ -100,12 +100,6 @@ func judgeDevice(err error) verdict {
 	}
 	// What has no type of its own is the file system's or the network's, and says it.
 	return verdict{exitRefused, "failed", ""}
-}
-
-// notStarted: a PKCS#11 module that can be loaded and does not start.
-func notStarted(err error) bool {
-	var m *pkcs11.ModuleError
-	return errors.As(err, &m) && m.Code == "module-init"
 }
 
 // partialCode: why it stopped decides the exit code, as it does elsewhere.

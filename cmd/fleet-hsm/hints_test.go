@@ -50,6 +50,7 @@ func theirErrors() map[string]error {
 		"signer.ErrCanceled": signer.ErrCanceled, "signer.ErrFileMode": signer.ErrFileMode, "signer.ErrNotSetUp": signer.ErrNotSetUp,
 		"signer.ErrDenied": signer.ErrDenied, "signer.ErrPINTooSimple": signer.ErrPINTooSimple, "signer.ErrManagement": signer.ErrManagement,
 		"signer.PartialError":    &signer.PartialError{Err: signer.ErrDevice},
+		"signer.ErrNotStarted":   &pkcs11.ModuleError{Code: "module-init"},
 		"signer.ErrNotNamed":     &pkcs11.ModuleError{Code: "module-none"},
 		"signer.ErrAlreadySetUp": signer.ErrAlreadySetUp, "signer.ErrConfig": signer.ErrConfig,
 		"signer.KeyError": &signer.KeyError{Err: signer.ErrNoToken}, "signer.PINError": &signer.PINError{Left: 2}, "signer.KeyChangedError": &signer.KeyChangedError{},

@@ -34,7 +34,7 @@ func (e *ModuleError) Unwrap() error { return e.Err }
 
 // Is makes errors.Is(err, signer.ErrConfig) hold.
 func (e *ModuleError) Is(target error) bool {
-	return target == signer.ErrConfig || target == signer.ErrNotNamed && e.Code == "module-none"
+	return target == signer.ErrConfig || target == signer.ErrNotNamed && e.Code == "module-none" || target == signer.ErrNotStarted && e.Code == "module-init"
 }
 
 // chosen is a module to load.
