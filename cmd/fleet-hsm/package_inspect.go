@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/installer"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/verify"
@@ -108,7 +109,7 @@ func showInspection(w *prompt.Writer, res inspectResult) {
 		w.Printf("an enroll secret is inside\n")
 	}
 	for _, r := range i.Roles {
-		state := "in " + daysUntil(r.Expires)
+		state := "in " + config.DaysUntil(r.Expires)
 		if r.Expired {
 			state = "EXPIRED"
 		}
