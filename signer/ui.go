@@ -106,7 +106,7 @@ type InsertRequest struct {
 	Roles  []string
 }
 
-// UI asks people for secrets, touches and cards. It is implemented once, in cmd;
+// UI asks people for secrets, touches and cards. It is implemented once, in package prompt;
 // tests have their own.
 type UI interface {
 	// Secret returns the secret from the first source that applies, or an error of

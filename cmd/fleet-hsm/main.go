@@ -1,11 +1,11 @@
 // Fleet-hsm runs an update repository for Fleet's agents: the commands of `fleetctl
 // updates`, with every key in the place it deserves (YubiKey, HSM or encrypted file).
 //
-// The tree: one command, one file (init.go, add.go, ...). A command reads its flags,
-// asks package repo for a change, has it signed (signing.go, keys.go) and hands it
-// back to repo. ui.go asks people, secrets.go finds PINs and passphrases, hints.go
-// turns every error into an exit code and a way out, backends.go lists the kinds of
-// key. Nothing else exits the process or talks to people.
+// The tree: one command, one file (init.go, add.go, ...): its flags, its examples and what
+// it prints. What it does to a repository is package workflow's; keys are package
+// keyring's, the person package prompt's, the configuration package config's. hints*.go
+// turn every error into an exit code and a way out, backends.go lists the kinds of key.
+// Nothing else exits the process.
 package main
 
 import (
