@@ -41,6 +41,33 @@ func TestNotedVersionsAreNotSignedAgain(t *testing.T) {
 	}
 }
 
+// TestStagedNumberThatWasNoted: a change was staged, and the log says that its number has
+// been signed since.
+func TestStagedNumberThatWasNoted(t *testing.T) {
+	t.Parallel()
+	r, kr := newRepo(t, true)
+	_, c, err := put(t, r, "one", item("1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Save(c); err != nil {
+		t.Fatal(err)
+	}
+	p := load(t, r)
+	before := copyWeb(t, r)
+	r = repo.Open(r.Dir(), repo.Options{Noted: func() ([]repo.Noted, error) {
+		return []repo.Noted{{Role: repo.RoleTargets, Version: 2, KeyID: p.Root.Keys(repo.RoleTargets)[0].ID}}, nil
+	}})
+	if c, err = r.Staged(p); err != nil {
+		t.Fatal(err)
+	}
+	var refused *repo.RefusedError
+	if err := kr.try(r, p, c); !errors.As(err, &refused) || refused.Kind != repo.PublishedMoved {
+		t.Errorf("targets v2 is published a second time: %v", err)
+	}
+	before.unchanged(t, r)
+}
+
 // TestRememberTimestamp: the next timestamp is above one that lies in a store, if a key
 // of ours signed that.
 func TestRememberTimestamp(t *testing.T) {
