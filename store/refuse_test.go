@@ -227,12 +227,16 @@ func TestVerifyComesFirst(t *testing.T) {
 
 func TestChangedContentIsNotSent(t *testing.T) {
 	layouts(t, func(t *testing.T, s Store, r *repotest.Repo) {
-		r.Targets["a/b"] = []byte("right")
-		r.Targets["a/large"] = bytes.Repeat([]byte("x"), inMemory+1)
-		r.Commit()
-		for _, name := range []string{"b", "large"} {
-			found, _ := filepath.Glob(filepath.Join(r.Dir, "targets/a/*"+name))
-			data := r.Targets["a/"+name]
+		for name, data := range map[string][]byte{"b": []byte("right"), "large": bytes.Repeat([]byte("x"), inMemory+1)} {
+			// Alone: a file that the first round happened to send whole is in the store, and
+			// what it became here since would rightly not be looked at.
+			clear(r.Targets)
+			r.Targets["a/"+name] = data
+			r.Commit()
+			found, err := filepath.Glob(filepath.Join(r.Dir, "targets/a/*"+name))
+			if err != nil || len(found) != 1 {
+				t.Fatal(found, err)
+			}
 			evil := append([]byte("y"), data[1:]...)
 			if err := os.WriteFile(found[0], evil, 0o600); err != nil {
 				t.Fatal(err)
