@@ -155,7 +155,7 @@ func (b *builder) pack(ctx context.Context, kind, arch string, l *laid) (Made, e
 	}
 	m.waits = f.Name()
 	sum := &summed{w: f, hash: sha256.New(), ctx: ctx}
-	err = packager.Package(info, sum)
+	err = l.write(kind, info, packager, sum)
 	if err == nil {
 		// It may hold a secret; whoever may read it is for its owner to say.
 		err = f.Chmod(b.mode())

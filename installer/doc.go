@@ -27,6 +27,13 @@
 // falls back to the root that is compiled into the agent, and one with a root of another
 // repository follows nobody. Hence the checks before, and [Inspect] after.
 //
+// # How it is made
+//
+// nfpm makes the package, with short stand-ins for large files, since it holds what it
+// makes in memory; the real ones are then put in their place in a stream, and with them
+// the sizes and digests that dpkg and rpm read beforehand (standins.go). So memory does
+// not grow with what is packaged.
+//
 // # Same input, same bytes
 //
 // Times inside are [Options.Built], nothing of the machine is kept but the CA bundle,

@@ -1,15 +1,15 @@
 package installer
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/goreleaser/nfpm/v2"
 	"github.com/goreleaser/nfpm/v2/arch"
 	"github.com/goreleaser/nfpm/v2/deb"
-	"github.com/goreleaser/nfpm/v2/files"
 	"github.com/goreleaser/nfpm/v2/rpm"
 )
 
@@ -70,5 +70,26 @@ func (b *builder) addScripts(kind string, l *laid, info *nfpm.Info) error {
 	return nil
 }
 
-var _ = slices.Contains[[]string]
-var _ = files.TypeFile
+// write makes a package. pacman's is made in a stream; for the others see standIn.
+func (l *laid) write(kind string, info *nfpm.Info, packager nfpm.Packager, to io.Writer) error {
+	if kind == Arch {
+		return packager.Package(info, to)
+	}
+	real, err := l.standIn(info.Contents)
+	if err != nil {
+		return err
+	}
+	var made bytes.Buffer
+	if err := packager.Package(info, &made); err != nil {
+		return err
+	}
+	spare, err := os.CreateTemp(l.dir, "spare-")
+	if err != nil {
+		return err
+	}
+	defer func() { _, _ = spare.Close(), os.Remove(spare.Name()) }()
+	if kind == Deb {
+		return fillDeb(&made, real, spare, to)
+	}
+	return fillRPM(&made, real, spare, to)
+}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -85,9 +84,6 @@ func (o *packageOptions) add(f *pflag.FlagSet) {
 	f.StringVar(&o.Outfile, "outfile", "", "file to write (default: of the usual name, here)")
 }
 
-// packageMemory is from where on the collector works harder, in bytes.
-const packageMemory = 128 << 20
-
 // packageResult is package with --json.
 type packageResult struct {
 	Schema   int              `json:"schema"`
@@ -132,8 +128,6 @@ func (a *app) runPackage(cmd *cobra.Command, o packageOptions) error {
 	if err != nil {
 		return err
 	}
-	// nfpm holds a package while it makes it: what is left over from growing goes at once.
-	defer debug.SetMemoryLimit(debug.SetMemoryLimit(packageMemory))
 	bar := a.progress("bringing content")
 	made, err := installer.Build(ctx, r, o.Options, bar.Draw)
 	bar.End()
