@@ -87,6 +87,8 @@ const (
 	CodeKeyCurve Code = "key-curve"
 	// CodeKeySize: an RSA key outside of 2048 to 4096 bits.
 	CodeKeySize Code = "key-size"
+	// CodeKeyID: something else than a key ID where one belongs.
+	CodeKeyID Code = "key-id"
 	// CodeKeyMissing: a role names a key that root does not hold.
 	CodeKeyMissing Code = "key-missing"
 	// CodeKeyDuplicate: a role holds one public key twice: old clients count it twice.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -57,7 +58,7 @@ func good() map[string]func(t testing.TB) *maker {
 		},
 		"flat, an old root expired, key IDs that are not hashes": func(t testing.TB) *maker {
 			m := newMaker(t, false)
-			m.roots[0]["targets"].keys[0].id = "releaser"
+			m.roots[0]["targets"].keys[0].id = strings.Repeat("5e", 32)
 			m.edit["1.root.json"] = func(signed map[string]any) { signed["expires"] = "2020-01-01T00:00:00Z" }
 			m.rotate(ed25519Key, "root")
 			return m

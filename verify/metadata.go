@@ -189,6 +189,7 @@ func (w *walk) checkForm(d *document) {
 	}
 	w.checkExpires(d)
 	w.checkCompact(d)
+	w.checkKeyIDs(d)
 	for _, s := range d.signatures {
 		if _, err := hex.DecodeString(s.Sig); err != nil {
 			w.errorf(CodeSignatureHex, d.role, d.file, "the signature of key %s is not hex: agents refuse the file", short(s.KeyID))
