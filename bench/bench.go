@@ -70,14 +70,15 @@ func (b *bench) sets() map[string][]step {
 			{"add of a small file", b.smallCases}, {"timestamp", b.timestampCases},
 			{"rotate", b.rotateCases}, {"start-up", b.startCases},
 		},
-		"daily": {{"promote", b.promoteCase}, {"verify", b.verifyCase}},
+		"daily":   {{"promote", b.promoteCase}, {"verify", b.verifyCase}},
+		"package": {{"package", b.packageCase}},
 	}
 }
 
 func (b *bench) all() error {
 	steps, ok := b.sets()[b.set]
 	if !ok {
-		return fmt.Errorf("-set %q is not core or daily", b.set)
+		return fmt.Errorf("-set %q is not core, daily or package", b.set)
 	}
 	for _, step := range steps {
 		start := time.Now()
