@@ -156,8 +156,6 @@ func TestScreen(t *testing.T) {
 	})
 }
 
-func lastOf(lines []string) string { return lines[len(lines)-1] }
-
 // checkScreen compares a screen with the review's text in a pipe, and looks at the lines.
 func checkScreen(t *testing.T, width int, seen, want []string, e *estate) {
 	t.Helper()
