@@ -2,13 +2,20 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/sha512"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/secure-systems-lab/go-securesystemslib/cjson"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -21,6 +28,8 @@ type plantedCase struct {
 	alter    func(e *estate)
 	// number is JSON that stands in place of [placeholder] in what waits.
 	number string
+	// turn chooses the commands that are tried, so that each has its turn at each place.
+	turn int
 }
 
 // placeholder is a number that stands nowhere else.
@@ -122,8 +131,16 @@ func (h plantedHouse) tried(t *testing.T, c plantedCase, raw string) {
 	if strings.HasPrefix(c.document, "staged_") {
 		file = "change.json"
 	}
-	h.refused(t, h.estate, altered, c, requests, "change.request", raw)
-	h.refused(t, altered, altered, c, others, file, raw)
+	h.refused(t, h.estate, altered, c, c.inTurn(requests), "change.request", raw)
+	h.refused(t, altered, altered, c, c.inTurn(others), file, raw)
+}
+
+// inTurn is one of the commands; all of them with FLEET_HSM_LONG.
+func (c plantedCase) inTurn(commands []string) []string {
+	if len(commands) == 0 || os.Getenv("FLEET_HSM_LONG") != "" {
+		return commands
+	}
+	return commands[c.turn%len(commands):][:1]
 }
 
 // refused runs commands in one folder and wants each to name the file.
@@ -182,15 +199,15 @@ func TestOnlyKeyIDsAtTheCommandLine(t *testing.T) {
 	h := newPlantedHouse(t)
 	h.untouched(t)
 	digits := strings.Repeat("0a", 32)
-	for what, id := range map[string]string{
-		"63 digits": digits[1:], "65 digits": digits + "0", "upper case": strings.ToUpper(digits), "no digit": digits[1:] + "g",
-		"escape": "\x1b[2J\x1b[H" + digits[7:], "path": "../../" + digits[6:], "short path": "../../x", "empty": "",
+	for i, bad := range []struct{ what, id string }{
+		{"63 digits", digits[1:]}, {"65 digits", digits + "0"}, {"upper case", strings.ToUpper(digits)}, {"no digit", digits[1:] + "g"},
+		{"escape", "\x1b[2J\x1b[H" + digits[7:]}, {"path", "../../" + digits[6:]}, {"short path", "../../x"}, {"empty", ""},
 	} {
-		for _, c := range keyIDCases(id) {
-			c.name += ", " + what
-			h.tried(t, c, id)
+		for _, c := range keyIDCases(bad.id) {
+			c.name, c.turn = c.name+", "+bad.what, i
+			h.tried(t, c, bad.id)
 		}
-		h.configured(t, what, id)
+		h.configured(t, bad.what, bad.id)
 	}
 }
 
@@ -252,16 +269,66 @@ func (h plantedHouse) configured(t *testing.T, what, id string) {
 func TestNumbersDoNotSteer(t *testing.T) {
 	t.Parallel()
 	h := newPlantedHouse(t)
-	for _, number := range []string{
+	for i, number := range []string{
 		"9007199254740991", "9007199254740992", "9223372036854775807", "9223372036854775808", "-1", "0", "1.5", "2.0", "2e0", `"2"`, "null", "[2]",
 	} {
 		for _, document := range []string{"staged_root", "staged_targets"} {
 			h.tried(t, plantedCase{document + ", version " + number, document, withBoth, func(e *estate) {
 				e.signed(document)["version"] = placeholder
-			}, number}, "")
+			}, number, i}, "")
 		}
 		h.tried(t, plantedCase{"staged_root, threshold " + number, "staged_root", withBoth, func(e *estate) {
 			e.signed("staged_root")["roles"].(map[string]any)["snapshot"].(map[string]any)["threshold"] = placeholder
-		}, number}, "")
+		}, number, i}, "")
+	}
+}
+
+// TestRetiredKeyNumbersNothing: a timestamp that only a key of an older root signed is
+// believed for no number: who needs one that verifies refuses it before a secret is asked
+// for, and the number is never gone on from.
+func TestRetiredKeyNumbersNothing(t *testing.T) {
+	t.Parallel()
+	h := newPlantedHouse(t)
+	retired := h.key(t).ID.String()
+	for _, number := range []string{"2", "9007199254740989", "9007199254740991"} {
+		e := &estate{keys: map[string]ed25519.PrivateKey{}, tree: cloned(h.tree).(map[string]any)}
+		for _, role := range []string{"root", "targets", "snapshot"} {
+			id := h.signed("root")["roles"].(map[string]any)[role].(map[string]any)["keyids"].([]any)[0].(string)
+			e.keys[id] = h.keys[id]
+		}
+		e.signed("timestamp")["version"] = json.Number(number)
+		message, err := cjson.EncodeCanonical(e.signed("timestamp"))
+		check(t, err)
+		sig, err := wiresig.Sign(h.keys[retired], message)
+		check(t, err)
+		e.tree["timestamp"].(map[string]any)["signatures"] = []any{map[string]any{"keyid": retired, "sig": hex.EncodeToString(sig)}}
+		h.refused(t, e, e, plantedCase{name: "a retired key's timestamp " + number, document: "timestamp"}, append(withWeb, "timestamp"), "timestamp.json", "")
+	}
+}
+
+// TestReviewShowsWholeHashes: no two files share what is shown of a target's hash.
+func TestReviewShowsWholeHashes(t *testing.T) {
+	t.Parallel()
+	h := newPlantedHouse(t)
+	sum := fmt.Sprintf("%x", sha512.Sum512([]byte("a target")))
+	target := h.signed("staged_targets")["targets"].(map[string]any)["orbit/linux/stable/orbit"].(map[string]any)
+	target["hashes"] = map[string]any{"sha512": sum}
+	h.fill(t, h.estate, h.estate, plantedCase{})
+	for _, command := range []string{"review", "review FILE"} {
+		if r := h.run(t, h.estate, command); !strings.Contains(strings.Join(strings.Fields(r.stdout), ""), sum) {
+			t.Errorf("%s: not all of %s\n%s", command, sum, r.stdout)
+		}
+	}
+}
+
+// TestFirstRequestNeedsItsRoot: without a terminal nobody can say that they know the root
+// of a request, so one has to be pinned; no secret is asked for before that.
+func TestFirstRequestNeedsItsRoot(t *testing.T) {
+	t.Parallel()
+	h := newPlantedHouse(t)
+	h.fill(t, h.estate, h.estate, plantedCase{})
+	sign := []string{"sign", h.file, "--config", h.inBase("config.yaml"), "--reviewed", h.hash(t, "staged_root"), "--reviewed", h.hash(t, "staged_targets")}
+	if r := inProcess(sign...); r.code != exitUsage || !strings.Contains(r.stderr, "--root FILE") || h.asked() {
+		t.Errorf("exit %d\n%s", r.code, r.stderr)
 	}
 }
