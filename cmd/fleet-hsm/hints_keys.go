@@ -19,7 +19,7 @@ func judgeKey(err error) verdict {
 	secret := func(kind, hint string) verdict { return verdict{exitSecret, kind, hint} }
 	switch {
 	case as[*signer.PartialError](err):
-		return verdict{partialCode(err), "partly-set-up", `run "fleet-hsm token setup" again with the same new PIN and PUK: it goes on from there, and the keys on the card stay as they are`}
+		return verdict{partialCode(err), "partly-set-up", `run "fleet-hsm token setup" again with the same new PIN and PUK: it goes on from there, or says that the card is set up already if nothing was left to do; the keys on the card stay as they are`}
 	case errors.Is(err, signer.ErrPassphrase):
 		return secret("wrong-passphrase", "a passphrase is tried as it stands and, where its source ends it with a line end, without that; "+again(err)+". All keys of a file share one passphrase")
 	case errors.Is(err, signer.ErrLastTry):
@@ -35,7 +35,7 @@ func judgeKey(err error) verdict {
 	case errors.Is(err, signer.ErrPINInvalid):
 		return secret("pin-invalid", "the PIN was not tried; check its length and the source that it comes from")
 	case errors.Is(err, signer.ErrPINNotSet):
-		return secret("pin-not-set", `the token has no user PIN yet; "fleet-hsm token setup" sets one`)
+		return secret("pin-not-set", `the token was set up, and has no user PIN yet: the SO PIN sets one ("pkcs11-tool --init-pin", or its maker's program); where it holds nothing, "fleet-hsm token setup" with --erase LABEL begins again`)
 	case errors.Is(err, signer.ErrNoSecret):
 		return secret("no-secret", hintNoSecret(err))
 	case errors.Is(err, signer.ErrFileMode):
@@ -43,7 +43,7 @@ func judgeKey(err error) verdict {
 	case errors.Is(err, file.ErrNotEncrypted):
 		return verdict{exitRefused, "not-encrypted", `"fleet-hsm key passwd file:PATH" encrypts it`}
 	case errors.Is(err, signer.ErrKeyChanged):
-		return verdict{exitRefused, "key-changed", `no signature was made; "fleet-hsm key list" shows which keys are where`}
+		return verdict{exitRefused, "key-changed", `no signature was made; "fleet-hsm key list" shows which keys are where, and "fleet-hsm rotate ROLE --key URI" gives the role the one that is there, if that is meant`}
 	case errors.Is(err, signer.ErrAmbiguous):
 		return verdict{exitUsage, "ambiguous", "add serial=, id= or object= to the key URI so that only one matches"}
 	case errors.Is(err, signer.ErrKeyExists):

@@ -20,10 +20,10 @@ func judgePackage(err error) (verdict, bool) {
 		return packageVerdict(e), true
 	}
 	if as[*verify.TargetError](err) {
-		return verdict{exitUnverified, "target", `nothing was written; "fleet-hsm verify --all-targets" lists every target that is not what metadata says`}, true
+		return verdict{exitUnverified, "target", `nothing was written; "fleet-hsm verify --all-targets" lists every target that is not what metadata says, and "fleet-hsm pull --targets" brings those that a store has`}, true
 	}
 	if as[*strandedError](err) {
-		return verdict{exitUnverified, "stranded", "hosts that install it follow nobody, or stop at an old root: make a new one with fleet-hsm package; hosts that have it need that one installed by other means"}, true
+		return verdict{exitUnverified, "stranded", `hosts that install it follow nobody, or stop at an old root: "fleet-hsm package" makes a new one; hosts that have it need that one installed by other means`}, true
 	}
 	return verdict{}, false
 }
@@ -43,7 +43,7 @@ func packageVerdict(e *installer.Error) verdict {
 	case installer.ExpiresSoon:
 		return verdict{exitExpires, "expires-soon", hintExpired(&repo.ExpiredError{Role: e.Role}) + `; --min-days ` + e.Role + `=N asks for less`}
 	case installer.Refused:
-		return verdict{exitUnverified, "unfit", `"fleet-hsm verify" lists all that is wrong; an installer would pin it for good`}
+		return verdict{exitUnverified, "unfit", `"fleet-hsm verify" lists all that is wrong; in a folder of yours "fleet-hsm doctor --mend" puts in order what lies there, "fleet-hsm pull" brings what a store has, "fleet-hsm rotate targets --renew" writes targets and snapshot anew; an installer would pin it for good`}
 	case installer.OtherRepository:
 		return verdict{exitUnverified, "other-repository", "hosts would follow nobody: name the URL of this repository with --update-url, or the root of that one with --root; --offline does not look, for a URL that does not serve yet"}
 	case installer.Behind:
@@ -53,5 +53,5 @@ func packageVerdict(e *installer.Error) verdict {
 	case installer.NotInstaller:
 		return verdict{exitRefused, "not-installer", "name a .deb, .rpm or .pkg.tar.zst of Fleet's agent, made by this tool or by fleetctl package"}
 	}
-	return verdict{exitUsage, "usage", "--help behind the command lists its flags, with examples"}
+	return verdict{exitUsage, "usage", `run "fleet-hsm COMMAND --help" for its flags, with examples`}
 }

@@ -19,7 +19,7 @@ func hintRefused(kind repo.RefusedKind) string {
 	case repo.OtherDevice:
 		return "keep pending/ and repository/ on one file system"
 	case repo.MissingContent:
-		return `add the file again, or drop the change with "fleet-hsm discard"`
+		return `add the file again, or drop the staged change with "fleet-hsm discard"; where a published target has lost its bytes, "fleet-hsm pull --targets" brings them from a store, and "fleet-hsm remove PATH" takes it out`
 	case repo.PathTaken:
 		return "nothing was published; move it away and run the command again"
 	case repo.ThresholdHigh:
@@ -35,7 +35,7 @@ func hintRefused(kind repo.RefusedKind) string {
 	case repo.NoChange:
 		return `"fleet-hsm list" shows what each channel has, "fleet-hsm status" the keys of each role`
 	case repo.FlatLayout:
-		return `"fleet-hsm migrate" changes the layout, agents following`
+		return `commit it where the timestamp key is, without --without-timestamp; "fleet-hsm migrate" changes the layout, agents following, when no change waits`
 	case repo.TooLarge:
 		return `agents read no more than that; take out targets ("fleet-hsm remove") or keys`
 	case repo.VersionRegress:

@@ -57,7 +57,7 @@ func hintForm(err error) string {
 	case as[*config.Error](err):
 		return "docs/files.md shows every field of the configuration"
 	}
-	return "--help behind the command lists its flags, with examples"
+	return `run "fleet-hsm COMMAND --help" for its flags, with examples`
 }
 
 // hintOwner says how to get round a configuration that does not count.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -30,7 +31,8 @@ import (
 // Whatever stands between them is done by a person. From refused to leads it takes three
 // commands of ours at most, and the last is the refused one, with other arguments perhaps,
 // unless the hint names another to go on with. A line "refused KIND sh SCRIPT", where the
-// tool does not run by itself, gives --json to it.
+// tool does not run by itself, gives --json to it; "refused KIND tty DIALOGUE ARG..." and
+// "leads tty DIALOGUE ARG..." run it at a terminal.
 func TestHintScripts(t *testing.T) {
 	t.Parallel()
 	bin, err := clients()
@@ -41,6 +43,8 @@ func TestHintScripts(t *testing.T) {
 	behind := map[string]*s3test.Proxy{}
 	for name, f := range map[string]s3test.Fault{
 		"LOGIN": s3test.LoginPage(), "NO_CONDITIONS": s3test.RefusedConditions(), "NO_ETAGS": s3test.NoETags(), "DAMAGED": s3test.Damaged(),
+		"FORBIDDEN": answersPuts("forbidden", http.StatusForbidden, "AccessDenied"), "RACED": answersPuts("raced", http.StatusPreconditionFailed, "PreconditionFailed"),
+		"BROKEN": answersPuts("broken", http.StatusBadRequest, "InvalidArgument"), "ELSEWHERE": answersPuts("elsewhere", http.StatusBadRequest, "AuthorizationHeaderMalformed"),
 	} {
 		behind[name] = srv.Behind(t, f)
 	}
@@ -74,6 +78,16 @@ func TestHintScripts(t *testing.T) {
 	})
 }
 
+// answersPuts is a store that writes nothing, and says this instead.
+func answersPuts(name string, status int, code string) s3test.Fault {
+	return s3test.Fault{Name: name, Answer: func(r *http.Request) *http.Response {
+		if r.Method != http.MethodPut {
+			return nil
+		}
+		return s3test.Says(status, code, "")
+	}}
+}
+
 type wayKey struct{}
 
 // way is how far a script is on the way out of a refusal.
@@ -81,6 +95,12 @@ type way struct {
 	command string // the refused one's first word
 	hint    string
 	steps   int
+}
+
+func (w *way) begins(command string) {
+	if w.command == "" {
+		w.command = command
+	}
 }
 
 func (w *way) step(ts *testscript.TestScript) {
@@ -95,18 +115,22 @@ func (w *way) step(ts *testscript.TestScript) {
 func cmdRefused(ts *testscript.TestScript, args []string) {
 	need(ts, args, 2, "refused KIND ARG...")
 	w := ts.Value(wayKey{}).(*way)
+	var said string
 	var err error
-	if args[1] == "sh" {
+	switch {
+	case args[1] == "tty":
+		said, err = typed(ts, args[2], append([]string{"fleet-hsm", "--json"}, args[3:]...))
+		w.begins(args[3])
+	case args[1] == "sh":
 		err = ts.Exec("sh", "-c", args[2])
-	} else {
+		said = ts.ReadFile("stderr")
+	default:
 		err = ts.Exec("fleet-hsm", append([]string{"--json"}, args[1:]...)...)
-		if w.command == "" {
-			w.command = args[1]
-		}
+		said = ts.ReadFile("stderr")
+		w.begins(args[1])
 	}
 	code := codeOf(ts, err)
-	said := ts.ReadFile("stderr")
-	hides(ts, said+ts.ReadFile("stdout"))
+	hides(ts, said)
 	var v struct {
 		Error struct{ Kind, Hint string } `json:"error"`
 	}
@@ -152,6 +176,17 @@ func cmdLeads(ts *testscript.TestScript, args []string) {
 	need(ts, args, 1, "leads ARG...")
 	w := ts.Value(wayKey{}).(*way)
 	w.step(ts)
+	if args[0] == "tty" || args[0] == "sh" {
+		var err error
+		if args[0] == "sh" {
+			err = ts.Exec("sh", "-c", args[1])
+		} else {
+			_, err = typed(ts, args[1], append([]string{"fleet-hsm"}, args[2:]...))
+		}
+		wantCode(ts, "0", codeOf(ts, err))
+		*w = way{}
+		return
+	}
 	// A change that cannot be committed is made again by the command that made it; what is
 	// staged ends with commit, as sign says.
 	if args[0] != w.command && w.command != "" && w.command != "commit" && args[0] != "commit" && !strings.Contains(w.hint, `"fleet-hsm `+args[0]) {

@@ -120,20 +120,26 @@ func hides(ts *testscript.TestScript, output string) {
 
 func cmdTTY(ts *testscript.TestScript, args []string) {
 	need(ts, args, 3, "tty DIALOGUE N PROGRAM ARG...")
+	_, err := typed(ts, args[0], args[2:])
+	wantCode(ts, args[1], codeOf(ts, err))
+}
+
+// typed runs a command at a terminal, and gives what it says beside it.
+func typed(ts *testscript.TestScript, file string, args []string) (said string, err error) {
 	var dialogue []string
-	for line := range strings.Lines(ts.ReadFile(args[0])) {
+	for line := range strings.Lines(ts.ReadFile(file)) {
 		if line = strings.TrimSuffix(line, "\n"); line != "" {
 			dialogue = append(dialogue, line)
 		}
 	}
 	path := ""
 	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
-		if _, err := os.Stat(filepath.Join(dir, args[2])); err == nil {
-			path = filepath.Join(dir, args[2])
+		if _, err := os.Stat(filepath.Join(dir, args[0])); err == nil {
+			path = filepath.Join(dir, args[0])
 			break
 		}
 	}
-	cmd := exec.Command(path, args[3:]...)
+	cmd := exec.Command(path, args[1:]...)
 	cmd.Dir = ts.MkAbs(".")
 	for _, name := range []string{"PATH", "HOME", "TMPDIR"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
@@ -151,7 +157,7 @@ func cmdTTY(ts *testscript.TestScript, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("ttyout"), []byte(shown), 0o600))
 	ts.Logf("[terminal]\n%s", shown)
 	hides(ts, out.String()+errOut.String()+shown)
-	wantCode(ts, args[1], codeOf(ts, err))
+	return errOut.String(), err
 }
 
 func cmdRepo(ts *testscript.TestScript, args []string) {

@@ -184,7 +184,7 @@ func judgeStore(err error) (verdict, bool) {
 	case errors.Is(err, store.ErrContentMissing):
 		return verdict{exitRefused, "content-missing", `"fleet-hsm pull --targets" brings what the store has`}, true
 	case errors.Is(err, store.ErrLayout):
-		return verdict{exitRefused, "flat-layout", "only with consistent snapshots"}, true
+		return verdict{exitRefused, "flat-layout", `only with consistent snapshots: "fleet-hsm migrate" changes the layout, agents following`}, true
 	case errors.Is(err, store.ErrInconsistent), errors.Is(err, store.ErrReadBack):
 		return verdict{exitUnverified, "store-inconsistent", `"fleet-hsm publish" from a folder that has all of it goes on where it stopped, and puts back what is damaged. If it stays so, "fleet-hsm doctor --store URL" tries the store`}, true
 	case as[*webroot.LinkError](err):
