@@ -182,3 +182,40 @@ func TestReviewLooksAtTheClock(t *testing.T) {
 		}
 	}
 }
+
+// TestCopiesThatClientsRead: with consistent snapshots clients read the numbered files. One
+// that is missing, or that nobody signed, comes back from the plain file; one that is
+// signed stays, whatever it says.
+func TestCopiesThatClientsRead(t *testing.T) {
+	for name, wreck := range map[string]func(t *testing.T, r *repo.Repo, file string){
+		"missing": func(t *testing.T, r *repo.Repo, file string) { remove(t, r, file) },
+		"no JSON": func(t *testing.T, r *repo.Repo, file string) { write(t, r, file, "<html>") },
+		"cut off": func(t *testing.T, r *repo.Repo, file string) { write(t, r, file, read(t, r, file)[:200]) },
+		"unsigned": func(t *testing.T, r *repo.Repo, file string) {
+			write(t, r, file, strings.Replace(read(t, r, file), `"spec_version":"1.0"`, `"spec_version":"1.0.0"`, 1))
+		},
+	} {
+		for _, file := range []string{"repository/2.targets.json", "repository/2.snapshot.json"} {
+			t.Run(name+" "+file, func(t *testing.T) {
+				r, kr := newRepo(t, true)
+				add(t, r, kr, "one", item("1"))
+				was := read(t, r, file)
+				wreck(t, r, file)
+				m, err := r.Mend(false)
+				if err != nil || len(m.Done) != 1 || read(t, r, file) != was {
+					t.Fatalf("mended %q, %v", m.Done, err)
+				}
+				judge(t, r)
+				add(t, r, kr, "two", item("2"))
+				judge(t, r)
+			})
+		}
+	}
+	r, kr := newRepo(t, true)
+	add(t, r, kr, "one", item("1"))
+	signed := kr.resign(t, []byte(read(t, r, "repository/targets.json")), setTo("expires", "2036-12-06T17:07:47Z"), load(t, r).Root.Keys("targets")[0].ID)
+	write(t, r, "repository/2.targets.json", string(signed))
+	if _, err := r.Mend(false); err == nil || read(t, r, "repository/2.targets.json") != string(signed) {
+		t.Errorf("what somebody signed is replaced: %v", err)
+	}
+}

@@ -21,7 +21,8 @@ type Mended struct {
 // here allow it and without any key: the newest root that the chain reaches becomes
 // root.json, a root that is missing from the chain is put back from root.json, pending/
 // or fleetctl's backup, and with consistent snapshots the newest whole set of
-// N.snapshot.json and N.targets.json becomes the plain files. What is lost is refused,
+// N.snapshot.json and N.targets.json becomes the plain files, or the plain ones are copied
+// to a number that is missing or holds what nobody signed. What is lost is refused,
 // unless giveUp says that it stays lost: then the next change is built on what is here
 // and numbered above it. The lock must be held. Errors: *RefusedError{RootChain,
 // LostVersions}, *MetadataError.
@@ -37,6 +38,7 @@ func (r *Repo) Mend(giveUp bool) (Mended, error) {
 	if err := m.sets(); err != nil {
 		return Mended{}, err
 	}
+	m.copies()
 	if err := m.publish(); err != nil {
 		return Mended{}, err
 	}
@@ -48,6 +50,7 @@ type mender struct {
 	h     history
 	top   rootLink
 	files []webFile
+	junk  []string // names in repository/ that a file of files takes
 	done  []string
 }
 
@@ -208,6 +211,12 @@ func (m *mender) publish() error {
 	}
 	for _, f := range m.files {
 		if err := b.write(f); err != nil {
+			return b.abandon(err)
+		}
+	}
+	// Clients refuse it as it is, so it may be gone for a moment.
+	for _, name := range m.junk {
+		if err := os.Remove(m.r.web(name)); err != nil {
 			return b.abandon(err)
 		}
 	}
