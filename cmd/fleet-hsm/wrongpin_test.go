@@ -18,6 +18,13 @@ import (
 // with quirks, and whose PIN source holds a wrong PIN.
 func wrongPIN(t *testing.T) (dir, store string, m *quirks.Module, right func()) {
 	t.Helper()
+	dir, store, m, right, _ = wrongPINs(t)
+	return dir, store, m, right
+}
+
+// wrongPINs is wrongPIN with a way to change the PIN in the source.
+func wrongPINs(t *testing.T) (dir, store string, m *quirks.Module, right func(), write func(pin string)) {
+	t.Helper()
 	dir, tok := hsmRepository(t)
 	store = "file://" + filepath.Join(t.TempDir(), "served")
 	must(t, "init", "--path", dir, "--timestamp-key", tok.URI("timestamp"), "--generate", "--expires", "timestamp=300h")
@@ -28,7 +35,7 @@ func wrongPIN(t *testing.T) (dir, store string, m *quirks.Module, right func()) 
 	}
 	m = quirks.New(t, lib, tok)
 	pin := filepath.Join(t.TempDir(), "pin")
-	write := func(text string) {
+	write = func(text string) {
 		if err := os.WriteFile(pin, []byte(text+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +49,7 @@ func wrongPIN(t *testing.T) (dir, store string, m *quirks.Module, right func()) 
 	if err := os.WriteFile(filepath.Join(dir, "fleet-hsm.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return dir, store, m, func() { write(tok.PIN) }
+	return dir, store, m, func() { write(tok.PIN) }, write
 }
 
 // A command offers a wrong PIN once, whatever the module answers. (Every answer stands in
@@ -89,6 +96,45 @@ func TestOnlineOffersAWrongPINOnce(t *testing.T) {
 				t.Errorf("%d C_Login when the source has the right PIN, want two", n)
 			}
 		})
+	}
+}
+
+// TestOnlineOffersEachWrongPINOnce: one process, and a source that has another wrong PIN for
+// each answer of the module: each is offered once, however many checks follow. The long form
+// has every answer from 0x1 to 0x203.
+func TestOnlineOffersEachWrongPINOnce(t *testing.T) {
+	step := uint64(23)
+	if os.Getenv("FLEET_HSM_LONG") != "" {
+		step = 1
+	}
+	codes := []uint64{0x5, 0x6, 0x30, 0xa0, 0xa4, 0xb3, 0x100, 0x101, 0x102, 0x80000000, 0x80000321, 0x8000000000000005, 1<<31 - 1}
+	for code := uint64(1); code <= 0x203; code += step {
+		codes = append(codes, code)
+	}
+	dir, store, m, _, write := wrongPINs(t)
+	log := filepath.Join(t.TempDir(), "log")
+	m.Set(fmt.Sprintf("wrong_pin_code=%#x", codes[0]))
+	write("wrong-0")
+	cmd := exec.Command("sh", "-c", fmt.Sprintf(`exec fleet-hsm online --path "$0" --store "$1" --interval 20ms --renew-before 320h --listen "" --no-input 2>%q`, log), dir, store)
+	cmd.Env = append(os.Environ(), secretEnv()...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Signal(os.Interrupt); _ = cmd.Wait() }()
+	failures := func() int {
+		text, _ := os.ReadFile(log)
+		return strings.Count(string(text), `"level":"ERROR"`)
+	}
+	for i, code := range codes {
+		logins, checks := i, failures()
+		if i > 0 {
+			m.Set(fmt.Sprintf("wrong_pin_code=%#x", code))
+			write(fmt.Sprintf("wrong-%d", i))
+		}
+		eventually(t, log, func() bool { return m.Calls("C_Login") > logins && failures() >= checks+3 })
+		if n := m.Calls("C_Login"); n != logins+1 {
+			t.Fatalf("%#x: %d C_Login, want one", code, n-logins)
+		}
 	}
 }
 
