@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/store/repotest"
 )
 
 // TestWrongInstallers: what would strand a host, or cannot be, is refused by its name,
@@ -39,6 +41,11 @@ func TestWrongInstallers(t *testing.T) {
 	clock := func(days int) string {
 		return testClock + "=" + time.Now().AddDate(0, 0, days).UTC().Format(time.RFC3339)
 	}
+	bare := repotest.New(t, true)
+	for _, path := range []string{"orbit/linux/stable/orbit", "osqueryd/linux/stable/osqueryd"} {
+		bare.Spare[path] = map[string]any{"length": 10, "hashes": map[string]string{"sha512": strings.Repeat("ab", 64)}}
+	}
+	bare.Commit()
 	ok := []string{"--update-url", h.url, "--type", "deb"}
 	with := func(more ...string) []string { return append(slices.Clone(ok), more...) }
 	for _, c := range []struct {
@@ -57,6 +64,7 @@ func TestWrongInstallers(t *testing.T) {
 		{"a server that is behind", newer, ok, 1, "", "serves timestamp version", "fleet-hsm publish"},
 		{"a folder that is behind", old, ok, 1, "", "serves targets version", "fleet-hsm pull"},
 		{"a channel that does not exist", h.dir, with("--orbit-channel", "beta"), 1, "", "orbit/linux/beta/orbit", "fleet-hsm list"},
+		{"a target without a version", bare.Dir, with("--offline", "--min-days", "0"), 1, "", `"orbit/linux/stable/orbit" has no custom.version`, "fleet-hsm add"},
 		{"no desktop for arm64", h.dir, with("--arch", "arm64", "--fleet-desktop"), 1, "", "desktop/linux-arm64/stable/desktop.tar.gz", "--arch"},
 		{"an archive that is none", h.dir, with("--fleet-desktop"), 1, "", "desktop/linux/stable/desktop.tar.gz", "archive"},
 		{"other bytes than signed", spoilt, with("--offline"), 4, "", "osqueryd/linux/stable/osqueryd", "verify --all-targets"},
