@@ -145,7 +145,7 @@ func (w *Session) Join(reviewed []string, stageOnly bool) error {
 		}
 	}
 	w.note("adding to the staged change (%s)", strings.Join(w.quoted(w.Staged.Intents), "; "))
-	w.Notes = append(w.Notes, "took along what was staged: "+strings.Join(w.Staged.Intents, "; "))
+	w.opts.Talk.Keep("took along what was staged: " + strings.Join(w.Staged.Intents, "; "))
 	return nil
 }
 

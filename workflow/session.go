@@ -39,8 +39,6 @@ type Session struct {
 	Lost error
 	// Maker opens or makes new keys.
 	Maker *keyring.Maker
-	// Notes are for the result of the command.
-	Notes []string
 }
 
 // Options are what a session needs of the command.
@@ -76,6 +74,8 @@ type Person interface {
 type Talk interface {
 	Note(format string, args ...any)
 	Warn(format string, args ...any)
+	// Keep notes something for the result of the command.
+	Keep(note string)
 	// CanReview says why a review could not be read there, nil if it can.
 	CanReview() error
 	// Review shows what a signature would mean, as somebody who is about to say yes reads it.

@@ -54,6 +54,7 @@ func (p *someone) Warn(format string, args ...any) {
 	p.said = append(p.said, "warning: "+fmt.Sprintf(format, args...))
 }
 func (p *someone) CanReview() error { return nil }
+func (p *someone) Keep(string)      {}
 func (p *someone) Review(repo.Card) { p.said = append(p.said, "review") }
 func (*someone) Quote(s string) string {
 	return fmt.Sprintf("%q", s)

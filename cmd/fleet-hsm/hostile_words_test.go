@@ -153,7 +153,7 @@ func TestWordsOfAChange(t *testing.T) {
 func reviewBytes(data []byte) result {
 	var out, errOut bytes.Buffer
 	a := newApp(&out, &errOut)
-	a.cfg = &config.Config{}
+	a.cfg, a.path = &config.Config{}, "."
 	a.keys = ringOf(a.cfg)
 	err := func() error {
 		q, err := ceremony.Parse("change.request", data, time.Now())

@@ -35,6 +35,9 @@ func attrs() []string {
 	return []string{"token", "manufacturer", "serial", "model", "object", "type", "id", "slot", "reader", "name", "ref"}
 }
 
+// sources are the schemes of secrets; a key is in none of them.
+func sources() []string { return []string{"cmd", "env", "fd"} }
+
 // maxScheme bounds the name of a kind of key.
 const maxScheme = 16
 
@@ -67,6 +70,9 @@ func Parse(s string) (Locator, error) {
 	scheme, list, ok := strings.Cut(s, ":")
 	if !ok || !isScheme(scheme) {
 		return refuse("%.20q is no kind of key", scheme)
+	}
+	if slices.Contains(sources(), scheme) {
+		return refuse("%q is where a secret comes from", scheme)
 	}
 	if list != "" && !strings.ContainsAny(list, "=;") {
 		return Locator{}, nil
