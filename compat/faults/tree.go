@@ -101,7 +101,9 @@ func leftovers(dir string) ([]string, error) {
 				return err
 			}
 			rel, _ := filepath.Rel(dir, path)
-			if strings.Contains(e.Name(), tempMark) || isWorkFile(dir, rel) {
+			// A temporary file in pending/ goes with the next command that takes the lock;
+			// status takes none.
+			if sub != "pending" && strings.Contains(e.Name(), tempMark) || isWorkFile(dir, rel) {
 				found = append(found, rel)
 			}
 			return nil
