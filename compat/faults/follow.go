@@ -86,10 +86,6 @@ func (t tool) take(dir string, st step) (string, error) {
 			return "", nil
 		}
 	}
-	// What was staged and not signed is not taken along unseen: the way on is review.
-	if res.code == 1 && strings.Contains(res.stderr, "a change is staged that this command did not stage") {
-		return "", nil
-	}
 	return fmt.Sprintf("%q exits %d: %s", st.name, res.code, oneLine(res.stderr)), nil
 }
 

@@ -101,9 +101,7 @@ func leftovers(dir string) ([]string, error) {
 				return err
 			}
 			rel, _ := filepath.Rel(dir, path)
-			// A temporary file in pending/ goes with the next command that takes the lock;
-			// status takes none.
-			if sub != "pending" && strings.Contains(e.Name(), tempMark) || isWorkFile(dir, rel) {
+			if strings.Contains(e.Name(), tempMark) || isWorkFile(dir, rel) {
 				found = append(found, rel)
 			}
 			return nil
