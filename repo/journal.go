@@ -114,7 +114,9 @@ func (r *Repo) recover() ([]string, error) {
 		if err := r.apply(j); err != nil {
 			return nil, err
 		}
-		return []string{fmt.Sprintf("finished an interrupted commit (%d files)", len(j.Renames))}, nil
+		// It may have been killed while it noted what it had published.
+		_, err := r.clearPending()
+		return []string{fmt.Sprintf("finished an interrupted commit (%d files)", len(j.Renames))}, err
 	}
 	return r.clearPending()
 }
