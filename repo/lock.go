@@ -65,7 +65,7 @@ func (r *Repo) flock(ctx context.Context, f *os.File, timeout time.Duration) err
 	inTime, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err := osfile.Lock(inTime, f)
-	if err != nil && inTime.Err() != nil && ctx.Err() == nil {
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return &LockedError{Path: f.Name(), Waited: timeout, Holder: holder(f)}
 	}
 	return err
