@@ -125,9 +125,10 @@ func (s *Service) pending(version int64) *file {
 }
 
 // usable: a timestamp that was signed or reserved before is still worth writing: it is
-// good for a while, and stands on the snapshot in force or on the one before.
+// good for a while, not for longer than the configuration says now, and stands on the
+// snapshot in force or on the one before.
 func (s *Service) usable(expires time.Time, m tuf.FileMeta, ts *published, snap *snapshot) bool {
-	if expires.Sub(s.now()) < s.cfg.RenewBefore/2 {
+	if left := expires.Sub(s.now()); left < s.cfg.RenewBefore/2 || left > s.cfg.Expires+s.cfg.MaxSkew {
 		return false
 	}
 	if m.Version == snap.Version && m.Fits(snap.data) == nil {

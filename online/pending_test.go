@@ -134,7 +134,8 @@ func TestReservedGoesFirst(t *testing.T) {
 // TestReservedTooLate: where it has expired, or its snapshot is gone, its number is left out.
 func TestReservedTooLate(t *testing.T) {
 	for name, meanwhile := range map[string]func(b *bench){
-		"nearly expired": func(b *bench) { b.clock.add(90 * time.Hour) },
+		"nearly expired":                         func(b *bench) { b.clock.add(90 * time.Hour) },
+		"good for longer than is configured now": func(b *bench) { b.cfg.Expires = 30 * time.Hour },
 		"another's snapshot": func(b *bench) {
 			for range 2 {
 				b.repo.Commit()
