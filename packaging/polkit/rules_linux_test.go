@@ -50,6 +50,7 @@ until [ -S /run/dbus/system_bus_socket ]; do sleep 0.02; done
 /usr/lib/polkit-1/polkitd --no-debug &
 for uid in 64101 64102 64103 64104; do
   setpriv --reuid $uid --clear-groups sleep 60 &
+  until [ "$(stat -c %u /proc/$!)" = $uid ]; do sleep 0.02; done # until then it is root, who may all
   for action in org.debian.pcsc-lite.access_pcsc org.debian.pcsc-lite.access_card org.example.reboot; do
     code=127
     while [ $code -gt 3 ]; do
