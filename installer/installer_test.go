@@ -85,7 +85,7 @@ func TestScripts(t *testing.T) {
 	t.Parallel()
 	run := func(script, arg string) string {
 		t.Helper()
-		cmd := exec.Command("sh", "-c", `systemctl() { echo systemctl "$@"; }; rm() { echo rm "$@"; }; command() { return 0; }
+		cmd := exec.Command("sh", "-c", `exec 3>&1; systemctl() { echo systemctl "$@" >&3; }; rm() { echo rm "$@"; }; command() { return 0; }
 `+strings.Replace(script, "#!/bin/sh\n", "", 1), "script", arg)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
@@ -97,6 +97,9 @@ func TestScripts(t *testing.T) {
 		s := scriptsOf(kind)
 		if out := run(s.postRemove, arg.removes); !strings.Contains(out, "rm -rf /opt/orbit") {
 			t.Errorf("%s: removal leaves the agent: %s", kind, out)
+		}
+		if out := run(s.preRemove, arg.removes); !strings.Contains(out, "systemctl disable") {
+			t.Errorf("%s: removal leaves the unit enabled: %s", kind, out)
 		}
 		if out := run(s.postRemove, arg.upgrades) + run(s.preRemove, arg.upgrades); strings.Contains(out, "rm ") || strings.Contains(out, "disable") {
 			t.Errorf("%s: an upgrade removes the agent: %s", kind, out)

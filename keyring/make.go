@@ -207,7 +207,7 @@ func KeyID(pub crypto.PublicKey) tuf.KeyID {
 	return k.ID
 }
 
-// KeyIDText is keyIDOf for those who know nothing of TUF.
+// KeyIDText is the key ID for those who know nothing of TUF.
 func KeyIDText(pub crypto.PublicKey) string { return KeyID(pub).String() }
 
 // ImportedError: a root key that may exist elsewhere too.

@@ -57,7 +57,7 @@ func (k *Ring) CheckPINSources(ctx context.Context, keys map[string][]repo.Key) 
 }
 
 // pinUses says which source each token of the command would be offered: the first that
-// applies, as ui.pinSources has them.
+// applies, as package prompt has them.
 func (k *Ring) pinUses(ctx context.Context, keys map[string][]repo.Key) (map[string]*pinUse, error) {
 	uses := map[string]*pinUse{}
 	for _, role := range repo.Roles() {

@@ -185,7 +185,7 @@ func (k *Ring) Short(d *repo.Doc) error {
 	return e
 }
 
-// AbsentError is a shortError whose cause is a device that is not plugged in.
+// AbsentError is a ShortError whose cause is a device that is not plugged in.
 type AbsentError struct {
 	Short  error
 	Device error

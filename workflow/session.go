@@ -20,7 +20,7 @@ type Session struct {
 	Repo *repo.Repo
 	Lock *repo.Lock
 	Keys *keyring.Ring
-	// UI is who is asked: see letOthersIn.
+	// UI is who is asked: see unlocked.go.
 	UI     Person
 	Config *config.Config
 	// Published is nil in init.

@@ -266,7 +266,7 @@ func TestPolicy(t *testing.T) {
 		w := begun(t, dir, "rotate", text, who)
 		_, err := w.Publish(t.Context(), renewal(t, w), PublishOptions{AllowShorter: true})
 		var forbidden *PolicyError
-		if errors.As(err, &forbidden) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+		if (err != nil) != (want != "") || errors.As(err, &forbidden) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 		if heard := strings.Join(who.said, "\n"); want != "" && strings.Contains(heard, "ask:") {

@@ -173,9 +173,15 @@ func rolesOf(docs []*repo.Doc) []string {
 func (s *Signing) sign(ctx context.Context, docs []*repo.Doc) error {
 	var short error
 	for _, d := range docs {
-		before := signedBy(d)
-		err := s.Session.Keys.Sign(ctx, s.Session.UI, d, s.Keep)
-		if signedBy(d) > before {
+		kept := signedBy(d)
+		err := s.Session.Keys.Sign(ctx, s.Session.UI, d, func() error {
+			err := s.Keep()
+			if err == nil {
+				kept = signedBy(d)
+			}
+			return err
+		})
+		if signedBy(d) > kept {
 			if kerr := s.Keep(); kerr != nil {
 				return kerr
 			}

@@ -136,10 +136,16 @@ func TestWordsOfAChange(t *testing.T) {
 		e.write(t, dir, "")
 		check(t, os.WriteFile(file, e.request(t), 0o600))
 		check(t, os.WriteFile(config, nil, 0o600))
+		root := dir + ".root.json"
+		check(t, os.WriteFile(root, e.envelope(t, "root"), 0o600))
+		if r := inProcess("sign", file, "--config", config, "--root", root, "--reviewed", e.hash(t, "staged_root"), "--reviewed", e.hash(t, "staged_targets")); r.code != exitShort {
+			t.Errorf("%s: signing with no key here: exit %d\n%s", name, r.code, r.stderr)
+		} else {
+			clean(t, name+", sign --root", text, r)
+		}
 		for _, args := range [][]string{
 			{"review", file, "--config", config}, {"review", file, "--config", config, "--json"},
 			{"sign", file, "--config", config, "--reviewed", "00000000"}, {"sign", file, "--config", config},
-			{"sign", file, "--config", config, "--reviewed", e.hash(t, "staged_root"), "--reviewed", e.hash(t, "staged_targets")},
 			{"attach", file, "--path", dir}, {"review", "--path", dir}, {"status", "--path", dir}, {"status", "--path", dir, "--markdown"},
 			{"list", "--path", dir, "--staged"}, {"commit", "--path", dir}, {"request", "--path", dir, "-o", dir + ".new"},
 			{"rotate", "snapshot", "--plan", "--threshold", "2", "--path", dir}, {"sign", "--path", dir}, {"discard", "--path", dir},

@@ -46,7 +46,11 @@ func TestPINIsNotForAHint(t *testing.T) {
 	if r.code != exitSecret || !strings.Contains(r.stderr, "secrets: of the configuration ($FLEET_ROOT_PIN names none)") {
 		t.Errorf("exit %d\n%s", r.code, r.stderr)
 	}
-	for _, e := range tokensHere(t, &softhsm.Token{Label: "other", Module: tok.Module}) {
+	others := tokensHere(t, &softhsm.Token{Label: "other", Module: tok.Module})
+	if len(others) != 1 {
+		t.Fatalf("%d tokens of that name", len(others))
+	}
+	for _, e := range others {
 		if strings.Contains(strings.Join(e.Flags, " "), "pin-count-low") {
 			t.Errorf("the token has lost a try: %q\n%s", e.Flags, r.stderr)
 		}

@@ -10,7 +10,7 @@ import (
 func TestURIsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	for in, because := range map[string]string{
-		"pkcs11:type=banana": "type", "pkcs11:slot-id=0x1": "slot-id", "pkcs11:?module-path=/a&module-name=b": "exclude",
+		"pkcs11:type=banana": "is none of public", "pkcs11:slot-id=0x1": "is not a decimal number", "pkcs11:?module-path=/a&module-name=b": "exclude",
 		"pkcs11:?module-path=a.so": "absolute", "pkcs11:?module-path=lib/a.so": "absolute", "pkcs11:?module-name=../a": "separator",
 		"pkcs11:?module-name=a%5Cb": "separator",
 	} {
