@@ -61,6 +61,15 @@ type InspectedTarget struct {
 	Signed bool `json:"signed"`
 }
 
+// ServedAt is the address that agents ask, empty if it is none: what a package says is
+// followed to a server, never to a file.
+func (i *Inspection) ServedAt() string {
+	if u, err := checkURL("update URL", i.UpdateURL); err == nil {
+		return u.String()
+	}
+	return ""
+}
+
 // gathered is what was found on the way through a package.
 type gathered struct {
 	store, oldStore, environment []byte
@@ -139,6 +148,8 @@ func (i *Inspection) readEnvironment(text []byte) {
 	}
 	if i.UpdateURL == "" {
 		i.Faults = append(i.Faults, fmt.Sprintf("%s names no update URL: the agent uses Fleet's own", environmentFile))
+	} else if _, err := checkURL("update URL", i.UpdateURL); err != nil {
+		i.Faults = append(i.Faults, fmt.Sprintf("%s: %v", environmentFile, err))
 	}
 }
 

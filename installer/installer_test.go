@@ -37,6 +37,7 @@ func TestCheck(t *testing.T) {
 		"--update-interval":    func(o *Options) { o.UpdateInterval = 0 },
 		"--enroll-secret-file": func(o *Options) { o.EnrollSecret = "a\nORBIT_INSECURE=true" },
 		"--end-user-email":     func(o *Options) { o.EndUserEmail = "a\nb" },
+		"--osquery-db":         func(o *Options) { o.OsqueryDB = "/var/\xff" },
 		"--insecure and --update-tls-certificate": func(o *Options) { o.Insecure, o.UpdateCertificate = true, "x" },
 	} {
 		o := good()
@@ -50,6 +51,22 @@ func TestCheck(t *testing.T) {
 	o.UpdateURL = "https://updates.example.com/fleet/"
 	if err := o.Check(); err != nil || o.UpdateURL != "https://updates.example.com/fleet" {
 		t.Errorf("%q %v", o.UpdateURL, err)
+	}
+}
+
+// TestServedAt: what a stranger's package names as its server is asked only if agents
+// would ask it too.
+func TestServedAt(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]string{
+		"https://updates.example.com/fleet": "https://updates.example.com/fleet", `"http://localhost:8080"`: "http://localhost:8080",
+		"": "", "/etc": "", "file:///etc": "", "s3://bucket": "", "../updates": "", "https://": "", "https://u:p@updates.example.com": "",
+	} {
+		var i Inspection
+		i.readEnvironment([]byte("ORBIT_UPDATE_URL=" + said + "\n"))
+		if got := i.ServedAt(); got != want || (want == "") != (len(i.Faults) == 1) {
+			t.Errorf("%q: %q, faults %q", said, got, i.Faults)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Types that are made here, as fleetctl names them.
@@ -183,8 +184,9 @@ func (o *Options) checkSettings() error {
 		{"--enroll-secret-file", o.EnrollSecret}, {"--host-identifier", o.HostIdentifier}, {"--osquery-db", o.OsqueryDB},
 		{"--end-user-email", o.EndUserEmail}, {"--fleet-desktop-alternative-browser-host", o.BrowserHost},
 	} {
-		if strings.ContainsFunc(v.value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			return wrong(v.flag, "gives more than one line, or a control character")
+		// systemd ignores a line that is no UTF-8.
+		if !utf8.ValidString(v.value) || strings.ContainsFunc(v.value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return wrong(v.flag, "gives more than one line, a control character or no UTF-8")
 		}
 	}
 	return nil

@@ -88,7 +88,7 @@ func (a *app) inspectSource(i *installer.Inspection, o inspectOptions) string {
 	if dir := a.publishedHere(); dir != "" {
 		return dir
 	}
-	return i.UpdateURL
+	return i.ServedAt()
 }
 
 func showInspection(w *prompt.Writer, res inspectResult) {
