@@ -124,7 +124,7 @@ func (m *Maker) resolve(ctx context.Context, ui signer.UI, role string, u signer
 	}
 	ref := signer.Ref{URI: u, Roles: []string{role}}
 	pub, at, err := m.k.PublicOf(ctx, ui, ref)
-	if o.Generate && errors.Is(err, signer.ErrKeyNotFound) {
+	if o.Generate && ToBeMade(err) {
 		pub, at, err = m.generate(ctx, ui, role, ref, o)
 	}
 	if err != nil {
@@ -137,6 +137,12 @@ func (m *Maker) resolve(ctx context.Context, ui signer.UI, role string, u signer
 	}
 	k, err := repo.NewKey(pub)
 	return k, at, err
+}
+
+// ToBeMade reports whether a key could not be opened because it is not there, as far as
+// the device tells.
+func ToBeMade(err error) bool {
+	return errors.Is(err, signer.ErrKeyNotFound) || errors.Is(err, signer.ErrMaybeAbsent)
 }
 
 // PublicOf gives the public part of the key that a URI names, and its full URI.

@@ -111,7 +111,7 @@ func (k *Ring) tokenPlaces(ctx context.Context, role string, keys []repo.Key) ([
 	cfg := k.opts.Config
 	var out []signer.URI
 	for _, u := range k.URIs[role] {
-		if u.OnDevice() {
+		if u.OnToken() {
 			out = append(out, u)
 		}
 	}
@@ -121,7 +121,7 @@ func (k *Ring) tokenPlaces(ctx context.Context, role string, keys []repo.Key) ([
 		if !known && shared && len(k.URIs[role]) == 0 && !k.Files.Exists(RoleFile(role)) {
 			u = k.find(ctx, key)
 		}
-		if u.OnDevice() {
+		if u.OnToken() {
 			out = append(out, u)
 		}
 	}

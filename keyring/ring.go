@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/locator"
+	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -304,17 +305,24 @@ func (k *Ring) Prefetch(ctx context.Context, ui signer.UI, roles ...string) *syn
 // notOnlyFiles refuses --pin-source where every key of the command is in a file.
 func (k *Ring) notOnlyFiles(keys map[string][]repo.Key) error {
 	cfg := k.opts.Config
+	service := false
 	for _, role := range repo.Roles() {
 		for _, u := range k.URIs[role] {
-			if u.OnDevice() {
+			if u.OnToken() {
 				return nil
 			}
+			service = service || u.OnDevice()
 		}
 		for _, key := range keys[role] {
-			if u, ok := cfg.Locations[key.ID]; ok && u.OnDevice() || !ok && !k.Files.Exists(RoleFile(role)) {
+			u, ok := cfg.Locations[key.ID]
+			service = service || u.OnDevice()
+			if ok && u.OnToken() || !ok && !k.Files.Exists(RoleFile(role)) {
 				return nil
 			}
 		}
+	}
+	if service {
+		return misuse.Errorf("--pin-source is for the PIN of a token, and no key that this command uses is on one")
 	}
 	return config.PINSourceOfFile("every key that this command uses")
 }

@@ -169,6 +169,13 @@ func (h atHand) Sourced(r signer.SecretRequest) bool {
 	return ok && s.Sourced(r)
 }
 
+// Heard implements signer.Hearer.
+func (h atHand) Heard(from, line string) {
+	if l, ok := h.UI.(signer.Hearer); ok {
+		l.Heard(from, line)
+	}
+}
+
 // Insert implements signer.UI.
 func (atHand) Insert(context.Context, signer.InsertRequest) error { return signer.ErrNoTerminal }
 

@@ -90,6 +90,13 @@ func (u *Person) HasTerminal() bool {
 	return err == nil
 }
 
+// Heard implements signer.Hearer.
+func (u *Person) Heard(from, line string) {
+	u.mu.Lock() // not while a PIN is typed
+	defer u.mu.Unlock()
+	u.say("%s: %s", from, line)
+}
+
 // Secret implements signer.UI: it asks the first source that applies, or a person.
 func (u *Person) Secret(ctx context.Context, r signer.SecretRequest) (signer.Secret, error) {
 	u.mu.Lock()

@@ -15,6 +15,7 @@ var (
 	ErrDenied       = errors.New("the system does not let this user reach the device")
 	ErrAmbiguous    = errors.New("more than one match")
 	ErrKeyNotFound  = errors.New("key not found")
+	ErrMaybeAbsent  = errors.New("the key could not be read, perhaps because it is not there")
 	ErrKeyChanged   = errors.New("not the key that was expected")
 	ErrKeyExists    = errors.New("a key is there already")
 	ErrPINIncorrect = errors.New("wrong PIN")

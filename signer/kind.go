@@ -22,11 +22,20 @@ type Kind struct {
 	// machine. Local ones are accepted, and mean something on one machine only.
 	Path                              bool
 	Device, Key, Class, Traits, Local []string
+	// First is the one of them whose value stands in front, without its name; "" for none.
+	First string
 	// Query are the attributes behind the question mark.
 	Query []string
 	// Check says what else is wrong with a URI, "" for nothing; may be nil.
 	Check func(URI) string
 
+	// Foreign reads the name that other programs have for such a key; it is asked about a
+	// scheme that no kind has. False: it is none. May be nil.
+	Foreign func(scheme, rest string) (URI, bool)
+
+	// Service: no device that somebody holds, but a service that this machine reaches with
+	// credentials of its own. It has no PIN, and is no token to list.
+	Service bool
 	// Elsewhere: only the public part is there; the key signs on another machine.
 	Elsewhere bool
 	// Sealed: which keys a place holds shows only when it is unlocked.
@@ -160,7 +169,7 @@ func (ks Kinds) forms() string {
 func (ks Kinds) Devices() string {
 	var out []string
 	for _, k := range ks {
-		if k.OnDevice() {
+		if k.OnDevice() && !k.Service {
 			out = append(out, k.Scheme+":")
 		}
 	}
@@ -183,7 +192,7 @@ func (ks Kinds) Backends(dir string, settings Settings) Backends {
 func (ks Kinds) Ready(settings Settings) []*Kind {
 	var free, set []*Kind
 	for _, k := range ks {
-		if !k.OnDevice() {
+		if !k.OnDevice() || k.Service {
 			continue
 		}
 		needs, missing := false, false
@@ -214,6 +223,10 @@ func (u URI) Kind() *Kind {
 
 // OnDevice reports whether the key is on a device, which does not give it away.
 func (u URI) OnDevice() bool { return u.Kind().OnDevice() }
+
+// OnToken reports whether the key is on a device that somebody holds, and that may ask
+// for a PIN.
+func (u URI) OnToken() bool { return u.OnDevice() && !u.Kind().Service }
 
 // DeviceName names the device of u for people, where it is not there to say its name.
 func (u URI) DeviceName() string {

@@ -121,6 +121,12 @@ type UI interface {
 	Insert(ctx context.Context, r InsertRequest) error
 }
 
+// Hearer is a UI that shows what somebody's program says beside its answer.
+type Hearer interface {
+	// Heard shows one line; from names the program. Both are its author's words.
+	Heard(from, line string)
+}
+
 // Sourced is a UI that knows whether a secret comes from a source that is no person.
 type Sourced interface {
 	// Sourced reports whether a file, a variable or a command was named for a secret, so

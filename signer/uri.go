@@ -84,6 +84,9 @@ func (ks Kinds) parse(s string) (URI, string) {
 	}
 	scheme = strings.ToLower(scheme)
 	k := ks.find(scheme)
+	if u, ok := ks.foreign(k, scheme, rest); ok {
+		return whole(u)
+	}
 	if k == nil {
 		return URI{}, fmt.Sprintf("unknown scheme %q; known are %s", scheme, ks.known())
 	}
@@ -101,7 +104,7 @@ func (ks Kinds) parse(s string) (URI, string) {
 			return URI{}, reason
 		}
 		u.Opaque = p
-	} else if reason := attrs(pathPart, ";", k.Attributes(), u.path); reason != "" {
+	} else if reason := u.attrs(pathPart); reason != "" {
 		return URI{}, reason
 	}
 	if hasQuery {
@@ -109,10 +112,44 @@ func (ks Kinds) parse(s string) (URI, string) {
 			return URI{}, reason
 		}
 	}
+	return whole(u)
+}
+
+// whole judges what was read.
+func whole(u URI) (URI, string) {
 	if len(u.String()) > maxURI { // it could not be read again
 		return URI{}, fmt.Sprintf("longer than %d bytes in its canonical form", maxURI)
 	}
 	return u, check(u)
+}
+
+// foreign asks the kinds about a scheme that none of them has.
+func (ks Kinds) foreign(known *Kind, scheme, rest string) (URI, bool) {
+	if known != nil {
+		return URI{}, false
+	}
+	for _, k := range ks {
+		if k.Foreign != nil {
+			if u, ok := k.Foreign(scheme, rest); ok {
+				return u, true
+			}
+		}
+	}
+	return URI{}, false
+}
+
+// attrs reads the path attributes, of which one may stand in front without its name.
+func (u URI) attrs(part string) string {
+	k := u.Kind()
+	first, rest, _ := strings.Cut(part, ";")
+	if k.First != "" && first != "" && !strings.Contains(first, "=") {
+		v, reason := decode(first)
+		if reason != "" {
+			return fmt.Sprintf("attribute %q: %s", k.First, reason)
+		}
+		u.path[k.First], part = v, rest
+	}
+	return attrs(part, ";", k.Attributes(), u.path)
 }
 
 // localPath takes "///" for the start of an absolute path (RFC 8089), and further slashes
@@ -302,7 +339,9 @@ func (u URI) names() []string {
 func (u URI) only(names []string) string {
 	var parts []string
 	for _, name := range u.names() {
-		if slices.Contains(names, name) {
+		if slices.Contains(names, name) && name == u.Kind().First && len(parts) == 0 {
+			parts = append(parts, encodeAttr(name, u.path[name]))
+		} else if slices.Contains(names, name) {
 			parts = append(parts, name+"="+encodeAttr(name, u.path[name]))
 		}
 	}

@@ -101,7 +101,7 @@ func (pc policyCheck) root(rc repo.RoleCard) error {
 }
 
 func (pc policyCheck) proved(k repo.Key, how string) bool {
-	if u, ok := pc.cfg.Locations[k.ID]; ok && how == "on-token" && u.OnDevice() {
+	if u, ok := pc.cfg.Locations[k.ID]; ok && how == "on-token" && u.OnToken() {
 		return true
 	}
 	_, ok := pc.attestation(k)

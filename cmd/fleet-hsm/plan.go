@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -129,7 +128,7 @@ func (w *work) planKey(ctx context.Context, role string, u signer.URI, generate 
 		return k.Key, err
 	}
 	pub, at, err := w.Keys.PublicOf(ctx, w.UI, signer.Ref{URI: u, Roles: []string{role}})
-	if generate && errors.Is(err, signer.ErrKeyNotFound) {
+	if generate && keyring.ToBeMade(err) {
 		return standIn(names, "a new key in "+u.String())
 	}
 	if err != nil {

@@ -33,6 +33,7 @@
 //   - a context that has ended is noticed, and the signer works afterwards;
 //   - Close can be called twice; a closed signer signs nothing;
 //   - one question serves every key of a device;
+//   - a device that has no secret (Device.Kind is "") asks for none;
 //   - a missing or ambiguous key is a typed error.
 //
 // [UI] stands in for the person: it answers what it was told to and records what

@@ -46,6 +46,15 @@ func noSecretIn(t *testing.T, err error, secret string) {
 	}
 }
 
+// testNothingAsked: where there is no secret, nobody has to have one.
+func testNothingAsked(t *testing.T, d Device) {
+	ui := &UI{}
+	mustSign(t, open(t, d, d.pinned(), ui), d.Public, []byte("a message"))
+	if n := len(ui.Secrets()); n != 0 {
+		t.Errorf("asked %d times for a secret that there is not", n)
+	}
+}
+
 func testNoSecret(t *testing.T, d Device) {
 	ui := &UI{}
 	s := open(t, d, d.pinned(), ui)
