@@ -137,6 +137,9 @@ func (a *app) runAdd(ctx context.Context, o addOptions) error {
 	if err != nil {
 		return err
 	}
+	if w.Staged == nil && w.Repo.Holds(w.Published, contents(list)) {
+		return a.reportUnchanged("add", notes...)
+	}
 	opts := w.StageOptions(o.allowShorter)
 	opts.Replace = o.replace
 	c, err := w.Repo.Add(w.Published, w.Staged, contents(list), opts)

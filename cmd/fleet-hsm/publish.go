@@ -76,7 +76,9 @@ type published struct {
 	Schema   int              `json:"schema"`
 	Command  string           `json:"command"`
 	Versions map[string]int64 `json:"published"`
-	Notes    []string         `json:"notes,omitempty"`
+	// Changed is false where all was published already, and absent elsewhere.
+	Changed *bool    `json:"changed,omitempty"`
+	Notes   []string `json:"notes,omitempty"`
 }
 
 func (a *app) published(command string, versions map[string]int64, notes ...string) published {
@@ -86,4 +88,12 @@ func (a *app) published(command string, versions map[string]int64, notes ...stri
 // report prints the result of a command that published.
 func (a *app) report(command string, versions map[string]int64, notes ...string) error {
 	return a.print(a.published(command, versions, notes...), func(*prompt.Writer) {})
+}
+
+// reportUnchanged is the result of a command that found everything done.
+func (a *app) reportUnchanged(command string, notes ...string) error {
+	a.note("all of it is published already; nothing to do")
+	res := a.published(command, nil, notes...)
+	res.Changed = new(bool)
+	return a.print(res, func(*prompt.Writer) {})
 }

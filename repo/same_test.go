@@ -1,0 +1,80 @@
+package repo_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// TestHolds: what is published in every respect is held, and nothing that a new entry, the
+// bytes or a new signature would change.
+func TestHolds(t *testing.T) {
+	t.Parallel()
+	forLayouts(t, func(t *testing.T, consistent bool) {
+		first, kr := newRepo(t, consistent)
+		add(t, first, kr, "one", item("1"))
+		bare := repo.Item{Name: "orbit", Platform: "linux", Version: "1"}
+		further := bare
+		further.Channels = []string{"edge"}
+		content := func(text string) func(r *repo.Repo) {
+			return func(r *repo.Repo) {
+				for name := range copyWeb(t, r) {
+					if strings.HasPrefix(name, "targets/") {
+						write(t, r, "repository/"+name, text)
+					}
+				}
+			}
+		}
+		for name, c := range map[string]struct {
+			content string
+			it      repo.Item
+			spoil   func(r *repo.Repo)
+			late    time.Duration
+			held    bool
+		}{
+			"the same":                {content: "one", it: item("1"), held: true},
+			"fewer channels":          {content: "one", it: bare, held: true},
+			"a further channel":       {content: "one", it: further},
+			"other bytes":             {content: "two", it: item("1")},
+			"another version":         {content: "one", it: item("2")},
+			"published bytes cut off": {content: "one", it: item("1"), spoil: content("")},
+			"published bytes changed": {content: "one", it: item("1"), spoil: content("onf")},
+			"a timestamp is due": {content: "one", it: item("1"), spoil: func(r *repo.Repo) {
+				old := copyWeb(t, r)
+				if err := renew(r, kr, repo.RoleTargets); err != nil {
+					t.Fatal(err)
+				}
+				old.over(t, r, "timestamp.json")
+			}},
+			"expired": {content: "one", it: item("1"), late: 15 * 24 * time.Hour},
+		} {
+			t.Run(name, func(t *testing.T) {
+				r := clone(t, first)
+				if c.spoil != nil {
+					c.spoil(r)
+				}
+				late := repo.Open(r.Dir(), repo.Options{Now: func() time.Time { return time.Now().Add(c.late) }})
+				file := filepath.Join(t.TempDir(), "f")
+				if err := os.WriteFile(file, []byte(c.content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				staged, err := late.Stage(t.Context(), file, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p, err := late.Load()
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.it.File = file
+				if held := late.Holds(p, []repo.Placed{{Item: c.it, Content: staged}}); held != c.held {
+					t.Errorf("held is %v", held)
+				}
+			})
+		}
+	})
+}
