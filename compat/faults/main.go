@@ -161,11 +161,25 @@ func (c *campaign) runAll(all []*scenario) error {
 		if len(c.opts.only) > 0 && !slices.Contains(c.opts.only, class.name) {
 			continue
 		}
-		start := time.Now()
+		start, used := time.Now(), processorTime()
 		if err := class.run(all); err != nil {
 			return err
 		}
-		fmt.Fprintf(os.Stderr, "faults: %s done in %v\n", class.name, time.Since(start).Round(time.Second))
+		fmt.Fprintf(os.Stderr, "faults: %s done in %v, %v of processor\n", class.name,
+			time.Since(start).Round(time.Second), (processorTime() - used).Round(time.Second))
 	}
 	return nil
+}
+
+// processorTime is what this program and the commands that it has run took: on a busy
+// machine the clock says little.
+func processorTime() time.Duration {
+	var sum time.Duration
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var u syscall.Rusage
+		if syscall.Getrusage(who, &u) == nil {
+			sum += time.Duration(u.Utime.Nano() + u.Stime.Nano())
+		}
+	}
+	return sum
 }
