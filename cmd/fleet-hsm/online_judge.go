@@ -20,7 +20,7 @@ func judgeOnline(err error) (verdict, bool) {
 	case as[*tuf.VersionError](err):
 		return verdict{exitUnverified, "version-jump", `nothing was signed. Nobody honest gets there: docs/emergency.md, "A forged version"`}, true
 	case errors.Is(err, online.ErrRollback), errors.Is(err, online.ErrDiverged):
-		return verdict{exitUnverified, "store-went-back", `nothing was signed. Put the newest state back ("fleet-hsm publish" from where it is); only if the older one is meant: "fleet-hsm timestamp --store URL --accept-older"`}, true
+		return verdict{exitUnverified, "store-went-back", hintWentBack(err)}, true
 	case errors.Is(err, online.ErrExpired):
 		return verdict{exitUnverified, "expired", "a new timestamp would only hide it: the keys of that role have to sign first"}, true
 	case errors.Is(err, online.ErrUnverified):
@@ -46,4 +46,15 @@ func judgeOnline(err error) (verdict, bool) {
 		return verdict{exitUsage, "usage", "docs/online.md shows a configuration that works"}, true
 	}
 	return verdict{}, false
+}
+
+// hintWentBack leads out of an older store. Timestamps are signed on the store alone, so
+// where it was lost no folder has the newest.
+func hintWentBack(err error) string {
+	const older = `"fleet-hsm timestamp --store URL --accept-older" signs one above all that was signed here`
+	var back *online.RollbackError
+	if errors.As(err, &back) && back.Role == repo.RoleTimestamp {
+		return `nothing was signed. Put the newest state back ("fleet-hsm publish" from where it is). If that is done, and only timestamps were lost with the store: ` + older
+	}
+	return `nothing was signed. Put the newest state back ("fleet-hsm publish" from where it is); only if the older one is meant: ` + older
 }
