@@ -35,6 +35,7 @@ var arrows = map[string][]string{
 	"prompt":      {"signer", "config", "internal"},
 	"signer/file": {"signer", "internal"},
 	"signer/piv":  {"signer", "internal"},
+	"signer/kms":  {"signer", "internal"},
 
 	"signer/pkcs11":     {"signer", "internal"},
 	"signer/signertest": {"signer", "internal"},
@@ -219,7 +220,7 @@ func TestNoPackageOfLeftovers(t *testing.T) {
 // backends.go, so nobody else knows a scheme, or asks a URI for it. Help texts and hints
 // may name keys as examples.
 func TestOnlyBackEndsNameTheirKinds(t *testing.T) {
-	named := regexp.MustCompile(`^(pkcs11|piv|yubikey|pub)$|(^|[^a-z0-9])(pkcs11|piv|yubikey|pub):|file:keys/`)
+	named := regexp.MustCompile(`^(pkcs11|piv|yubikey|pub|kms)$|(^|[^a-z0-9:])(pkcs11|piv|yubikey|pub|kms):|file:keys/`)
 	seen := 0
 	for _, s := range sources(t) {
 		room := part(s.dir)

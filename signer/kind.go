@@ -29,9 +29,9 @@ type Kind struct {
 	// Check says what else is wrong with a URI, "" for nothing; may be nil.
 	Check func(URI) string
 
-	// Foreign reads the name that other programs have for such a key; it is asked about a
-	// scheme that no kind has. False: it is none. May be nil.
-	Foreign func(scheme, rest string) (URI, bool)
+	// Foreign reads the name that other programs have for such a key and completes u, which
+	// names any; it is asked about a scheme that no kind has. False: it is none. May be nil.
+	Foreign func(u URI, scheme, rest string) (URI, bool)
 
 	// Service: no device that somebody holds, but a service that this machine reaches with
 	// credentials of its own. It has no PIN, and is no token to list.

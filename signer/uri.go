@@ -130,7 +130,7 @@ func (ks Kinds) foreign(known *Kind, scheme, rest string) (URI, bool) {
 	}
 	for _, k := range ks {
 		if k.Foreign != nil {
-			if u, ok := k.Foreign(scheme, rest); ok {
+			if u, ok := k.Foreign(k.URI(), scheme, rest); ok {
 				return u, true
 			}
 		}

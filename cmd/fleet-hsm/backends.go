@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
+	"github.com/fleet-hsm/fleet-hsm/signer/kms"
 	"github.com/fleet-hsm/fleet-hsm/signer/piv"
 	"github.com/fleet-hsm/fleet-hsm/signer/pkcs11"
 )
@@ -15,5 +16,6 @@ func kinds() signer.Kinds {
 		signer.PublicPart(),
 		pkcs11.Kind(),
 		piv.Kind(),
+		kms.Kind(),
 	}
 }

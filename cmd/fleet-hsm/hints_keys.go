@@ -17,6 +17,9 @@ import (
 // judgeKey judges what keys, tokens and secrets say.
 func judgeKey(err error) verdict {
 	secret := func(kind, hint string) verdict { return verdict{exitSecret, kind, hint} }
+	if v, ok := judgeKMS(err); ok {
+		return v
+	}
 	switch {
 	case as[*signer.PartialError](err):
 		return verdict{partialCode(err), "partly-set-up", `run "fleet-hsm token setup" again with the same new PIN and PUK: it goes on from there, or says that the card is set up already if nothing was left to do; the keys on the card stay as they are`}
@@ -73,7 +76,7 @@ func judgeDevice(err error) verdict {
 		return verdict{exitSecret, "unreachable", `the device or its daemon does not answer (YubiKeys need the PC/SC daemon: "systemctl enable --now pcscd.socket"); once it is back, ` + again(err)}
 	case errors.Is(err, signer.ErrNoToken):
 		return verdict{exitSecret, "no-token", `"fleet-hsm token list" shows what is plugged in; once it is there, ` + again(err)}
-	case errors.Is(err, signer.ErrKeyNotFound):
+	case errors.Is(err, signer.ErrKeyNotFound), errors.Is(err, signer.ErrMaybeAbsent):
 		return verdict{exitRefused, "key-not-found", `"fleet-hsm key list" shows the keys that are there`}
 	case errors.Is(err, signer.ErrNotStarted):
 		return secret("module-start", `the module is found, and what it needs is not: its configuration, its token files, its daemon or the network to the HSM; once that is back, `+again(err)+`. "fleet-hsm doctor" looks closer`)

@@ -23,6 +23,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
+	"github.com/fleet-hsm/fleet-hsm/signer/kms"
 	"github.com/fleet-hsm/fleet-hsm/signer/pkcs11"
 	"github.com/fleet-hsm/fleet-hsm/store"
 	"github.com/fleet-hsm/fleet-hsm/verify"
@@ -60,6 +61,9 @@ func theirErrors() map[string]error {
 		"signer.URIError":      &signer.URIError{},
 		"file.ErrNotEncrypted": file.ErrNotEncrypted, "file.FormatError": &file.FormatError{},
 		"pkcs11.DeadlineError": &pkcs11.DeadlineError{}, "pkcs11.ModuleError": &pkcs11.ModuleError{}, "pkcs11.CKRError": &pkcs11.CKRError{Code: 0x30},
+
+		"signer.ErrMaybeAbsent": signer.ErrMaybeAbsent, "kms.ProgramError": &kms.ProgramError{}, "kms.DeadlineError": &kms.DeadlineError{},
+		"kms.AnswerError": &kms.AnswerError{}, "kms.RefusedError": &kms.RefusedError{}, "kms.SignatureError": &kms.SignatureError{},
 
 		"ceremony.ErrTranscript": ceremony.ErrTranscript, "ceremony.ErrRequest": ofRequest("f", ceremony.ErrRequest),
 		"ceremony.TranscriptError": &ceremony.TranscriptError{}, "ceremony.Error": ofRequest("f", &ceremony.Error{}),
@@ -104,7 +108,7 @@ func theirErrors() map[string]error {
 func exportedErrors(t *testing.T) []string {
 	t.Helper()
 	var names []string
-	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "ceremony", "store", "online", "verify", "installer", "lint", "config", "prompt", "keyring", "workflow", "internal/misuse", "internal/tuf"} {
+	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "signer/kms", "ceremony", "store", "online", "verify", "installer", "lint", "config", "prompt", "keyring", "workflow", "internal/misuse", "internal/tuf"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no source (%v)", dir, err)
