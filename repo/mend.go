@@ -95,7 +95,7 @@ func (m *mender) roots() error {
 			return brokenChain(n, err)
 		}
 		if m.contradicts(RoleRoot, link.mark()) {
-			return refuse(LostRoot, "root v%d was published from here with other content than %q has: another tool has signed on an older copy", n, "repository/"+versioned(n, "root.json"))
+			return m.r.rootTwice(link, m.h.Roles[RoleRoot])
 		}
 		m.top = link
 	}

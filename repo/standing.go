@@ -153,6 +153,8 @@ func (s *standing) lost() {
 		switch {
 		case m.Version > now:
 			s.found = append(s.found, refuse(kind, "%s v%d was published from here, and only v%d is here: an older copy was put back", role, m.Version, now))
+		case role == RoleRoot && m.contradicts(s.p.marks()[role]):
+			s.found = append(s.found, s.r.rootTwice(rootLink{s.p.Root, s.p.rootEnv, s.p.rootData}, m))
 		case m.contradicts(s.p.marks()[role]):
 			s.found = append(s.found, refuse(kind, "%s v%d was published from here with other content than it has now: an older copy was put back and signed again", role, now))
 		}

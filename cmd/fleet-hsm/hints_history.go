@@ -20,6 +20,8 @@ func hintHistory(kind repo.RefusedKind) string {
 		return `"fleet-hsm pull" brings them if the store has them; or copy repository/ from a newer backup. "fleet-hsm doctor --mend --give-up" goes on without them, and the next change needs the keys of targets, snapshot and timestamp`
 	case repo.LostRoot:
 		return `agents that have it follow no other root of that number, so it cannot be given up: "fleet-hsm pull" brings it if the store has it; or copy repository/ from a newer backup, or N.root.json from what is served, and then "fleet-hsm doctor --mend"`
+	case repo.RootTwice:
+		return `agents that have one of them follow the other nowhere, so keep the one that is served: "fleet-hsm pull --targets --path NEW --root repository/1.root.json URL" brings it into a new folder (URL may be a backup, or this repository/, as file:///...). Put keys/ and the configuration there and go on from it; find out who signed the other`
 	case repo.SignAbove:
 		return `"fleet-hsm rotate targets --renew" signs them, with the keys of targets, snapshot and timestamp; so does "fleet-hsm add"`
 	case repo.SameFile:

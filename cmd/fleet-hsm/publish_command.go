@@ -242,7 +242,15 @@ func (a *app) remember() error {
 	if err != nil {
 		return err
 	}
-	return a.repo().Remember(p)
+	if err := a.repo().Remember(p); err != nil {
+		return err
+	}
+	// Nothing that a store has heals this one, so it is not called done.
+	var refused *repo.RefusedError
+	if err := a.repo().CheckStanding(p); errors.As(err, &refused) && refused.Kind == repo.RootTwice {
+		return err
+	}
+	return nil
 }
 
 // rejected: a client refuses what a store offers. Exit 4.

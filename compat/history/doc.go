@@ -11,7 +11,8 @@
 //
 // From every state a way leads out: add is tried, then the command that its refusal's
 // hint names (doctor --mend, doctor --mend --give-up, rotate targets --renew, discard,
-// remove of what has no content), at most five times. Either it ends in a repository
+// remove of what has no content; where two roots of one number were signed, pull into a
+// new folder), at most five times. Either it ends in a repository
 // that is accepted by our verify from every root, and by Fleet's client (go-tuf v0.5.2) and
 // those of go-tuf v0.7.0 and v2 as a new agent, as one pinned to the oldest root, and as
 // one that saw an earlier release; or the

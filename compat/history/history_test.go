@@ -118,6 +118,8 @@ func (w *world) follow(err error) string {
 	case errors.As(err, &refused) && (refused.Kind == repo.PublishedMoved || refused.Kind == repo.ChangeWaits):
 		w.do("discard")
 		return "discard"
+	case errors.As(err, &refused) && refused.Kind == repo.RootTwice:
+		return w.anew()
 	case errors.As(err, &refused) && refused.Kind == repo.SignAbove:
 		w.do("renew")
 		return "renew"
@@ -145,16 +147,20 @@ func (w *world) do(op string) error {
 // mend is doctor --mend; where that says that something is lost, half of the worlds
 // bring it back and the others give it up, unless it says that it has to be found.
 func (w *world) mend() string {
-	if w.do("mend") == nil {
+	if err := w.do("mend"); err == nil {
 		return "mend"
+	} else if twice(err) {
+		return w.anew()
 	}
 	if w.rng.IntN(2) == 0 && w.do("give up") == nil {
 		return "give-up"
 	}
 	w.restore(w.newest, func(name string) bool { return strings.HasPrefix(name, "repository/") }, false)
 	w.tell("out: the newest copies are brought back")
-	if w.do("mend") == nil {
+	if err := w.do("mend"); err == nil {
 		return "restore"
+	} else if twice(err) {
+		return w.anew()
 	}
 	if w.do("give up") == nil {
 		return "restore-give-up"
@@ -170,6 +176,20 @@ func (w *world) mend() string {
 		w.fail("with the newest copy in its place: %v", err)
 	}
 	return "restore-all-give-up"
+}
+
+// twice: the refusal says that two roots of one number were signed.
+func twice(err error) bool {
+	var refused *repo.RefusedError
+	return errors.As(err, &refused) && refused.Kind == repo.RootTwice
+}
+
+// anew brings what is served into a new folder, which knows nothing of the other root.
+func (w *world) anew() string {
+	w.restore(w.newest, func(name string) bool { return strings.HasPrefix(name, "repository/") }, true)
+	w.must(os.RemoveAll(filepath.Join(w.dir, "pending")))
+	w.tell("out: a new folder takes what is served")
+	return "new-folder"
 }
 
 // contents takes out what has no bytes any more, as verify names it.
