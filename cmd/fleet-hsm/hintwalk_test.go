@@ -75,7 +75,7 @@ func hintWalks() []hintWalk {
 			command: "publish --path b file://$PWD/web", supply: map[string]string{"fleet-hsm timestamp": "fleet-hsm timestamp --path b"}},
 		{kind: "store-diverged", setup: "fleet-hsm publish file://$PWD/web; mkdir b; cp -r repository keys pending b; fleet-hsm add --target other --version 2 --name other --platform linux; fleet-hsm publish file://$PWD/web; fleet-hsm add --path b --target orbit --version 1 " + release,
 			command: "publish --path b file://$PWD/web",
-			supply:  map[string]string{"fleet-hsm pull --targets --path NEW --root repository/1.root.json": "mkdir new; fleet-hsm pull --targets --path new --root b/repository/1.root.json file://$PWD/web"},
+			supply:  map[string]string{"fleet-hsm pull --targets --path NEW --root repository/1.root.json": "fleet-hsm pull --targets --path new --root b/repository/1.root.json file://$PWD/web"},
 			brings:  "the keys, and the change again: cp -r keys new; fleet-hsm add --path new --target orbit --version 1 " + release, then: "publish --path new file://$PWD/web"},
 		{kind: "content-missing", setup: "fleet-hsm add --target orbit --version 1 " + release + "; fleet-hsm publish file://$PWD/web; rm -r repository/targets/orbit",
 			command: "publish file://$PWD/web2", supply: map[string]string{"fleet-hsm pull --targets": "fleet-hsm pull --targets file://$PWD/web"}},

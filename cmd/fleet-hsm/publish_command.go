@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -180,7 +182,8 @@ func (a *app) pullCommand() *cobra.Command {
 		Short: "Bring the published metadata here, verified, never backwards",
 		Long: `pull brings what is published into repository/: metadata, and with --targets the
 content. It is verified from --root, or from the oldest root here, before anything is
-written, and a store that is behind this repository is refused.`,
+written, and a store that is behind this repository is refused. With --root the folder
+is made if it is not there.`,
 		Example: `  fleet-hsm pull
   fleet-hsm pull s3://updates/fleet --root root.json --targets`,
 		Args: cobra.MaximumNArgs(1),
@@ -200,6 +203,12 @@ type pullResult struct {
 }
 
 func (a *app) runPull(ctx context.Context, args []string, o pullFlags) error {
+	// What is trusted comes from elsewhere, so the folder may be one that is to be made.
+	if o.root != "" {
+		if err := os.Mkdir(a.path, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return usage(fmt.Errorf("--path: %w", err))
+		}
+	}
 	s, _, err := a.openStore(args, o.store)
 	if err != nil {
 		return err
