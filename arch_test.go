@@ -20,9 +20,13 @@ const module = "github.com/fleet-hsm/fleet-hsm"
 // not named may import nothing of ours. "internal" are the leaves: everybody may
 // import them, and they import nothing of ours. Tests may use what they judge with.
 var arrows = map[string][]string{
-	"cmd":         {"config", "prompt", "keyring", "workflow", "repo", "ceremony", "online", "store", "verify", "installer", "lint", "signer", "internal"},
+	"cmd":         {"config", "prompt", "keyring", "workflow", "remote", "status", "doctor", "review", "repo", "ceremony", "online", "store", "verify", "installer", "lint", "signer", "internal"},
 	"config":      {"signer", "repo", "internal", "internal/tuf"},
-	"workflow":    {"keyring", "repo", "ceremony", "config", "signer", "internal", "internal/tuf"},
+	"workflow":    {"keyring", "repo", "ceremony", "config", "lint", "signer", "internal", "internal/tuf"},
+	"remote":      {"workflow", "keyring", "repo", "store", "online", "verify", "config", "signer", "internal", "internal/tuf"},
+	"status":      {"workflow", "keyring", "remote", "repo", "verify", "config", "internal/tuf"},
+	"review":      {"workflow", "repo", "prompt", "config", "internal/tuf"},
+	"doctor":      {"workflow", "keyring", "repo", "store", "verify", "signer", "internal"},
 	"keyring":     {"signer", "repo", "config", "internal", "internal/tuf"},
 	"ceremony":    {"repo", "internal", "internal/tuf"},
 	"online":      {"internal", "internal/tuf"},

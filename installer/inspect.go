@@ -193,14 +193,12 @@ func (i *Inspection) readReport(report *verify.Report) {
 	}
 	// verify has said it if it is no root.
 	_ = json.Unmarshal(i.root, &root)
-	expired := false
 	for _, r := range report.Roles {
-		expired = expired || r.Expired
 		keys := slices.Sorted(slices.Values(root.Signed.Roles[r.Name].KeyIDs))
 		i.Roles = append(i.Roles, InspectedRole{Role: r.Name, Version: r.Version, Expires: r.Expires, Expired: r.Expired, Threshold: r.Threshold, KeyIDs: keys})
 	}
 	for _, f := range report.Findings {
-		if f.Severity == verify.Error && !tolerated(f.Code) && f.Code != verify.CodeExpired && (f.Code != verify.CodeClient || !expired) {
+		if f.Severity == verify.Error && !tolerated(f.Code) && !report.OnlyExpiry(f) {
 			i.Faults = append(i.Faults, f.String())
 		}
 	}

@@ -46,6 +46,33 @@ func (k *Ring) AttestationRoots(flag string) ([]byte, error) {
 	return readOptional(cfg.Beside(cfg.AttestationCA), "attestation-ca of the configuration:")
 }
 
+// Attester is the kind of key that proves where a key was born.
+func (k *Ring) Attester() (signer.Attester, error) {
+	att, ok := k.Backends.Attester()
+	if !ok {
+		return nil, &signer.UnsupportedError{What: "attestation", Why: "this build has no kind of key that proves where it was born"}
+	}
+	return att, nil
+}
+
+// checker checks certificates: by the maker's roots, and those of the configuration.
+type checker struct {
+	att   signer.Attester // nil without one
+	extra []byte
+	err   error // why the configuration's roots cannot be read
+}
+
+// attesting is made once for the command.
+func (k *Ring) attesting() *checker {
+	if k.checker == nil {
+		c := &checker{}
+		c.att, _ = k.Backends.Attester()
+		c.extra, c.err = k.AttestationRoots("")
+		k.checker = c
+	}
+	return k.checker
+}
+
 func readOptional(file, flag string) ([]byte, error) {
 	if file == "" {
 		return nil, nil
@@ -60,9 +87,14 @@ func readOptional(file, flag string) ([]byte, error) {
 // ProofOf says in a word what is stored to prove where a key was born: "attested" if
 // it holds, "attested-by-others" if it is of this key and leads to no root that is
 // known here, "attestation-invalid" otherwise, "" if nothing is stored.
-func (k *Ring) ProofOf(att signer.Attester, key repo.Key, extra []byte) string {
+func (k *Ring) ProofOf(key repo.Key) string {
+	// Roots of the configuration that cannot be read are told by "key attest".
+	c := k.attesting()
+	if c.att == nil {
+		return ""
+	}
 	file := k.AttestationFile(key.ID)
-	e := k.CheckStored(att, file, key, extra)
+	e := k.CheckStored(c.att, file, key, c.extra)
 	switch {
 	case e.Attested:
 		return "attested"
@@ -79,7 +111,7 @@ func (k *Ring) ProofOf(att signer.Attester, key repo.Key, extra []byte) string {
 	}
 	var unknown x509.UnknownAuthorityError
 	leaf, err := x509.ParseCertificate(block.Bytes)
-	if _, verr := att.VerifyAttestation(chain, extra); err == nil && errors.As(verr, &unknown) && signer.SamePublic(leaf.PublicKey, key.Public) {
+	if _, verr := c.att.VerifyAttestation(chain, c.extra); err == nil && errors.As(verr, &unknown) && signer.SamePublic(leaf.PublicKey, key.Public) {
 		return "attested-by-others"
 	}
 	return "attestation-invalid"
@@ -123,10 +155,11 @@ func differs(place signer.URI, name, attested string) bool {
 	return ok && attested != "" && !strings.EqualFold(strings.TrimLeft(have, "0"), strings.TrimLeft(attested, "0"))
 }
 
-// AttestationOf checks the certificates of a key: those that came with a request, or the
-// ones kept here.
-func (k *Ring) AttestationOf(att signer.Attester, roots []byte, key repo.Key, chain string) (signer.Attestation, bool) {
-	if chain == "" && k.opts.Foreign {
+// Proved checks the certificates of a key: those that came with a request, or the ones kept
+// here. Where the roots of the configuration cannot be read nothing is proved.
+func (k *Ring) Proved(key repo.Key, chain string) (signer.Attestation, bool) {
+	c := k.attesting()
+	if c.att == nil || c.err != nil || chain == "" && k.opts.Foreign {
 		return signer.Attestation{}, false
 	}
 	if chain == "" {
@@ -136,7 +169,7 @@ func (k *Ring) AttestationOf(att signer.Attester, roots []byte, key repo.Key, ch
 		}
 		chain = string(stored)
 	}
-	proof, err := att.VerifyAttestation([]byte(chain), roots)
+	proof, err := c.att.VerifyAttestation([]byte(chain), c.extra)
 	return proof, err == nil && signer.SamePublic(proof.Public, key.Public)
 }
 

@@ -204,6 +204,17 @@ func (m *Maker) TellOnDevices() {
 	}
 }
 
+// Undo takes the keys out of their files again that were made for a change which came to
+// nothing, and names those that stay on devices.
+func (m *Maker) Undo(cause error) error {
+	m.TellOnDevices()
+	for role, made := range m.Made {
+		cause = errors.Join(cause, m.k.Files.Drop(RoleFile(role), made))
+	}
+	m.Made = nil
+	return cause
+}
+
 // KeyID is what root would call a public key, zero for a key that agents refuse.
 func KeyID(pub crypto.PublicKey) tuf.KeyID {
 	k, err := repo.NewKey(pub)

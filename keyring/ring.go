@@ -49,6 +49,8 @@ type Ring struct {
 	open map[tuf.KeyID]signer.Signer
 	// Hints are what a request says of where keys are, by key ID.
 	Hints map[tuf.KeyID]Hint
+	// checker: see attesting.
+	checker *checker
 }
 
 // Options are what a keychain needs of the command.
@@ -122,14 +124,17 @@ func (k *Ring) Add(role, uri string) error {
 	return nil
 }
 
+// Parse reads a URI that names a key.
+func (k *Ring) Parse(uri string) (signer.URI, error) { return k.opts.Kinds.Parse(uri) }
+
 // errNotHere: nothing says where the key could be.
 var errNotHere = errors.New("not on this machine")
 
 // RoleFile is where fleetctl keeps the keys of a role.
 func RoleFile(role string) signer.URI { return signer.FileURI("keys/" + role + ".json") }
 
-// candidate is a place where a key may be.
-type candidate struct {
+// Candidate is a place where a key may be.
+type Candidate struct {
 	URI signer.URI
 	// guess: another key there means only that this is not the place.
 	guess bool
@@ -139,22 +144,22 @@ type candidate struct {
 }
 
 // Candidates lists the places where a key may be, without looking.
-func (k *Ring) Candidates(role string, key repo.Key) ([]candidate, error) {
+func (k *Ring) Candidates(role string, key repo.Key) []Candidate {
 	cfg := k.opts.Config
-	var out []candidate
+	var out []Candidate
 	for _, u := range k.URIs[role] {
 		// pub:FILE names a key that is elsewhere.
 		if !u.Kind().Elsewhere {
-			out = append(out, candidate{URI: u, guess: true})
+			out = append(out, Candidate{URI: u, guess: true})
 		}
 	}
 	if u, ok := cfg.Locations[key.ID]; ok && !u.Kind().Elsewhere {
-		out = append(out, candidate{URI: u})
+		out = append(out, Candidate{URI: u})
 	}
 	if k.Files.Exists(RoleFile(role)) {
-		out = append(out, candidate{URI: RoleFile(role), guess: true})
+		out = append(out, Candidate{URI: RoleFile(role), guess: true})
 	}
-	return out, nil
+	return out
 }
 
 // signer opens a key of a role, wherever it is. errNotHere (wrapped) if no place is
@@ -163,12 +168,8 @@ func (k *Ring) signer(ctx context.Context, ui UI, role string, key repo.Key) (si
 	if s, ok := k.open[key.ID]; ok {
 		return s, nil
 	}
-	list, err := k.Candidates(role, key)
-	if err != nil {
-		return nil, err
-	}
 	absent := error(nil)
-	for _, c := range list {
+	for _, c := range k.Candidates(role, key) {
 		s, err := k.openAt(ctx, ui, c, role, key)
 		if err == nil {
 			k.open[key.ID] = s
@@ -188,7 +189,7 @@ func (k *Ring) signer(ctx context.Context, ui UI, role string, key repo.Key) (si
 	return k.onTokens(ctx, ui, role, key)
 }
 
-func (k *Ring) openAt(ctx context.Context, ui UI, c candidate, role string, key repo.Key) (signer.Signer, error) {
+func (k *Ring) openAt(ctx context.Context, ui UI, c Candidate, role string, key repo.Key) (signer.Signer, error) {
 	s, err := k.Backends.Open(ctx, signer.Ref{URI: c.URI, Pinned: key.Public, Roles: []string{role}}, atHand{ui, c.hinted})
 	if err != nil {
 		return nil, err
@@ -208,7 +209,7 @@ func (k *Ring) onTokens(ctx context.Context, ui UI, role string, key repo.Key) (
 	if u.IsZero() {
 		return k.fromHint(ctx, ui, role, key)
 	}
-	s, err := k.openAt(ctx, ui, candidate{URI: u}, role, key)
+	s, err := k.openAt(ctx, ui, Candidate{URI: u}, role, key)
 	if err == nil {
 		k.open[key.ID] = s
 	}
@@ -246,7 +247,7 @@ func (k *Ring) fromHint(ctx context.Context, ui UI, role string, key repo.Key) (
 	if here, err := t.Tokens(ctx, u); err != nil || len(here) != 1 || here[0].Problem != "" {
 		return nil, absent
 	}
-	s, err := k.openAt(ctx, ui, candidate{URI: u, guess: true, hinted: true}, role, key)
+	s, err := k.openAt(ctx, ui, Candidate{URI: u, guess: true, hinted: true}, role, key)
 	switch {
 	case err == nil:
 		k.open[key.ID] = s
@@ -329,3 +330,6 @@ func (k *Ring) notOnlyFiles(keys map[string][]repo.Key) error {
 
 // KnownAs is the name of a key in the configuration, "" without one.
 func (k *Ring) KnownAs(id tuf.KeyID) string { return k.opts.Config.Keys[id].Name }
+
+// SaidOf is what a request says of where a key is, safe to show; "" for nothing.
+func (k *Ring) SaidOf(id tuf.KeyID) string { return k.Hints[id].Said }

@@ -140,9 +140,8 @@ func (k *Ring) insertable(role string, key repo.Key, err error) (signer.URI, boo
 	if errors.As(err, &nf) {
 		return nf.URI, nf.URI.Kind().Insertable
 	}
-	list, err := k.Candidates(role, key)
-	for _, c := range list {
-		if err == nil && c.URI.Kind().Insertable {
+	for _, c := range k.Candidates(role, key) {
+		if c.URI.Kind().Insertable {
 			return c.URI, true
 		}
 	}
@@ -153,7 +152,7 @@ func (k *Ring) insertable(role string, key repo.Key, err error) (signer.URI, boo
 // do.
 type atHand struct {
 	signer.UI
-	hinted bool // see candidate
+	hinted bool // see Candidate
 }
 
 // Secret implements signer.UI.
@@ -204,8 +203,8 @@ func (e *AbsentError) Unwrap() []error { return []error{e.Short, e.Device} }
 // cheapFirst puts keys that need no person before the others.
 func (k *Ring) cheapFirst(role string, keys []repo.Key) []repo.Key {
 	cost := func(key repo.Key) int {
-		list, err := k.Candidates(role, key)
-		if err != nil || len(list) == 0 {
+		list := k.Candidates(role, key)
+		if len(list) == 0 {
 			return 3
 		}
 		switch kind := list[0].URI.Kind(); {

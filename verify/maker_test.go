@@ -26,9 +26,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fleet-hsm/fleet-hsm/verify"
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
 // key is a key of a test repository; sign may be replaced to make a bad signature.

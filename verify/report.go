@@ -117,3 +117,14 @@ func (r *Report) sort() {
 		return cmp.Compare(a.Severity.rank(), b.Severity.rank())
 	})
 }
+
+// Expired reports whether the metadata of any role has expired.
+func (r *Report) Expired() bool {
+	return slices.ContainsFunc(r.Roles, func(role Role) bool { return role.Expired })
+}
+
+// OnlyExpiry reports whether a finding says no more than that something has expired: the
+// check of dates, or the client that stopped there.
+func (r *Report) OnlyExpiry(f Finding) bool {
+	return f.Code == CodeExpired || f.Code == CodeClient && r.Expired()
+}

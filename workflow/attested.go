@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
@@ -14,9 +15,6 @@ import (
 // proves to have been born on a device.
 func (w *Session) WarnUnattested(card *repo.Card, c *repo.Change, hints map[tuf.KeyID]keyring.Hint) {
 	w.warnOneDevice(card, c, hints)
-	att, ok := w.Keys.Backends.Attester()
-	roots, err := w.Keys.AttestationRoots("")
-	ok = ok && err == nil
 	for i := range card.Roles {
 		var unproved []string
 		for _, ch := range card.Roles[i].Keys {
@@ -24,11 +22,9 @@ func (w *Session) WarnUnattested(card *repo.Card, c *repo.Change, hints map[tuf.
 			if !ch.Gains || !known {
 				continue
 			}
-			if ok {
-				if proof, proved := w.Keys.AttestationOf(att, roots, k, hints[k.ID].Attestation); proved {
-					card.Roles[i].Warnings = append(card.Roles[i].Warnings, flawsOf(k, proof, card.Roles[i].Warnings)...)
-					continue
-				}
+			if proof, proved := w.Keys.Proved(k, hints[k.ID].Attestation); proved {
+				card.Roles[i].Warnings = append(card.Roles[i].Warnings, flawsOf(k, proof, card.Roles[i].Warnings)...)
+				continue
 			}
 			if id := k.ShortID(); !strings.Contains(strings.Join(unproved, " "), id) {
 				unproved = append(unproved, id)
@@ -51,4 +47,65 @@ func flawsOf(k repo.Key, proof signer.Attestation, told []string) []string {
 		}
 	}
 	return out
+}
+
+// roots gives the roots whose keys matter: the published one, and the staged one
+// that a person is about to sign.
+func (w *Session) roots() []*repo.Root {
+	var list []*repo.Root
+	if w.Published != nil {
+		list = append(list, w.Published.Root)
+	}
+	if w.Staged != nil {
+		list = append(list, w.Staged.Root())
+	}
+	return list
+}
+
+// RolesOf lists the roles of a key in any of the roots.
+func (w *Session) RolesOf(id tuf.KeyID) []string {
+	var roles []string
+	for _, root := range w.roots() {
+		_, of, _ := root.Key(id)
+		for _, role := range of {
+			if !slices.Contains(roles, role) {
+				roles = append(roles, role)
+			}
+		}
+	}
+	return roles
+}
+
+// Attested is what is stored to prove where a key of a root was born.
+type Attested struct {
+	KeyID tuf.KeyID
+	Roles []string
+	keyring.StoredProof
+}
+
+// CheckAttestations checks the stored certificates of the keys that match one argument (a
+// key ID or its beginning, or a role), or of all with "". extra are roots that count besides
+// the maker's.
+func (w *Session) CheckAttestations(which string, extra []byte) ([]Attested, error) {
+	att, err := w.Keys.Attester()
+	if err != nil {
+		return nil, err
+	}
+	var out []Attested
+	seen := map[tuf.KeyID]bool{}
+	for _, root := range w.roots() {
+		for _, role := range repo.Roles() {
+			for _, k := range root.Keys(role) {
+				if seen[k.ID] || which != "" && which != role && !strings.HasPrefix(k.ID.String(), which) {
+					continue
+				}
+				seen[k.ID] = true
+				out = append(out, Attested{k.ID, w.RolesOf(k.ID), w.Keys.CheckStored(att, w.Keys.AttestationFile(k.ID), k, extra)})
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil, misuse.Errorf("root names no key %q", which)
+	}
+	return out, nil
 }

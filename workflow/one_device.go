@@ -1,6 +1,8 @@
 package workflow
 
 import (
+	"strings"
+
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
@@ -15,9 +17,27 @@ func (w *Session) warnOneDevice(card *repo.Card, c *repo.Change, hints map[tuf.K
 	}
 }
 
-// SayShared tells of roles that one device can sign for alone.
+// SayShared tells of roles that one device, or one key, can sign for alone.
 func (w *Session) SayShared(c *repo.Change) {
+	w.saySharedKeys(c.Root())
 	for _, s := range w.Keys.OnOneDevice(c.Root(), nil) {
 		w.warn("%s", s)
+	}
+}
+
+// saySharedKeys names keys that sign for two roles: who has one has both.
+func (w *Session) saySharedKeys(root *repo.Root) {
+	holders := map[tuf.KeyID][]string{}
+	for _, role := range repo.Roles() {
+		for _, k := range root.Keys(role) {
+			holders[k.ID] = append(holders[k.ID], role)
+		}
+	}
+	for _, role := range repo.Roles() {
+		for _, k := range root.Keys(role) {
+			if of := holders[k.ID]; len(of) > 1 && of[0] == role {
+				w.warn("one key (%s) signs for %s: whoever has it has all of them", k.ShortID(), strings.Join(of, " and "))
+			}
+		}
 	}
 }

@@ -110,12 +110,7 @@ func (pc policyCheck) proved(k repo.Key, how string) bool {
 
 // attestation gives what a certificate of the device's maker says of a key.
 func (pc policyCheck) attestation(k repo.Key) (signer.Attestation, bool) {
-	att, ok := pc.w.Keys.Backends.Attester()
-	roots, err := pc.w.Keys.AttestationRoots("")
-	if !ok || err != nil {
-		return signer.Attestation{}, false
-	}
-	return pc.w.Keys.AttestationOf(att, roots, k, pc.hints[k.ID].Attestation)
+	return pc.w.Keys.Proved(k, pc.hints[k.ID].Attestation)
 }
 
 // firmware forbids a key that was not attested by the firmware that is wanted, or a later

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -80,9 +81,19 @@ type Talk interface {
 	CanReview() error
 	// Review shows what a signature would mean, as somebody who is about to say yes reads it.
 	Review(card repo.Card)
-	// Quote shows a sentence that somebody wrote, Path a target path.
+	// Quote shows a sentence that somebody wrote, Name what somebody calls something, Path a
+	// target path.
 	Quote(s string) string
+	Name(s string) string
 	Path(s string) string
+	// Progress shows how far something is that takes time.
+	Progress(what string) Progress
+}
+
+// Progress is what takes time, as people see it.
+type Progress interface {
+	Draw(done, total int64)
+	End()
 }
 
 // New is a session without the lock, for a command that only reads, or that takes it
@@ -227,4 +238,43 @@ func (w *Session) StageOnly(c *repo.Change) error {
 		w.note(`staged %s v%d, unsigned; "fleet-hsm review" shows it, "fleet-hsm sign" signs it, "fleet-hsm discard" drops it`, d.Role(), d.Version())
 	}
 	return nil
+}
+
+// Open is Begin for commands that change what is published: it also loads and verifies
+// everything, and the staged change.
+func (w *Session) Open(ctx context.Context) error {
+	if err := w.Begin(ctx, false, false); err != nil {
+		return err
+	}
+	err := w.LoadToChange()
+	if err != nil {
+		w.End()
+	}
+	return err
+}
+
+// Look loads what is published and staged for a command that only reads: no lock, nothing
+// written.
+func (w *Session) Look() error {
+	interrupted, err := w.Repo.InterruptedCommit()
+	if err != nil {
+		return err
+	}
+	if interrupted {
+		w.warn("a commit was interrupted; the next command that writes finishes it")
+	}
+	left, err := w.Repo.FleetctlLeftovers()
+	if err != nil {
+		return err
+	}
+	w.NameLeftovers(left)
+	if err := w.Load(); err != nil && !(interrupted && errors.Is(err, repo.ErrRefused)) {
+		return err
+	}
+	return nil
+}
+
+// within gives a path below the folder as a person would type it.
+func (w *Session) within(elem ...string) string {
+	return filepath.Join(append([]string{w.opts.Folder}, elem...)...)
 }

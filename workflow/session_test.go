@@ -59,7 +59,14 @@ func (p *someone) Review(repo.Card) { p.said = append(p.said, "review") }
 func (*someone) Quote(s string) string {
 	return fmt.Sprintf("%q", s)
 }
-func (*someone) Path(s string) string { return s }
+func (*someone) Name(s string) string     { return s }
+func (*someone) Path(s string) string     { return s }
+func (*someone) Progress(string) Progress { return prog{} }
+
+type prog struct{}
+
+func (prog) Draw(int64, int64) {}
+func (prog) End()              {}
 
 func (*someone) PINSources(signer.SecretRequest) ([]string, error) { return nil, nil }
 func (*someone) OwnPINSources(signer.URI) ([]string, error)        { return nil, nil }

@@ -2,15 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"path"
-	"path/filepath"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/config"
+	"github.com/fleet-hsm/fleet-hsm/lint"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
@@ -19,11 +15,9 @@ type addOptions struct {
 	target, name, platform, version string
 	tags                            []string
 	manifest                        string
-	stageOnly, replace              bool
-	reviewed                        []string
-	allowShorter, unknownPlatform   bool
+	replace, unknownPlatform        bool
 	noLint                          []string
-	keys                            roleKeyFlags
+	changeFlags
 }
 
 func (a *app) addCommand() *cobra.Command {
@@ -53,13 +47,10 @@ square brackets), a component (orbit), or all.`,
 	f.StringVar(&o.version, "version", "", "version of the file; it is a channel too")
 	f.StringArrayVarP(&o.tags, "tag", "t", nil, "further channel, such as stable (may be given more than once)")
 	f.StringVar(&o.manifest, "manifest", "", "YAML file with a whole release")
-	f.BoolVar(&o.stageOnly, "stage-only", false, "stage the change and sign nothing")
-	addReviewed(f, &o.reviewed)
 	f.BoolVar(&o.replace, "replace", false, "replace a version that is published with other bytes")
-	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
 	f.BoolVar(&o.unknownPlatform, "allow-unknown-platform", false, "accept a platform that agents do not ask for")
 	f.StringArrayVar(&o.noLint, "no-lint", nil, "switch off a check, the checks of a component, or all (may be given more than once)")
-	o.keys = addRoleKeyFlags(f, repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)
+	o.changeFlags.add(f, repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)
 	return cmd
 }
 
@@ -78,7 +69,7 @@ func (o addOptions) items() ([]repo.Item, error) {
 			return nil, err
 		}
 	}
-	if err := lintNames(o.noLint).check(items); err != nil {
+	if err := workflow.CheckNoLint(o.noLint, items); err != nil {
 		return nil, err
 	}
 	return items, repo.CheckItems(items)
@@ -106,124 +97,39 @@ func (a *app) runAdd(ctx context.Context, o addOptions) error {
 	if err != nil {
 		return err
 	}
-	w, err := a.open(ctx, "add")
+	w, err := a.openToChange(ctx, "add", o.changeFlags, rootInForce, func(w *workflow.Session) error {
+		return w.Repo.CheckNames(w.Published, w.Staged, items)
+	})
 	if err != nil {
 		return err
 	}
 	defer w.End()
-	if err := w.NeedPublished(); err != nil {
-		return err
-	}
-	if err := o.keys.use(w.Keys); err != nil {
-		return err
-	}
-	if err := w.Published.Expired(w.Repo.Now(), repo.RoleRoot); err != nil {
-		return err
-	}
-	if err := w.Repo.CheckNames(w.Published, w.Staged, items); err != nil {
-		return err
-	}
-	if err := w.Join(o.reviewed, o.stageOnly); err != nil {
-		return err
-	}
 	if !o.stageOnly {
-		w.Keys.Prefetch(ctx, w.UI, w.rolesOnlyInFiles(repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)...)
+		w.PrefetchTargets(ctx)
 	}
-	list, err := w.place(ctx, items)
+	c, findings, err := w.Add(ctx, workflow.Addition{Items: items, Unchecked: o.noLint, Replace: o.replace, AllowShorter: o.allowShorter})
 	if err != nil {
 		return err
 	}
-	notes, err := w.lint(ctx, list, o.noLint)
-	if err != nil {
-		return err
-	}
-	if w.Staged == nil && w.Repo.Holds(w.Published, contents(list)) {
+	notes := a.sayFindings(findings)
+	if c == nil {
 		return a.reportUnchanged("add", notes...)
 	}
-	opts := w.StageOptions(o.allowShorter)
-	opts.Replace = o.replace
-	c, err := w.Repo.Add(w.Published, w.Staged, contents(list), opts)
-	if err != nil {
-		return err
-	}
-	if o.stageOnly {
-		if err := w.StageOnly(c); err != nil {
-			return err
-		}
-		return a.report("add", nil, notes...)
-	}
-	versions, err := w.Publish(ctx, c, workflow.PublishOptions{AllowShorter: o.allowShorter})
+	versions, err := w.Finish(ctx, c, o.stageOnly, o.allowShorter)
 	if err != nil {
 		return err
 	}
 	return a.report("add", versions, notes...)
 }
 
-// rolesOnlyInFiles leaves out roles for which a flag or the configuration names
-// another place: their files, if any, need not be opened.
-func (w *work) rolesOnlyInFiles(roles ...string) []string {
-	return slices.DeleteFunc(roles, func(role string) bool {
-		if len(w.Keys.URIs[role]) > 0 {
-			return true
+// sayFindings says what is odd; with --json it is for the notes of the result.
+func (a *app) sayFindings(findings []lint.Finding) (notes []string) {
+	for _, f := range findings {
+		if a.json {
+			notes = append(notes, workflow.FindingText(f))
+		} else {
+			a.warn("%s", workflow.FindingText(f))
 		}
-		return slices.ContainsFunc(w.Published.Root.Keys(role), func(k repo.Key) bool {
-			_, elsewhere := w.Config.Locations[k.ID]
-			return elsewhere
-		})
-	})
-}
-
-// placed is an item with its bytes; from is the published target that it names, or "".
-type placed struct {
-	repo.Placed
-	from string
-}
-
-func contents(list []placed) []repo.Placed {
-	out := make([]repo.Placed, len(list))
-	for i, p := range list {
-		out[i] = p.Placed
 	}
-	return out
-}
-
-// place stages each distinct file once, or finds it among what is published.
-func (w *work) place(ctx context.Context, items []repo.Item) ([]placed, error) {
-	done := map[string]placed{}
-	var out []placed
-	for _, it := range items {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if had, ok := done[it.File]; ok {
-			it.File = had.Item.File
-			had.Item = it
-			out = append(out, had)
-			continue
-		}
-		source := it.File
-		content, from, below, err := w.Repo.PublishedContent(w.Published, it.File)
-		if err != nil {
-			return nil, err
-		}
-		if below {
-			it.File = path.Base(from)
-		} else if content, err = w.stageFile(ctx, it.File); err != nil {
-			return nil, err
-		}
-		p := placed{repo.Placed{Item: it, Content: content}, from}
-		done[source] = p
-		out = append(out, p)
-	}
-	return out, nil
-}
-
-func (w *work) stageFile(ctx context.Context, file string) (repo.Content, error) {
-	bar := w.a.progress("copying " + filepath.Base(file))
-	defer bar.End()
-	content, err := w.Repo.Stage(ctx, file, bar.Draw)
-	if err != nil && errors.Is(err, context.Canceled) {
-		return repo.Content{}, fmt.Errorf("copying %q: %w", file, err)
-	}
-	return content, err
+	return notes
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
+	"github.com/fleet-hsm/fleet-hsm/remote"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
@@ -127,7 +128,7 @@ func version() string {
 
 // repo opens the repository of --path. Commands that need one there call load.
 func (a *app) repo() *repo.Repo {
-	return repo.Open(a.path, repo.Options{Now: a.now, Noted: a.log.Noted, Person: loginName(), Judge: clientJudge{a.within("repository")}})
+	return repo.Open(a.path, repo.Options{Now: a.now, Noted: a.log.Noted, Person: loginName(), Judge: remote.Judge{WebRoot: a.within("repository")}})
 }
 
 // say talks to the person: stderr, one line. The arguments may be anybody's words.

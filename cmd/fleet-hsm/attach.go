@@ -5,10 +5,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/review"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 func (a *app) attachCommand() *cobra.Command {
@@ -38,27 +38,16 @@ func (a *app) runAttach(ctx context.Context, files []string, commit bool) error 
 		return err
 	}
 	defer w.End()
-	requests, err := w.readForAttach(files)
-	if err != nil {
-		return err
-	}
-	if w.Staged == nil {
-		return repo.ErrNothingStaged
-	}
 	added := map[string][]tuf.KeyID{}
-	for i, q := range requests {
-		merged, err := w.Staged.Merge(q.Change)
-		if err != nil {
-			return ofRequest(files[i], named(files[i], err))
-		}
-		w.nameMerged(files[i], q, merged)
-		for role, m := range merged {
+	err = w.Attach(files, func(at workflow.Attached) {
+		a.nameMerged(w, at)
+		for role, m := range at.Merged {
 			if len(m.Added) > 0 {
 				added[role] = append(added[role], m.Added...)
 			}
 		}
-	}
-	if err := w.Repo.Save(w.Staged); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	w.NameTallies(w.Staged)
@@ -66,7 +55,7 @@ func (a *app) runAttach(ctx context.Context, files []string, commit bool) error 
 		return err
 	}
 	if commit {
-		versions, err := w.commitStaged(ctx, commitOptions{})
+		versions, err := w.CommitStaged(ctx, workflow.PublishOptions{})
 		if err != nil {
 			return err
 		}
@@ -78,35 +67,18 @@ func (a *app) runAttach(ctx context.Context, files []string, commit bool) error 
 	return a.print(res, func(*prompt.Writer) {})
 }
 
-// readForAttach checks every file before anything is taken from one of them. What a
-// request was made on is looked at first: it explains best what has happened since.
-func (w *work) readForAttach(files []string) ([]*ceremony.Request, error) {
-	var requests []*ceremony.Request
-	for _, file := range files {
-		q, err := readRequest(file, w.Repo.Now())
-		if err != nil {
-			return nil, err
-		}
-		if err := w.Repo.Foreign(w.Published, q.Imported); err != nil {
-			return nil, ofRequest(file, named(file, err))
-		}
-		requests = append(requests, q)
-	}
-	return requests, nil
-}
-
-func (w *work) nameMerged(file string, q *ceremony.Request, merged map[string]repo.Merged) {
-	for _, s := range q.Change.Warnings {
-		w.a.warn("%q: %s", file, s)
+func (a *app) nameMerged(w *workflow.Session, at workflow.Attached) {
+	for _, s := range at.Request.Change.Warnings {
+		a.warn("%q: %s", at.File, s)
 	}
 	news := 0
 	for _, d := range w.Staged.Docs() {
-		for _, id := range merged[d.Role()].Added {
+		for _, id := range at.Merged[d.Role()].Added {
 			news++
-			w.a.note("%s: signature of key %s over %s v%d", file, nameID(w.Keys, id), d.Role(), d.Version())
+			a.note("%s: signature of key %s over %s v%d", at.File, review.NameID(w.Keys, id), d.Role(), d.Version())
 		}
 	}
 	if news == 0 {
-		w.a.note("%s: no signature that is not here already", file)
+		a.note("%s: no signature that is not here already", at.File)
 	}
 }

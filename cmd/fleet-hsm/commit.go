@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
@@ -47,50 +46,9 @@ func (a *app) runCommit(ctx context.Context, o commitOptions) error {
 	if err := o.keys.use(w.Keys); err != nil {
 		return err
 	}
-	versions, err := w.commitStaged(ctx, o)
+	versions, err := w.CommitStaged(ctx, workflow.PublishOptions{AllowShorter: o.allowShorter, WithoutTimestamp: o.withoutTimestamp})
 	if err != nil {
 		return err
 	}
 	return a.report("commit", versions)
-}
-
-// commitStaged publishes a change whose signatures are all there.
-func (w *work) commitStaged(ctx context.Context, o commitOptions) (map[string]int64, error) {
-	rotated := w.rotatedRoles()
-	versions, err := w.Publish(ctx, w.Staged, workflow.PublishOptions{
-		AllowShorter: o.allowShorter, WithoutTimestamp: o.withoutTimestamp, SignNothing: true,
-	})
-	if err != nil {
-		return nil, err
-	}
-	for _, role := range rotated {
-		w.retire(role)
-	}
-	return versions, nil
-}
-
-// rotatedRoles lists the roles that lose a key with the staged root.
-func (w *work) rotatedRoles() []string {
-	if w.Published == nil {
-		return nil
-	}
-	var roles []string
-	for _, role := range repo.Roles() {
-		for _, k := range w.Published.Root.Keys(role) {
-			if !hasKeyID(w.Staged.Root().Keys(role), k.ID) {
-				roles = append(roles, role)
-				break
-			}
-		}
-	}
-	return roles
-}
-
-func hasKeyID(keys []repo.Key, id tuf.KeyID) bool {
-	for _, k := range keys {
-		if k.ID == id {
-			return true
-		}
-	}
-	return false
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 // completer gives what could stand at the cursor.
@@ -121,7 +122,7 @@ func (a *app) completeRows(column func(repo.Row) string) completer {
 // completeChecks gives what --no-lint may name.
 func (a *app) completeChecks(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 	var out []string
-	for _, name := range append([]string{"all"}, lintChecks()...) {
+	for _, name := range append([]string{"all"}, workflow.LintChecks()...) {
 		if strings.HasPrefix(name, typed) {
 			out = append(out, name)
 		}
@@ -151,10 +152,10 @@ func (a *app) completeKeys(_ *cobra.Command, args []string, typed string) ([]str
 				continue
 			}
 			remark := role
-			if ks := keyStatusOf(cfg, k); ks.Name != "" {
-				remark += " " + ks.Name
-			} else if ks.Place != "unknown" {
-				remark += " " + ks.Place
+			if name := cfg.Keys[k.ID].Name; name != "" {
+				remark += " " + name
+			} else if u, ok := cfg.Locations[k.ID]; ok {
+				remark += " " + u.String()
 			}
 			out = append(out, id+"\t"+remark)
 		}

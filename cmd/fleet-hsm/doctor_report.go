@@ -2,10 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"runtime"
-	"strings"
 
+	"github.com/fleet-hsm/fleet-hsm/doctor"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -32,7 +31,7 @@ type reportFact struct {
 func (a *app) runReport(ctx context.Context, args []string) error {
 	res := reportResult{Schema: 1, Version: version(), System: runtime.GOOS + "/" + runtime.GOARCH, Devices: []reportDevice{}}
 	err := a.eachDevice(args, func(be signer.Backend, u signer.URI) (int, error) {
-		reports, err := reportsOf(ctx, be, u)
+		reports, err := doctor.Describe(ctx, be, u)
 		for _, r := range reports {
 			d := reportDevice{Device: r.Device, Facts: []reportFact{}}
 			for _, f := range r.Facts {
@@ -46,26 +45,6 @@ func (a *app) runReport(ctx context.Context, args []string) error {
 		return err
 	}
 	return a.print(res, res.text)
-}
-
-// reportsOf asks the back end, or, where it has no report, lists its devices.
-func reportsOf(ctx context.Context, be signer.Backend, u signer.URI) ([]signer.Report, error) {
-	if r, ok := be.(signer.Reporter); ok {
-		return r.Report(ctx, u)
-	}
-	tokens, err := be.(signer.Tokener).Tokens(ctx, u)
-	var out []signer.Report
-	for _, t := range tokens {
-		out = append(out, signer.Report{Device: strings.TrimSpace(t.Manufacturer + " " + t.Model), Facts: []signer.Fact{
-			{Name: "kind", Value: t.Kind},
-			{Name: "module", Value: t.Module},
-			{Name: "firmware", Value: t.Firmware},
-			{Name: "flags", Value: strings.Join(t.Flags, ", ")},
-			{Name: "sessions", Value: fmt.Sprint(t.MaxSessions)},
-			{Name: "problem", Value: t.Problem},
-		}})
-	}
-	return out, err
 }
 
 func (res reportResult) text(w *prompt.Writer) {

@@ -66,7 +66,7 @@ func (a *app) runGC(ctx context.Context, o gcOptions) error {
 	}
 	if !o.dryRun && len(list) > 0 {
 		w.UnlockWhileAsking()
-		if err := w.confirmGC(ctx, list, res.Bytes); err != nil {
+		if err := a.confirm(ctx, w, fmt.Sprintf("Delete %d files, %s?", len(list), prompt.Size(res.Bytes))); err != nil {
 			return err
 		}
 		if err := w.Repo.Collect(list); err != nil {
@@ -83,11 +83,4 @@ func (a *app) runGC(ctx context.Context, o gcOptions) error {
 		}
 		a.note("%s %d files, %s", verb, len(list), prompt.Size(res.Bytes))
 	})
-}
-
-func (w *work) confirmGC(ctx context.Context, list []repo.Garbage, bytes int64) error {
-	if w.a.yes || !w.UI.HasTerminal() {
-		return nil
-	}
-	return w.UI.Confirm(ctx, fmt.Sprintf("Delete %d files, %s?", len(list), prompt.Size(bytes)))
 }

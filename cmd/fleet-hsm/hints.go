@@ -9,6 +9,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/internal/owned"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
+	"github.com/fleet-hsm/fleet-hsm/remote"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/verify"
@@ -73,14 +74,14 @@ func (a *app) exit(ctx context.Context, err error) int {
 
 // sayError says an error in one line, but for findings, of which each has its own.
 func (a *app) sayError(err error) {
-	unfit, ok := err.(*lintError)
+	unfit, ok := err.(*workflow.LintError)
 	if !ok {
 		a.say("fleet-hsm: %v", err)
 		return
 	}
-	a.say("fleet-hsm: %s", lintHeading)
-	for _, f := range unfit.findings {
-		a.say("  %s", sayFinding(f))
+	a.say("fleet-hsm: %s", workflow.LintHeading)
+	for _, f := range unfit.Findings {
+		a.say("  %s", workflow.FindingText(f))
 	}
 }
 
@@ -101,7 +102,7 @@ func (a *app) jsonError(err error, v verdict) {
 // judge walks from the particular to the general; the first match wins.
 func judge(err error) verdict {
 	var refused *repo.RefusedError
-	var unfit *lintError
+	var unfit *workflow.LintError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return verdict{exitInterrupted, "interrupted", hintInterrupted}
@@ -111,7 +112,7 @@ func judge(err error) verdict {
 		return verdict{exitRefused, "key-in-use", `take it out of its roles first ("fleet-hsm rotate ROLE --remove KEYID", "fleet-hsm status" lists them) and out of the configuration, or run this at a terminal, which asks for the device's serial number; no flag says it`}
 	case as[*workflow.ReviewedMismatch](err):
 		return verdict{exitUnverified, "reviewed-mismatch", `what is staged is not what was reviewed; look again with "fleet-hsm review"`}
-	case as[*requestError](err):
+	case as[*workflow.RequestError](err):
 		return judgeRequest(err)
 	case errors.Is(err, ceremony.ErrTranscript):
 		return verdict{exitUnverified, "transcript", "what was published is untouched; a log that was altered proves nothing, so begin a new one"}
@@ -123,7 +124,7 @@ func judge(err error) verdict {
 		return verdict{exitExpires, "expires-soon", `"fleet-hsm status" names the command that renews it`}
 	case as[*badAttestation](err):
 		return verdict{exitUnverified, "attestation", `fetch it again with "fleet-hsm key attest piv:serial=..;slot=.." while the card is plugged in; do not trust the key before`}
-	case as[*unverified](err):
+	case as[*remote.UnverifiedError](err):
 		return verdict{exitUnverified, "unverified", `each line above names the file, and docs/compat.md the check. In a folder of yours "fleet-hsm doctor --mend" puts in order what lies there, and "fleet-hsm pull" brings what a store has; a server gets it with "fleet-hsm publish"`}
 	case as[*keyring.ImportedError](err):
 		return verdict{exitRefused, "imported-key", "make a key on the token (--generate), or take this one with --allow-imported"}
@@ -167,7 +168,7 @@ func judge(err error) verdict {
 		return verdict{exitRefused, "doctor", "every line that is not ok names its remedy"}
 	case errors.Is(err, verify.ErrUnreachable):
 		return verdict{exitRefused, "source", "check the address, the network and --ca-file; nothing was verified"}
-	case as[*rejected](err):
+	case as[*remote.RejectedError](err):
 		return verdict{exitUnverified, "rejected", `nothing was written; "fleet-hsm verify URL --root FILE" lists what is wrong`}
 	}
 	if v, ok := judgePackage(err); ok {

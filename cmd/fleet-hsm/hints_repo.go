@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 
+	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -75,4 +76,21 @@ func hintExpired(err error) string {
 		return `"fleet-hsm timestamp" signs a new one`
 	}
 	return `"fleet-hsm rotate targets --renew" signs targets and snapshot again`
+}
+
+// judgeRequest tells a request that is merely out of date from one that does not
+// verify.
+func judgeRequest(err error) verdict {
+	var refused *repo.RefusedError
+	switch {
+	case errors.As(err, &refused) && refused.Kind == repo.ForeignChange:
+		return verdict{exitUnverified, string(refused.Kind), "nothing was taken from it; ask whoever sent it which repository it is for"}
+	case errors.As(err, &refused):
+		return verdict{exitRefused, string(refused.Kind), `nothing was taken from it; make a new one with "fleet-hsm request -o FILE" and have it signed again`}
+	case errors.Is(err, repo.ErrExpired):
+		return verdict{exitUnverified, "expired", "nothing was signed; have the change staged anew, or check this machine's clock"}
+	case errors.Is(err, repo.ErrMetadata), errors.Is(err, ceremony.ErrRequest), errors.Is(err, repo.ErrKey):
+		return verdict{exitUnverified, "request", "nothing was signed or taken from it; fetch the file again, and ask who changed it if that does not help"}
+	}
+	return verdict{exitRefused, "failed", ""}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/lint"
 	"github.com/fleet-hsm/fleet-hsm/online"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
+	"github.com/fleet-hsm/fleet-hsm/remote"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
@@ -65,8 +66,12 @@ func theirErrors() map[string]error {
 		"signer.ErrMaybeAbsent": signer.ErrMaybeAbsent, "kms.ProgramError": &kms.ProgramError{}, "kms.DeadlineError": &kms.DeadlineError{},
 		"kms.AnswerError": &kms.AnswerError{}, "kms.RefusedError": &kms.RefusedError{}, "kms.SignatureError": &kms.SignatureError{},
 
-		"ceremony.ErrTranscript": ceremony.ErrTranscript, "ceremony.ErrRequest": ofRequest("f", ceremony.ErrRequest),
-		"ceremony.TranscriptError": &ceremony.TranscriptError{}, "ceremony.Error": ofRequest("f", &ceremony.Error{}),
+		"online.ListenError": &online.ListenError{Err: errors.New("x")}, "workflow.LintError": &workflow.LintError{Findings: []lint.Finding{{Code: lint.CodeEmpty}}},
+		"workflow.RequestError":  &workflow.RequestError{File: "f", Err: ceremony.ErrRequest},
+		"ceremony.ErrTranscript": ceremony.ErrTranscript, "ceremony.ErrRequest": &workflow.RequestError{File: "f", Err: ceremony.ErrRequest},
+		"ceremony.TranscriptError": &ceremony.TranscriptError{}, "ceremony.Error": &workflow.RequestError{File: "f", Err: &ceremony.Error{}},
+		"remote.StoreError": &remote.StoreError{Err: store.ErrNoStore}, "remote.RejectedError": &remote.RejectedError{Err: errors.New("x")},
+		"remote.UnverifiedError": &remote.UnverifiedError{Report: &verify.Report{}},
 
 		"store.ErrNoStore": store.ErrNoStore, "store.ErrPrecondition": store.ErrPrecondition, "store.ErrTooLarge": store.ErrTooLarge,
 		"store.ErrNoCredentials": store.ErrNoCredentials, "store.ErrUnsupported": store.ErrUnsupported, "store.ErrBadURL": store.ErrBadURL,
@@ -108,7 +113,7 @@ func theirErrors() map[string]error {
 func exportedErrors(t *testing.T) []string {
 	t.Helper()
 	var names []string
-	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "signer/kms", "ceremony", "store", "online", "verify", "installer", "lint", "config", "prompt", "keyring", "workflow", "internal/misuse", "internal/tuf"} {
+	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "signer/kms", "ceremony", "store", "online", "verify", "installer", "lint", "config", "prompt", "keyring", "workflow", "remote", "doctor", "status", "review", "internal/misuse", "internal/tuf"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no source (%v)", dir, err)
@@ -184,10 +189,10 @@ func TestEveryErrorHasAHint(t *testing.T) {
 		}
 	}
 	for _, err := range []error{
-		&lintError{[]lint.Finding{{Code: lint.CodeEmpty}}}, &expiresSoon{}, &unverified{}, &rejected{errors.New("x")}, &workflow.PolicyError{},
+		&expiresSoon{}, &workflow.PolicyError{},
 		&workflow.ReviewedMismatch{}, &keyring.ImportedError{}, &badAttestation{}, &ill{}, usage(&workflow.Unreviewed{}), &config.Error{}, errNotReset, signer.ErrNotConfirmed,
 		errNotDestroyed, &destroysError{},
-		&listenError{errors.New("x")}, usagef("x"), &clockError{},
+		usagef("x"), &clockError{},
 	} {
 		if v := judge(err); v.kind == "failed" || v.hint == "" {
 			t.Errorf("%T: kind %q, hint %q", err, v.kind, v.hint)

@@ -68,3 +68,14 @@ func hintOwner(err error) string {
 	}
 	return `nothing of it was used. If it is yours, let nobody else write to it: "chmod go-w" on what is named; or name a configuration in a folder of your own with --config FILE`
 }
+
+// hintLint names the flag for exactly the checks that refused.
+func hintLint(e *workflow.LintError) string {
+	var flags []string
+	for _, f := range e.Findings {
+		if flag := "--no-lint " + string(f.Code); !slices.Contains(flags, flag) {
+			flags = append(flags, flag)
+		}
+	}
+	return "is it the right file under the right --name and --platform? If it is meant so: " + strings.Join(flags, " ")
+}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/config"
+	"github.com/fleet-hsm/fleet-hsm/review"
 )
 
 // actsOrLies says why what the tool wrote may not stand on a screen, or "": something in
@@ -166,16 +167,19 @@ func reviewBytes(data []byte) result {
 		if err != nil {
 			return err
 		}
-		a.keys.Hints = hintsOf(q.Hints)
-		for _, s := range q.Change.Warnings {
-			a.warn("%s", s)
-		}
-		a.sayTrust(q)
-		card, err := a.requestCard(q)
+		w, err := a.session("review")
 		if err != nil {
 			return err
 		}
-		a.showCard(a.out, card, a.keys)
+		if _, err := w.Accept("change.request", q, ""); err != nil {
+			return err
+		}
+		a.sayTrust(q)
+		card, err := w.ReviewRequest(q)
+		if err != nil {
+			return err
+		}
+		review.Show(a.out, card, a.keys)
 		return nil
 	}()
 	return result{a.exit(context.Background(), err), out.String(), errOut.String()}

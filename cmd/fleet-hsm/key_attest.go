@@ -69,16 +69,26 @@ func (a *app) runKeyAttest(ctx context.Context, args []string, o keyAttestOption
 	if err != nil {
 		return err
 	}
-	att, ok := keys.Backends.Attester()
-	if !ok {
-		return &signer.UnsupportedError{What: "attestation", Why: "this build has no kind of key that proves where it was born"}
+	att, err := keys.Attester()
+	if err != nil {
+		return err
 	}
 	if len(args) == 1 && strings.Contains(args[0], ":") {
 		return a.attestCard(ctx, att, args[0], extra)
 	}
-	res, err := a.attestStored(att, args, extra)
+	w, err := a.look()
 	if err != nil {
 		return err
+	}
+	found, err := w.CheckAttestations(strings.Join(args, ""), extra)
+	if err != nil {
+		return err
+	}
+	res := &attestResult{Schema: 1}
+	for _, f := range found {
+		e := entryOfStored(f.KeyID, f.StoredProof)
+		e.Roles = f.Roles
+		res.Keys = append(res.Keys, e)
 	}
 	if err := a.print(res, func(w *prompt.Writer) { res.text(w) }); err != nil {
 		return err
@@ -101,7 +111,7 @@ func (a *app) attestCard(ctx context.Context, att signer.Attester, arg string, e
 	}
 	e := entryOfProof(keyring.KeyID(proof.Public), proof)
 	if w, err := a.look(); err == nil {
-		e.Roles = w.rolesOf(e.KeyID)
+		e.Roles = w.RolesOf(e.KeyID)
 	}
 	res := attestResult{Schema: 1, Keys: []attestEntry{e}}
 	return a.print(res, func(w *prompt.Writer) { res.text(w) })

@@ -10,6 +10,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
+	"github.com/fleet-hsm/fleet-hsm/status"
 )
 
 func (a *app) keyListCommand() *cobra.Command {
@@ -21,7 +22,7 @@ func (a *app) keyListCommand() *cobra.Command {
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return a.listRootKeys(cmd.Context())
+				return a.listRootKeys()
 			}
 			return a.listKeysAt(cmd.Context(), args[0])
 		},
@@ -44,18 +45,15 @@ type keysResult struct {
 	Keys   []keyEntry `json:"keys"`
 }
 
-func (a *app) listRootKeys(ctx context.Context) error {
-	w, err := a.look()
+func (a *app) listRootKeys() error {
+	w, err := a.lookPublished()
 	if err != nil {
-		return err
-	}
-	if err := w.NeedPublished(); err != nil {
 		return err
 	}
 	res := keysResult{Schema: 1}
 	for _, role := range repo.Roles() {
 		for _, k := range w.Published.Root.Keys(role) {
-			s := w.keyStatus(ctx, role, k)
+			s := status.KeyOf(w, role, k)
 			alg, err := signer.AlgorithmOf(k.Public)
 			if err != nil {
 				return err

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
+	"github.com/fleet-hsm/fleet-hsm/remote"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
@@ -15,7 +15,7 @@ import (
 type listOptions struct {
 	names, platforms, channels []string
 	markdown, staged, history  bool
-	served                     servedFlags
+	remote                     remoteFlags
 }
 
 func (a *app) listCommand() *cobra.Command {
@@ -40,7 +40,7 @@ with consistent snapshots keep them).`,
 	f.BoolVar(&o.markdown, "markdown", false, "a table for documents")
 	f.BoolVar(&o.staged, "staged", false, "as it will be once the staged change is published")
 	f.BoolVar(&o.history, "history", false, "what each version of targets changed")
-	o.served.add(f)
+	o.remote.add(f)
 	return cmd
 }
 
@@ -61,10 +61,10 @@ func (a *app) runList(ctx context.Context, args []string, o listOptions) error {
 	if o.history && o.staged {
 		return usagef("--history shows what was published; --staged does not go with it")
 	}
-	if len(args) == 1 && (strings.Contains(args[0], "://") || isWebRoot(args[0])) {
-		return a.runListServed(ctx, args[0], o)
+	if len(args) == 1 && (remote.IsURL(args[0]) || remote.IsWebRoot(args[0])) {
+		return a.runListRemote(ctx, args[0], o)
 	}
-	if err := o.served.needsURL(); err != nil {
+	if err := o.remote.needsURL(); err != nil {
 		return err
 	}
 	if len(args) == 1 {
@@ -78,7 +78,7 @@ func (a *app) runList(ctx context.Context, args []string, o listOptions) error {
 		return err
 	}
 	if o.history {
-		return w.listHistory(o)
+		return a.listHistory(w, o)
 	}
 	t := w.Published.Targets
 	if o.staged {
@@ -90,26 +90,26 @@ func (a *app) runList(ctx context.Context, args []string, o listOptions) error {
 	return a.printList(t, o)
 }
 
-// runListServed shows what a server gives out as far as it verifies; what is wrong
+// runListRemote shows what a server gives out as far as it verifies; what is wrong
 // with the rest is an error, told after the table.
-func (a *app) runListServed(ctx context.Context, url string, o listOptions) error {
+func (a *app) runListRemote(ctx context.Context, url string, o listOptions) error {
 	if o.history || o.staged {
 		return usagef("--history and --staged look at a working folder, not at what is served")
 	}
-	sv, err := a.served(ctx, url, o.served)
+	rr, err := a.lookAt(ctx, url, o.remote)
 	if err != nil {
 		return err
 	}
-	if sv.targets != nil {
-		if err := a.printList(sv.targets, o); err != nil {
+	if rr.Targets != nil {
+		if err := a.printList(rr.Targets, o); err != nil {
 			return err
 		}
 	}
-	for _, f := range sv.report.Findings {
+	for _, f := range rr.Report.Findings {
 		a.note("%s", f)
 	}
-	if n := sv.report.Count(verify.Error); n > 0 {
-		return &unverified{source: sv.report.Source, errors: n}
+	if n := rr.Report.Count(verify.Error); n > 0 {
+		return &remote.UnverifiedError{Report: rr.Report}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 // historyResult is list --history with --json, the oldest version first.
@@ -21,7 +22,7 @@ type historyEntry struct {
 
 // listHistory shows what each kept version of targets changed against the one before
 // it that is kept too.
-func (w *work) listHistory(o listOptions) error {
+func (a *app) listHistory(w *workflow.Session, o listOptions) error {
 	kept, err := w.Repo.History(w.Published)
 	if err != nil {
 		return err
@@ -43,7 +44,7 @@ func (w *work) listHistory(o listOptions) error {
 		before = rows
 		res.Versions = append(res.Versions, e)
 	}
-	return w.a.print(res, func(out *prompt.Writer) { res.table().write(out, o.markdown) })
+	return a.print(res, func(out *prompt.Writer) { res.table().write(out, o.markdown) })
 }
 
 // changed compares two versions, by component, platform and channel.

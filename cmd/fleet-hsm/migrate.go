@@ -6,16 +6,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 type migrateOptions struct {
-	dryRun, stageOnly, allowShorter bool
-	reviewed                        []string
-	keys                            roleKeyFlags
+	dryRun bool
+	changeFlags
 }
 
 func (a *app) migrateCommand() *cobra.Command {
@@ -39,16 +37,13 @@ Keys move role by role, whenever you like, before or after: "fleet-hsm rotate RO
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.dryRun, "dry-run", false, "only say what is there and what is left to do")
-	f.BoolVar(&o.stageOnly, "stage-only", false, "stage the change and sign nothing")
-	addReviewed(f, &o.reviewed)
-	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
-	o.keys = addRoleKeyFlags(f, repo.Roles()...)
+	o.changeFlags.add(f, repo.Roles()...)
 	return cmd
 }
 
 // migrateResult is migrate with --json. Steps are those that are left afterwards.
 type migrateResult struct {
-	published
+	committed
 	Layout    string        `json:"layout"` // as it is now: "flat" or "consistent"
 	Targets   int           `json:"targets"`
 	Leftovers []string      `json:"leftovers"`
@@ -72,7 +67,7 @@ func (a *app) runMigrate(ctx context.Context, o migrateOptions) error {
 		return err
 	}
 	if w.Published.Root.ConsistentSnapshot() {
-		return w.reportMigration(nil)
+		return a.reportMigration(w, nil)
 	}
 	if err := w.Published.Expired(w.Repo.Now(), repo.RoleTargets, repo.RoleSnapshot); err != nil {
 		return err
@@ -84,43 +79,39 @@ func (a *app) runMigrate(ctx context.Context, o migrateOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.stageOnly {
-		if err := w.StageOnly(c); err != nil {
-			return err
-		}
-		return w.reportMigration(nil)
+	if !o.stageOnly {
+		a.note("%d targets are put under hashed names, then root v%d says so; the plain files stay for agents that are just fetching",
+			w.Published.Targets.Len(), c.Root().Version())
 	}
-	a.note("%d targets are put under hashed names, then root v%d says so; the plain files stay for agents that are just fetching",
-		w.Published.Targets.Len(), c.Root().Version())
-	versions, err := w.Publish(ctx, c, workflow.PublishOptions{AllowShorter: o.allowShorter})
+	versions, err := w.Finish(ctx, c, o.stageOnly, o.allowShorter)
 	if err != nil {
 		return err
+	}
+	if o.stageOnly {
+		return a.reportMigration(w, nil)
 	}
 	if w.Published, err = w.Repo.Load(); err != nil {
 		return err
 	}
-	return w.reportMigration(versions)
+	return a.reportMigration(w, versions)
 }
 
 // planMigration is --dry-run: it reads, and takes no lock.
 func (a *app) planMigration() error {
-	w, err := a.look()
+	w, err := a.lookPublished()
 	if err != nil {
 		return err
 	}
-	if err := w.NeedPublished(); err != nil {
-		return err
-	}
-	return w.reportMigration(nil)
+	return a.reportMigration(w, nil)
 }
 
-func (w *work) reportMigration(versions map[string]int64) error {
+func (a *app) reportMigration(w *workflow.Session, versions map[string]int64) error {
 	left, err := w.Repo.FleetctlLeftovers()
 	if err != nil {
 		return err
 	}
 	res := migrateResult{
-		published: w.a.published("migrate", versions),
+		committed: a.committed("migrate", versions),
 		Layout:    "flat", Targets: w.Published.Targets.Len(), Leftovers: left, Odd: w.Repo.Oddities(),
 	}
 	if w.Published.Root.ConsistentSnapshot() {
@@ -132,12 +123,12 @@ func (w *work) reportMigration(versions map[string]int64) error {
 	if res.Odd == nil {
 		res.Odd = []repo.Oddity{}
 	}
-	res.Steps = w.stepsLeft(res, versions != nil)
-	return w.a.print(res, res.text)
+	res.Steps = stepsLeft(w, res, versions != nil)
+	return a.print(res, res.text)
 }
 
 // stepsLeft lists what may still be done to be where DESIGN wants a repository.
-func (w *work) stepsLeft(res migrateResult, moved bool) []step {
+func stepsLeft(w *workflow.Session, res migrateResult, moved bool) []step {
 	steps := []step{}
 	if len(res.Leftovers) > 0 {
 		steps = append(steps, step{"fleet-hsm discard", "clears what fleetctl left when it failed; key backups go to keys/retired"})
@@ -149,7 +140,7 @@ func (w *work) stepsLeft(res migrateResult, moved bool) []step {
 		steps = append(steps, step{"fleet-hsm migrate", "to consistent snapshots: agents verify at every moment of a publication"})
 	}
 	for _, role := range repo.Roles() {
-		if w.inFiles(role) {
+		if w.InFiles(role) {
 			steps = append(steps, step{fmt.Sprintf("fleet-hsm rotate %s --key %s --generate", role, exampleKey(role)),
 				fmt.Sprintf("the %s key is a file; this moves it to a device through a root that agents follow", role)})
 		}
@@ -158,17 +149,6 @@ func (w *work) stepsLeft(res migrateResult, moved bool) []step {
 		steps = append(steps, step{"fleet-hsm gc", "in a week: deletes the plain files, which agents no longer ask for"})
 	}
 	return steps
-}
-
-// inFiles reports whether no key of the role is known to be elsewhere than in
-// keys/ROLE.json.
-func (w *work) inFiles(role string) bool {
-	for _, k := range w.Published.Root.Keys(role) {
-		if u, ok := w.Config.Locations[k.ID]; ok && !u.Kind().Sealed {
-			return false
-		}
-	}
-	return w.Keys.Files.Exists(keyring.RoleFile(role))
 }
 
 func (res migrateResult) text(w *prompt.Writer) {

@@ -7,17 +7,14 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
-	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 type promoteOptions struct {
-	from                    string
-	to                      string
-	tags, names, platforms  []string
-	allowMissing, stageOnly bool
-	reviewed                []string
-	allowShorter            bool
-	keys                    roleKeyFlags
+	from                   string
+	to                     string
+	tags, names, platforms []string
+	allowMissing           bool
+	changeFlags
 }
 
 func (a *app) promoteCommand() *cobra.Command {
@@ -40,15 +37,12 @@ narrow it with --name and --platform, or say --allow-missing.`,
 	f.StringArrayVar(&o.names, "name", nil, "only this component (may be given more than once)")
 	f.StringArrayVar(&o.platforms, "platform", nil, "only this platform (may be given more than once)")
 	f.BoolVar(&o.allowMissing, "allow-missing", false, "go on although something in the channel stays behind")
-	f.BoolVar(&o.stageOnly, "stage-only", false, "stage the change and sign nothing")
-	addReviewed(f, &o.reviewed)
-	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
-	o.keys = addRoleKeyFlags(f, repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)
+	o.changeFlags.add(f, repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)
 	return cmd
 }
 
 type promoteResult struct {
-	published
+	committed
 	Promoted []repo.Promoted `json:"promoted"`
 }
 
@@ -56,11 +50,12 @@ func (a *app) runPromote(ctx context.Context, version string, o promoteOptions) 
 	if o.from == "" || o.to == "" {
 		return usagef("promote needs --from CHANNEL and --to CHANNEL")
 	}
-	w, err := a.openForTargets(ctx, "promote", o.keys, o.reviewed, o.stageOnly)
+	w, err := a.openToChange(ctx, "promote", o.changeFlags, rootInForce)
 	if err != nil {
 		return err
 	}
 	defer w.End()
+	w.UnlockWhileAsking()
 	c, moved, err := w.Repo.Promote(w.Published, w.Staged, repo.Promotion{
 		Version: version, From: o.from, To: append([]string{o.to}, o.tags...),
 		Names: o.names, Platforms: o.platforms, AllowMissing: o.allowMissing,
@@ -71,11 +66,11 @@ func (a *app) runPromote(ctx context.Context, version string, o promoteOptions) 
 	if !a.json {
 		showPromoted(a.talk, moved)
 	}
-	versions, err := w.publishTargets(ctx, c, o.stageOnly, o.allowShorter)
+	versions, err := w.FinishTargets(ctx, c, o.stageOnly, o.allowShorter)
 	if err != nil {
 		return err
 	}
-	return a.print(promoteResult{a.published("promote", versions), moved}, func(*prompt.Writer) {})
+	return a.print(promoteResult{a.committed("promote", versions), moved}, func(*prompt.Writer) {})
 }
 
 func showPromoted(w *prompt.Writer, moved []repo.Promoted) {
@@ -84,37 +79,4 @@ func showPromoted(w *prompt.Writer, moved []repo.Promoted) {
 		rows = append(rows, []string{bare(m.Name), bare(m.Platform), bare(m.Channel), bare(m.Before), bare(m.After)})
 	}
 	w.Table(rows)
-}
-
-// openForTargets is open for commands that change targets.
-func (a *app) openForTargets(ctx context.Context, name string, flags roleKeyFlags, reviewed []string, stageOnly bool) (*work, error) {
-	w, err := a.open(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	err = w.NeedPublished()
-	if err == nil {
-		err = flags.use(w.Keys)
-	}
-	if err == nil {
-		err = w.Published.Expired(w.Repo.Now(), repo.RoleRoot)
-	}
-	if err == nil {
-		err = w.Join(reviewed, stageOnly)
-	}
-	if err != nil {
-		w.End()
-		return nil, err
-	}
-	w.UnlockWhileAsking()
-	return w, nil
-}
-
-// publishTargets publishes a change of targets, or with stageOnly leaves it unsigned.
-func (w *work) publishTargets(ctx context.Context, c *repo.Change, stageOnly, allowShorter bool) (map[string]int64, error) {
-	if stageOnly {
-		return nil, w.StageOnly(c)
-	}
-	w.Keys.Prefetch(ctx, w.UI, w.rolesOnlyInFiles(repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)...)
-	return w.Publish(ctx, c, workflow.PublishOptions{AllowShorter: allowShorter})
 }

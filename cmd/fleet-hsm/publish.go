@@ -2,98 +2,144 @@ package main
 
 import (
 	"context"
-	"slices"
+	"errors"
+	"time"
 
+	"github.com/spf13/cobra"
+
+	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
-	"github.com/fleet-hsm/fleet-hsm/workflow"
+	"github.com/fleet-hsm/fleet-hsm/remote"
+	"github.com/fleet-hsm/fleet-hsm/store"
+	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
-// work is a session of a command of this program.
-type work struct {
-	a *app
-	*workflow.Session
+type publishFlags struct {
+	store                          storeFlags
+	dryRun, prune, noStamp, review bool
+	grace                          config.Duration
+	parallel                       int
 }
 
-func (a *app) work(command string) (*work, error) {
-	if err := a.checkPath(); err != nil {
-		return nil, err
+func (a *app) publishCommand() *cobra.Command {
+	o := publishFlags{grace: config.Duration(7 * 24 * time.Hour)}
+	cmd := &cobra.Command{
+		Use:   "publish [URL]",
+		Short: "Copy repository/ to a folder or bucket, in the only safe order",
+		Long: `publish uploads what the store lacks: content first, timestamp.json last and alone.
+It refuses, before the first write, a store that is ahead or holds another history, and
+reads back as an agent would. Killed or cut off, it goes on where it stopped when it is
+run again. URL is file:///FOLDER or s3://BUCKET/PREFIX?endpoint=...&region=...`,
+		Example: `  fleet-hsm publish --dry-run
+  fleet-hsm publish "s3://updates/fleet?endpoint=https://s3.example.com&region=eu-1"`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("grace") && !o.prune {
+				return usagef("--grace goes with --prune")
+			}
+			return a.runPublish(cmd.Context(), args, o)
+		},
 	}
-	cfg, err := a.config()
+	f := cmd.Flags()
+	o.store.add(f)
+	f.BoolVar(&o.dryRun, "dry-run", false, "only show what would be written and deleted")
+	f.BoolVar(&o.noStamp, "without-timestamp", false, "leave the timestamp to the online signer (consistent snapshots only)")
+	f.BoolVar(&o.review, "recheck", false, "look at every file in the store, also where its metadata says that it is there")
+	f.BoolVar(&o.prune, "prune", false, "delete what no metadata of the last --grace names; never an N.root.json")
+	f.Var(&o.grace, "grace", "with --prune: keep what was in force within this time")
+	takesNothing(f, "grace", "keep only what is in force now")
+	f.IntVar(&o.parallel, "parallel", 8, "how many files to send at once")
+	return cmd
+}
+
+type publishResult struct {
+	Schema      int           `json:"schema"`
+	Credentials string        `json:"credentials,omitempty"`
+	Plan        *store.Plan   `json:"plan"`
+	Done        *store.Result `json:"done,omitempty"`
+}
+
+func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) error {
+	s, loc, err := a.openStore(args, o.store)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	keys, err := a.keychain()
+	if err := remote.CheckApart(a.path, loc); err != nil {
+		return err
+	}
+	w, err := a.begin(ctx, "publish")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := workflow.New(workflow.Options{
-		Command: command, Folder: a.path, Repo: a.repo(), Keys: keys, Config: cfg, Person: a.person(), Talk: talker{a},
-		Log: a.log, LockTimeout: a.lockTimeoutValue(), Yes: a.yes,
+	defer w.End()
+	if err := remote.CheckPublishable(w); err != nil {
+		return err
+	}
+	root, err := remote.OldestRoot(a.path)
+	if err != nil {
+		return err
+	}
+	who, err := a.sayIdentity(ctx, s)
+	if err != nil {
+		return err
+	}
+	progress, done := a.barFor("uploading")
+	defer done()
+	up, err := remote.Plan(ctx, w, s, remote.PublishOptions{
+		Folder: a.path, Root: root, WithoutTimestamp: o.noStamp, Recheck: o.review, Prune: o.prune, Grace: time.Duration(o.grace),
+		Parallel: o.parallel, Progress: progress,
 	})
-	return &work{a, s}, nil
-}
-
-// begin takes the lock. What cron does every day is logged only if something is signed.
-func (a *app) begin(ctx context.Context, name string) (*work, error) {
-	w, err := a.work(name)
 	if err != nil {
-		return nil, err
+		a.sayFaults(err)
+		return err
 	}
-	if err := w.Session.Begin(ctx, name == "init", name == "timestamp"); err != nil {
-		return nil, err
+	for _, s := range up.Warnings {
+		a.warn("%s", s)
 	}
-	return w, nil
-}
-
-// open is begin for commands that change what is published: it also loads and
-// verifies everything, and the staged change.
-func (a *app) open(ctx context.Context, name string) (*work, error) {
-	w, err := a.begin(ctx, name)
+	if o.dryRun {
+		return a.print(publishResult{Schema: 1, Credentials: who, Plan: up.Plan}, func(out *prompt.Writer) { showPlan(out, up.Plan) })
+	}
+	result, err := up.Publish(ctx)
 	if err != nil {
-		return nil, err
+		done()
+		if up.Layout == "consistent" && !errors.Is(err, store.ErrReadBack) {
+			a.note("not finished; what agents see is whole")
+		}
+		return err
 	}
-	if err := w.LoadToChange(); err != nil {
-		w.End()
-		return nil, err
+	a.afterPublish(up.Plan, result)
+	return a.print(publishResult{Schema: 1, Credentials: who, Plan: up.Plan, Done: &result}, func(*prompt.Writer) {})
+}
+
+// sayFaults says why a client would refuse what was to be published.
+func (a *app) sayFaults(err error) {
+	var bad *remote.UnverifiedError
+	if !errors.As(err, &bad) {
+		return
 	}
-	return w, nil
+	for _, f := range bad.Report.Findings {
+		if f.Severity == verify.Error {
+			a.say("%s", f)
+		}
+	}
 }
 
-// talker is how a session talks.
-type talker struct{ a *app }
-
-func (t talker) Note(format string, args ...any) { t.a.note(format, args...) }
-func (t talker) Warn(format string, args ...any) { t.a.warn(format, args...) }
-func (t talker) Keep(note string)                { t.a.notes = append(t.a.notes, note) }
-func (t talker) CanReview() error                { return t.a.talk.Narrow() }
-func (t talker) Review(card repo.Card)           { t.a.showCard(t.a.talk, card, t.a.keys) }
-func (t talker) Quote(s string) string           { return prompt.Quote(s).String() }
-func (t talker) Path(s string) string            { return prompt.Path(s).String() }
-
-// published is what a command that published says with --json.
-type published struct {
-	Schema   int              `json:"schema"`
-	Command  string           `json:"command"`
-	Versions map[string]int64 `json:"published"`
-	// Changed is false where all was published already, and absent elsewhere.
-	Changed *bool    `json:"changed,omitempty"`
-	Notes   []string `json:"notes,omitempty"`
+func showPlan(w *prompt.Writer, p *store.Plan) {
+	for _, it := range p.Items {
+		w.Printf("%-8s %-12s %10s  %s\n", it.Change, it.Step, prompt.Size(it.Size), it.Name)
+	}
+	for _, it := range p.Delete {
+		w.Printf("%-8s %-12s %10s  %s\n", "delete", "", prompt.Size(it.Size), it.Name)
+	}
+	w.Printf("%d files, %s to write; %d there already; %d to delete\n", len(p.Items), prompt.Size(p.Bytes), p.Kept, len(p.Delete))
 }
 
-func (a *app) published(command string, versions map[string]int64, notes ...string) published {
-	return published{Schema: 1, Command: command, Versions: versions, Notes: slices.Concat(a.notes, notes)}
-}
-
-// report prints the result of a command that published.
-func (a *app) report(command string, versions map[string]int64, notes ...string) error {
-	return a.print(a.published(command, versions, notes...), func(*prompt.Writer) {})
-}
-
-// reportUnchanged is the result of a command that found everything done.
-func (a *app) reportUnchanged(command string, notes ...string) error {
-	a.note("all of it is published already; nothing to do")
-	res := a.published(command, nil, notes...)
-	res.Changed = new(bool)
-	return a.print(res, func(*prompt.Writer) {})
+func (a *app) afterPublish(p *store.Plan, r store.Result) {
+	a.note("published to %s: %d files, %s written; %d there already; %d deleted", p.Store, r.Files, prompt.Size(r.Bytes), r.Kept, r.Deleted)
+	if r.TimestampLeft {
+		a.note(`agents see it when a timestamp over it is signed: by "fleet-hsm online", or "fleet-hsm timestamp --store"`)
+	}
+	if r.TimestampKept {
+		a.note("the timestamp in the store is newer than the one here, over the same snapshot, and stays")
+	}
 }

@@ -10,11 +10,9 @@ import (
 )
 
 type removeOptions struct {
-	channel                 string
-	names, platforms        []string
-	stageOnly, allowShorter bool
-	reviewed                []string
-	keys                    roleKeyFlags
+	channel          string
+	names, platforms []string
+	changeFlags
 }
 
 func (a *app) removeCommand() *cobra.Command {
@@ -33,15 +31,12 @@ channel that is gone keeps what it has.`,
 	f.StringVar(&o.channel, "channel", "", "take out everything in this channel")
 	f.StringArrayVar(&o.names, "name", nil, "with --channel: only this component")
 	f.StringArrayVar(&o.platforms, "platform", nil, "with --channel: only this platform")
-	f.BoolVar(&o.stageOnly, "stage-only", false, "stage the change and sign nothing")
-	addReviewed(f, &o.reviewed)
-	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
-	o.keys = addRoleKeyFlags(f, repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)
+	o.changeFlags.add(f, repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)
 	return cmd
 }
 
 type removeResult struct {
-	published
+	committed
 	Removed []string `json:"removed"`
 }
 
@@ -52,11 +47,12 @@ func (a *app) runRemove(ctx context.Context, paths []string, o removeOptions) er
 	if o.channel == "" && len(o.names)+len(o.platforms) > 0 {
 		return usagef("--name and --platform narrow --channel; a TARGET is named whole")
 	}
-	w, err := a.openForTargets(ctx, "remove", o.keys, o.reviewed, o.stageOnly)
+	w, err := a.openToChange(ctx, "remove", o.changeFlags, rootInForce)
 	if err != nil {
 		return err
 	}
 	defer w.End()
+	w.UnlockWhileAsking()
 	c, gone, err := w.Repo.Remove(w.Published, w.Staged, repo.Removal{
 		Paths: paths, Channel: o.channel, Names: o.names, Platforms: o.platforms,
 	}, w.StageOptions(o.allowShorter))
@@ -66,19 +62,12 @@ func (a *app) runRemove(ctx context.Context, paths []string, o removeOptions) er
 	for _, path := range gone {
 		a.note("removing %s", path)
 	}
-	if err := w.confirmRemoval(ctx); err != nil {
+	if err := a.confirm(ctx, w, "Take them out?"); err != nil {
 		return err
 	}
-	versions, err := w.publishTargets(ctx, c, o.stageOnly, o.allowShorter)
+	versions, err := w.FinishTargets(ctx, c, o.stageOnly, o.allowShorter)
 	if err != nil {
 		return err
 	}
-	return a.print(removeResult{a.published("remove", versions), gone}, func(*prompt.Writer) {})
-}
-
-func (w *work) confirmRemoval(ctx context.Context) error {
-	if w.a.yes || !w.UI.HasTerminal() {
-		return nil
-	}
-	return w.UI.Confirm(ctx, "Take them out?")
+	return a.print(removeResult{a.committed("remove", versions), gone}, func(*prompt.Writer) {})
 }

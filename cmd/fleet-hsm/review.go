@@ -1,12 +1,11 @@
 package main
 
 import (
-	"errors"
-
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/review"
 )
 
 func (a *app) reviewCommand() *cobra.Command {
@@ -53,30 +52,9 @@ func (a *app) runReview() error {
 	if err != nil {
 		return err
 	}
-	return a.print(cardResult{Schema: 1, Card: card}, func(out *prompt.Writer) { a.showCard(out, card, w.Keys) })
+	return a.printReview(card)
 }
 
-// look loads what is published and staged for a command that only reads: no lock,
-// nothing written.
-func (a *app) look() (*work, error) {
-	w, err := a.work("")
-	if err != nil {
-		return nil, err
-	}
-	interrupted, err := w.Repo.InterruptedCommit()
-	if err != nil {
-		return nil, err
-	}
-	if interrupted {
-		a.warn("a commit was interrupted; the next command that writes finishes it")
-	}
-	left, err := w.Repo.FleetctlLeftovers()
-	if err != nil {
-		return nil, err
-	}
-	w.NameLeftovers(left)
-	if err := w.Load(); err != nil && !(interrupted && errors.Is(err, repo.ErrRefused)) {
-		return nil, err
-	}
-	return w, nil
+func (a *app) printReview(card repo.Card) error {
+	return a.print(cardResult{Schema: 1, Card: card}, func(out *prompt.Writer) { review.Show(out, card, a.keys) })
 }

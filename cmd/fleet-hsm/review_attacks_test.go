@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/review"
 )
 
 // attacks are texts that want to be something else on the screen.
@@ -78,11 +78,9 @@ func ringOf(cfg *config.Config) *keyring.Ring {
 
 func reviewOf(card repo.Card, said string) string {
 	var b bytes.Buffer
-	a := newApp(&b, &b)
-	a.cfg = &config.Config{}
-	k := ringOf(a.cfg)
-	k.Hints = hintsOf(map[tuf.KeyID]ceremony.Hint{{}: {Name: said}})
-	a.showCard(prompt.New(&b), card, k)
+	k := ringOf(&config.Config{})
+	k.Hints = map[tuf.KeyID]keyring.Hint{{}: {Said: prompt.Name(said).String()}}
+	review.Show(prompt.New(&b), card, k)
 	return b.String()
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -82,7 +81,7 @@ func (a *app) runSign(ctx context.Context, args []string, o signOptions) error {
 		return err
 	}
 	s := &workflow.Signing{
-		Session: w.Session, Change: w.Staged, Role: o.role, Reviewed: o.reviewed,
+		Session: w, Change: w.Staged, Role: o.role, Reviewed: o.reviewed,
 		Review:   func() (repo.Card, error) { return w.Review(w.Staged) },
 		Refusals: []func() error{func() error { return w.Repo.CheckSound(w.Published, w.Staged) }},
 		Keep:     func() error { return w.MergeBack(ctx) },
@@ -93,8 +92,6 @@ func (a *app) runSign(ctx context.Context, args []string, o signOptions) error {
 	}
 	return a.report("sign", nil)
 }
-
-func named(file string, err error) error { return fmt.Errorf("request %q: %w", file, err) }
 
 // use names the places of the flags.
 func (o signOptions) use(keys *keyring.Ring) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
+	"github.com/fleet-hsm/fleet-hsm/status"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -30,16 +31,16 @@ const barWidth = 6
 
 // bar draws how much of its usual time a role has left, green, yellow (to be renewed
 // soon) or red (expired).
-func (s style) bar(rs roleStatus) prompt.Text {
+func (s style) bar(rs status.Role) prompt.Text {
 	if !s.bars {
 		return prompt.Text{}
 	}
 	n := 0
-	if rs.usual > 0 {
-		n = int(float64(rs.left) / float64(rs.usual) * barWidth)
+	if rs.Usual > 0 {
+		n = int(float64(rs.Left) / float64(rs.Usual) * barWidth)
 	}
 	n = min(max(n, 0), barWidth)
-	if rs.left > 0 && n == 0 {
+	if rs.Left > 0 && n == 0 {
 		n = 1
 	}
 	b := prompt.Sprintf("[%s%s] ", strings.Repeat("#", n), strings.Repeat(".", barWidth-n))
@@ -48,9 +49,9 @@ func (s style) bar(rs roleStatus) prompt.Text {
 	}
 	colour := 32
 	switch {
-	case rs.left <= 0:
+	case rs.Left <= 0:
 		colour = 31
-	case rs.left < rs.early:
+	case rs.Left < rs.Early:
 		colour = 33
 	}
 	return prompt.Coloured(colour, b)
@@ -65,7 +66,7 @@ func (res *statusResult) text(w *prompt.Writer) {
 		w.Printf("%-9s v%-5d %sexpires %s (%s)  threshold %d of %d\n", rs.Role, rs.Version, s.bar(rs),
 			rs.Expires.UTC().Format(time.DateOnly), inDays(rs.Expires), rs.Threshold, len(rs.Keys))
 		for _, k := range rs.Keys {
-			w.Printf("          %s  %s\n", k.KeyID.Short(), k.words())
+			w.Printf("          %s  %s\n", k.KeyID.Short(), keyWords(k))
 		}
 	}
 	w.Printf("layout    %s\n", res.layout())
@@ -75,8 +76,8 @@ func (res *statusResult) text(w *prompt.Writer) {
 	res.textStaged(w)
 }
 
-// words are a key's name, its place and what is known of its birth.
-func (k keyStatus) words() prompt.Text {
+// keyWords are a key's name, its place and what is known of its birth.
+func keyWords(k status.Key) prompt.Text {
 	name := prompt.Text{}
 	if k.Name != "" {
 		name = prompt.Sprintf("%q  ", k.Name)
@@ -130,7 +131,7 @@ func (res *statusResult) markdown(w *prompt.Writer) {
 	for _, rs := range res.Roles {
 		var keys []string
 		for _, k := range rs.Keys {
-			keys = append(keys, fmt.Sprintf("`%s` %s", k.KeyID.Short(), k.words()))
+			keys = append(keys, fmt.Sprintf("`%s` %s", k.KeyID.Short(), keyWords(k)))
 		}
 		t.rows = append(t.rows, []string{rs.Role, fmt.Sprint(rs.Version), rs.Expires.UTC().Format(time.DateOnly), inDays(rs.Expires),
 			fmt.Sprintf("%d of %d", rs.Threshold, len(rs.Keys)), strings.Join(keys, "<br>")})
@@ -155,4 +156,13 @@ func (res *statusResult) markdown(w *prompt.Writer) {
 		next = append(next, fmt.Sprintf("`%s`: %s", s.Command, s.Why))
 	}
 	list("Next", next)
+}
+
+// quoted shows each intent between quotes: whoever staged the change wrote it.
+func quoted(intents []string) []string {
+	var out []string
+	for _, s := range intents {
+		out = append(out, prompt.Quote(s).String())
+	}
+	return out
 }

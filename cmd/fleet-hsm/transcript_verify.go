@@ -10,6 +10,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/review"
 )
 
 func (a *app) transcriptCommand() *cobra.Command {
@@ -99,10 +100,10 @@ func (s runSheet) markdown(w *prompt.Writer) {
 	w.Printf("| line | time (UTC) | step | who, or which key and device | what | SHA-256 |\n")
 	w.Printf("|---|---|---|---|---|---|\n")
 	for _, e := range s.Steps {
-		w.Printf("| %d | %s | %s | %s | %s | %s |\n", e.Line, e.Time.UTC().Format("2006-01-02 15:04:05"), e.step(), cell(e.who()), cell(e.what()), strings.Join(groups(e.SHA256), " "))
+		w.Printf("| %d | %s | %s | %s | %s | %s |\n", e.Line, e.Time.UTC().Format("2006-01-02 15:04:05"), e.step(), cell(e.who()), cell(e.what()), strings.Join(review.Groups(e.SHA256), " "))
 	}
 	w.Printf("\n%d lines. The chain holds. SHA-256 of the last line, to be compared with what was noted on paper:\n\n", s.Lines)
-	for _, line := range groups(s.Last) {
+	for _, line := range review.Groups(s.Last) {
 		w.Printf("    %s\n", line)
 	}
 }

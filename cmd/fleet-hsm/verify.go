@@ -10,7 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/config"
+	"github.com/fleet-hsm/fleet-hsm/doctor"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
+	"github.com/fleet-hsm/fleet-hsm/remote"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
@@ -54,14 +56,6 @@ N.root.json in it is trusted unless --root names another; a URL demands --root. 
 	return cmd
 }
 
-// unverified: the repository has findings. Exit 4.
-type unverified struct {
-	source string
-	errors int
-}
-
-func (e *unverified) Error() string { return fmt.Sprintf("%q: %d error(s)", e.source, e.errors) }
-
 type verifyResult struct {
 	Schema int `json:"schema"`
 	*verify.Report
@@ -73,7 +67,11 @@ func (a *app) runVerify(ctx context.Context, args []string, o verifyOptions) err
 	if err != nil {
 		return err
 	}
-	extra, err := a.attestationRoots(o.attestationCA)
+	keys, err := a.keychain()
+	if err != nil {
+		return err
+	}
+	extra, err := keys.AttestationRoots(o.attestationCA)
 	if err != nil {
 		return err
 	}
@@ -88,7 +86,7 @@ func (a *app) runVerify(ctx context.Context, args []string, o verifyOptions) err
 		return err
 	}
 	if o.attestations {
-		found, err := a.verifyAttestations(opts.Source, extra)
+		found, err := a.attestations(opts.Source, extra)
 		if err != nil {
 			return err
 		}
@@ -98,9 +96,18 @@ func (a *app) runVerify(ctx context.Context, args []string, o verifyOptions) err
 		return err
 	}
 	if !report.OK() {
-		return &unverified{source: report.Source, errors: report.Count(verify.Error)}
+		return &remote.UnverifiedError{Report: report}
 	}
 	return nil
+}
+
+// attestations are verify's findings about the stored attestations.
+func (a *app) attestations(source string, extra []byte) ([]verify.Finding, error) {
+	keys, err := a.plain()
+	if err != nil {
+		return nil, err
+	}
+	return doctor.Attestations(keys, source, extra)
 }
 
 func (a *app) verifyOptions(args []string, o verifyOptions) (verify.Options, error) {

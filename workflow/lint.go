@@ -1,4 +1,4 @@
-package main
+package workflow
 
 import (
 	"context"
@@ -8,46 +8,29 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/lint"
-	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
-// lintError: files that agents could not run or install where they were to be
+// LintError: files that agents could not run or install where they were to be
 // published. Every finding is named, not the first only.
-type lintError struct{ findings []lint.Finding }
+type LintError struct{ Findings []lint.Finding }
 
-const lintHeading = "agents could not use this; nothing was published:"
+// LintHeading stands above its findings.
+const LintHeading = "agents could not use this; nothing was published:"
 
-func (e *lintError) Error() string {
-	lines := []string{lintHeading}
-	for _, f := range e.findings {
-		lines = append(lines, "  "+sayFinding(f))
+func (e *LintError) Error() string {
+	lines := []string{LintHeading}
+	for _, f := range e.Findings {
+		lines = append(lines, "  "+FindingText(f))
 	}
 	return strings.Join(lines, "\n")
 }
 
-func sayFinding(f lint.Finding) string {
+// FindingText is a finding in a line.
+func FindingText(f lint.Finding) string {
 	return fmt.Sprintf("%s for %s, %q: %s [%s]", f.Name, f.Platform, f.Path, f.Text, f.Code)
-}
-
-// hintLint names the flag for exactly the checks that refused.
-func hintLint(e *lintError) string {
-	var flags []string
-	for _, f := range e.findings {
-		if flag := "--no-lint " + string(f.Code); !slices.Contains(flags, flag) {
-			flags = append(flags, flag)
-		}
-	}
-	return "is it the right file under the right --name and --platform? If it is meant so: " + strings.Join(flags, " ")
-}
-
-func lintChecks() []string {
-	var checks []string
-	for _, c := range lint.Codes() {
-		checks = append(checks, string(c))
-	}
-	return checks
 }
 
 // lintNames are the values of --no-lint: a check, a component that is added, or all.
@@ -55,13 +38,14 @@ type lintNames []string
 
 func (n lintNames) all() bool { return slices.Contains(n, "all") }
 
-// check refuses a name that would switch off nothing: most often it is misspelt.
-func (n lintNames) check(items []repo.Item) error {
-	checks := lintChecks()
-	for _, name := range n {
+// CheckNoLint refuses a value of --no-lint that would switch off nothing: most often it is
+// misspelt.
+func CheckNoLint(names []string, items []repo.Item) error {
+	checks := LintChecks()
+	for _, name := range names {
 		component := func(it repo.Item) bool { return it.Name == name }
 		if name != "all" && !slices.Contains(checks, name) && !slices.ContainsFunc(items, component) {
-			return usagef("--no-lint %q is no check (%s), no component that is added here, and not all", name, strings.Join(checks, ", "))
+			return misuse.Errorf("--no-lint %q is no check (%s), no component that is added here, and not all", name, strings.Join(checks, ", "))
 		}
 	}
 	return nil
@@ -74,14 +58,13 @@ func (n lintNames) keep(findings []lint.Finding) []lint.Finding {
 	})
 }
 
-// lint looks at what was placed: at the very bytes that would be signed, before
-// anybody is asked for a key. Warnings are said, or with --json given for its notes;
-// errors refuse.
-func (w *work) lint(ctx context.Context, items []placed, off lintNames) (notes []string, err error) {
+// lint looks at what was staged: at the very bytes that would be signed, before
+// anybody is asked for a key.
+func (w *Session) lint(ctx context.Context, items []stagedFile, off lintNames) ([]lint.Finding, error) {
 	if off.all() {
 		return nil, nil
 	}
-	items = slices.DeleteFunc(slices.Clone(items), func(it placed) bool { return slices.Contains(off, it.Item.Name) })
+	items = slices.DeleteFunc(slices.Clone(items), func(it stagedFile) bool { return slices.Contains(off, it.Item.Name) })
 	var findings []lint.Finding
 	var release []lint.Item
 	for _, it := range items {
@@ -96,30 +79,28 @@ func (w *work) lint(ctx context.Context, items []placed, off lintNames) (notes [
 		})
 	}
 	findings = append(findings, lint.Release(release)...)
-	return w.a.judgeFindings(off.keep(findings))
+	return judgeFindings(off.keep(findings))
 }
 
-func (a *app) judgeFindings(findings []lint.Finding) (notes []string, err error) {
+// judgeFindings refuses errors, and gives the warnings.
+func judgeFindings(findings []lint.Finding) (warnings []lint.Finding, err error) {
 	var refused []lint.Finding
 	for _, f := range findings {
-		switch {
-		case f.Severity == lint.Error:
+		if f.Severity == lint.Error {
 			refused = append(refused, f)
-		case a.json:
-			notes = append(notes, sayFinding(f))
-		default:
-			a.warn("%s", sayFinding(f))
+		} else {
+			warnings = append(warnings, f)
 		}
 	}
 	if len(refused) > 0 {
-		return nil, &lintError{refused}
+		return nil, &LintError{refused}
 	}
-	return notes, nil
+	return warnings, nil
 }
 
 // lintFile looks at one file. What is published for this component and platform
 // already stays promotable, whatever it is.
-func (w *work) lintFile(ctx context.Context, it placed) ([]lint.Finding, error) {
+func (w *Session) lintFile(ctx context.Context, it stagedFile) ([]lint.Finding, error) {
 	name, platform, _, _, ok := repo.SplitPath(it.from)
 	if ok && name == it.Item.Name && platform == it.Item.Platform {
 		return nil, nil
@@ -131,7 +112,7 @@ func (w *work) lintFile(ctx context.Context, it placed) ([]lint.Finding, error) 
 	}
 	defer func() { _ = f.Close() }()
 	r.file = f
-	r.bar = w.a.progress("checking " + path.Base(it.Item.File))
+	r.bar = w.opts.Talk.Progress("checking " + path.Base(it.Item.File))
 	defer r.bar.End()
 	findings := lint.File(r, it.Content.Length, it.Item.Name, it.Item.Platform, it.Item.File)
 	if err := ctx.Err(); err != nil {
@@ -142,7 +123,7 @@ func (w *work) lintFile(ctx context.Context, it placed) ([]lint.Finding, error) 
 
 // elsewhere warns of bytes that are published for another platform already: one of
 // the two is the wrong file, and it may be the published one.
-func (w *work) elsewhere(it placed) []lint.Finding {
+func (w *Session) elsewhere(it stagedFile) []lint.Finding {
 	var found []lint.Finding
 	for _, p := range w.Published.Targets.PathsOf(it.Content.SHA512) {
 		name, platform, _, _, ok := repo.SplitPath(p)
@@ -158,7 +139,7 @@ func (w *work) elsewhere(it placed) []lint.Finding {
 	return found
 }
 
-func (w *work) reader(ctx context.Context, c repo.Content) *contentReader {
+func (w *Session) reader(ctx context.Context, c repo.Content) *contentReader {
 	return &contentReader{ctx: ctx, size: c.Length, open: func() (*os.File, error) { return w.Repo.OpenContent(w.Published, c) }}
 }
 
@@ -169,7 +150,7 @@ type contentReader struct {
 	open func() (*os.File, error)
 	file *os.File // nil: opened for each read
 	size int64
-	bar  *prompt.Bar // may be nil
+	bar  Progress // may be nil
 }
 
 func (r *contentReader) ReadAt(p []byte, off int64) (int, error) {
@@ -188,4 +169,13 @@ func (r *contentReader) ReadAt(p []byte, off int64) (int, error) {
 	}
 	defer func() { _ = f.Close() }()
 	return f.ReadAt(p, off)
+}
+
+// LintChecks are the names of the checks.
+func LintChecks() []string {
+	var checks []string
+	for _, c := range lint.Codes() {
+		checks = append(checks, string(c))
+	}
+	return checks
 }

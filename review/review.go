@@ -1,34 +1,38 @@
-package main
+package review
 
 import (
 	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
-	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
-// showCard prints the review: what a signature would mean. Whatever others wrote stands
+// Keys tells what people call a key.
+type Keys interface {
+	// KnownAs is its name in the configuration of this machine, SaidOf what a request says
+	// of it; "" for nothing.
+	KnownAs(id tuf.KeyID) string
+	SaidOf(id tuf.KeyID) string
+}
+
+// Show prints the review: what a signature would mean. Whatever others wrote stands
 // behind a label of ours, and what must be compared comes last.
-func (a *app) showCard(to *prompt.Writer, card repo.Card, keys *keyring.Ring) {
+func Show(to *prompt.Writer, card repo.Card, keys Keys) {
 	w := to.Review()
 	showIntents(w, card)
 	for i, rc := range card.Roles {
 		if i > 0 || len(card.Intents) > 0 {
 			w.Printf("\n")
 		}
-		a.showRole(w, rc, keys)
+		showRole(w, rc, keys)
 	}
 }
 
 // maxIntents is how many intents are shown: they are only talk.
 const maxIntents = 20
-
-// senderSays stands before what a request says of itself.
-const senderSays = "the sender says: "
 
 func showIntents(w *prompt.Writer, card repo.Card) {
 	label := "intent"
@@ -37,7 +41,7 @@ func showIntents(w *prompt.Writer, card repo.Card) {
 			w.Item("", prompt.Sprintf("and %d more", len(card.Intents)-i))
 			return
 		}
-		if said, ok := strings.CutPrefix(s, senderSays); ok {
+		if said, ok := strings.CutPrefix(s, workflow.SenderSays); ok {
 			w.Printf("  the sender says: %s\n", prompt.Quote(said))
 			continue
 		}
@@ -49,7 +53,7 @@ func showIntents(w *prompt.Writer, card repo.Card) {
 	}
 }
 
-func (a *app) showRole(w *prompt.Writer, rc repo.RoleCard, keys *keyring.Ring) {
+func showRole(w *prompt.Writer, rc repo.RoleCard, keys Keys) {
 	from := prompt.Sprintf("v%d -> v%d", rc.From, rc.To)
 	if rc.From == 0 {
 		from = prompt.Sprintf("v%d (new)", rc.To)
@@ -61,7 +65,7 @@ func (a *app) showRole(w *prompt.Writer, rc repo.RoleCard, keys *keyring.Ring) {
 		if k.Gains {
 			verb = "gains"
 		}
-		w.Item("key", prompt.Sprintf("%s %s %s (%s)", nameID(keys, k.KeyID), verb, k.Role, k.Type))
+		w.Item("key", prompt.Sprintf("%s %s %s (%s)", NameID(keys, k.KeyID), verb, k.Role, k.Type))
 	}
 	for _, t := range rc.Thresholds {
 		w.Item("threshold", prompt.Sprintf("%s: %d -> %d", t.Role, t.From, t.To))
@@ -77,15 +81,6 @@ func (a *app) showRole(w *prompt.Writer, rc repo.RoleCard, keys *keyring.Ring) {
 		w.Item("WARNING", prompt.Sprintf("%s", prompt.ASCII(s)))
 	}
 	showHash(w, "sha256", rc.Hash, 8)
-}
-
-// quoted shows each intent between quotes: whoever staged the change wrote it.
-func quoted(intents []string) []string {
-	var out []string
-	for _, s := range intents {
-		out = append(out, prompt.Quote(s).String())
-	}
-	return out
 }
 
 // showTargets shows each path in full, and the whole hash of each content once: fewer
@@ -152,9 +147,9 @@ func showDetails(w *prompt.Writer, t repo.TargetChange) {
 	}
 }
 
-// groups cuts a hash into what two people can read to each other: lines of four
+// Groups cuts a hash into what two people can read to each other: lines of four
 // groups of eight digits.
-func groups(hash string) []string { return grouped(hash, 8, 4) }
+func Groups(hash string) []string { return grouped(hash, 8, 4) }
 
 // grouped cuts it into lines of so many groups.
 func grouped(hash string, digits, row int) []string {
@@ -169,12 +164,12 @@ func grouped(hash string, digits, row int) []string {
 	return lines
 }
 
-// nameID names a key by its ID, with the name from the configuration if there is one.
-func nameID(k *keyring.Ring, id tuf.KeyID) prompt.Text {
+// NameID names a key by its ID, with the name from the configuration if there is one.
+func NameID(k Keys, id tuf.KeyID) prompt.Text {
 	if name := k.KnownAs(id); name != "" {
 		return prompt.Sprintf("%s %s", id.Short(), prompt.Name(name))
 	}
-	if said := k.Hints[id].Said; said != "" {
+	if said := k.SaidOf(id); said != "" {
 		return prompt.Sprintf("%s (%s, as the request says)", id.Short(), said)
 	}
 	return prompt.Sprintf("%s", id.Short())

@@ -1,11 +1,10 @@
 //go:build linux
 
-package main
+package online
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -13,9 +12,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/fleet-hsm/fleet-hsm/online"
-	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
 // TestWatchdog: systemd hears of the process as often as its unit asks, whatever the
@@ -54,25 +50,6 @@ func TestWatchdog(t *testing.T) {
 	for end := time.Now().Add(30 * time.Second); heard(500 * time.Millisecond); {
 		if time.Now().After(end) {
 			t.Fatal("systemd is still told that all is well")
-		}
-	}
-}
-
-// TestSilentDevice: what a new process may mend, and what it would make worse.
-func TestSilentDevice(t *testing.T) {
-	wrongPIN := &signer.PINError{Left: 2, Err: signer.ErrDeadline}
-	for _, c := range []struct {
-		err  error
-		want bool
-	}{
-		{&online.SignError{Need: 1, Err: errors.Join(signer.ErrUnreachable)}, true},
-		{&online.SignError{Need: 1, Err: fmt.Errorf("key: %w", signer.ErrDeadline)}, true},
-		{&online.SignError{Need: 1, Err: signer.ErrNoToken}, false},
-		{&online.SignError{Need: 1, Err: errors.Join(signer.ErrUnreachable, wrongPIN)}, false},
-		{&online.StoreError{Err: context.DeadlineExceeded}, false},
-	} {
-		if got := silentDevice(c.err); got != c.want {
-			t.Errorf("%v: %v", c.err, got)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func judgeOnline(err error) (verdict, bool) {
 		return verdict{exitRefused, string(repo.ShorterExpiry), hintRefused(repo.ShorterExpiry)}, true
 	case errors.Is(err, online.ErrNoKey):
 		return verdict{exitSecret, "no-key", "name the key that root lists for timestamp with --timestamp-key, or in keys: of the configuration"}, true
-	case as[*listenError](err) && !errors.Is(err, online.ErrConfig):
+	case as[*online.ListenError](err) && !errors.Is(err, online.ErrConfig):
 		return verdict{exitRefused, "listen", `another process may have the address; --listen HOST:PORT names another, --listen "" none`}, true
 	case errors.Is(err, online.ErrSign):
 		v := judgeKey(err)

@@ -13,11 +13,13 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
-// cardFlags say how --generate makes keys on YubiKeys.
-type cardFlags struct {
-	attestationCA string
-	pin, touch    []string
-	management    string
+// makeFlags say how new keys are made.
+type makeFlags struct {
+	generate, imported bool
+	algorithm          string
+	attestationCA      string
+	pin, touch         []string
+	management         string
 }
 
 const managementUsage = "YubiKey: where its management key comes from (hexadecimal), if it is not stored on the card behind the PIN"
@@ -34,18 +36,35 @@ func (a *app) useManagementKey(source string) error {
 	return nil
 }
 
-func (c *cardFlags) add(f *pflag.FlagSet) {
+func (c *makeFlags) add(f *pflag.FlagSet, algorithm string) {
+	f.BoolVar(&c.generate, "generate", false, "make the named token keys if they are absent")
+	f.BoolVar(&c.imported, "allow-imported", false, "accept a root key that was imported into its token or can be taken out of it")
+	f.StringVar(&c.algorithm, "algorithm", "", algorithm)
 	f.StringVar(&c.attestationCA, "attestation-ca", "", "PEM certificates that an attestation may lead to besides Yubico's")
 	f.StringVar(&c.management, "management-key-source", "", managementUsage)
 	f.StringArrayVar(&c.pin, "pin-policy", nil, "YubiKey: when a new key wants the PIN: never, once or always (default always); ROLE=POLICY for one role")
 	f.StringArrayVar(&c.touch, "touch-policy", nil, "YubiKey: when a new key wants a touch: never, cached or always (default always); ROLE=POLICY for one role")
 }
 
-func (c cardFlags) read(a *app) (keyring.KeyPolicies, error) {
+func (c makeFlags) read(a *app) (keyring.MakeOptions, error) {
+	alg, err := parseAlgorithm(c.algorithm)
+	if err != nil {
+		return keyring.MakeOptions{}, err
+	}
+	policies, err := c.policies(a)
+	return keyring.MakeOptions{Generate: c.generate, Algorithm: alg, AllowImported: c.imported, Policies: policies}, err
+}
+
+// policies are those of new keys on cards.
+func (c makeFlags) policies(a *app) (keyring.KeyPolicies, error) {
 	if err := a.useManagementKey(c.management); err != nil {
 		return keyring.KeyPolicies{}, err
 	}
-	roots, err := a.attestationRoots(c.attestationCA)
+	keys, err := a.keychain()
+	if err != nil {
+		return keyring.KeyPolicies{}, err
+	}
+	roots, err := keys.AttestationRoots(c.attestationCA)
 	if err != nil {
 		return keyring.KeyPolicies{}, err
 	}
