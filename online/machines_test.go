@@ -23,7 +23,7 @@ func TestTwoMachines(t *testing.T) {
 		o, err := store.Get(ctx, b.raw, name, 1<<20)
 		return o.Data, err
 	}, pinned)
-	stop := j.Poll(true, t.TempDir())
+	stop := j.Poll(true, t.TempDir(), 20*time.Millisecond)
 
 	next := &memKey{key: repotest.NewKey(t)}
 	clock := &wakeableClock{wake: make(chan struct{}, 1)}

@@ -73,7 +73,7 @@ func change(r *repotest.Repo, round, files int) {
 // must be able to update and to download all the time; the next publish must finish
 // and send nothing that is there already.
 func TestCrash(t *testing.T) {
-	kills, files := 6, 30
+	kills, files := 6, 8
 	if long() {
 		kills, files = 200, 300
 	}
@@ -98,7 +98,11 @@ func crashLoop(t *testing.T, s Store, r *repotest.Repo, kills, files int) {
 	j2 := newJudge(t, s, r.Read("1.root.json"))
 	var stop func() judge.PollReport
 	if r.Consistent {
-		stop = j2.Poll(true, t.TempDir())
+		pause := 50 * time.Millisecond // the publish should have a processor too
+		if long() {
+			pause = 0
+		}
+		stop = j2.Poll(true, t.TempDir(), pause)
 	}
 	killed, agent := 0, t.TempDir()
 	for round := 1; killed < kills; round++ {

@@ -24,7 +24,7 @@ func TestStuckAgent(t *testing.T) {
 		publish(t, s, Options{Dir: r.Dir})
 		j := newJudge(t, s, r.Read("1.root.json"))
 		agent := t.TempDir()
-		stop := j.Poll(false, agent)
+		stop := j.Poll(false, agent, 0)
 		for i := range publishes {
 			r.Targets["orbit/linux/stable/orbit"] = []byte(strings.Repeat("x", i+1))
 			r.Commit()

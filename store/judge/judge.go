@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Get reads a file of the store that is judged.
@@ -92,12 +93,12 @@ type PollReport struct {
 	Errors             map[string]int
 }
 
-// Poll lets an agent with a state and, if cold, a new one in each round poll in a
-// tight loop until stop is called.
-func (j *Judge) Poll(cold bool, state string) (stop func() PollReport) {
+// Poll lets an agent with a state and, if cold, a new one in each round poll until stop
+// is called, in a tight loop or with a pause between two rounds.
+func (j *Judge) Poll(cold bool, state string, pause time.Duration) (stop func() PollReport) {
 	j.t.Helper()
 	until := filepath.Join(j.t.TempDir(), "stop")
-	args := []string{"--url", j.url, "--root", j.root, "--state", state, "poll", "--all", "--until-file", until}
+	args := []string{"--url", j.url, "--root", j.root, "--state", state, "poll", "--all", "--until-file", until, "--every", pause.String()}
 	if cold {
 		args = append(args, "--cold")
 	}
