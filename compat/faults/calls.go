@@ -133,8 +133,8 @@ func (c *campaign) selected(all []*scenario) []*scenario {
 			return !s.consistent
 		case unstamped:
 			return !c.opts.long
-		case "commit":
-			return s.consistent && !c.opts.long
+		case "commit": // renames what add renames
+			return !c.opts.long
 		}
 		return !s.consistent && !c.opts.long
 	})

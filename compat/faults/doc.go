@@ -3,7 +3,7 @@
 //
 //	faults --tool FILE --peer FILE [--long] [--seed N] [--only CLASS,...] [--match TEXT] [--work DIR]
 //
-// It drives the built binary, never the packages, on copies of small repositories in
+// It drives a built binary, never the packages, on copies of small repositories in
 // both layouts (consistent snapshots, flat). The classes:
 //
 //	kill     SIGKILL at random moments of add, rotate (each role), timestamp and

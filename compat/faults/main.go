@@ -33,7 +33,7 @@ type options struct {
 // size sets the figures of the two forms. The short one has to end within 90 s on two
 // cores, and still meets every class, every scenario and every rename.
 func (o *options) size() {
-	o.kills, o.peerKills, o.stride, o.errorStride, o.races, o.changes, o.loops = 30, 3, 12, 16, 2, 12, 4*time.Second
+	o.kills, o.peerKills, o.stride, o.errorStride, o.races, o.changes, o.loops = 30, 3, 24, 24, 2, 12, 4*time.Second
 	o.peerFile = sizeNext
 	if o.long {
 		o.peerFile = 16 << 20
