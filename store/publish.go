@@ -149,7 +149,9 @@ func (p *Plan) meetTimestamp(ctx context.Context, cause error) (bool, error) {
 	if ts.Version >= p.local.timestamp.Version && m.Version == p.local.snapshot.Version && m.Fits(p.local.snapshotBytes) == nil {
 		return true, nil
 	}
-	if ts.Version >= p.local.timestamp.Version {
+	// Over a newer snapshot a timestamp of ours would help nobody: the next plan says that
+	// the store is ahead.
+	if ts.Version >= p.local.timestamp.Version && m.Version <= p.local.snapshot.Version {
 		return false, &StaleTimestampError{Local: p.local.timestamp.Version, Remote: ts.Version, Timestamp: o.Data}
 	}
 	return false, cause

@@ -102,7 +102,7 @@ func judgeDevice(err error) verdict {
 		return verdict{exitRefused, "key-file", "nothing was changed; put the file back from your copy of keys/"}
 	}
 	// What has no type of its own is the file system's or the network's, and says it.
-	return verdict{exitRefused, "failed", ""}
+	return verdict{exitRefused, "failed", hintFailed(err)}
 }
 
 // partialCode: why it stopped decides the exit code, as it does elsewhere.
@@ -203,6 +203,9 @@ func hintShort(err error) string {
 	}
 	return `run "fleet-hsm sign" where that key is plugged in, then "fleet-hsm commit"; "fleet-hsm discard" drops the change`
 }
+
+// hintFailed is for what the file system or the network said.
+func hintFailed(err error) string { return "put right what the message names; then " + again(err) }
 
 const againSame = "run the command again"
 

@@ -92,5 +92,5 @@ func judgeRequest(err error) verdict {
 	case errors.Is(err, repo.ErrMetadata), errors.Is(err, ceremony.ErrRequest), errors.Is(err, repo.ErrKey):
 		return verdict{exitUnverified, "request", "nothing was signed or taken from it; fetch the file again, and ask who changed it if that does not help"}
 	}
-	return verdict{exitRefused, "failed", ""}
+	return verdict{exitRefused, "failed", hintFailed(err)}
 }

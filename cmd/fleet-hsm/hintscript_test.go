@@ -10,10 +10,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/fleet-hsm/fleet-hsm/softhsm/quirks"
 	"github.com/fleet-hsm/fleet-hsm/store/s3test"
 )
 
@@ -27,6 +30,8 @@ import (
 //	                          ends with 0
 //	payload [ARG...]          $HASH, and $HASH2, is what "fleet-hsm review ARG..." prints
 //	leads ARG...              fleet-hsm ARG... ends with 0: the way was that long
+//	meanwhile ARG...          fleet-hsm ARG... runs when $BEHIND_RACED is to get a timestamp
+//	quirky, quirks LINE...    a SoftHSM behind a module with quirks, $QUIRKY, and which
 //
 // Whatever stands between them is done by a person. From refused to leads it takes three
 // commands of ours at most, and the last is the refused one, with other arguments perhaps,
@@ -40,10 +45,10 @@ func TestHintScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	srv := s3test.Start(t)
-	behind := map[string]*s3test.Proxy{}
+	behind, meanwhile := map[string]*s3test.Proxy{}, &otherMachine{}
 	for name, f := range map[string]s3test.Fault{
 		"LOGIN": s3test.LoginPage(), "NO_CONDITIONS": s3test.RefusedConditions(), "NO_ETAGS": s3test.NoETags(), "DAMAGED": s3test.Damaged(),
-		"FORBIDDEN": answersPuts("forbidden", http.StatusForbidden, "AccessDenied"), "RACED": answersPuts("raced", http.StatusPreconditionFailed, "PreconditionFailed"),
+		"FORBIDDEN": answersPuts("forbidden", http.StatusForbidden, "AccessDenied"), "RACED": meanwhile.fault(),
 		"BROKEN": answersPuts("broken", http.StatusBadRequest, "InvalidArgument"), "ELSEWHERE": answersPuts("elsewhere", http.StatusBadRequest, "AuthorizationHeaderMalformed"),
 	} {
 		behind[name] = srv.Behind(t, f)
@@ -51,6 +56,7 @@ func TestHintScripts(t *testing.T) {
 	cmds := scriptCommands()
 	for name, f := range map[string]func(*testscript.TestScript, []string){
 		"cards": cmdCards, "card": cmdCard, "desk": cmdDesk, "denied": cmdDenied, "softhsm": cmdSoftHSM, "serve": cmdServe, "forge": cmdForge,
+		"quirky": cmdQuirky, "quirks": cmdQuirks, "meanwhile": meanwhile.set,
 		"payload": cmdPayload, "refused": cmdRefused, "says": cmdSays, "hinted": cmdHinted, "leads": cmdLeads,
 	} {
 		cmds[name] = func(ts *testscript.TestScript, _ bool, args []string) { f(ts, args) }
@@ -85,6 +91,50 @@ func answersPuts(name string, status int, code string) s3test.Fault {
 			return nil
 		}
 		return s3test.Says(status, code, "")
+	}}
+}
+
+// quirkyModule is built once; a script gets a copy, which stands before its SoftHSM.
+var quirkyModule = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(scratch, "quirks")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", err
+	}
+	return quirks.Build(dir)
+})
+
+func cmdQuirky(ts *testscript.TestScript, _ []string) {
+	cmdSoftHSM(ts, nil)
+	built, err := quirkyModule()
+	ts.Check(err)
+	lib, err := os.ReadFile(built)
+	ts.Check(err)
+	ts.Setenv("QUIRKY", ts.MkAbs("quirks.so"))
+	ts.Check(os.WriteFile(ts.Getenv("QUIRKY"), lib, 0o755))
+	cmdQuirks(ts, nil)
+}
+
+func cmdQuirks(ts *testscript.TestScript, lines []string) {
+	text := "real=" + ts.Getenv("MODULE") + "\n" + strings.Join(lines, "\n") + "\n"
+	ts.Check(os.WriteFile(ts.Getenv("QUIRKY")+".conf", []byte(text), 0o600))
+}
+
+// otherMachine publishes while the store is about to take a timestamp of ours.
+type otherMachine struct{ publish atomic.Pointer[func()] }
+
+func (o *otherMachine) set(ts *testscript.TestScript, args []string) {
+	f := func() { ts.Check(ts.Exec("fleet-hsm", args...)) }
+	o.publish.Store(&f)
+}
+
+func (o *otherMachine) fault() s3test.Fault {
+	return s3test.Fault{Name: "raced", Answer: func(r *http.Request) *http.Response {
+		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/timestamp.json") {
+			if f := o.publish.Swap(nil); f != nil {
+				(*f)()
+			}
+		}
+		return nil
 	}}
 }
 
