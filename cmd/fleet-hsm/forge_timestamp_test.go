@@ -51,19 +51,25 @@ func forgeTimestamp(keyFile string, version int64, data []byte) ([]byte, error) 
 		return nil, err
 	}
 	f.Signed["version"], f.Signed["meta"] = version, whole.Signed.Meta
-	message, err := cjson.EncodeCanonical(f.Signed)
+	sig, err := signatureOver(keyFile, repo.RoleTimestamp, f.Signed)
 	if err != nil {
 		return nil, err
 	}
-	key, err := cheapFiles().Open(context.Background(), signer.Ref{URI: signer.FileURI(keyFile), Roles: []string{repo.RoleTimestamp}}, rolesPassphrase{repo.RoleTimestamp})
+	f.Signatures[0]["sig"] = sig
+	return json.Marshal(f)
+}
+
+// signatureOver signs with the key in a file what nobody of ours would.
+func signatureOver(keyFile, role string, signed any) (string, error) {
+	message, err := cjson.EncodeCanonical(signed)
 	if err != nil {
-		return nil, err
+		return "", err
+	}
+	key, err := cheapFiles().Open(context.Background(), signer.Ref{URI: signer.FileURI(keyFile), Roles: []string{role}}, rolesPassphrase{role})
+	if err != nil {
+		return "", err
 	}
 	defer func() { _ = key.Close() }()
 	sig, err := key.Sign(context.Background(), message)
-	if err != nil {
-		return nil, err
-	}
-	f.Signatures[0]["sig"] = hex.EncodeToString(sig)
-	return json.Marshal(f)
+	return hex.EncodeToString(sig), err
 }

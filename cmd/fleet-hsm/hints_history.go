@@ -40,7 +40,7 @@ func hintFaulty(err error) string {
 	f := fe.Faults[0]
 	switch {
 	case f.Role == repo.RoleTargets && ofTarget(verify.Code(f.Code)):
-		return `"fleet-hsm remove PATH..." takes such targets out, and "fleet-hsm add" of the same name puts one right` + then
+		return `"fleet-hsm remove PATH..." takes such targets out, and "fleet-hsm add" of the same name puts one right, several with --stage-only before "fleet-hsm sign"` + then
 	case f.Role == repo.RoleTargets, f.Role == repo.RoleSnapshot:
 		return `"fleet-hsm rotate targets --renew" writes targets and snapshot anew` + then
 	case f.Role == repo.RoleTimestamp:

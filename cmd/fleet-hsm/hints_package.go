@@ -35,7 +35,7 @@ func packageVerdict(e *installer.Error) verdict {
 	case installer.NoTarget:
 		return verdict{exitRefused, "no-target", `publish it ("fleet-hsm add", "fleet-hsm promote"), or choose another channel or --arch, or leave out --fleet-desktop; "fleet-hsm list" shows what there is`}
 	case installer.NoVersion:
-		return verdict{exitRefused, "no-version", `add it again with --version ("fleet-hsm add --target repository/targets/... --replace"); fleetctl refuses it too`}
+		return verdict{exitRefused, "no-version", `add it again with --version ("fleet-hsm add --target repository/targets/... --replace"); several of them with --stage-only, then "fleet-hsm sign". fleetctl refuses them too`}
 	case installer.Archive:
 		return verdict{exitRefused, "archive", `publish an archive (.tar.gz) of folders and regular files alone`}
 	case installer.Expired:

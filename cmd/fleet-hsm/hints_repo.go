@@ -38,7 +38,7 @@ func hintRefused(kind repo.RefusedKind) string {
 	case repo.FlatLayout:
 		return `commit it where the timestamp key is, without --without-timestamp; "fleet-hsm migrate" changes the layout, agents following, when no change waits`
 	case repo.TooLarge:
-		return `agents read no more than that; take out targets ("fleet-hsm remove") or keys`
+		return `agents read no more than that; take out targets ("fleet-hsm remove") or keys, or lower --threshold`
 	case repo.VersionRegress:
 		return `is this an old copy of the folder? "fleet-hsm pull" brings the newer state, "fleet-hsm doctor --mend" what lies here`
 	case repo.OtherChange:

@@ -30,6 +30,8 @@ import (
 //	                          ends with 0
 //	payload [ARG...]          $HASH, and $HASH2, is what "fleet-hsm review ARG..." prints
 //	leads ARG...              fleet-hsm ARG... ends with 0: the way was that long
+//	versionless DIR           the targets of a flat repository carry no version
+//	keyfiles N DIR ROLE       N key files
 //	meanwhile ARG...          fleet-hsm ARG... runs when $BEHIND_RACED is to get a timestamp
 //	quirky, quirks LINE...    a SoftHSM behind a module with quirks, $QUIRKY, and which
 //
@@ -56,7 +58,7 @@ func TestHintScripts(t *testing.T) {
 	cmds := scriptCommands()
 	for name, f := range map[string]func(*testscript.TestScript, []string){
 		"cards": cmdCards, "card": cmdCard, "desk": cmdDesk, "denied": cmdDenied, "softhsm": cmdSoftHSM, "serve": cmdServe, "forge": cmdForge,
-		"quirky": cmdQuirky, "quirks": cmdQuirks, "meanwhile": meanwhile.set,
+		"versionless": cmdVersionless, "keyfiles": cmdKeyfiles, "quirky": cmdQuirky, "quirks": cmdQuirks, "meanwhile": meanwhile.set,
 		"payload": cmdPayload, "refused": cmdRefused, "says": cmdSays, "hinted": cmdHinted, "leads": cmdLeads,
 	} {
 		cmds[name] = func(ts *testscript.TestScript, _ bool, args []string) { f(ts, args) }
