@@ -22,6 +22,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/signer"
+	"github.com/fleet-hsm/fleet-hsm/signer/kms"
 	"github.com/fleet-hsm/fleet-hsm/signer/pkcs11"
 	"github.com/fleet-hsm/fleet-hsm/softhsm"
 	"github.com/fleet-hsm/fleet-hsm/store"
@@ -32,12 +33,14 @@ import (
 // instance is what a child process is told to do.
 type instance struct {
 	URL, Root, Module, KeyURI, PINFile string
-	Expires, RenewBefore, Interval     time.Duration
+	// Plugins is the folder of plug-ins, for a key in a KMS instead of one on a token.
+	Plugins                        string
+	Expires, RenewBefore, Interval time.Duration
 }
 
-// hsmKey is a KeySource on a PKCS#11 token.
+// hsmKey is a KeySource on a token or in a KMS.
 type hsmKey struct {
-	backend *pkcs11.Backend
+	backend signer.Backend
 	uri     signer.URI
 	ui      signer.UI
 }
@@ -78,13 +81,17 @@ func runInstance(arg string) error {
 	if err != nil {
 		return err
 	}
-	uri, err := pkcs11.Kind().Parse(in.KeyURI)
+	uri, err := signer.Kinds{pkcs11.Kind(), kms.Kind()}.Parse(in.KeyURI)
 	if err != nil {
 		return err
 	}
+	key := hsmKey{uri: uri, ui: pinFile(in.PINFile), backend: pkcs11.New(pkcs11.Options{Module: in.Module})}
+	if in.Plugins != "" {
+		key.backend = kms.New(kms.Options{Folder: in.Plugins})
+	}
 	s, err := New(Config{
 		Store: store.Plain{Store: st}, Root: root, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		Keys:    []KeySource{hsmKey{backend: pkcs11.New(pkcs11.Options{Module: in.Module}), uri: uri, ui: pinFile(in.PINFile)}},
+		Keys:    []KeySource{key},
 		Expires: in.Expires, RenewBefore: in.RenewBefore, Interval: in.Interval, StoreTimeout: 2 * time.Second,
 	})
 	if err != nil {
@@ -142,7 +149,7 @@ func (s *swarm) stop() {
 
 // counts is what the race prints.
 type counts struct {
-	versions             int
+	versions, jumped     int
 	wentBack, doubled    int
 	expired, notVerified int
 }
@@ -171,6 +178,9 @@ func watch(ctx context.Context, st store.Store, role roleKeys) (counts, error) {
 		}
 		if f.Version < high {
 			c.wentBack++
+		}
+		if high > 0 && f.Version > high+1 {
+			c.jumped++
 		}
 		if at.After(f.Expires) {
 			c.expired++

@@ -50,7 +50,7 @@ func withheldFrom(e *kms.RefusedError) string {
 	if len(e.Withheld) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(`. It was not given %s, whose names are those of secrets; "kms: {environment: NAME}" in the configuration hands over what it needs`, strings.Join(e.Withheld, ", "))
+	return fmt.Sprintf(`. Not handed to it, because their names are those of secrets: %s; "kms: {environment: NAME}" in the configuration hands over what it needs`, strings.Join(e.Withheld, ", "))
 }
 
 func hintKMSProgram(err error) string {

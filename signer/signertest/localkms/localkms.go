@@ -90,9 +90,7 @@ const port = "8080"
 func (s *Server) run() error {
 	cmd := exec.Command(s.program)
 	cmd.Env = []string{"PORT=" + port, "KMS_DATA_PATH=" + s.data, "KMS_SEED_PATH=" + s.data + ".none"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	runtime.LockOSThread() // Pdeathsig is about the thread
-	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	if err := cmd.Start(); err != nil {
 		return err
 	}
