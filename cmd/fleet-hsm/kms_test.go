@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -28,6 +29,7 @@ func TestKMS(t *testing.T) {
 		t.Fatal(err)
 	}
 	srv := localkms.Start(t)
+	t.Run("docs", func(t *testing.T) { followKMSDoc(t, srv, bin) })
 	cmds := scriptCommands()
 	for name, f := range map[string]func(*testscript.TestScript, []string){
 		"cards": cmdCards, "card": cmdCard, "softhsm": cmdSoftHSM, "serve": cmdServe, "snapshotis": cmdSnapshotIs, "endpoint": cmdEndpoint,
@@ -53,4 +55,20 @@ func TestKMS(t *testing.T) {
 		},
 		Cmds: cmds,
 	})
+}
+
+// followKMSDoc runs the commands of docs/kms.md as they stand.
+func followKMSDoc(t *testing.T, srv *localkms.Server, bin string) {
+	dir := t.TempDir()
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", strings.Join(fenced(t, "kms.md"), ""))
+	cmd.Dir = dir
+	cmd.Env = append(append(append(os.Environ(), secretEnv()...), srv.Env()...), "PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH"),
+		"PLUGINS="+srv.Plugins, "STORE=file://"+filepath.Join(dir, "served"), "FLEET_TIMESTAMP_PASSPHRASE=", "XDG_STATE_HOME="+filepath.Join(dir, "state"))
+	out, err := cmd.CombinedOutput()
+	if s := shows(string(out)); err != nil || s != "" || !strings.Contains(string(out), "published: timestamp v3") {
+		t.Fatalf("%v, a secret: %q\n%s", err, s, out)
+	}
+	if _, stderr, err := follow(dir, filepath.Join(dir, "agent")); err != nil {
+		t.Errorf("an agent refuses: %v\n%s", err, stderr)
+	}
 }

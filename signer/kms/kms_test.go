@@ -74,6 +74,28 @@ func TestSuite(t *testing.T) {
 	}})
 }
 
+// TestPython: a plug-in in another language, written from docs/kms.md alone, makes keys and
+// passes the suite.
+func TestPython(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	program, err := os.ReadFile(filepath.Join("testdata", "sigstore-kms-py"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "sigstore-kms-py"), program, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := uri(t, "kms:py;ref="+dir+"/key.pem")
+	g, err := kms.New(kms.Options{Folder: dir}).Generate(t.Context(), signer.Ref{URI: u}, signer.GenerateOptions{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signertest.Run(t, signertest.Config{Setup: func(t *testing.T) signertest.Device {
+		return signertest.Device{Backend: kms.New(kms.Options{Folder: dir}), URI: u, Public: g.Public[0], Missing: uri(t, "kms:py;ref="+dir+"/absent.pem")}
+	}})
+}
+
 func TestURI(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
