@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/config"
+	"github.com/fleet-hsm/fleet-hsm/internal/buildtime"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/remote"
@@ -249,4 +250,18 @@ func loginName() string {
 		return ""
 	}
 	return u.Username
+}
+
+// checkClock refuses a clock that cannot be right.
+func (a *app) checkClock() error { return buildtime.Check(a.now()) }
+
+// judgeByClock runs before every command. What an existing repository needs goes on with
+// a warning, since its own dates are checked besides; init has nothing to go by.
+func (a *app) judgeByClock(cmd *cobra.Command, _ []string) error {
+	err := a.checkClock()
+	if err == nil || cmd.Name() == "init" {
+		return err
+	}
+	a.warn("%v", err)
+	return nil
 }

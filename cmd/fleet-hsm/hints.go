@@ -6,6 +6,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/config"
+	"github.com/fleet-hsm/fleet-hsm/internal/buildtime"
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/internal/owned"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
@@ -106,9 +107,9 @@ func judge(err error) verdict {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return verdict{exitInterrupted, "interrupted", hintInterrupted}
-	case errors.Is(err, signer.ErrNotConfirmed), errors.Is(err, errNotReset), errors.Is(err, errNotDestroyed):
+	case errors.Is(err, signer.ErrNotConfirmed), errors.Is(err, errNotReset), errors.Is(err, keyring.ErrNotDestroyed):
 		return verdict{exitRefused, "not-confirmed", "run it again to be asked again"}
-	case as[*destroysError](err):
+	case as[*keyring.DestroysError](err):
 		return verdict{exitRefused, "key-in-use", `take it out of its roles first ("fleet-hsm rotate ROLE --remove KEYID", "fleet-hsm status" lists them) and out of the configuration, or run this at a terminal, which asks for the device's serial number; no flag says it`}
 	case as[*workflow.ReviewedMismatch](err):
 		return verdict{exitUnverified, "reviewed-mismatch", `what is staged is not what was reviewed; look again with "fleet-hsm review"`}
@@ -162,7 +163,7 @@ func judge(err error) verdict {
 		return verdict{exitRefused, "key", "agents accept Ed25519, P-256 and RSA keys; docs/keys.md lists them"}
 	case as[*repo.SignatureError](err):
 		return verdict{exitRefused, "bad-signature", "it was not kept; sign again, and replace the device if it happens twice"}
-	case as[*clockError](err):
+	case as[*buildtime.ClockError](err):
 		return verdict{exitRefused, "clock", "set this machine's clock"}
 	case as[*ill](err):
 		return verdict{exitRefused, "doctor", "every line that is not ok names its remedy"}

@@ -15,6 +15,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/installer"
+	"github.com/fleet-hsm/fleet-hsm/internal/buildtime"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/lint"
@@ -70,6 +71,7 @@ func theirErrors() map[string]error {
 		"workflow.RequestError":  &workflow.RequestError{File: "f", Err: ceremony.ErrRequest},
 		"ceremony.ErrTranscript": ceremony.ErrTranscript, "ceremony.ErrRequest": &workflow.RequestError{File: "f", Err: ceremony.ErrRequest},
 		"ceremony.TranscriptError": &ceremony.TranscriptError{}, "ceremony.Error": &workflow.RequestError{File: "f", Err: &ceremony.Error{}},
+		"keyring.ErrNotDestroyed": keyring.ErrNotDestroyed, "keyring.DestroysError": &keyring.DestroysError{},
 		"remote.StoreError": &remote.StoreError{Err: store.ErrNoStore}, "remote.RejectedError": &remote.RejectedError{Err: errors.New("x")},
 		"remote.UnverifiedError": &remote.UnverifiedError{Report: &verify.Report{}},
 
@@ -191,8 +193,7 @@ func TestEveryErrorHasAHint(t *testing.T) {
 	for _, err := range []error{
 		&expiresSoon{}, &workflow.PolicyError{},
 		&workflow.ReviewedMismatch{}, &keyring.ImportedError{}, &badAttestation{}, &ill{}, usage(&workflow.Unreviewed{}), &config.Error{}, errNotReset, signer.ErrNotConfirmed,
-		errNotDestroyed, &destroysError{},
-		usagef("x"), &clockError{},
+		usagef("x"), &buildtime.ClockError{},
 	} {
 		if v := judge(err); v.kind == "failed" || v.hint == "" {
 			t.Errorf("%T: kind %q, hint %q", err, v.kind, v.hint)

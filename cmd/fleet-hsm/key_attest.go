@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -36,23 +35,9 @@ it. "fleet-hsm verify --attestations" fails unless every root key has one.`,
 	return cmd
 }
 
-// attestEntry is one key's proof with --json.
-type attestEntry struct {
-	KeyID       tuf.KeyID `json:"keyid"`
-	Roles       []string  `json:"roles,omitempty"`
-	Attested    bool      `json:"attested"`
-	Problem     string    `json:"problem,omitempty"`
-	Serial      string    `json:"serial,omitempty"`
-	Slot        string    `json:"slot,omitempty"`
-	Firmware    string    `json:"firmware,omitempty"`
-	PINPolicy   string    `json:"pin_policy,omitempty"`
-	TouchPolicy string    `json:"touch_policy,omitempty"`
-	Root        string    `json:"root,omitempty"`
-}
-
 type attestResult struct {
-	Schema int           `json:"schema"`
-	Keys   []attestEntry `json:"keys"`
+	Schema int                   `json:"schema"`
+	Keys   []keyring.AttestEntry `json:"keys"`
 }
 
 // badAttestation: a stored certificate does not prove what it is there for. Exit 4.
@@ -86,7 +71,7 @@ func (a *app) runKeyAttest(ctx context.Context, args []string, o keyAttestOption
 	}
 	res := &attestResult{Schema: 1}
 	for _, f := range found {
-		e := entryOfStored(f.KeyID, f.StoredProof)
+		e := keyring.EntryOfStored(f.KeyID, f.StoredProof)
 		e.Roles = f.Roles
 		res.Keys = append(res.Keys, e)
 	}
@@ -109,38 +94,24 @@ func (a *app) attestCard(ctx context.Context, att signer.Attester, arg string, e
 	if err := a.keys.KeepAttestation(signer.Generated{Public: []crypto.PublicKey{proof.Public}, Attestation: proof.Chain}); err != nil {
 		return err
 	}
-	e := entryOfProof(keyring.KeyID(proof.Public), proof)
+	e := keyring.EntryOfProof(keyring.KeyID(proof.Public), proof)
 	if w, err := a.look(); err == nil {
 		e.Roles = w.RolesOf(e.KeyID)
 	}
-	res := attestResult{Schema: 1, Keys: []attestEntry{e}}
+	res := attestResult{Schema: 1, Keys: []keyring.AttestEntry{e}}
 	return a.print(res, func(w *prompt.Writer) { res.text(w) })
-}
-
-func entryOfProof(keyID tuf.KeyID, p signer.Attestation) attestEntry {
-	return attestEntry{
-		KeyID: keyID, Attested: true, Serial: p.Serial, Slot: p.Slot, Firmware: p.Firmware,
-		PINPolicy: p.PINPolicy, TouchPolicy: p.TouchPolicy, Root: p.Root,
-	}
-}
-
-func (e attestEntry) roles() string {
-	if len(e.Roles) == 0 {
-		return "no role"
-	}
-	return strings.Join(e.Roles, ", ")
 }
 
 func (res *attestResult) text(w *prompt.Writer) {
 	for _, e := range res.Keys {
 		switch {
 		case e.Attested:
-			w.Printf("%s  %s  card %s, slot %s, firmware %s, PIN %s, touch %s (%s)\n", e.KeyID.Short(), e.roles(),
+			w.Printf("%s  %s  card %s, slot %s, firmware %s, PIN %s, touch %s (%s)\n", e.KeyID.Short(), e.RolesText(),
 				e.Serial, e.Slot, e.Firmware, e.PINPolicy, e.TouchPolicy, e.Root)
 		case e.Problem != "":
-			w.Printf("%s  %s  NOT PROVED: %s\n", e.KeyID.Short(), e.roles(), e.Problem)
+			w.Printf("%s  %s  NOT PROVED: %s\n", e.KeyID.Short(), e.RolesText(), e.Problem)
 		default:
-			w.Printf("%s  %s  no attestation\n", e.KeyID.Short(), e.roles())
+			w.Printf("%s  %s  no attestation\n", e.KeyID.Short(), e.RolesText())
 		}
 	}
 }
@@ -156,13 +127,4 @@ func (res *attestResult) check() error {
 		return nil
 	}
 	return &badAttestation{problems: bad}
-}
-
-func entryOfStored(keyID tuf.KeyID, p keyring.StoredProof) attestEntry {
-	e := attestEntry{KeyID: keyID}
-	if p.Public != nil {
-		e = entryOfProof(keyID, p.Attestation)
-	}
-	e.Attested, e.Problem = p.Attested, p.Problem
-	return e
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -84,12 +83,12 @@ func (a *app) runKeyGenerate(ctx context.Context, arg string, o keyGenerateOptio
 		return err
 	}
 	if o.overwrite != "" {
-		loss := &destruction{a: a, what: "overwriting " + u.String(), at: u, word: wordOf(ctx, be, u)}
+		loss := &keyring.Loss{What: "overwriting " + u.String(), At: u, Word: keyring.WordOf(ctx, be, u)}
 		l, _ := be.(signer.KeyLister)
-		if err := loss.look(ctx, l, a.person()); err != nil {
+		if err := a.lookAtLoss(ctx, loss, l, a.person()); err != nil {
 			return err
 		}
-		if err := loss.confirm(ctx); err != nil {
+		if err := loss.Confirm(ctx, a.person()); err != nil {
 			return err
 		}
 	}
@@ -118,8 +117,8 @@ func (a *app) keepGenerated(made signer.Generated, typed signer.URI, name string
 			return err
 		}
 		id := keyring.KeyID(pub)
-		res.Keys = append(res.Keys, keyEntry{KeyID: id, Algorithm: string(alg), URI: made.URI.String(), Name: name})
-		if !isRoleFile(made.URI) || name != "" {
+		res.Keys = append(res.Keys, keyring.Entry{KeyID: id, Algorithm: string(alg), URI: made.URI.String(), Name: name})
+		if !keyring.IsRoleFile(made.URI) || name != "" {
 			places = append(places, config.Location{KeyID: id, URI: made.URI.WithQueryOf(typed), Name: name})
 		}
 	}
@@ -134,8 +133,4 @@ func (a *app) keepGenerated(made signer.Generated, typed signer.URI, name string
 			w.Printf("%s  %s  %s\n", k.KeyID, k.Algorithm, k.URI)
 		}
 	})
-}
-
-func isRoleFile(u signer.URI) bool {
-	return slices.ContainsFunc(repo.Roles(), func(role string) bool { return keyring.RoleFile(role).String() == u.String() })
 }

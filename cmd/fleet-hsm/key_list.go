@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
@@ -29,20 +28,9 @@ func (a *app) keyListCommand() *cobra.Command {
 	}
 }
 
-// keyEntry is a key with --json.
-type keyEntry struct {
-	KeyID     tuf.KeyID `json:"keyid,omitzero"`
-	Algorithm string    `json:"algorithm,omitempty"`
-	URI       string    `json:"uri"`
-	Name      string    `json:"name,omitempty"`
-	Roles     []string  `json:"roles,omitempty"`
-	Problem   string    `json:"problem,omitempty"`
-	*provenance
-}
-
 type keysResult struct {
-	Schema int        `json:"schema"`
-	Keys   []keyEntry `json:"keys"`
+	Schema int             `json:"schema"`
+	Keys   []keyring.Entry `json:"keys"`
 }
 
 func (a *app) listRootKeys() error {
@@ -58,7 +46,7 @@ func (a *app) listRootKeys() error {
 			if err != nil {
 				return err
 			}
-			res.Keys = append(res.Keys, keyEntry{KeyID: k.ID, Algorithm: string(alg), URI: s.Place, Name: s.Name, Roles: []string{role}})
+			res.Keys = append(res.Keys, keyring.Entry{KeyID: k.ID, Algorithm: string(alg), URI: s.Place, Name: s.Name, Roles: []string{role}})
 		}
 	}
 	return a.print(res, func(out *prompt.Writer) {
@@ -81,7 +69,7 @@ func (a *app) listKeysAt(ctx context.Context, arg string) error {
 	if err != nil {
 		return err
 	}
-	res := keysResult{Schema: 1, Keys: []keyEntry{}}
+	res := keysResult{Schema: 1, Keys: []keyring.Entry{}}
 	for _, info := range infos {
 		res.Keys = append(res.Keys, a.entryOf(info))
 	}
@@ -96,20 +84,11 @@ func (a *app) listKeysAt(ctx context.Context, arg string) error {
 	})
 }
 
-// entryOf adds what the repository here, if there is one, knows of a key.
-func (a *app) entryOf(info signer.KeyInfo) keyEntry {
-	e := keyEntry{Algorithm: string(info.Algorithm), URI: info.URI.String(), Problem: info.Problem}
-	if info.Public == nil {
-		return e
-	}
-	e.KeyID = keyring.KeyID(info.Public)
-	e.provenance = provenanceOf(info)
+// entryOf adds what the repository here, if there is one that can be read, knows of a key.
+func (a *app) entryOf(info signer.KeyInfo) keyring.Entry {
 	p, err := a.repo().LoadOnline()
 	if err != nil {
-		return e // no repository here, or one that is not readable: then nothing is known
+		return keyring.EntryOf(info, nil)
 	}
-	if _, roles, ok := p.Root.Key(e.KeyID); ok {
-		e.Roles = roles
-	}
-	return e
+	return keyring.EntryOf(info, p.Root)
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
 func (a *app) keyShowCommand() *cobra.Command {
@@ -23,42 +22,9 @@ func (a *app) keyShowCommand() *cobra.Command {
 	}
 }
 
-// provenance is what a device reports of a key. For PKCS#11 these are claims of the
-// module; only an attestation is a proof.
-type provenance struct {
-	Origin             string   `json:"origin,omitempty"`
-	PINPolicy          string   `json:"pin_policy,omitempty"`
-	TouchPolicy        string   `json:"touch_policy,omitempty"`
-	Local              *bool    `json:"local,omitempty"`
-	NeverExtractable   *bool    `json:"never_extractable,omitempty"`
-	AlwaysSensitive    *bool    `json:"always_sensitive,omitempty"`
-	Sensitive          *bool    `json:"sensitive,omitempty"`
-	Extractable        *bool    `json:"extractable,omitempty"`
-	AlwaysAuthenticate *bool    `json:"always_authenticate,omitempty"`
-	Mechanism          string   `json:"key_gen_mechanism,omitempty"`
-	Token              string   `json:"token,omitempty"`
-	Serial             string   `json:"serial,omitempty"`
-	Model              string   `json:"model,omitempty"`
-	Firmware           string   `json:"firmware,omitempty"`
-	Doubtful           string   `json:"doubtful,omitempty"`
-	Warnings           []string `json:"warnings,omitempty"`
-}
-
-func provenanceOf(i signer.KeyInfo) *provenance {
-	if !i.URI.OnDevice() {
-		return nil
-	}
-	return &provenance{
-		Origin: i.Origin, PINPolicy: i.PINPolicy, TouchPolicy: i.TouchPolicy, Local: i.Local, NeverExtractable: i.NeverExtractable,
-		AlwaysSensitive: i.AlwaysSensitive, Sensitive: i.Sensitive, Extractable: i.Extractable, AlwaysAuthenticate: i.AlwaysAuthenticate,
-		Mechanism: i.KeyGenMechanism, Token: i.Token.Label, Serial: i.Token.Serial, Model: i.Token.Model, Firmware: i.Token.Firmware,
-		Doubtful: keyring.Doubtful(i), Warnings: i.Warnings,
-	}
-}
-
 type keyShown struct {
 	Schema int `json:"schema"`
-	keyEntry
+	keyring.Entry
 	Public string `json:"public"`
 }
 
@@ -81,7 +47,7 @@ func (a *app) runKeyShow(ctx context.Context, arg string) error {
 		if err != nil {
 			return err
 		}
-		shown = append(shown, keyShown{Schema: 1, keyEntry: a.entryOf(info), Public: pem})
+		shown = append(shown, keyShown{Schema: 1, Entry: a.entryOf(info), Public: pem})
 	}
 	for _, s := range shown {
 		if err := a.print(s, func(out *prompt.Writer) { s.text(out) }); err != nil {
@@ -98,13 +64,13 @@ func (s keyShown) text(w *prompt.Writer) {
 	if len(s.Roles) > 0 {
 		w.Printf("roles      %s\n", strings.Join(s.Roles, ", "))
 	}
-	if s.provenance != nil {
-		s.provenance.text(w)
+	if s.Provenance != nil {
+		showProvenance(w, s.Provenance)
 	}
 	w.Lines(s.Public)
 }
 
-func (p *provenance) text(w *prompt.Writer) {
+func showProvenance(w *prompt.Writer, p *keyring.Provenance) {
 	line := func(name, value string) {
 		if value != "" {
 			w.Printf("%-10s %s\n", name, value)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/softhsm"
 )
@@ -63,7 +64,7 @@ func twoOfOneLabel(t *testing.T) (dir string, tok *softhsm.Token, serials []stri
 	return dir, tok, serials
 }
 
-func tokensHere(t *testing.T, tok *softhsm.Token) []tokenEntry {
+func tokensHere(t *testing.T, tok *softhsm.Token) []keyring.TokenEntry {
 	t.Helper()
 	var res tokensResult
 	out := must(t, "token", "list", "pkcs11:token="+tok.Label, "--json", "--path", t.TempDir(), "--pkcs11-module", tok.Module).stdout

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -36,48 +35,16 @@ func (a *app) tokenListCommand() *cobra.Command {
 }
 
 type tokensResult struct {
-	Schema int          `json:"schema"`
-	Tokens []tokenEntry `json:"tokens"`
-}
-
-// tokenEntry is a device with --json.
-type tokenEntry struct {
-	URI          string   `json:"uri,omitempty"`
-	Kind         string   `json:"kind"`
-	Label        string   `json:"label,omitempty"`
-	Serial       string   `json:"serial,omitempty"`
-	Model        string   `json:"model,omitempty"`
-	Manufacturer string   `json:"manufacturer,omitempty"`
-	Firmware     string   `json:"firmware,omitempty"`
-	Reader       string   `json:"reader,omitempty"`
-	Module       string   `json:"module,omitempty"`
-	Initialized  bool     `json:"initialized"`
-	TriesLeft    *int     `json:"pin_tries_left,omitempty"`
-	Flags        []string `json:"flags,omitempty"`
-	MaxSessions  int      `json:"max_sessions,omitempty"`
-	Slots        []string `json:"slots,omitempty"`
-	Warnings     []string `json:"warnings,omitempty"`
-	Problem      string   `json:"problem,omitempty"`
-}
-
-func entryOfToken(t signer.Token) tokenEntry {
-	e := tokenEntry{
-		URI: t.URI.String(), Kind: t.Kind, Label: t.Label, Serial: t.Serial, Model: t.Model, Manufacturer: t.Manufacturer,
-		Firmware: t.Firmware, Reader: t.Reader, Module: t.Module, Initialized: t.Initialized, Flags: t.Flags,
-		MaxSessions: t.MaxSessions, Slots: t.Slots, Warnings: t.Warnings, Problem: t.Problem,
-	}
-	if t.PINTriesLeft >= 0 {
-		e.TriesLeft = &t.PINTriesLeft
-	}
-	return e
+	Schema int                  `json:"schema"`
+	Tokens []keyring.TokenEntry `json:"tokens"`
 }
 
 func (a *app) runTokenList(ctx context.Context, args []string) error {
-	res := tokensResult{Schema: 1, Tokens: []tokenEntry{}}
+	res := tokensResult{Schema: 1, Tokens: []keyring.TokenEntry{}}
 	err := a.eachDevice(args, func(be signer.Backend, u signer.URI) (int, error) {
 		tokens, err := be.(signer.Tokener).Tokens(ctx, u)
 		for _, t := range tokens {
-			res.Tokens = append(res.Tokens, entryOfToken(t))
+			res.Tokens = append(res.Tokens, keyring.EntryOfToken(t))
 		}
 		return len(tokens), err
 	})
@@ -86,73 +53,12 @@ func (a *app) runTokenList(ctx context.Context, args []string) error {
 	}
 	return a.print(res, func(w *prompt.Writer) {
 		for _, t := range res.Tokens {
-			t.text(w)
+			showToken(w, t)
 		}
 	})
 }
 
-// eachDevice asks the kinds of device that an argument names, or all, and says how many
-// each shows. What can be shown is: one kind that cannot be asked does not hide the others.
-func (a *app) eachDevice(args []string, ask func(be signer.Backend, u signer.URI) (int, error)) error {
-	keys, err := a.plain()
-	if err != nil {
-		return err
-	}
-	wanted, err := a.listed(keys, args)
-	if err != nil {
-		return err
-	}
-	var failed []error
-	found := 0
-	for _, u := range wanted {
-		n, err := ask(keys.Backends[u.Scheme], u)
-		if err != nil {
-			failed = append(failed, err)
-		}
-		found += n
-	}
-	if len(failed) > 0 && found == 0 {
-		return errors.Join(failed...)
-	}
-	for _, err := range failed {
-		a.warn("%v", err)
-		if hint := judge(err).hint; hint != "" {
-			a.note("hint: %s", hint)
-		}
-	}
-	if found == 0 {
-		a.note("nothing is plugged in")
-	}
-	return nil
-}
-
-// listed says which kinds of device to ask: the one that was named, or all that this
-// machine is set up for.
-func (a *app) listed(keys *keyring.Ring, args []string) ([]signer.URI, error) {
-	if len(args) == 1 {
-		u, err := a.kinds.Parse(args[0])
-		if err != nil {
-			return nil, err
-		}
-		if _, ok := keys.Backends[u.Scheme].(signer.Tokener); !ok {
-			return nil, usagef("%q names no device; devices are %s", args[0], a.kinds.Devices())
-		}
-		return []signer.URI{u}, nil
-	}
-	settings, err := a.settings()
-	if err != nil {
-		return nil, err
-	}
-	var out []signer.URI
-	for _, k := range a.kinds.Ready(settings) {
-		if _, ok := keys.Backends[k.Scheme].(signer.Tokener); ok {
-			out = append(out, k.URI())
-		}
-	}
-	return out, nil
-}
-
-func (t tokenEntry) text(w *prompt.Writer) {
+func showToken(w *prompt.Writer, t keyring.TokenEntry) {
 	name := t.URI
 	if name == "" {
 		name = t.Reader
@@ -183,4 +89,27 @@ func (t tokenEntry) text(w *prompt.Writer) {
 		line("WARNING", s)
 	}
 	line("PROBLEM", t.Problem)
+}
+
+// eachDevice asks the kinds of device that an argument names, or all, and tells which cannot
+// be asked.
+func (a *app) eachDevice(args []string, ask func(be signer.Backend, u signer.URI) (int, error)) error {
+	keys, err := a.plain()
+	if err != nil {
+		return err
+	}
+	found, failed, err := keys.EachDevice(strings.Join(args, ""), ask)
+	if err != nil {
+		return err
+	}
+	for _, err := range failed {
+		a.warn("%v", err)
+		if hint := judge(err).hint; hint != "" {
+			a.note("hint: %s", hint)
+		}
+	}
+	if found == 0 {
+		a.note("nothing is plugged in")
+	}
+	return nil
 }

@@ -9,7 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/config"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -83,7 +85,7 @@ func (a *app) runTokenSetup(ctx context.Context, arg string, o tokenSetupOptions
 		return err
 	}
 	a.afterSetup(token)
-	return a.print(tokensResult{Schema: 1, Tokens: []tokenEntry{entryOfToken(token)}}, func(*prompt.Writer) {})
+	return a.print(tokensResult{Schema: 1, Tokens: []keyring.TokenEntry{keyring.EntryOfToken(token)}}, func(*prompt.Writer) {})
 }
 
 // confirmLoss looks at what --reset or --erase takes along. A key that root or the
@@ -92,20 +94,20 @@ func (a *app) confirmLoss(ctx context.Context, be signer.Backend, u signer.URI, 
 	if o.reset == "" && o.erase == "" {
 		return nil
 	}
-	loss := &destruction{a: a, at: u, whole: true}
+	loss := &keyring.Loss{At: u, Whole: true}
 	l, _ := be.(signer.KeyLister)
 	var ui signer.UI
 	if o.reset != "" {
-		loss.what, loss.word, ui = "resetting "+a.person().Named(u), o.reset, a.person()
+		loss.What, loss.Word, ui = "resetting "+a.person().Named(u), o.reset, a.person()
 	} else {
-		loss.at, loss.word = erased(ctx, be, u.With("token", o.erase))
-		loss.what = "erasing " + loss.at.String()
+		loss.At, loss.Word = keyring.Erased(ctx, be, u.With("token", o.erase))
+		loss.What = "erasing " + loss.At.String()
 	}
-	if err := loss.look(ctx, l, ui); err != nil {
+	if err := a.lookAtLoss(ctx, loss, l, ui); err != nil {
 		return err
 	}
-	if len(loss.named) > 0 {
-		return loss.confirm(ctx)
+	if len(loss.Named) > 0 {
+		return loss.Confirm(ctx, a.person())
 	}
 	if o.reset == "" {
 		return nil
@@ -113,16 +115,16 @@ func (a *app) confirmLoss(ctx context.Context, be signer.Backend, u signer.URI, 
 	return a.confirmReset(ctx, be, u, o.reset)
 }
 
-// erased gives the token that goes, which has another label than the one that it gets, and
-// what a person types to have it erased: its serial number, or its label without one.
-func erased(ctx context.Context, be signer.Backend, u signer.URI) (signer.URI, string) {
-	label, _ := u.Attr("token")
-	if l, ok := be.(signer.Tokener); ok {
-		if tokens, err := l.Tokens(ctx, u); err == nil && len(tokens) == 1 && tokens[0].Serial != "" {
-			return u.With("serial", tokens[0].Serial), tokens[0].Serial
-		}
+// lookAtLoss finds the keys that would be lost, with those that root names, if there is one.
+func (a *app) lookAtLoss(ctx context.Context, loss *keyring.Loss, l signer.KeyLister, ui signer.UI) error {
+	var root *repo.Root
+	switch p, err := a.repo().LoadRoot(); {
+	case err == nil:
+		root = p.Root
+	case !errors.Is(err, repo.ErrNoRepository):
+		return fmt.Errorf("looking which keys root names, before %s: %w", loss.What, err)
 	}
-	return u, label
+	return loss.Look(ctx, a.keys, root, l, ui)
 }
 
 // confirmReset tells the person at the terminal what goes, and has the serial number

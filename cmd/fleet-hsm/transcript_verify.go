@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -9,8 +8,8 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/review"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 func (a *app) transcriptCommand() *cobra.Command {
@@ -35,50 +34,19 @@ end shows only if the last hash was noted elsewhere; it is printed for that.`,
 	return cmd
 }
 
-// runSheet is a checked transcript.
+// runSheet is transcript verify with --json.
 type runSheet struct {
-	Schema int       `json:"schema"`
-	File   string    `json:"file"`
-	Lines  int       `json:"lines"`
-	Last   string    `json:"last"` // SHA-256 of the last line, hex
-	Steps  []runStep `json:"steps"`
-}
-
-type runStep struct {
-	ceremony.Event
-	// Evidence is what the published metadata says of a signature.
-	Evidence repo.Evidence `json:"evidence,omitempty"`
+	Schema int `json:"schema"`
+	workflow.RunSheet
 }
 
 func (a *app) runTranscriptVerify(file string) error {
-	events, last, err := ceremony.ReadTranscript(file)
-	if err != nil {
-		return transcriptTrouble(err)
-	}
-	r := a.repo()
-	p, err := r.Load()
+	sheet, bad, err := workflow.CheckTranscript(a.repo(), file)
 	if err != nil {
 		return err
 	}
-	sheet := runSheet{Schema: 1, File: file, Lines: len(events), Last: last}
-	var bad []string
-	for _, e := range events {
-		step := runStep{Event: e}
-		if e.Event == ceremony.EventSignature {
-			sig, err := hex.DecodeString(e.Signature)
-			if err != nil {
-				sig = nil
-			}
-			if step.Evidence, err = r.Evidence(p, e.Role, e.Version, e.SHA256, e.KeyID, sig); err != nil {
-				return err
-			}
-			if step.Evidence == repo.EvidenceBad {
-				bad = append(bad, fmt.Sprintf("line %d: the signature of key %s over %s v%d does not verify", e.Line, e.KeyID.Short(), e.Role, e.Version))
-			}
-		}
-		sheet.Steps = append(sheet.Steps, step)
-	}
-	if err := a.print(sheet, sheet.markdown); err != nil {
+	res := runSheet{1, sheet}
+	if err := a.print(res, res.markdown); err != nil {
 		return err
 	}
 	if len(bad) > 0 {
@@ -87,20 +55,12 @@ func (a *app) runTranscriptVerify(file string) error {
 	return nil
 }
 
-// transcriptTrouble makes a file that is not there a wrong argument.
-func transcriptTrouble(err error) error {
-	if as[*ceremony.TranscriptError](err) {
-		return err
-	}
-	return usage(err)
-}
-
 func (s runSheet) markdown(w *prompt.Writer) {
 	w.Printf("# Run sheet of %s\n\n", cell(s.File))
 	w.Printf("| line | time (UTC) | step | who, or which key and device | what | SHA-256 |\n")
 	w.Printf("|---|---|---|---|---|---|\n")
 	for _, e := range s.Steps {
-		w.Printf("| %d | %s | %s | %s | %s | %s |\n", e.Line, e.Time.UTC().Format("2006-01-02 15:04:05"), e.step(), cell(e.who()), cell(e.what()), strings.Join(review.Groups(e.SHA256), " "))
+		w.Printf("| %d | %s | %s | %s | %s | %s |\n", e.Line, e.Time.UTC().Format("2006-01-02 15:04:05"), stepText(e), cell(whoText(e)), cell(whatText(e)), strings.Join(review.Groups(e.SHA256), " "))
 	}
 	w.Printf("\n%d lines. The chain holds. SHA-256 of the last line, to be compared with what was noted on paper:\n\n", s.Lines)
 	for _, line := range review.Groups(s.Last) {
@@ -108,14 +68,14 @@ func (s runSheet) markdown(w *prompt.Writer) {
 	}
 }
 
-func (e runStep) step() string {
+func stepText(e workflow.RunStep) string {
 	if e.Evidence == "" {
 		return cell(e.Event.Event)
 	}
 	return cell(e.Event.Event) + ", " + strings.ReplaceAll(string(e.Evidence), "-", " ")
 }
 
-func (e runStep) who() string {
+func whoText(e workflow.RunStep) string {
 	switch e.Event.Event {
 	case ceremony.EventStart:
 		return e.Person + " on " + e.Machine
@@ -129,7 +89,7 @@ func (e runStep) who() string {
 	return ""
 }
 
-func (e runStep) what() string {
+func whatText(e workflow.RunStep) string {
 	switch e.Event.Event {
 	case ceremony.EventNote:
 		return e.Note
@@ -138,13 +98,7 @@ func (e runStep) what() string {
 	case ceremony.EventEnd:
 		return e.Outcome
 	case ceremony.EventCommit:
-		var parts []string
-		for _, role := range repo.Roles() {
-			if v, ok := e.Published[role]; ok {
-				parts = append(parts, fmt.Sprintf("%s v%d", role, v))
-			}
-		}
-		return strings.Join(parts, ", ")
+		return workflow.VersionsText(e.Published)
 	}
 	return fmt.Sprintf("%s v%d", e.Role, e.Version)
 }

@@ -1,16 +1,14 @@
-package main
+// Package buildtime tells a clock that cannot be right: one that went back to the year 2000
+// gives metadata that expired before it was made, and no clock can be right that shows a day
+// before this tool was written.
+package buildtime
 
 import (
 	"fmt"
 	"regexp"
 	"runtime/debug"
 	"time"
-
-	"github.com/spf13/cobra"
 )
-
-// A clock that went back to the year 2000 gives metadata that expired before it was
-// made. No clock can be right that shows a day before this tool was written.
 
 // sourceDate is a day on which this source was already there, for builds that do not
 // know their commit. It is moved on with each release; a test holds that.
@@ -47,30 +45,19 @@ func madeAt(info *debug.BuildInfo) time.Time {
 	return made
 }
 
-// clockError: this machine's clock is before the tool was made.
-type clockError struct{ now, made time.Time }
+// ClockError: this machine's clock is before the tool was made.
+type ClockError struct{ now, made time.Time }
 
-func (e *clockError) Error() string {
+func (e *ClockError) Error() string {
 	return fmt.Sprintf("this machine's clock says %s, and this fleet-hsm was made on %s: the clock is wrong",
 		e.now.UTC().Format("2006-01-02 15:04 MST"), e.made.UTC().Format(time.DateOnly))
 }
 
-// checkClock refuses a clock that cannot be right. Errors: *clockError.
-func (a *app) checkClock() error {
+// Check refuses a clock that cannot be right. Errors: *ClockError.
+func Check(now time.Time) error {
 	info, _ := debug.ReadBuildInfo()
-	if now, made := a.now(), madeAt(info); now.Before(made.Add(-grace)) {
-		return &clockError{now, made}
+	if made := madeAt(info); now.Before(made.Add(-grace)) {
+		return &ClockError{now, made}
 	}
-	return nil
-}
-
-// judgeByClock runs before every command. What an existing repository needs goes on with
-// a warning, since its own dates are checked besides; init has nothing to go by.
-func (a *app) judgeByClock(cmd *cobra.Command, _ []string) error {
-	err := a.checkClock()
-	if err == nil || cmd.Name() == "init" {
-		return err
-	}
-	a.warn("%v", err)
 	return nil
 }

@@ -1,0 +1,67 @@
+package status
+
+import (
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
+)
+
+// HistoryEntry is what one kept version of targets changed.
+type HistoryEntry struct {
+	Version int64           `json:"targets_version"`
+	Changes []repo.Promoted `json:"changes"`
+	Problem string          `json:"problem,omitempty"`
+}
+
+// changed compares two versions, by component, platform and channel.
+func changed(before, after []repo.Row, wants func(repo.Row) bool) []repo.Promoted {
+	old := map[string]repo.Row{}
+	for _, r := range before {
+		old[r.Path] = r
+	}
+	var out []repo.Promoted
+	note := func(r repo.Row, from, to string) {
+		if wants(r) {
+			out = append(out, repo.Promoted{Name: r.Name, Platform: r.Platform, Channel: r.Channel, Before: from, After: to})
+		}
+	}
+	for _, r := range after {
+		was, there := old[r.Path]
+		delete(old, r.Path)
+		if !there || was.SHA512 != r.SHA512 || was.Version != r.Version {
+			note(r, was.Version, r.Version)
+		}
+	}
+	for _, r := range before {
+		if _, gone := old[r.Path]; gone {
+			note(r, r.Version, "")
+		}
+	}
+	return out
+}
+
+// History is what each kept version of targets changed against the one before it that is
+// kept too, the oldest first; wants narrows it.
+func History(w *workflow.Session, wants func(repo.Row) bool) ([]HistoryEntry, error) {
+	kept, err := w.Repo.History(w.Published)
+	if err != nil {
+		return nil, err
+	}
+	out := []HistoryEntry{}
+	var before []repo.Row
+	for _, n := range kept {
+		e := HistoryEntry{Version: n.Version, Changes: []repo.Promoted{}}
+		if n.Err != nil {
+			e.Problem = n.Err.Error()
+			out = append(out, e)
+			continue
+		}
+		rows, _, err := n.Targets.Rows()
+		if err != nil {
+			return nil, err
+		}
+		e.Changes = append(e.Changes, changed(before, rows, wants)...)
+		before = rows
+		out = append(out, e)
+	}
+	return out, nil
+}
