@@ -92,40 +92,61 @@ func readTar(r io.Reader, each entry) error {
 // readDeb reads the members of an ar archive: control.tar, then data.tar.
 func readDeb(b *bufio.Reader, each entry) (label, error) {
 	l := label{kind: Deb}
+	err := eachMember(b, func(m arHead, body io.Reader) error {
+		switch name := m.name(); {
+		case strings.HasPrefix(name, "control.tar"):
+			return readTar(body, l.readControl)
+		case strings.HasPrefix(name, "data.tar"):
+			return readTar(body, each)
+		}
+		return nil
+	})
+	if err == nil && l.name == "" {
+		err = errForm
+	}
+	return l, err
+}
+
+// arHead is the head of a member of an ar archive.
+type arHead [60]byte
+
+func (h arHead) name() string { return strings.TrimRight(strings.TrimSpace(string(h[:16])), "/") }
+
+// size is how long the member is.
+func (h arHead) size() (int64, error) {
+	n, err := strconv.ParseInt(strings.TrimSpace(string(h[48:58])), 10, 64)
+	if err == nil && n < 0 {
+		err = strconv.ErrRange
+	}
+	return n, err
+}
+
+// eachMember walks an ar archive. What each leaves of a body is passed over.
+func eachMember(b *bufio.Reader, each func(head arHead, body io.Reader) error) error {
 	if _, err := b.Discard(8); err != nil {
-		return l, err
+		return err
 	}
 	for {
-		var head [60]byte
+		var head arHead
 		_, err := io.ReadFull(b, head[:])
 		if errors.Is(err, io.EOF) {
-			break
+			return nil
 		}
-		size, sizeErr := strconv.ParseInt(strings.TrimSpace(string(head[48:58])), 10, 64)
-		if err = errors.Join(err, sizeErr); err != nil || size < 0 {
-			return l, fmt.Errorf("a member of the archive has no readable head (%w)", err)
+		size, sizeErr := head.size()
+		if err = errors.Join(err, sizeErr); err != nil {
+			return fmt.Errorf("a member of the archive has no readable head (%w)", err)
 		}
-		member := io.LimitReader(b, size)
-		switch name := strings.TrimSpace(string(head[:16])); {
-		case strings.HasPrefix(name, "control.tar"):
-			err = readTar(member, l.readControl)
-		case strings.HasPrefix(name, "data.tar"):
-			err = readTar(member, each)
+		body := io.LimitReader(b, size)
+		if err := each(head, body); err != nil {
+			return err
 		}
-		if err != nil {
-			return l, err
-		}
-		if _, err := io.Copy(io.Discard, member); err != nil {
-			return l, err
+		if _, err := io.Copy(io.Discard, body); err != nil {
+			return err
 		}
 		if size%2 == 1 {
 			_, _ = b.Discard(1) // the last one may go without
 		}
 	}
-	if l.name == "" {
-		return l, errForm
-	}
-	return l, nil
 }
 
 func (l *label) readControl(name string, r io.Reader) error {

@@ -54,35 +54,21 @@ func fillDeb(made io.Reader, real standIns, spare *os.File, to io.Writer) error 
 
 // arMember is a small member of an ar archive, with its head.
 type arMember struct {
-	head [60]byte
+	head arHead
 	body []byte
 }
 
 func arMembers(b *bufio.Reader) (map[string]*arMember, error) {
-	if _, err := b.Discard(8); err != nil {
-		return nil, err
-	}
 	all := map[string]*arMember{}
-	for {
-		m := &arMember{}
-		if _, err := io.ReadFull(b, m.head[:]); errors.Is(err, io.EOF) {
-			return all, nil
-		} else if err != nil {
-			return nil, err
+	err := eachMember(b, func(head arHead, body io.Reader) error {
+		data, err := io.ReadAll(body)
+		if size, _ := head.size(); err == nil && int64(len(data)) < size {
+			err = io.ErrUnexpectedEOF
 		}
-		size, err := strconv.ParseInt(strings.TrimSpace(string(m.head[48:58])), 10, 32)
-		if err != nil {
-			return nil, err
-		}
-		m.body = make([]byte, size)
-		if _, err := io.ReadFull(b, m.body); err != nil {
-			return nil, err
-		}
-		if size%2 == 1 {
-			_, _ = b.Discard(1)
-		}
-		all[strings.TrimRight(strings.TrimSpace(string(m.head[:16])), "/")] = m
-	}
+		all[head.name()] = &arMember{head, data}
+		return err
+	})
+	return all, err
 }
 
 // arWriter writes an ar archive; the first error stays.
@@ -99,7 +85,7 @@ func (a *arWriter) write(r io.Reader) {
 
 func (a *arWriter) magic() { a.write(strings.NewReader("!<arch>\n")) }
 
-func (a *arWriter) member(head [60]byte, size int64, body io.Reader) {
+func (a *arWriter) member(head arHead, size int64, body io.Reader) {
 	copy(head[48:58], fmt.Sprintf("%-10d", size))
 	a.write(bytes.NewReader(head[:]))
 	a.write(body)

@@ -31,11 +31,11 @@ func fillRPM(made io.Reader, real standIns, spare *os.File, to io.Writer) error 
 	if _, err := io.ReadFull(b, lead); err != nil {
 		return err
 	}
-	signature, err := rawRPMHeader(b, 8)
+	signature, err := readRPMHeader(b, 8)
 	if err != nil {
 		return err
 	}
-	header, err := rawRPMHeader(b, 1)
+	header, err := readRPMHeader(b, 1)
 	if err != nil {
 		return err
 	}
@@ -142,32 +142,6 @@ type rpmHeader struct {
 }
 
 type rpmEntry struct{ Tag, Type, Offset, Count uint32 }
-
-// rawRPMHeader reads a header that nfpm made.
-func rawRPMHeader(b *bufio.Reader, align int) (*rpmHeader, error) {
-	head := make([]byte, 16)
-	if _, err := io.ReadFull(b, head); err != nil {
-		return nil, err
-	}
-	entries, length := binary.BigEndian.Uint32(head[8:]), binary.BigEndian.Uint32(head[12:])
-	if entries > 1<<16 || length > 32<<20 {
-		return nil, errRPM
-	}
-	h := &rpmHeader{bytes: append(head, make([]byte, 16*entries+length)...), index: map[uint32]rpmEntry{}}
-	if _, err := io.ReadFull(b, h.bytes[16:]); err != nil {
-		return nil, err
-	}
-	h.data = h.bytes[16+16*entries:]
-	list := make([]rpmEntry, entries)
-	if _, err := binary.Decode(h.bytes[16:], binary.BigEndian, list); err != nil {
-		return nil, err
-	}
-	for _, e := range list {
-		h.index[e.Tag] = e
-	}
-	_, err := b.Discard((align - len(h.bytes)%align) % align)
-	return h, err
-}
 
 // number writes the i-th 32-bit number of a tag.
 func (h *rpmHeader) number(tag uint32, i int, v int64) error {

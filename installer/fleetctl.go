@@ -12,7 +12,7 @@ func (o *Options) Fleetctl(kind, arch, rootFile, secret string) []string {
 	words := []string{"fleetctl", "package", "--type", kind}
 	add := func(ok bool, flag, value string) {
 		if ok {
-			words = append(words, flag, shellQuoted(value))
+			words = append(words, flag, ShellQuoted(value))
 		}
 	}
 	flag := func(ok bool, flag string) {
@@ -22,7 +22,7 @@ func (o *Options) Fleetctl(kind, arch, rootFile, secret string) []string {
 	}
 	add(kind != "pkg" && arch != "amd64", "--arch", arch)
 	add(true, "--update-url", o.UpdateURL)
-	words = append(words, "--update-roots", `"$(cat `+shellQuoted(rootFile)+`)"`)
+	words = append(words, "--update-roots", `"$(cat `+ShellQuoted(rootFile)+`)"`)
 	add(o.FleetURL != "", "--fleet-url", o.FleetURL)
 	if secret != "" {
 		words = append(words, "--enroll-secret", secret)
@@ -53,7 +53,8 @@ func (o *Options) Elsewhere() []string {
 	return slices.DeleteFunc(slices.Clone(o.Types), func(t string) bool { return !slices.Contains(elsewhere(), t) })
 }
 
-func shellQuoted(s string) string {
+// ShellQuoted is a word as a shell takes it.
+func ShellQuoted(s string) string {
 	if s != "" && strings.Trim(s, bare) == "" {
 		return s
 	}

@@ -27,43 +27,48 @@ func readRPM(b *bufio.Reader, each entry) (label, error) {
 	if _, err := readRPMHeader(b, 8); err != nil {
 		return l, err
 	}
-	texts, err := readRPMHeader(b, 1)
+	h, err := readRPMHeader(b, 1)
 	if err != nil {
 		return l, err
 	}
-	l.name, l.version, l.arch = texts[rpmName], texts[rpmVersion]+"-"+texts[rpmRelease], texts[rpmArch]
+	l.name, l.version, l.arch = h.said(rpmName), h.said(rpmVersion)+"-"+h.said(rpmRelease), h.said(rpmArch)
 	return l, readCPIO(b, each)
 }
 
-// readRPMHeader gives the texts of a header, by tag; it ends at a multiple of align.
-func readRPMHeader(b *bufio.Reader, align int) (map[uint32]string, error) {
-	var head struct {
-		Magic, Reserved, Entries, Bytes uint32
-	}
-	if err := binary.Read(b, binary.BigEndian, &head); err != nil || head.Magic != 0x8eade801 {
+// readRPMHeader reads a header, which ends at a multiple of align.
+func readRPMHeader(b *bufio.Reader, align int) (*rpmHeader, error) {
+	head := make([]byte, 16)
+	if _, err := io.ReadFull(b, head); err != nil || binary.BigEndian.Uint32(head) != 0x8eade801 {
 		return nil, errRPM
 	}
-	if head.Entries > 1<<16 || head.Bytes > 32<<20 {
-		return nil, fmt.Errorf("%w: it claims %d entries in %d bytes", errRPM, head.Entries, head.Bytes)
+	entries, length := binary.BigEndian.Uint32(head[8:]), binary.BigEndian.Uint32(head[12:])
+	if entries > 1<<16 || length > 32<<20 {
+		return nil, fmt.Errorf("%w: it claims %d entries in %d bytes", errRPM, entries, length)
 	}
-	index := make([]struct{ Tag, Type, Offset, Count uint32 }, head.Entries)
-	if err := binary.Read(b, binary.BigEndian, index); err != nil {
+	h := &rpmHeader{bytes: append(head, make([]byte, 16*entries+length)...), index: map[uint32]rpmEntry{}}
+	if _, err := io.ReadFull(b, h.bytes[16:]); err != nil {
 		return nil, errRPM
 	}
-	data := make([]byte, head.Bytes)
-	if _, err := io.ReadFull(b, data); err != nil {
+	h.data = h.bytes[16+16*entries:]
+	list := make([]rpmEntry, entries)
+	if _, err := binary.Decode(h.bytes[16:], binary.BigEndian, list); err != nil {
 		return nil, errRPM
 	}
-	if _, err := b.Discard((align - len(data)%align) % align); err != nil {
+	for _, e := range list {
+		h.index[e.Tag] = e
+	}
+	if _, err := b.Discard((align - len(h.bytes)%align) % align); err != nil {
 		return nil, errRPM
 	}
-	texts := map[uint32]string{}
-	for _, e := range index {
-		if e.Type != 6 || uint64(e.Offset) >= uint64(len(data)) { // 6 is a string
-			continue
-		}
-		text, _, _ := bytes.Cut(data[e.Offset:], []byte{0})
-		texts[e.Tag] = strings.ToValidUTF8(string(text), "?")
+	return h, nil
+}
+
+// said is the text of a tag, "" if it has none.
+func (h *rpmHeader) said(tag uint32) string {
+	e := h.index[tag]
+	if e.Type != 6 || uint64(e.Offset) >= uint64(len(h.data)) { // 6 is a string
+		return ""
 	}
-	return texts, nil
+	text, _, _ := bytes.Cut(h.data[e.Offset:], []byte{0})
+	return strings.ToValidUTF8(string(text), "?")
 }

@@ -111,7 +111,7 @@ type named struct {
 	general string
 }
 
-func (n named) OwnPINSources(at signer.URI) ([]string, error) {
+func (n named) OwnSources(at signer.URI) ([]string, error) {
 	name, _ := at.Attr("name")
 	if s := n.own[name]; s != "" {
 		return []string{s}, nil
@@ -120,7 +120,7 @@ func (n named) OwnPINSources(at signer.URI) ([]string, error) {
 }
 
 func (n named) PINSources(r signer.SecretRequest) ([]string, error) {
-	out, err := n.OwnPINSources(r.URI)
+	out, err := n.OwnSources(r.URI)
 	if n.general != "" {
 		out = append(out, n.general)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -73,7 +72,7 @@ func (k *Ring) pinUses(ctx context.Context, keys map[string][]repo.Key) (map[str
 			if len(sources) == 0 {
 				continue // a person types it
 			}
-			own, err := k.opts.Sources.OwnPINSources(u)
+			own, err := k.opts.Sources.OwnSources(u)
 			if err != nil {
 				return nil, err
 			}
@@ -115,7 +114,12 @@ func (k *Ring) tokenPlaces(ctx context.Context, role string, keys []repo.Key) ([
 			out = append(out, u)
 		}
 	}
-	shared := k.opts.PINSource != "" || os.Getenv("FLEET_"+strings.ToUpper(role)+"_PIN") != "" || len(cfg.SecretSources) > 0
+	// A token that nobody has named may be offered a PIN too, if there is one for any.
+	any, err := k.opts.Sources.PINSources(signer.SecretRequest{Roles: []string{role}})
+	if err != nil {
+		return nil, err
+	}
+	shared := len(any) > 0 || len(cfg.SecretSources) > 0
 	for _, key := range keys {
 		u, known := cfg.Locations[key.ID]
 		if !known && shared && len(k.URIs[role]) == 0 && !k.Files.Exists(RoleFile(role)) {

@@ -76,7 +76,7 @@ type Options struct {
 // from without a person.
 type Sources interface {
 	PINSources(r signer.SecretRequest) ([]string, error)
-	OwnPINSources(at signer.URI) ([]string, error)
+	OwnSources(at signer.URI) ([]string, error)
 	EnvPassphrase(role string) bool
 }
 

@@ -128,7 +128,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.MaxTargets = defaultMaxTargets
 	}
 	if c.Clock == nil {
-		c.Clock = systemClock{}
+		c.Clock = ClockOf(time.Now)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -139,9 +139,12 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-type systemClock struct{}
+type systemClock struct{ now func() time.Time }
 
-func (systemClock) Now() time.Time { return time.Now() }
+// ClockOf is this machine's clock, which shows what now says.
+func ClockOf(now func() time.Time) Clock { return systemClock{now} }
+
+func (c systemClock) Now() time.Time { return c.now() }
 
 func (systemClock) Sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)

@@ -131,7 +131,7 @@ func (k *recordingKey) Public() crypto.PublicKey                              { 
 func (k *recordingKey) Close() error                                          { return nil }
 
 func (k *recordingKey) Sign(_ context.Context, message []byte) ([]byte, error) {
-	var ts timestamp
+	var ts tuf.SignedTimestamp
 	if err := json.Unmarshal(message, &ts); err != nil {
 		return nil, err
 	}

@@ -11,15 +11,6 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
-// timestamp is the signed part of timestamp.json as go-tuf v0.5.2 writes it.
-type timestamp struct {
-	Type        string                  `json:"_type"`
-	Expires     string                  `json:"expires"`
-	Meta        map[string]tuf.FileMeta `json:"meta"`
-	SpecVersion string                  `json:"spec_version"`
-	Version     int64                   `json:"version"`
-}
-
 // nextVersion is one above every timestamp that was in force. The first is not below the
 // snapshot's, as it always was.
 func (s *Service) nextVersion(snap *snapshot) (int64, error) {
@@ -46,10 +37,7 @@ func (s *Service) make(ctx context.Context, ts *published, snap *snapshot) ([]by
 	if err != nil {
 		return nil, err
 	}
-	data, err := json.Marshal(struct {
-		Signed     json.RawMessage `json:"signed"`
-		Signatures []tuf.Signature `json:"signatures"`
-	}{message, sigs})
+	data, err := tuf.EncodeEnvelope(message, sigs)
 	if err != nil {
 		return nil, fmt.Errorf("timestamp: %w", err)
 	}
@@ -80,10 +68,7 @@ func (s *Service) reserve(version int64, ts *published, snap *snapshot) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	message, err := cjson.EncodeCanonical(timestamp{
-		Type: roleTimestamp, SpecVersion: "1.0", Version: version, Expires: expires.Format(time.RFC3339),
-		Meta: map[string]tuf.FileMeta{"snapshot.json": {Version: snap.Version, Length: int64(len(snap.data)), Hashes: tuf.Hashes{"sha512": tuf.HashesOf(snap.data)["sha512"]}}},
-	})
+	message, err := tuf.TimestampMessage(version, expires, snap.Version, snap.data)
 	if err != nil {
 		return nil, fmt.Errorf("timestamp: %w", err)
 	}
@@ -92,7 +77,7 @@ func (s *Service) reserve(version int64, ts *published, snap *snapshot) ([]byte,
 }
 
 // parse reads a reserved message; not ok: it is not as reserve writes it.
-func (r reserved) parse() (ts timestamp, expires time.Time, ok bool) {
+func (r reserved) parse() (ts tuf.SignedTimestamp, expires time.Time, ok bool) {
 	if json.Unmarshal([]byte(r.Message), &ts) != nil || ts.Type != roleTimestamp || ts.Version != r.Version {
 		return ts, expires, false
 	}
@@ -145,12 +130,13 @@ func (s *Service) brief(expires time.Time) bool {
 // expiry is when a timestamp made now expires. Clocks of several instances differ a
 // little: then it is when the published one does.
 func (s *Service) expiry() (time.Time, error) {
-	t := s.now().Add(s.cfg.Expires).UTC().Truncate(time.Second)
-	if s.last == nil || !t.Before(s.last.Expires) || s.cfg.AllowShorter {
-		return t, nil
+	published := time.Time{}
+	if s.last != nil && !s.cfg.AllowShorter {
+		published = s.last.Expires
 	}
-	if s.last.Expires.Sub(t) <= s.cfg.MaxSkew {
-		return s.last.Expires.UTC().Truncate(time.Second), nil
+	t, ok := tuf.NewExpiry(s.now(), s.cfg.Expires, published, s.cfg.MaxSkew)
+	if !ok {
+		return t, &ShorterError{Published: s.last.Expires, New: t}
 	}
-	return t, &ShorterError{Published: s.last.Expires, New: t}
+	return t, nil
 }

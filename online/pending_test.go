@@ -10,6 +10,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // TestPendingSurvives: what was signed and perhaps seen is written as it is by whoever
@@ -173,7 +175,7 @@ func TestReservedTooLate(t *testing.T) {
 
 func versionOf(t *testing.T, message string) int64 {
 	t.Helper()
-	var ts timestamp
+	var ts tuf.SignedTimestamp
 	if err := json.Unmarshal([]byte(message), &ts); err != nil {
 		t.Fatal(err)
 	}

@@ -143,7 +143,7 @@ func (u *Person) sourcesFor(r signer.SecretRequest) ([]string, error) {
 	switch r.Kind {
 	case signer.PIN:
 		if r.Own {
-			return u.OwnPINSources(r.URI)
+			return u.OwnSources(r.URI)
 		}
 		return u.PINSources(r)
 	case signer.Passphrase:
@@ -168,28 +168,13 @@ func (u *Person) sourcesFor(r signer.SecretRequest) ([]string, error) {
 // passphraseSources are those of a key file. --pin-source is none of them: most
 // commands use several files, each with a passphrase of its own.
 func (u *Person) passphraseSources(r signer.SecretRequest, variables ...string) ([]string, error) {
-	list, err := u.configSources(r.URI)
+	list, err := u.OwnSources(r.URI)
 	if err != nil {
 		return nil, err
 	}
 	list = append(list, envSources(r.Roles, variables...)...)
 	if len(list) == 0 && u.opts.PINSource != "" {
 		return nil, config.PINSourceOfFile(r.Device)
-	}
-	return list, nil
-}
-
-// configSources are the URI's own source and the configuration's.
-func (u *Person) configSources(at signer.URI) ([]string, error) {
-	list := fromURI(at)
-	cfg, err := u.opts.Config()
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range cfg.SecretSources {
-		if u.place(s.URI).Covers(u.place(at)) {
-			list = append(list, s.Source)
-		}
 	}
 	return list, nil
 }
@@ -207,22 +192,23 @@ func (u *Person) place(at signer.URI) signer.URI {
 
 // PINSources lists the sources of a PIN, in order.
 func (u *Person) PINSources(r signer.SecretRequest) ([]string, error) {
-	own, err := u.OwnPINSources(r.URI)
+	own, err := u.OwnSources(r.URI)
 	if err != nil {
 		return nil, err
 	}
 	return append(append(own, flagSource(u.opts.PINSource)...), envSources(r.Roles, "FLEET_%s_PIN")...), nil
 }
 
-// OwnPINSources lists the sources that were named for this very token.
-func (u *Person) OwnPINSources(at signer.URI) ([]string, error) {
+// OwnSources lists the sources that were named for this very token or file: the URI's and
+// the configuration's.
+func (u *Person) OwnSources(at signer.URI) ([]string, error) {
 	list := fromURI(at)
 	cfg, err := u.opts.Config()
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range cfg.SecretSources {
-		if s.URI.Covers(at) {
+		if u.place(s.URI).Covers(u.place(at)) {
 			list = append(list, s.Source)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
@@ -27,6 +28,8 @@ type SignerOptions struct {
 	Config *config.Config
 	// StateFile is where it remembers, "" for a place of its own for this store.
 	StateFile string
+	// Now is this machine's clock.
+	Now func() time.Time
 }
 
 // Signer joins a store, a trusted root and the timestamp keys within reach.
@@ -48,7 +51,7 @@ func Signer(ctx context.Context, o SignerOptions) (online.Config, error) {
 	}
 	return online.Config{
 		StateFile: o.StateFile, Store: store.Plain{Store: o.Store}, Root: o.Root, Keys: sources,
-		Expires: o.Config.Expiries[repo.RoleTimestamp], Silent: silentDevice,
+		Expires: o.Config.Expiries[repo.RoleTimestamp], Silent: silentDevice, Clock: online.ClockOf(o.Now),
 	}, nil
 }
 

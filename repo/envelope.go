@@ -1,9 +1,7 @@
 package repo
 
 import (
-	"bytes"
 	"encoding/hex"
-	"encoding/json"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
@@ -47,23 +45,7 @@ func parseEnvelope(data []byte) (*envelope, error) {
 // (orbit's store re-encodes what it saved, and metadata in another form would then no
 // longer match its hash).
 func (e *envelope) bytes() ([]byte, error) {
-	sigs := e.signatures
-	if sigs == nil {
-		sigs = []tuf.Signature{}
-	}
-	s, err := json.Marshal(sigs)
-	if err != nil {
-		return nil, err
-	}
-	text := escapeStored(e.signed)
-	var b bytes.Buffer
-	b.Grow(len(s) + len(text) + 32)
-	b.WriteString(`{"signatures":`)
-	b.Write(s)
-	b.WriteString(`,"signed":`)
-	b.Write(text)
-	b.WriteByte('}')
-	return b.Bytes(), nil
+	return tuf.EncodeEnvelope(escapeStored(e.signed), e.signatures)
 }
 
 // text is the signed part as JSON, to be read. Canonical JSON leaves control characters

@@ -84,6 +84,9 @@ func parseListing(role string, signed []byte) (*Listing, error) {
 // bytes of the file below. What a published snapshot says of others (roles that
 // targets delegates to) is kept.
 func newListing(role string, version int64, expires time.Time, file metaFile, others map[string]*metadata.MetaFiles) ([]byte, error) {
+	if role == RoleTimestamp {
+		return tuf.TimestampMessage(version, expires, file.version, file.data)
+	}
 	sum := sha512.Sum512(file.data)
 	meta := map[string]*metadata.MetaFiles{below(role): {
 		Version: file.version, Length: int64(len(file.data)), Hashes: metadata.Hashes{"sha512": sum[:]},
@@ -93,12 +96,7 @@ func newListing(role string, version int64, expires time.Time, file metaFile, ot
 			meta[name] = m
 		}
 	}
-	if role == RoleSnapshot {
-		return cjson.EncodeCanonical(metadata.SnapshotType{
-			Type: role, SpecVersion: specVersion, Version: version, Expires: expires, Meta: meta,
-		})
-	}
-	return cjson.EncodeCanonical(metadata.TimestampType{
+	return cjson.EncodeCanonical(metadata.SnapshotType{
 		Type: role, SpecVersion: specVersion, Version: version, Expires: expires, Meta: meta,
 	})
 }

@@ -272,8 +272,8 @@ func (rel *Release) makeListing(role string, file metaFile, others map[string]*m
 	if err != nil {
 		return nil, err
 	}
-	expires := utcSecond(rel.now.Add(rel.opts.Expiries.of(role)))
-	if err := checkExpiry(role, rel.p, expires, rel.opts.AllowShorter); err != nil {
+	expires, err := rel.expiry(role)
+	if err != nil {
 		return nil, err
 	}
 	signed, err := newListing(role, next.v, expires, file, others)
@@ -282,6 +282,16 @@ func (rel *Release) makeListing(role string, file metaFile, others map[string]*m
 	}
 	return &Doc{role: role, version: next.v, expires: expires, env: &envelope{signed: signed},
 		sets: []keySet{{rel.root.Keys(role), rel.root.Threshold(role)}}}, nil
+}
+
+// expiry is when a new snapshot or timestamp expires.
+func (rel *Release) expiry(role string) (time.Time, error) {
+	published := time.Time{}
+	if rel.p != nil && !rel.opts.AllowShorter {
+		published = rel.p.ExpiresOf(role)
+	}
+	t, _ := tuf.NewExpiry(rel.now, rel.opts.Expiries.of(role), published, roundingSlack)
+	return t, checkExpiry(role, rel.p, t, rel.opts.AllowShorter)
 }
 
 // roundingSlack is how much earlier a new expiry may be without being refused.

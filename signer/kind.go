@@ -24,6 +24,9 @@ type Kind struct {
 	Device, Key, Class, Traits, Local []string
 	// First is the one of them whose value stands in front, without its name; "" for none.
 	First string
+	// Bytes are those whose values are bytes and no text, MayBeEmpty those that may have an
+	// empty one, Folded those whose value means the same in capital letters.
+	Bytes, MayBeEmpty, Folded []string
 	// Query are the attributes behind the question mark.
 	Query []string
 	// Check says what else is wrong with a URI, "" for nothing; may be nil.

@@ -234,16 +234,18 @@ func unhex(c byte) int {
 }
 
 func check(u URI) string {
+	k := u.Kind()
 	for _, m := range []map[string]string{u.path, u.query} {
 		for _, name := range slices.Sorted(maps.Keys(m)) {
 			v := m[name]
-			if name != "id" && !utf8.ValidString(v) {
+			text := !slices.Contains(k.Bytes, name)
+			if text && !utf8.ValidString(v) {
 				return fmt.Sprintf("attribute %q: not UTF-8", name)
 			}
-			if name != "id" && strings.ContainsRune(v, 0) {
+			if text && strings.ContainsRune(v, 0) {
 				return fmt.Sprintf("attribute %q: NUL byte", name)
 			}
-			if v == "" && name != "object" && name != "token" && !strings.HasPrefix(name, "x-") {
+			if v == "" && !slices.Contains(k.MayBeEmpty, name) && !strings.HasPrefix(name, "x-") {
 				return fmt.Sprintf("attribute %q is empty", name)
 			}
 		}
@@ -251,7 +253,7 @@ func check(u URI) string {
 	if strings.ContainsRune(u.Opaque, 0) {
 		return "NUL byte in the path"
 	}
-	if k := u.Kind(); k.Check != nil {
+	if k.Check != nil {
 		if reason := k.Check(u); reason != "" {
 			return reason
 		}
@@ -340,22 +342,24 @@ func (u URI) only(names []string) string {
 	var parts []string
 	for _, name := range u.names() {
 		if slices.Contains(names, name) && name == u.Kind().First && len(parts) == 0 {
-			parts = append(parts, encodeAttr(name, u.path[name]))
+			parts = append(parts, u.encoded(name))
 		} else if slices.Contains(names, name) {
-			parts = append(parts, name+"="+encodeAttr(name, u.path[name]))
+			parts = append(parts, name+"="+u.encoded(name))
 		}
 	}
 	return u.Scheme + ":" + strings.Join(parts, ";")
 }
 
-func encodeAttr(name, v string) string {
-	if name == "id" {
+// encoded is the value of an attribute as it is written.
+func (u URI) encoded(name string) string {
+	switch k, v := u.Kind(), u.path[name]; {
+	case slices.Contains(k.Bytes, name):
 		return percentAll(v)
-	}
-	if name == "slot" {
+	case slices.Contains(k.Folded, name):
 		return strings.ToLower(v)
+	default:
+		return encode(v, "")
 	}
-	return encode(v, "")
 }
 
 func percentAll(v string) string {

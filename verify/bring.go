@@ -39,6 +39,11 @@ var (
 // Named gives the targets that the verified targets.json of a report names, by path;
 // none if it did not verify. Those of delegated roles are not among them.
 func (r *Report) Named() map[string]Named {
+	r.namedOnce.Do(func() { r.named = r.readNamed() })
+	return r.named
+}
+
+func (r *Report) readNamed() map[string]Named {
 	all := map[string]Named{}
 	d, err := decode("targets.json", roleTargets, r.Documents[roleTargets])
 	if err != nil {

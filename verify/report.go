@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -65,6 +66,9 @@ type Role struct {
 
 // Report is the outcome of [Run].
 type Report struct {
+	namedOnce sync.Once
+	named     map[string]Named // see Named
+
 	Source string `json:"source"`
 	// At is the moment at which expiry was judged.
 	At time.Time `json:"at"`

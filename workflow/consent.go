@@ -129,12 +129,7 @@ func (w *Session) Join(reviewed []string, stageOnly bool) error {
 		}
 		return nil
 	}
-	var open []*repo.Doc
-	for _, d := range w.Staged.Docs() {
-		if !d.Met() {
-			open = append(open, d)
-		}
-	}
+	open := toSign(w.Staged, "")
 	if err := matchReviewed(w.Staged, open, reviewed); err != nil {
 		return err
 	}

@@ -101,18 +101,11 @@ func (w *Session) signDocs(ctx context.Context, c *repo.Change, opts PublishOpti
 // signingKeys gives the keys that may have to sign, by role.
 func (w *Session) signingKeys(c *repo.Change) map[string][]repo.Key {
 	keys := map[string][]repo.Key{}
-	for _, role := range repo.Roles() {
+	for _, role := range []string{repo.RoleSnapshot, repo.RoleTimestamp} {
 		keys[role] = c.Root().Keys(role)
 	}
-	if d := c.Doc(repo.RoleRoot); d != nil {
-		keys[repo.RoleRoot] = d.Missing()
-	} else {
-		delete(keys, repo.RoleRoot)
-	}
-	if d := c.Doc(repo.RoleTargets); d != nil {
-		keys[repo.RoleTargets] = d.Missing()
-	} else {
-		delete(keys, repo.RoleTargets)
+	for _, d := range c.Docs() {
+		keys[d.Role()] = d.Missing()
 	}
 	return keys
 }
@@ -154,7 +147,7 @@ func (w *Session) leave(ctx context.Context, c *repo.Change, cause error) error 
 	if c.Met() {
 		next = "commit"
 	}
-	w.note(`the change stays staged: "fleet-hsm review" shows it, "fleet-hsm %s" goes on with it, "fleet-hsm discard" drops it`, next)
+	w.opts.Talk.StaysStaged(next)
 	w.Maker.TellNews()
 	return &StagedError{Err: cause, Next: next}
 }
@@ -162,7 +155,7 @@ func (w *Session) leave(ctx context.Context, c *repo.Change, cause error) error 
 // leaveLost leaves pending/ to whoever changed it.
 func (w *Session) leaveLost(cause error) error {
 	if errors.As(w.Lost, new(*repo.LockedError)) {
-		w.note(`the change stays staged: "fleet-hsm review" shows it, "fleet-hsm sign" goes on with it, "fleet-hsm discard" drops it`)
+		w.opts.Talk.StaysStaged("sign")
 	}
 	if errors.Is(cause, w.Lost) {
 		return cause

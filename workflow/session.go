@@ -3,9 +3,7 @@ package workflow
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/config"
@@ -86,6 +84,12 @@ type Talk interface {
 	Quote(s string) string
 	Name(s string) string
 	Path(s string) string
+	// StaysStaged says that a change waits, and which command goes on with it (sign or
+	// commit); StagedUnsigned that nobody has signed it yet; Leftovers what a failed fleetctl
+	// left, if anything. The commands that lead on are the command line's.
+	StaysStaged(next string)
+	StagedUnsigned(d *repo.Doc)
+	Leftovers(files []string)
 	// Progress shows how far something is that takes time.
 	Progress(what string) Progress
 }
@@ -129,29 +133,12 @@ func (w *Session) Begin(ctx context.Context, making, quiet bool) (err error) {
 		w.End()
 		return err
 	}
-	w.NameLeftovers(left)
+	w.opts.Talk.Leftovers(left)
 	return nil
 }
 
 func (w *Session) note(format string, args ...any) { w.opts.Talk.Note(format, args...) }
 func (w *Session) warn(format string, args ...any) { w.opts.Talk.Warn(format, args...) }
-
-// NameLeftovers warns of what a failed fleetctl left.
-func (w *Session) NameLeftovers(left []string) {
-	if len(left) == 0 {
-		return
-	}
-	shown := left
-	more := ""
-	if len(left) > 3 {
-		shown, more = left[:3], fmt.Sprintf(" and %d more", len(left)-3)
-	}
-	if repo.StagedRoot(left) {
-		w.warn(`staged/ holds a root.json (%s%s): of the tuf tool, while people sign it, or left by fleetctl when it failed; nothing of it is used or published here. "tuf commit" publishes it; "fleet-hsm discard" moves staged/ aside`, strings.Join(shown, ", "), more)
-		return
-	}
-	w.warn(`fleetctl left %s%s behind when it failed; nothing of it is used or published, "fleet-hsm discard" clears it`, strings.Join(shown, ", "), more)
-}
 
 // LoadToChange is load, and refuses a folder that went back before anything is copied,
 // made or asked.
@@ -235,7 +222,7 @@ func (w *Session) StageOnly(c *repo.Change) error {
 	}
 	w.Maker.TellNews()
 	for _, d := range c.Docs() {
-		w.note(`staged %s v%d, unsigned; "fleet-hsm review" shows it, "fleet-hsm sign" signs it, "fleet-hsm discard" drops it`, d.Role(), d.Version())
+		w.opts.Talk.StagedUnsigned(d)
 	}
 	return nil
 }
@@ -267,7 +254,7 @@ func (w *Session) Look() error {
 	if err != nil {
 		return err
 	}
-	w.NameLeftovers(left)
+	w.opts.Talk.Leftovers(left)
 	if err := w.Load(); err != nil && !(interrupted && errors.Is(err, repo.ErrRefused)) {
 		return err
 	}

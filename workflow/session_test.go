@@ -59,8 +59,15 @@ func (p *someone) Review(repo.Card) { p.said = append(p.said, "review") }
 func (*someone) Quote(s string) string {
 	return fmt.Sprintf("%q", s)
 }
-func (*someone) Name(s string) string     { return s }
-func (*someone) Path(s string) string     { return s }
+func (*someone) Name(s string) string         { return s }
+func (*someone) Path(s string) string         { return s }
+func (p *someone) StaysStaged(next string)    { p.Note("stays staged: %s", next) }
+func (p *someone) StagedUnsigned(d *repo.Doc) { p.Note("unsigned: %s", d.Role()) }
+func (p *someone) Leftovers(files []string) {
+	for _, f := range files {
+		p.Warn("left: %s", f)
+	}
+}
 func (*someone) Progress(string) Progress { return prog{} }
 
 type prog struct{}
@@ -69,7 +76,7 @@ func (prog) Draw(int64, int64) {}
 func (prog) End()              {}
 
 func (*someone) PINSources(signer.SecretRequest) ([]string, error) { return nil, nil }
-func (*someone) OwnPINSources(signer.URI) ([]string, error)        { return nil, nil }
+func (*someone) OwnSources(signer.URI) ([]string, error)           { return nil, nil }
 func (*someone) EnvPassphrase(string) bool                         { return false }
 
 // command is a session of a command in a folder.

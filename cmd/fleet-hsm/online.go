@@ -96,7 +96,7 @@ func (a *app) onlineConfig(ctx context.Context, o onStore) (online.Config, store
 	if err := o.keys.use(keys); err != nil {
 		return online.Config{}, nil, err
 	}
-	c, err := remote.Signer(ctx, remote.SignerOptions{Store: s, Root: root, Keys: keys, Person: a.person(), Config: cfg, StateFile: o.memory.state})
+	c, err := remote.Signer(ctx, remote.SignerOptions{Store: s, Root: root, Keys: keys, Person: a.person(), Config: cfg, StateFile: o.memory.state, Now: a.now})
 	c.AcceptExpired, c.AcceptOlder, c.AllowShorter = o.memory.acceptExpired, o.memory.acceptOlder, o.allowShorter
 	c.RenewBefore, c.Interval = time.Duration(o.renewBefore), time.Duration(o.interval)
 	return c, s, err

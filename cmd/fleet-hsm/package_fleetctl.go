@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/installer"
 )
 
 // fleetctlLine refuses what only fleetctl makes, with the line that makes it.
@@ -40,7 +42,7 @@ func (o *packageOptions) shellSecret() string {
 	case o.secretFile == "-":
 		return `"$(read -rs s </dev/tty; printf %s "$s")"`
 	case o.secretFile != "":
-		return `"$(cat '` + strings.ReplaceAll(o.secretFile, "'", `'\''`) + `')"`
+		return `"$(cat ` + installer.ShellQuoted(o.secretFile) + `)"`
 	case o.secret != "", os.Getenv(secretVariable) != "":
 		return `"$` + secretVariable + `"`
 	}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -112,6 +114,29 @@ func (t talker) Quote(s string) string                  { return prompt.Quote(s)
 func (t talker) Name(s string) string                   { return prompt.Name(s).String() }
 func (t talker) Progress(what string) workflow.Progress { return t.a.progress(what) }
 func (t talker) Path(s string) string                   { return prompt.Path(s).String() }
+
+func (t talker) StaysStaged(next string) {
+	t.a.note(`the change stays staged: "fleet-hsm review" shows it, "fleet-hsm %s" goes on with it, "fleet-hsm discard" drops it`, next)
+}
+
+func (t talker) StagedUnsigned(d *repo.Doc) {
+	t.a.note(`staged %s v%d, unsigned; "fleet-hsm review" shows it, "fleet-hsm sign" signs it, "fleet-hsm discard" drops it`, d.Role(), d.Version())
+}
+
+func (t talker) Leftovers(files []string) {
+	if len(files) == 0 {
+		return
+	}
+	shown := strings.Join(files[:min(3, len(files))], ", ")
+	if n := len(files) - 3; n > 0 {
+		shown += fmt.Sprintf(" and %d more", n)
+	}
+	if repo.StagedRoot(files) {
+		t.a.warn(`staged/ holds a root.json (%s): of the tuf tool, while people sign it, or left by fleetctl when it failed; nothing of it is used or published here. "tuf commit" publishes it; "fleet-hsm discard" moves staged/ aside`, shown)
+		return
+	}
+	t.a.warn(`fleetctl left %s behind when it failed; nothing of it is used or published, "fleet-hsm discard" clears it`, shown)
+}
 
 // committed is what a command that published says with --json.
 type committed struct {

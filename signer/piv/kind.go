@@ -14,6 +14,7 @@ var kind = signer.Kind{
 	Form:       "piv:serial=...;slot=9c",
 	Device:     []string{"serial", "reader"},
 	Key:        []string{"slot"},
+	Folded:     []string{"slot"},
 	Query:      []string{"pin-source"},
 	Check:      checkURI,
 	Person:     true,

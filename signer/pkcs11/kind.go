@@ -14,6 +14,8 @@ var kind = signer.Kind{
 	Form:   "pkcs11:token=...;object=...",
 	Device: []string{"token", "serial"},
 	Key:    []string{"id", "object"},
+	// CKA_ID is bytes; a token may have no label, and an object neither.
+	Bytes: []string{"id"}, MayBeEmpty: []string{"token", "object"},
 	Class:  []string{"type"},
 	Traits: []string{"manufacturer", "model"},
 	Local: []string{

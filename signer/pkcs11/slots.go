@@ -4,6 +4,7 @@ package pkcs11
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	p11 "github.com/miekg/pkcs11"
@@ -175,12 +176,7 @@ func (l lib) matchesLibrary(u signer.URI) bool {
 }
 
 // tokenAttrs are the attributes that say which token, not which key.
-func tokenAttrs() []string {
-	return []string{
-		"token", "serial", "model", "manufacturer", "slot-id", "slot-description", "slot-manufacturer",
-		"library-description", "library-manufacturer", "library-version",
-	}
-}
+func tokenAttrs() []string { return slices.Concat(kind.Device, kind.Traits, kind.Local) }
 
 // tokenURI cuts a URI down to its token.
 func tokenURI(u signer.URI) signer.URI {
