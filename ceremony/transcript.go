@@ -157,7 +157,7 @@ func appendTo(f *os.File, name string, e Event) error {
 	if last != nil {
 		var before Event
 		if err := json.Unmarshal(last, &before); err != nil || before.Line < 1 {
-			return &TranscriptError{File: name, Reason: "its last line is no event; nothing was appended"}
+			return &TranscriptError{File: name, Reason: "its last line is not an event; nothing was appended"}
 		}
 		e.Line, e.Previous = before.Line+1, hashLine(last)
 	}

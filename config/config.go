@@ -161,7 +161,7 @@ func Parse(data []byte, kinds signer.Kinds) (*Config, error) {
 
 func roleDuration(field, role, s string) (time.Duration, error) {
 	if !repo.IsRole(role) {
-		return 0, fmt.Errorf("%s: %q is no role; roles are root, targets, snapshot, timestamp", field, role)
+		return 0, fmt.Errorf("%s: %q is not a role; roles are root, targets, snapshot, timestamp", field, role)
 	}
 	d, err := ParseDuration(s)
 	if err == nil && d <= 0 {

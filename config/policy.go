@@ -42,7 +42,7 @@ func (p *Policy) UnmarshalYAML(n *yaml.Node) error {
 	*p = Policy{}
 	return eachField(n, func(name, value *yaml.Node) error {
 		if !repo.IsRole(name.Value) {
-			return fmt.Errorf("line %d: policy: %q is no role; roles are %s", name.Line, name.Value, strings.Join(repo.Roles(), ", "))
+			return fmt.Errorf("line %d: policy: %q is not a role; roles are %s", name.Line, name.Value, strings.Join(repo.Roles(), ", "))
 		}
 		rp := RolePolicy{Lines: map[string]int{}}
 		err := eachField(value, func(field, v *yaml.Node) error {
@@ -85,7 +85,7 @@ func (rp *RolePolicy) set(role, field string, v *yaml.Node) error {
 	case "min-threshold":
 		n, err := strconv.Atoi(v.Value)
 		if err != nil || n < 1 {
-			return fmt.Errorf("%q is no number of keys", v.Value)
+			return fmt.Errorf("%q is not a number of keys", v.Value)
 		}
 		rp.Threshold = n
 	case "max-expiry":

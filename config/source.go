@@ -20,7 +20,7 @@ func CheckSource(s string) error {
 		return errNoSource
 	case kind == "fd":
 		if n, err := strconv.Atoi(rest); err != nil || n < 0 || n > 1<<16 {
-			return fmt.Errorf("secret source %q: %q is no file descriptor", s, rest)
+			return fmt.Errorf("secret source %q: %q is not a file descriptor", s, rest)
 		}
 	case kind != "file" && kind != "env" && kind != "cmd":
 		return errNoSource

@@ -23,7 +23,7 @@ type label struct{ kind, name, version, arch string }
 // entry is told of each regular file in a package: its absolute path, its bytes.
 type entry func(name string, r io.Reader) error
 
-var errForm = errors.New("it is no .deb, .rpm or .pkg.tar.zst")
+var errForm = errors.New("it is not a .deb, .rpm or .pkg.tar.zst")
 
 // maxControl bounds what a package says of itself, maxContent what it unpacks to.
 const (

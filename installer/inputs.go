@@ -86,7 +86,7 @@ func readInput(name string) ([]byte, error) {
 		return nil, err
 	}
 	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("%q is no regular file", name)
+		return nil, fmt.Errorf("%q is not a regular file", name)
 	}
 	f, err := os.Open(name)
 	if err != nil {

@@ -116,7 +116,7 @@ func Inspect(ctx context.Context, file string, now time.Time) (*Inspection, erro
 		_, err = io.Copy(io.Discard, whole)
 	}
 	if err != nil {
-		return nil, &Error{Kind: NotInstaller, About: fmt.Sprintf("%q", file), Text: "is no installer that can be read", Err: err}
+		return nil, &Error{Kind: NotInstaller, About: fmt.Sprintf("%q", file), Text: "is not an installer that can be read", Err: err}
 	}
 	if g.environment == nil && g.store == nil && g.oldStore == nil {
 		return nil, &Error{Kind: NotInstaller, About: fmt.Sprintf("%q", file), Text: fmt.Sprintf("is the package %q, which holds no agent of Fleet", l.name)}
@@ -170,7 +170,7 @@ func (i *Inspection) readStore(ctx context.Context, g *gathered, now time.Time) 
 	held := map[string]json.RawMessage{}
 	// The agent's store is written over without being cut: a tail means nothing.
 	if err := json.NewDecoder(bytes.NewReader(store)).Decode(&held); err != nil {
-		return &Error{Kind: NotInstaller, About: fmt.Sprintf("%q", i.File), Text: "holds a store that is no JSON", Err: err}
+		return &Error{Kind: NotInstaller, About: fmt.Sprintf("%q", i.File), Text: "holds a store that is not JSON", Err: err}
 	}
 	i.root, i.Pinned = held["root.json"], held["root.json"] != nil
 	report, err := verifyHeld(ctx, held, now)

@@ -127,7 +127,7 @@ func checkURL(flag, s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil:
-		return nil, wrong(flag, "%q is no URL", s)
+		return nil, wrong(flag, "%q is not a URL", s)
 	case !strings.Contains(s, "://"):
 		return nil, wrong(flag, "%q has no scheme; did you mean https://%s?", s, s)
 	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
@@ -164,7 +164,7 @@ func (o *Options) checkChannels() error {
 		{"--orbit-channel", o.OrbitChannel}, {"--osqueryd-channel", o.OsquerydChannel}, {"--desktop-channel", o.DesktopChannel},
 	} {
 		if !element.MatchString(c.value) {
-			return wrong(c.flag, "%q is no channel, such as stable, edge or 1.2.3", c.value)
+			return wrong(c.flag, "%q is not a channel, such as stable, edge or 1.2.3", c.value)
 		}
 	}
 	return nil

@@ -44,7 +44,7 @@ func Read(ctx context.Context, from verify.Options, least Days) (*Repository, er
 	}
 	for _, f := range report.Findings {
 		if f.Code == verify.CodePinnedDiffers {
-			return nil, &Error{Kind: OtherRepository, About: "the trusted root", Text: fmt.Sprintf("is of another repository than %q: its %q is another one", from.Source, f.File)}
+			return nil, &Error{Kind: OtherRepository, About: "the trusted root", Text: fmt.Sprintf("is of another repository than %q: its %q does not match", from.Source, f.File)}
 		}
 	}
 	if err := judge(report, least); err != nil {

@@ -295,7 +295,7 @@ func (m *Maker) adoptPub(u signer.URI, k PublicKey) error {
 	}
 	block, _ := pem.Decode([]byte(k.Attestation))
 	if block == nil {
-		return misuse.Errorf("%q: the attestation in it is no certificate", u.Opaque)
+		return misuse.Errorf("%q: the attestation in it is not a certificate", u.Opaque)
 	}
 	leaf, err := x509.ParseCertificate(block.Bytes)
 	if err != nil || !signer.SamePublic(leaf.PublicKey, k.Key.Public) {

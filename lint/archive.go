@@ -162,7 +162,7 @@ func (a *archiveLook) checkFile(h *tar.Header) error {
 	case f.format.executable():
 		a.checkArch(f, name, h.Size)
 	default:
-		a.warnf(CodeUnknownFormat, "%q in the archive is no executable that is known here", name)
+		a.warnf(CodeUnknownFormat, "%q in the archive is not an executable that is known here", name)
 	}
 	return nil
 }

@@ -165,6 +165,6 @@ func (l *linter) checkOther(f binaryFile) {
 		return
 	}
 	if l.want.known {
-		l.warnf(CodeUnknownFormat, "it is no executable and no archive that is known here")
+		l.warnf(CodeUnknownFormat, "it is neither an executable nor an archive that is known here")
 	}
 }

@@ -95,8 +95,8 @@ func (rc *RoleCard) compareKey(id string, before, after *Root) bool {
 	switch {
 	case had && has:
 		if !sameObject(old, now) {
-			rc.Other = append(rc.Other, fmt.Sprintf("key %s keeps its ID and is another key", old.ShortID()))
-			rc.Warnings = append(rc.Warnings, fmt.Sprintf("key %s keeps its ID and is another key", old.ShortID()))
+			rc.Other = append(rc.Other, fmt.Sprintf("key %s keeps its ID, and the key under it changes", old.ShortID()))
+			rc.Warnings = append(rc.Warnings, fmt.Sprintf("key %s keeps its ID, and the key under it changes", old.ShortID()))
 		}
 		return false
 	case has && !used(after, id):

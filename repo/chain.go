@@ -121,7 +121,7 @@ func (r *Repo) CheckChain(p *Published) error {
 		before = l
 	}
 	if before.mark() != markOf(last, p.rootEnv.signed) {
-		return brokenChain(last, errors.New("it is another root than root.json"))
+		return brokenChain(last, errors.New("it does not match root.json"))
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ type Content struct {
 const copyChunk = 1 << 20
 
 // Stage copies a file into pending/content and hashes it on the way, reading it once.
-// It refuses what is no regular file, is empty, or changes while it is read. progress
+// It refuses what is not a regular file, is empty, or changes while it is read. progress
 // (may be nil) is told how many bytes are done. The lock must be held.
 // Errors: *ContentError.
 func (r *Repo) Stage(ctx context.Context, file string, progress func(done, total int64)) (Content, error) {

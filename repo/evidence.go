@@ -90,7 +90,7 @@ func versionIn(env *envelope) (int64, error) {
 	}
 	var v int64
 	if _, err := fmt.Sscan(fields["version"], &v); err != nil {
-		return 0, fmt.Errorf("version %q is no number", fields["version"])
+		return 0, fmt.Errorf("version %q is not a number", fields["version"])
 	}
 	return v, nil
 }

@@ -93,7 +93,7 @@ func (r *remote) readRoots(ctx context.Context, s Store, l *local) error {
 	if next != nil {
 		// Some proxies answer every question with the same page.
 		if meta, err := parseMetadata(next.Data, roleRoot); err != nil || meta.Version != l.root.Version+1 {
-			return &MismatchError{Where: s.String(), Name: next.Name, Why: "it is no root of that version"}
+			return &MismatchError{Where: s.String(), Name: next.Name, Why: "it is not a root of that version"}
 		}
 		return &AheadError{Role: roleRoot, Local: l.root.Version, Remote: l.root.Version + 1}
 	}

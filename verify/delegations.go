@@ -62,7 +62,7 @@ func delegationFault(r *delegatedRole) string {
 	case slices.Contains(topLevel(), r.Name):
 		return "has the name of a top-level role: agents refuse"
 	case r.Name == "" || strings.ContainsAny(r.Name, "/\\%?#\x00") || strings.HasPrefix(r.Name, "."):
-		return "has a name that is no file name"
+		return "has a name that is not a file name"
 	case len(r.Paths) > 0 && len(r.PathHashPrefixes) > 0:
 		return "has both paths and path_hash_prefixes: agents refuse"
 	case len(r.Paths) == 0 && len(r.PathHashPrefixes) == 0:

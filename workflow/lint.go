@@ -45,7 +45,7 @@ func CheckNoLint(names []string, items []repo.Item) error {
 	for _, name := range names {
 		component := func(it repo.Item) bool { return it.Name == name }
 		if name != "all" && !slices.Contains(checks, name) && !slices.ContainsFunc(items, component) {
-			return misuse.Errorf("--no-lint %q is no check (%s), no component that is added here, and not all", name, strings.Join(checks, ", "))
+			return misuse.Errorf("--no-lint %q is neither a check (%s), nor a component that is added here, nor all", name, strings.Join(checks, ", "))
 		}
 	}
 	return nil

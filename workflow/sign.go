@@ -32,7 +32,7 @@ func (w *Session) MergeBack(ctx context.Context) error {
 		_, err = staged.Merge(w.Staged)
 	}
 	if err != nil {
-		return fmt.Errorf("the signature was not kept, because the staged change is another one now: %w", err)
+		return fmt.Errorf("the signature was not kept, because the staged change has changed since: %w", err)
 	}
 	if err := w.Repo.Save(staged); err != nil {
 		return err

@@ -207,7 +207,7 @@ func (w *Session) sameStaged() error {
 	}
 	got, err := w.change.Merge(staged)
 	if err != nil {
-		return fmt.Errorf("the staged change is another one now: %w", err)
+		return fmt.Errorf("the staged change has changed since: %w", err)
 	}
 	for _, m := range got {
 		w.provisional = w.provisional && len(m.Added) == 0

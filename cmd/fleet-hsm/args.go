@@ -35,7 +35,7 @@ type unknownCommand struct {
 }
 
 func (e *unknownCommand) Error() string {
-	return fmt.Sprintf("%q is no command of %q", e.name, e.parent)
+	return fmt.Sprintf("unknown command %q of %q", e.name, e.parent)
 }
 
 // noArgs is for commands that take no argument; cobra.NoArgs speaks of an unknown

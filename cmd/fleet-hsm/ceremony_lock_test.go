@@ -80,7 +80,7 @@ func TestStagedChangedMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, text := answer()
-	if code != exitRefused || !strings.Contains(text, "the signature was not kept, because the staged change is another one now") {
+	if code != exitRefused || !strings.Contains(text, "the signature was not kept, because the staged change has changed since") {
 		t.Errorf("sign: exit %d\n%s", code, text)
 	}
 	if after, err := treeOf(dir); err != nil || after != before {
@@ -206,7 +206,7 @@ func TestMovedWhileAsked(t *testing.T) {
 		says      string
 	}{
 		"dropped":   {[]string{"discard"}, "the staged change was dropped while this command was waiting"},
-		"extended":  {[]string{"rotate", "snapshot", "--stage-only"}, "the staged change is another one now"},
+		"extended":  {[]string{"rotate", "snapshot", "--stage-only"}, "the staged change has changed since"},
 		"committed": {nil, "were published while this command was waiting"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -38,7 +38,7 @@ func judgeStore(err error) (verdict, bool) {
 	case errors.Is(err, store.ErrPrecondition):
 		return verdict{exitRefused, "other-writer", "another machine published at the same time; run it again"}, true
 	case errors.Is(err, store.ErrTooLarge), errors.Is(err, store.ErrBadName):
-		return verdict{exitRefused, "store-file", "what is there is no repository of ours; check the bucket and prefix of the URL"}, true
+		return verdict{exitRefused, "store-file", "what is there is not a repository of this tool; check the bucket and prefix of the URL"}, true
 	}
 	if v, ok := judgeAccess(err); ok {
 		return v, true

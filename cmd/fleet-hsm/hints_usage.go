@@ -35,14 +35,14 @@ func hintUsage(err error) string {
 	}
 	var fe *flagError
 	if errors.As(err, &fe) {
-		return fmt.Sprintf(`"%s --help" lists its flags`, fe.command)
+		return fmt.Sprintf(`run "%s --help" for its flags`, fe.command)
 	}
 	var uc *unknownCommand
 	if errors.As(err, &uc) {
 		if len(uc.near) > 0 {
 			return fmt.Sprintf("did you mean %q?", uc.parent+" "+uc.near[0])
 		}
-		return fmt.Sprintf(`"%s --help" lists the commands`, uc.parent)
+		return fmt.Sprintf(`run "%s --help" for the commands`, uc.parent)
 	}
 	return hintForm(err)
 }

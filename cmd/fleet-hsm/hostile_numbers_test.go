@@ -192,7 +192,7 @@ func (e *estate) signed(doc string) map[string]any {
 	return e.tree[doc].(map[string]any)["signed"].(map[string]any)
 }
 
-// TestOnlyKeyIDsAtTheCommandLine: what is no key ID, in every place that has room for one,
+// TestOnlyKeyIDsAtTheCommandLine: what is not a key ID, in every place that has room for one,
 // through every command that reads it.
 func TestOnlyKeyIDsAtTheCommandLine(t *testing.T) {
 	t.Parallel()

@@ -32,7 +32,7 @@ func (a *app) runKeyPasswd(ctx context.Context, arg string) error {
 		return err
 	}
 	if !u.Kind().Sealed {
-		return usagef("%q is no key file; a token's PIN is changed with its maker's tool", u)
+		return usagef("%q is not a key file; a token's PIN is changed with its maker's tool", u)
 	}
 	ui := a.person()
 	ui.Changing = true

@@ -92,7 +92,7 @@ func byRole(list []string, flag string, known ...string) (map[string]string, err
 			policy = s
 		}
 		if named && !repo.IsRole(role) {
-			return nil, usagef("%s %q: %q is no role; roles are %s", flag, s, role, strings.Join(repo.Roles(), ", "))
+			return nil, usagef("%s %q: %q is not a role; roles are %s", flag, s, role, strings.Join(repo.Roles(), ", "))
 		}
 		if !slices.Contains(known, policy) {
 			return nil, usagef("%s %q is none of %s", flag, s, strings.Join(known, ", "))

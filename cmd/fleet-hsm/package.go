@@ -243,7 +243,7 @@ func (a *app) buildTime() (time.Time, error) {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 0 || n > 1<<32-1 {
-		return time.Time{}, usagef("SOURCE_DATE_EPOCH: %q is no number of seconds since 1970", s)
+		return time.Time{}, usagef("SOURCE_DATE_EPOCH: %q is not a number of seconds since 1970", s)
 	}
 	return time.Unix(n, 0).UTC(), nil
 }

@@ -41,7 +41,7 @@ func (a *app) pinnedRoot(source, file string) ([]byte, error) {
 // lookAt reads what a server gives out.
 func (a *app) lookAt(ctx context.Context, source string, s remoteFlags) (*remote.Repository, error) {
 	if !remote.IsURL(source) && !remote.IsWebRoot(source) {
-		return nil, usagef("%q is no URL; a folder is named with --path", source)
+		return nil, usagef("%q is not a URL; a folder is named with --path", source)
 	}
 	root, err := a.pinnedRoot(source, s.root)
 	if err != nil {

@@ -55,7 +55,7 @@ the roles whose metadata the new root no longer accepts.`,
 func roleArgs(_ *cobra.Command, args []string) error {
 	for i, role := range args {
 		if !repo.IsRole(role) {
-			return usagef("%q is no role; roles are %s", role, strings.Join(repo.Roles(), ", "))
+			return usagef("%q is not a role; roles are %s", role, strings.Join(repo.Roles(), ", "))
 		}
 		if slices.Contains(args[:i], role) {
 			return usagef("role %s is named twice", role)

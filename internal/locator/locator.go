@@ -69,7 +69,7 @@ func Parse(s string) (Locator, error) {
 	}
 	scheme, list, ok := strings.Cut(s, ":")
 	if !ok || !isScheme(scheme) {
-		return refuse("%.20q is no kind of key", scheme)
+		return refuse("%.20q is not a kind of key", scheme)
 	}
 	if slices.Contains(sources(), scheme) {
 		return refuse("%q is where a secret comes from", scheme)

@@ -26,7 +26,7 @@ func (e *KeyIDError) Error() string {
 		s = s[:most]
 	}
 	// %+q writes ASCII only, whatever stands in the document.
-	return fmt.Sprintf("%+q is no key ID: that is %d hexadecimal digits, in lower case", s, keyIDLength)
+	return fmt.Sprintf("%+q is not a key ID: that is %d hexadecimal digits, in lower case", s, keyIDLength)
 }
 
 // ParseKeyID reads a key ID. Errors: *KeyIDError.
@@ -67,7 +67,7 @@ func (id *KeyID) UnmarshalText(text []byte) error {
 	return err
 }
 
-// UnmarshalJSON implements json.Unmarshaler: null is no key ID either. Errors:
+// UnmarshalJSON implements json.Unmarshaler: null is not a key ID either. Errors:
 // *KeyIDError for a string.
 func (id *KeyID) UnmarshalJSON(data []byte) error {
 	var s *string

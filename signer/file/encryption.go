@@ -45,7 +45,7 @@ func checkKDF(e Encryption, path string, data []byte) error {
 		} `json:"kdf"`
 	}
 	if err := json.Unmarshal(data, &d); err != nil {
-		return &FormatError{Path: path, Reason: "is no key file", Err: err}
+		return &FormatError{Path: path, Reason: "is not a key file", Err: err}
 	}
 	if p := d.KDF.Params; !e.Runs(d.KDF.Name, p.N, p.R, p.P) {
 		return &FormatError{Path: path, Reason: fmt.Sprintf("key derivation %q with N=%d, r=%d, p=%d is not one that go-tuf writes", d.KDF.Name, p.N, p.R, p.P)}

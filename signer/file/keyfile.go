@@ -87,10 +87,10 @@ func readFile(path string) (persisted, error) {
 func parsePersisted(path string, data []byte) (persisted, error) {
 	var p persisted
 	if err := json.Unmarshal(data, &p); err != nil {
-		return p, &FormatError{Path: path, Reason: "is no key file", Err: err}
+		return p, &FormatError{Path: path, Reason: "is not a key file", Err: err}
 	}
 	if len(p.Data) == 0 {
-		return p, &FormatError{Path: path, Reason: `is no key file: no "data"`}
+		return p, &FormatError{Path: path, Reason: `is not a key file: no "data"`}
 	}
 	return p, nil
 }
@@ -143,7 +143,7 @@ func parseKeys(path string, plain []byte) ([]storedKey, error) {
 	var keys []storedKey
 	if err := json.Unmarshal(plain, &keys); err != nil {
 		// err could repeat a part of the plaintext.
-		return nil, &FormatError{Path: path, Reason: "the decrypted content is no list of keys"}
+		return nil, &FormatError{Path: path, Reason: "the decrypted content is not a list of keys"}
 	}
 	return keys, nil
 }
@@ -182,7 +182,7 @@ func (k storedKey) private(path string) (crypto.Signer, error) {
 		}
 		key := ed25519.NewKeyFromSeed(b[:32])
 		if !bytes.Equal(key, b) {
-			return bad("has a public half that is not its own")
+			return bad("has a public part that does not match its private part")
 		}
 		return key, nil
 	case "ecdsa-sha2-nistp256", "rsa":

@@ -24,7 +24,7 @@ func (c *call) decode(out []byte) (*answer, error) {
 	dec := json.NewDecoder(bytes.NewReader(out))
 	var a answer
 	if err := dec.Decode(&a); err != nil {
-		return nil, c.wrong("is no JSON object of the protocol: %s", cut(err.Error(), maxText))
+		return nil, c.wrong("is not a JSON object of the protocol: %s", cut(err.Error(), maxText))
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, c.wrong("is followed by something else; a plug-in answers once")

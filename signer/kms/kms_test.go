@@ -154,7 +154,7 @@ func TestBadPlugins(t *testing.T) {
 		{"twice", "p256", as[*kms.AnswerError], "answers once"},
 		{"nothing", "p256", as[*kms.AnswerError], `is empty (exit status 3); it said "no route to anywhere"`},
 		{"killed", "p256", as[*kms.AnswerError], "is empty (signal: killed)"},
-		{"prose", "p256", as[*kms.AnswerError], "is no JSON object of the protocol"},
+		{"prose", "p256", as[*kms.AnswerError], "is not a JSON object of the protocol"},
 		{"empty", "p256", as[*kms.AnswerError], "holds no signature"},
 		{"good", "p384", as[*signer.UnsupportedError], "agents accept P-256 only"},
 	} {

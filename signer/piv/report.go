@@ -100,7 +100,7 @@ func (d *direct) reportSlot(slot piv.Slot, add func(name, value string)) error {
 	if list, bad := elements(answer); err == nil && bad == nil {
 		text = fmt.Sprintf("algorithm %x, policies %x, origin %x, public key of %d bytes", list[1], list[2], list[3], len(list[4]))
 	} else if err == nil {
-		text = fmt.Sprintf("%d bytes that are no list of elements", len(answer))
+		text = fmt.Sprintf("%d bytes that are not a list of elements", len(answer))
 	}
 	add("metadata of slot "+slot.String(), text)
 	_, err = d.attest(slot)

@@ -40,7 +40,7 @@ func (j *setupJob) changeAll(d *direct, c card) error {
 		return err
 	}
 	if !ours {
-		return &causeError{cause: signer.ErrAlreadySetUp, err: errors.New("its management key is another one by now")}
+		return &causeError{cause: signer.ErrAlreadySetUp, err: errors.New("its management key has changed since")}
 	}
 	if _, err := verify(d, c, j.present, j.told); errors.Is(err, errAskAgain) {
 		return signer.ErrLastTry

@@ -190,7 +190,7 @@ func decodeP256(point []byte) (*ecdsa.PublicKey, error) {
 			return pub, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: CKA_EC_POINT of %d bytes is no point on P-256", errDecode, len(point))
+	return nil, fmt.Errorf("%w: CKA_EC_POINT of %d bytes is not a point on P-256", errDecode, len(point))
 }
 
 func p256Point(b []byte) *ecdsa.PublicKey {
@@ -235,7 +235,7 @@ func decodeEd25519(point []byte) (ed25519.PublicKey, error) {
 			return pub, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: CKA_EC_POINT of %d bytes is no Ed25519 key", errDecode, len(point))
+	return nil, fmt.Errorf("%w: CKA_EC_POINT of %d bytes is not an Ed25519 key", errDecode, len(point))
 }
 
 // decodeRSA reads CKA_MODULUS and CKA_PUBLIC_EXPONENT, big-endian, perhaps with
