@@ -122,7 +122,7 @@ func (b *bench) attach(t testing.TB, data []byte) error {
 		return err
 	}
 	p, staged := b.stage(t)
-	if err := b.r.Foreign(p, q.Imported); err != nil {
+	if err := b.r.CheckOrigin(p, q.VerifiedBundle); err != nil {
 		return err
 	}
 	before := staged.Docs()[0].Payload()

@@ -61,10 +61,10 @@ type Hint struct {
 
 // Request is a request that was checked.
 type Request struct {
-	*repo.Imported
+	*repo.VerifiedBundle
 	Hints map[tuf.KeyID]Hint
 
-	parts repo.Portable
+	parts repo.Bundle
 }
 
 // file is a request as it is written.
@@ -97,7 +97,7 @@ func New(r *repo.Repo, p *repo.Published, c *repo.Change, hints map[tuf.KeyID]Hi
 	if err != nil {
 		return nil, err
 	}
-	return &Request{Imported: im, Hints: hints, parts: parts}, nil
+	return &Request{VerifiedBundle: im, Hints: hints, parts: parts}, nil
 }
 
 // Parse reads and checks a request, by the clock now. name is the file's, for errors.
@@ -107,10 +107,10 @@ func Parse(name string, data []byte, now time.Time) (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &Request{Hints: f.Keys, parts: repo.Portable{
+	q := &Request{Hints: f.Keys, parts: repo.Bundle{
 		Roots: f.Roots, Published: f.Published, Root: f.Root, Targets: f.Targets, Intents: f.Intents, Created: f.Created,
 	}}
-	if q.Imported, err = repo.Import(name, q.parts, now); err != nil {
+	if q.VerifiedBundle, err = repo.Import(name, q.parts, now); err != nil {
 		return nil, err
 	}
 	return q, q.checkDescription(name, f.Description)
@@ -192,7 +192,7 @@ func words(what, s string, most int) error {
 // described is the part of a card that depends on nothing but what would be signed:
 // no clock, no signature, no configuration.
 type described struct {
-	repo.RoleCard
+	repo.RoleReview
 	Signatures *struct{} `json:"signatures,omitempty"`
 	Warnings   *struct{} `json:"warnings,omitempty"`
 }
@@ -204,7 +204,7 @@ func (q *Request) describe() ([]byte, error) {
 	}
 	roles := make([]described, 0, len(card.Roles))
 	for _, rc := range card.Roles {
-		roles = append(roles, described{RoleCard: rc})
+		roles = append(roles, described{RoleReview: rc})
 	}
 	return encode(roles)
 }
@@ -234,8 +234,8 @@ func unmarshal(data []byte, into any) error {
 	return dec.Decode(into)
 }
 
-// Card describes the request for people; see [repo.NewCard].
-func (q *Request) Card(usual repo.Expiries, now time.Time) (repo.Card, error) {
+// Review describes the request for people; see [repo.NewCard].
+func (q *Request) Review(usual repo.Expiries, now time.Time) (repo.Review, error) {
 	return repo.NewCard(q.Published, q.Change, usual, now)
 }
 

@@ -136,7 +136,7 @@ func TestCardOfARequest(t *testing.T) {
 	b := newBench(t)
 	q, err := ceremony.Parse("change.request", b.request, time.Now())
 	check(t, err)
-	card, err := q.Card(repo.Expiries{}, time.Now())
+	card, err := q.Review(repo.Expiries{}, time.Now())
 	check(t, err)
 	var roles []string
 	for _, rc := range card.Roles {

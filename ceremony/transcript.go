@@ -42,7 +42,7 @@ func (e *TranscriptError) Is(target error) bool { return target == ErrTranscript
 // The kinds of event.
 const (
 	EventStart     = "start"     // a command begins
-	EventCard      = "card"      // the sign card was shown, or its hash was given
+	EventReview    = "card"      // the review was shown, or its hash was given
 	EventSignature = "signature" // a key has signed
 	EventCommit    = "commit"    // metadata was published
 	EventNote      = "note"      // what the operator wrote

@@ -22,10 +22,10 @@ import (
 // pinUse is where one source of a PIN would go.
 type pinUse struct {
 	name string // of the source, for people
-	// vague: the source names no token (--pin-source, $FLEET_ROOT_PIN), so it counts only
+	// anyToken: the source names no token (--pin-source, $FLEET_ROOT_PIN), so it counts only
 	// if one token serves its role at all, plugged in or not.
-	vague  bool
-	places []signer.URI
+	anyToken bool
+	places   []signer.URI
 }
 
 // CheckPINSources refuses a source that two tokens would be offered. keys may have to
@@ -76,18 +76,18 @@ func (k *Ring) pinUses(ctx context.Context, keys map[string][]repo.Key) (map[str
 			if err != nil {
 				return nil, err
 			}
-			use := pinUse{name: fmt.Sprintf("%q", sources[0]), vague: len(own) == 0}
+			use := pinUse{name: fmt.Sprintf("%q", sources[0]), anyToken: len(own) == 0}
 			key := sameSource(sources[0])
-			if name, ok := strings.CutPrefix(sources[0], "env:"); ok && use.vague {
+			if name, ok := strings.CutPrefix(sources[0], "env:"); ok && use.anyToken {
 				use.name = "$" + name
 			}
-			if use.vague && sources[0] == k.opts.PINSource {
+			if use.anyToken && sources[0] == k.opts.PINSource {
 				use.name, key = "--pin-source", "--pin-source"
 			}
 			if uses[key] == nil {
 				uses[key] = &use
 			}
-			uses[key].vague = uses[key].vague || use.vague
+			uses[key].anyToken = uses[key].anyToken || use.anyToken
 			uses[key].places = append(uses[key].places, u)
 		}
 	}
@@ -146,7 +146,7 @@ func (k *Ring) tokensOf(ctx context.Context, use *pinUse) []string {
 	seen := map[string]string{} // name by identity
 	for _, text := range texts {
 		id, name, here := k.identify(ctx, text, devices[text])
-		if here || use.vague {
+		if here || use.anyToken {
 			seen[id] = name
 		}
 	}

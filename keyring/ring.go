@@ -138,9 +138,9 @@ type Candidate struct {
 	URI signer.URI
 	// guess: another key there means only that this is not the place.
 	guess bool
-	// hinted: only a request says so. A PIN that was given for no token by name is not
+	// fromRequest: only a request says so. A PIN that was given for no token by name is not
 	// offered there.
-	hinted bool
+	fromRequest bool
 }
 
 // Candidates lists the places where a key may be, without looking.
@@ -190,7 +190,7 @@ func (k *Ring) signer(ctx context.Context, ui UI, role string, key repo.Key) (si
 }
 
 func (k *Ring) openAt(ctx context.Context, ui UI, c Candidate, role string, key repo.Key) (signer.Signer, error) {
-	s, err := k.Backends.Open(ctx, signer.Ref{URI: c.URI, Pinned: key.Public, Roles: []string{role}}, atHand{ui, c.hinted})
+	s, err := k.Backends.Open(ctx, signer.Ref{URI: c.URI, Pinned: key.Public, Roles: []string{role}}, atHand{ui, c.fromRequest})
 	if err != nil {
 		return nil, err
 	}
@@ -247,7 +247,7 @@ func (k *Ring) fromHint(ctx context.Context, ui UI, role string, key repo.Key) (
 	if here, err := t.Tokens(ctx, u); err != nil || len(here) != 1 || here[0].Problem != "" {
 		return nil, absent
 	}
-	s, err := k.openAt(ctx, ui, Candidate{URI: u, guess: true, hinted: true}, role, key)
+	s, err := k.openAt(ctx, ui, Candidate{URI: u, guess: true, fromRequest: true}, role, key)
 	switch {
 	case err == nil:
 		k.open[key.ID] = s

@@ -152,18 +152,18 @@ func (k *Ring) insertable(role string, key repo.Key, err error) (signer.URI, boo
 // do.
 type atHand struct {
 	signer.UI
-	hinted bool // see Candidate
+	fromRequest bool // see Candidate
 }
 
 // Secret implements signer.UI.
 func (h atHand) Secret(ctx context.Context, r signer.SecretRequest) (signer.Secret, error) {
-	r.Own = h.hinted
+	r.Own = h.fromRequest
 	return h.UI.Secret(ctx, r)
 }
 
 // Sourced implements signer.Sourced.
 func (h atHand) Sourced(r signer.SecretRequest) bool {
-	r.Own = h.hinted
+	r.Own = h.fromRequest
 	s, ok := h.UI.(signer.Sourced)
 	return ok && s.Sourced(r)
 }

@@ -44,8 +44,8 @@ type StageOptions struct {
 	Replace bool
 }
 
-// Placed is an item with its bytes.
-type Placed struct {
+// StagedItem is an item with its bytes.
+type StagedItem struct {
 	Item    Item
 	Content Content
 }
@@ -72,7 +72,7 @@ func CheckItems(items []Item) error {
 // Add stages targets, on top of what is published or of the staged change. The
 // contents must be staged or published (see [Repo.Stage], [Repo.PublishedContent]).
 // Errors: *NameError, *RefusedError.
-func (r *Repo) Add(p *Published, staged *Change, items []Placed, opts StageOptions) (*Change, error) {
+func (r *Repo) Add(p *Published, staged *Change, items []StagedItem, opts StageOptions) (*Change, error) {
 	c := r.start(p, staged)
 	t := c.currentTargets(p).clone()
 	spelled := spellings(t)
@@ -121,7 +121,7 @@ func (r *Repo) restage(p *Published, c *Change, t *Targets, opts StageOptions) e
 	return c.setTargets(t, next, expires)
 }
 
-func versionFree(published *Targets, path string, it Placed, replace bool) error {
+func versionFree(published *Targets, path string, it StagedItem, replace bool) error {
 	old, there, err := published.Get(path)
 	if err != nil {
 		return err

@@ -14,24 +14,24 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
-// Garbage is a file below repository/targets that no metadata names.
-type Garbage struct {
+// Unreferenced is a file below repository/targets that no metadata names.
+type Unreferenced struct {
 	Path   string    `json:"path"` // below targets/, slashes
 	Length int64     `json:"length"`
 	Since  time.Time `json:"modified"`
 }
 
-// Garbage lists content that was published once and that neither the published
+// Unreferenced lists content that was published once and that neither the published
 // targets.json, nor the staged one, nor a numbered one that was in force within the
 // last grace names. Files whose names do not have the form that fleet-hsm or fleetctl
 // gives them are never listed. An agent may still be about to fetch what it learnt of
 // a moment ago: grace is how long such a moment may be.
-func (r *Repo) Garbage(p *Published, staged *Change, grace time.Duration) ([]Garbage, error) {
+func (r *Repo) Unreferenced(p *Published, staged *Change, grace time.Duration) ([]Unreferenced, error) {
 	named, err := r.named(p, staged, grace)
 	if err != nil {
 		return nil, err
 	}
-	var out []Garbage
+	var out []Unreferenced
 	limit := r.now().Add(-grace)
 	root := r.web("targets")
 	err = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
@@ -50,7 +50,7 @@ func (r *Repo) Garbage(p *Published, staged *Change, grace time.Duration) ([]Gar
 		if err != nil || !info.Mode().IsRegular() || named[rel] || !publishedForm(rel) || info.ModTime().After(limit) {
 			return err
 		}
-		out = append(out, Garbage{Path: rel, Length: info.Size(), Since: info.ModTime().UTC()})
+		out = append(out, Unreferenced{Path: rel, Length: info.Size(), Since: info.ModTime().UTC()})
 		return nil
 	})
 	return out, err
@@ -167,9 +167,9 @@ func (r *Repo) readNumbered(n int64) (*Targets, error) {
 	return parseTargets(env.text())
 }
 
-// Collect deletes garbage and the folders that it leaves empty. The lock must be
+// RemoveUnreferenced deletes garbage and the folders that it leaves empty. The lock must be
 // held.
-func (r *Repo) Collect(list []Garbage) error {
+func (r *Repo) RemoveUnreferenced(list []Unreferenced) error {
 	dirs := map[string]bool{}
 	for _, g := range list {
 		file := r.web("targets/" + g.Path)

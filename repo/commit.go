@@ -79,10 +79,10 @@ func (b *builder) fill(rel *Release, files []webFile) error {
 			return err
 		}
 	}
-	if err := b.r.freshenDropped(rel); err != nil {
+	if err := b.r.touchRemoved(rel); err != nil {
 		return err
 	}
-	if err := b.r.checkPlaces(b.renames); err != nil {
+	if err := b.r.checkDestinations(b.renames); err != nil {
 		return err
 	}
 	return b.r.checkOneFile(rel, b.renames)

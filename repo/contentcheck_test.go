@@ -33,7 +33,7 @@ func TestContentIsHashedBeforeTheJournal(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := load(t, r)
-		c, err := r.Add(p, nil, []repo.Placed{{Item: repo.Item{Name: "orbit", Platform: "linux", Version: "2", File: file}, Content: content}}, repo.StageOptions{})
+		c, err := r.Add(p, nil, []repo.StagedItem{{Item: repo.Item{Name: "orbit", Platform: "linux", Version: "2", File: file}, Content: content}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -189,7 +189,7 @@ func TestVersionsAreNotReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.it.File = file
-		_, err = r.Add(p, nil, []repo.Placed{{Item: c.it, Content: content}}, repo.StageOptions{Replace: c.replace})
+		_, err = r.Add(p, nil, []repo.StagedItem{{Item: c.it, Content: content}}, repo.StageOptions{Replace: c.replace})
 		if kindIs(repo.VersionTaken)(err) != c.taken || !c.taken && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

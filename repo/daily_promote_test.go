@@ -49,7 +49,7 @@ func (d *daily) load(t testing.TB) *repo.Published {
 	return p
 }
 
-func (d *daily) item(t testing.TB, name, platform, version string, channels ...string) repo.Placed {
+func (d *daily) item(t testing.TB, name, platform, version string, channels ...string) repo.StagedItem {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), filepath.Base(name))
 	if err := os.WriteFile(file, []byte(name+platform+version), 0o644); err != nil {
@@ -59,10 +59,10 @@ func (d *daily) item(t testing.TB, name, platform, version string, channels ...s
 	if err != nil {
 		t.Fatal(err)
 	}
-	return repo.Placed{Item: repo.Item{Name: name, Platform: platform, Version: version, Channels: channels, File: file}, Content: content}
+	return repo.StagedItem{Item: repo.Item{Name: name, Platform: platform, Version: version, Channels: channels, File: file}, Content: content}
 }
 
-func (d *daily) add(t testing.TB, items ...repo.Placed) {
+func (d *daily) add(t testing.TB, items ...repo.StagedItem) {
 	t.Helper()
 	p := d.load(t)
 	c, err := d.Add(p, nil, items, repo.StageOptions{})
@@ -91,7 +91,7 @@ func (d *daily) inode(t testing.TB, path string) uint64 {
 func TestPromoteRelease(t *testing.T) {
 	t.Parallel()
 	d := newDaily(t, true)
-	var items []repo.Placed
+	var items []repo.StagedItem
 	platforms := []string{"linux", "linux-arm64", "macos", "windows", "windows-arm64"}
 	for _, name := range []string{"orbit", "desktop"} {
 		for _, platform := range platforms {
@@ -188,7 +188,7 @@ func kindIs(kind repo.RefusedKind) func(error) bool {
 // signatures: what the tool itself costs.
 func BenchmarkPromote(b *testing.B) {
 	d := newDaily(b, true)
-	var items []repo.Placed
+	var items []repo.StagedItem
 	for v := range 200 {
 		for _, platform := range []string{"linux", "linux-arm64", "macos", "windows", "windows-arm64"} {
 			for _, name := range []string{"orbit", "desktop"} {

@@ -30,7 +30,7 @@ func stagers(t *testing.T, kr keyring) map[string]struct {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = r.Add(p, nil, []repo.Placed{{Item: repo.Item{Name: "orbit", Platform: "macos", Version: "1"}, Content: content}}, opts)
+			_, err = r.Add(p, nil, []repo.StagedItem{{Item: repo.Item{Name: "orbit", Platform: "macos", Version: "1"}, Content: content}}, opts)
 			return err
 		}},
 		"promote": {repo.RoleTargets, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {

@@ -5,12 +5,12 @@ import (
 	"os"
 )
 
-// freshenDropped sets the modification time of target files that a release stops
+// touchRemoved sets the modification time of target files that a release stops
 // naming to now, where no metadata tells later when that was: in the flat layout
-// there are no numbered targets.json. The grace of [Repo.Garbage] counts from it. It
+// there are no numbered targets.json. The grace of [Repo.Unreferenced] counts from it. It
 // runs before the journal; a commit that is abandoned then has only made files look
 // younger.
-func (r *Repo) freshenDropped(rel *Release) error {
+func (r *Repo) touchRemoved(rel *Release) error {
 	if rel.p == nil || rel.c == nil || rel.p.Targets == nil || rel.p.Root.ConsistentSnapshot() {
 		return nil
 	}

@@ -181,7 +181,7 @@ func add(t testing.TB, r *repo.Repo, kr keyring, content string, it repo.Item) {
 	}
 	it.File = file
 	p := load(t, r)
-	c, err := r.Add(p, nil, []repo.Placed{{Item: it, Content: staged}}, repo.StageOptions{})
+	c, err := r.Add(p, nil, []repo.StagedItem{{Item: it, Content: staged}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func put(t testing.TB, r *repo.Repo, content string, it repo.Item) (*repo.Publis
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := r.Add(p, nil, []repo.Placed{{Item: it, Content: staged}}, repo.StageOptions{})
+	c, err := r.Add(p, nil, []repo.StagedItem{{Item: it, Content: staged}}, repo.StageOptions{})
 	return p, c, err
 }
 

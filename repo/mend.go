@@ -220,7 +220,7 @@ func (m *mender) publish() error {
 			return b.abandon(err)
 		}
 	}
-	if err := m.r.checkPlaces(b.renames); err != nil {
+	if err := m.r.checkDestinations(b.renames); err != nil {
 		return b.abandon(err)
 	}
 	if err := atomicfile.SyncDir(m.r.pending("commit")); err != nil {

@@ -17,7 +17,7 @@ import (
 // commit every target is put under its hashed name and N.targets.json and
 // N.snapshot.json of the versions in force are written before the root that tells
 // clients to ask for them, so that agents verify at every moment. The plain files
-// stay for agents that are just fetching; [Repo.Garbage] lists them once the grace is
+// stay for agents that are just fetching; [Repo.Unreferenced] lists them once the grace is
 // over. Everything that could fail at commit is refused here. Errors:
 // *RefusedError{NoChange, MissingContent}, *NameError, *ContentError.
 func (r *Repo) Migrate(p *Published, staged *Change, opts StageOptions) (*Change, error) {

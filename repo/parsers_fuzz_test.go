@@ -208,7 +208,7 @@ func FuzzStaged(f *testing.F) {
 					}
 				}
 			}
-			if _, err := r.Card(p, c, nil); err != nil && strings.TrimSpace(err.Error()) == "" {
+			if _, err := r.Review(p, c, nil); err != nil && strings.TrimSpace(err.Error()) == "" {
 				t.Error("an error without words")
 			}
 		}

@@ -35,7 +35,7 @@ func TestUnportableNames(t *testing.T) {
 		"star":                     item("orbit", "linux", "1.*"),
 		"dot at the end":           item("orbit", "linux", "1.1."),
 	} {
-		_, err := r.Add(p, nil, []repo.Placed{{Item: it, Content: content}}, repo.StageOptions{})
+		_, err := r.Add(p, nil, []repo.StagedItem{{Item: it, Content: content}}, repo.StageOptions{})
 		var ne *repo.NameError
 		if !errors.As(err, &ne) {
 			t.Errorf("%s: %v", name, err)

@@ -5,7 +5,7 @@ import "bytes"
 // Holds reports whether adding the items would change nothing but numbers and dates: what
 // they say is published with these very bytes, and what is published needs no new
 // signature. Whatever is in doubt is not held, so that add goes on and says it.
-func (r *Repo) Holds(p *Published, items []Placed) bool {
+func (r *Repo) Holds(p *Published, items []StagedItem) bool {
 	if p.NeedsTargets() || p.NeedsTimestamp() || p.Expired(r.now(), Roles()...) != nil || r.CheckPublishable(p) != nil {
 		return false
 	}

@@ -71,7 +71,7 @@ func TestHolds(t *testing.T) {
 					t.Fatal(err)
 				}
 				c.it.File = file
-				if held := late.Holds(p, []repo.Placed{{Item: c.it, Content: staged}}); held != c.held {
+				if held := late.Holds(p, []repo.StagedItem{{Item: c.it, Content: staged}}); held != c.held {
 					t.Errorf("held is %v", held)
 				}
 			})

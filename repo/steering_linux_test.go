@@ -163,7 +163,7 @@ func live(t *testing.T, r *repo.Repo, kr keyring) {
 	if err != nil {
 		return
 	}
-	card, err := r.Card(p, c, nil)
+	card, err := r.Review(p, c, nil)
 	if err != nil {
 		return
 	}

@@ -20,7 +20,7 @@ type Keys interface {
 
 // Show prints the review: what a signature would mean. Whatever others wrote stands
 // behind a label of ours, and what must be compared comes last.
-func Show(to *prompt.Writer, card repo.Card, keys Keys) {
+func Show(to *prompt.Writer, card repo.Review, keys Keys) {
 	w := to.Review()
 	showIntents(w, card)
 	for i, rc := range card.Roles {
@@ -34,7 +34,7 @@ func Show(to *prompt.Writer, card repo.Card, keys Keys) {
 // maxIntents is how many intents are shown: they are only talk.
 const maxIntents = 20
 
-func showIntents(w *prompt.Writer, card repo.Card) {
+func showIntents(w *prompt.Writer, card repo.Review) {
 	label := "intent"
 	for i, s := range card.Intents {
 		if i == maxIntents {
@@ -53,7 +53,7 @@ func showIntents(w *prompt.Writer, card repo.Card) {
 	}
 }
 
-func showRole(w *prompt.Writer, rc repo.RoleCard, keys Keys) {
+func showRole(w *prompt.Writer, rc repo.RoleReview, keys Keys) {
 	from := prompt.Sprintf("v%d -> v%d", rc.From, rc.To)
 	if rc.From == 0 {
 		from = prompt.Sprintf("v%d (new)", rc.To)
@@ -85,7 +85,7 @@ func showRole(w *prompt.Writer, rc repo.RoleCard, keys Keys) {
 
 // showTargets shows each path in full, and the whole hash of each content once: fewer
 // digits could be those of another file too.
-func showTargets(w *prompt.Writer, rc repo.RoleCard) {
+func showTargets(w *prompt.Writer, rc repo.RoleReview) {
 	seen := map[string]string{}
 	for _, t := range rc.Added {
 		w.Item("added", prompt.Sprintf("%s  %s (%s)", prompt.Path(t.Path), targetVersion(t.NewVersion), prompt.Size(t.NewLength)))

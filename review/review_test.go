@@ -21,7 +21,7 @@ func (n names) SaidOf(tuf.KeyID) string  { return n.said }
 
 const hash = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-func shown(t *testing.T, card repo.Card, keys Keys) []string {
+func shown(t *testing.T, card repo.Review, keys Keys) []string {
 	t.Helper()
 	var b bytes.Buffer
 	Show(prompt.New(&b), card, keys)
@@ -33,9 +33,9 @@ func shown(t *testing.T, card repo.Card, keys Keys) []string {
 func TestShow(t *testing.T) {
 	t.Parallel()
 	content := strings.Repeat(hash, 2)
-	card := repo.Card{
+	card := repo.Review{
 		Intents: []string{"add orbit 1.2.3", workflow.SenderSays + "hurry"},
-		Roles: []repo.RoleCard{{
+		Roles: []repo.RoleReview{{
 			Role: repo.RoleTargets, From: 4, To: 5, Expires: time.Date(2099, 1, 31, 0, 0, 0, 0, time.UTC), Hash: hash,
 			Keys:       []repo.KeyChange{{Role: repo.RoleTargets, Type: "ed25519", Gains: true}, {Role: repo.RoleRoot, Type: "rsa"}},
 			Thresholds: []repo.ThresholdChange{{Role: repo.RoleRoot, From: 2, To: 1}},

@@ -13,13 +13,13 @@ import (
 
 // Report is how a repository stands.
 type Report struct {
-	Source      string     `json:"source,omitempty"` // the URL, with --url
-	Consistent  bool       `json:"consistent_snapshot"`
-	Roles       []Role     `json:"roles"`
-	Staged      *repo.Card `json:"staged,omitempty"`
-	Interrupted bool       `json:"interrupted_commit"`
-	Leftovers   []string   `json:"leftovers,omitempty"`
-	Warnings    []string   `json:"warnings,omitempty"`
+	Source      string       `json:"source,omitempty"` // the URL, with --url
+	Consistent  bool         `json:"consistent_snapshot"`
+	Roles       []Role       `json:"roles"`
+	Staged      *repo.Review `json:"staged,omitempty"`
+	Interrupted bool         `json:"interrupted_commit"`
+	Leftovers   []string     `json:"leftovers,omitempty"`
+	Warnings    []string     `json:"warnings,omitempty"`
 	// Next is left to do, the most pressing first.
 	Next []Step `json:"-"`
 }
@@ -87,7 +87,7 @@ func KeyOf(w *workflow.Session, role string, k repo.Key) Key {
 
 // OfInit is of a folder whose repository is staged and not published yet.
 func OfInit(w *workflow.Session) (*Report, error) {
-	card, err := w.Repo.Card(nil, w.Staged, w.Config.Expiries)
+	card, err := w.Repo.Review(nil, w.Staged, w.Config.Expiries)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func Of(w *workflow.Session, clock error) (*Report, error) {
 	}
 	r.Warnings = slices.Concat(r.Warnings, w.Published.Targets.UnportableNames(), r.expiryWarnings(now))
 	if w.Staged != nil {
-		card, err := w.Repo.Card(w.Published, w.Staged, w.Config.Expiries)
+		card, err := w.Repo.Review(w.Published, w.Staged, w.Config.Expiries)
 		if err != nil {
 			return nil, err
 		}

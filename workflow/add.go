@@ -31,9 +31,9 @@ func (w *Session) Add(ctx context.Context, o Addition) (c *repo.Change, findings
 	if findings, err = w.lint(ctx, list, o.Unchecked); err != nil {
 		return nil, nil, err
 	}
-	placed := make([]repo.Placed, len(list))
+	placed := make([]repo.StagedItem, len(list))
 	for i, p := range list {
-		placed[i] = p.Placed
+		placed[i] = p.StagedItem
 	}
 	if w.Staged == nil && w.Repo.Holds(w.Published, placed) {
 		return nil, findings, nil
@@ -46,7 +46,7 @@ func (w *Session) Add(ctx context.Context, o Addition) (c *repo.Change, findings
 
 // stagedFile is an item with its bytes; from is the published target that it names, or "".
 type stagedFile struct {
-	repo.Placed
+	repo.StagedItem
 	from string
 }
 
@@ -74,7 +74,7 @@ func (w *Session) stageFiles(ctx context.Context, items []repo.Item) ([]stagedFi
 		} else if content, err = w.stageFile(ctx, it.File); err != nil {
 			return nil, err
 		}
-		p := stagedFile{repo.Placed{Item: it, Content: content}, from}
+		p := stagedFile{repo.StagedItem{Item: it, Content: content}, from}
 		done[source] = p
 		out = append(out, p)
 	}

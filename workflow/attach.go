@@ -41,7 +41,7 @@ func (w *Session) readForAttach(files []string) ([]*ceremony.Request, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := w.Repo.Foreign(w.Published, q.Imported); err != nil {
+		if err := w.Repo.CheckOrigin(w.Published, q.VerifiedBundle); err != nil {
 			return nil, ofRequest(file, ofFile(file, err))
 		}
 		requests = append(requests, q)

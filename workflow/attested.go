@@ -13,7 +13,7 @@ import (
 
 // WarnUnattested adds a warning for keys that get a role and that no certificate
 // proves to have been born on a device.
-func (w *Session) WarnUnattested(card *repo.Card, c *repo.Change, hints map[tuf.KeyID]keyring.Hint) {
+func (w *Session) WarnUnattested(card *repo.Review, c *repo.Change, hints map[tuf.KeyID]keyring.Hint) {
 	w.warnOneDevice(card, c, hints)
 	for i := range card.Roles {
 		var unproved []string

@@ -22,7 +22,7 @@ type consent struct {
 	docs  []*repo.Doc
 	needs map[string][]repo.Key
 	hints map[tuf.KeyID]keyring.Hint
-	card  func() (repo.Card, error)
+	card  func() (repo.Review, error)
 	// refusals are whatever else could make the signature wrong or pointless.
 	refusals []func() error
 	// alone is what must hold where nobody can be asked; may be nil.
@@ -34,7 +34,7 @@ type consent struct {
 }
 
 func (c *consent) obtain(ctx context.Context) error {
-	var card repo.Card
+	var card repo.Review
 	asking := c.ask && c.ui.HasTerminal()
 	cfg := c.s.Config
 	if len(c.docs) > 0 && (asking || len(cfg.Policy) > 0) {
@@ -70,7 +70,7 @@ func (c *consent) refuse(ctx context.Context) error {
 	return c.alone()
 }
 
-func (c *consent) review(ctx context.Context, card repo.Card) error {
+func (c *consent) review(ctx context.Context, card repo.Review) error {
 	if err := c.s.opts.Talk.CanReview(); err != nil {
 		return err
 	}

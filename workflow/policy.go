@@ -29,7 +29,7 @@ func (e *PolicyError) Is(target error) bool { return target == repo.ErrRefused }
 // checkPolicy refuses to sign what the owner of this machine has ruled out, before
 // any key is used. roles are those that are to be signed; hints may bring
 // attestations with them.
-func (w *Session) checkPolicy(c *repo.Change, card repo.Card, roles []string, hints map[tuf.KeyID]keyring.Hint) error {
+func (w *Session) checkPolicy(c *repo.Change, card repo.Review, roles []string, hints map[tuf.KeyID]keyring.Hint) error {
 	cfg := w.Config
 	if len(cfg.Policy) == 0 {
 		return nil
@@ -66,7 +66,7 @@ func (pc policyCheck) forbid(role, field, format string, args ...any) error {
 	return &PolicyError{file: pc.cfg.File, role: role, field: field, line: pc.cfg.Policy[role].Lines[field], text: fmt.Sprintf(format, args...)}
 }
 
-func (pc policyCheck) expiry(rc repo.RoleCard) error {
+func (pc policyCheck) expiry(rc repo.RoleReview) error {
 	rp := pc.cfg.Policy[rc.Role]
 	if rp.MaxExpiry > 0 && time.Until(rc.Expires) > rp.MaxExpiry {
 		return pc.forbid(rc.Role, "max-expiry", "%s v%d would be valid for %s", rc.Role, rc.To, config.DaysUntil(rc.Expires))
@@ -74,7 +74,7 @@ func (pc policyCheck) expiry(rc repo.RoleCard) error {
 	return nil
 }
 
-func (pc policyCheck) root(rc repo.RoleCard) error {
+func (pc policyCheck) root(rc repo.RoleReview) error {
 	for _, role := range repo.Roles() {
 		rp := pc.cfg.Policy[role]
 		if n := pc.c.Root().Threshold(role); n < rp.Threshold {
@@ -131,7 +131,7 @@ func (pc policyCheck) firmware(role string, k repo.Key, least string) error {
 	return nil
 }
 
-func (pc policyCheck) targets(rc repo.RoleCard) error {
+func (pc policyCheck) targets(rc repo.RoleReview) error {
 	rp := pc.cfg.Policy[repo.RoleTargets]
 	if len(rp.Names) == 0 {
 		return nil

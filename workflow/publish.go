@@ -23,7 +23,7 @@ func (w *Session) Publish(ctx context.Context, c *repo.Change, opts PublishOptio
 	rel, err := w.signAll(ctx, c, opts, func() error { return w.keep(c) })
 	w.StayLocked()
 	if err == nil {
-		err = w.Lost
+		err = w.LockLost
 	}
 	if err != nil {
 		return nil, w.leave(ctx, c, err)
@@ -67,7 +67,7 @@ func (w *Session) signAll(ctx context.Context, c *repo.Change, opts PublishOptio
 func (w *Session) consent(c *repo.Change, opts PublishOptions, relOpts repo.ReleaseOptions) *consent {
 	own := &consent{
 		s: w, ui: w.UI, change: c, needs: w.signingKeys(c),
-		card:     func() (repo.Card, error) { return w.Review(c) },
+		card:     func() (repo.Review, error) { return w.Review(c) },
 		refusals: []func() error{func() error { return w.Repo.CheckRelease(w.Published, c, relOpts) }},
 		ask:      w.joined || c.Doc(repo.RoleRoot) != nil && !w.opts.Yes,
 	}
@@ -125,7 +125,7 @@ func (w *Session) SignRelease(ctx context.Context, rel *repo.Release) error {
 
 // leave decides what becomes of a change that could not be published, and says so.
 func (w *Session) leave(ctx context.Context, c *repo.Change, cause error) error {
-	if w.Lost != nil {
+	if w.LockLost != nil {
 		return w.leaveLost(cause)
 	}
 	pointless := ctx.Err() != nil || errors.Is(cause, signer.ErrNotConfirmed) || errors.Is(cause, repo.ErrRefused) || errors.As(cause, new(*repo.FaultyError))
@@ -154,13 +154,13 @@ func (w *Session) leave(ctx context.Context, c *repo.Change, cause error) error 
 
 // leaveLost leaves pending/ to whoever changed it.
 func (w *Session) leaveLost(cause error) error {
-	if errors.As(w.Lost, new(*repo.LockedError)) {
+	if errors.As(w.LockLost, new(*repo.LockedError)) {
 		w.opts.Talk.StaysStaged("sign")
 	}
-	if errors.Is(cause, w.Lost) {
+	if errors.Is(cause, w.LockLost) {
 		return cause
 	}
-	return errors.Join(cause, w.Lost)
+	return errors.Join(cause, w.LockLost)
 }
 
 func (w *Session) nameVersions(v map[string]int64) { w.note("published: %s", VersionsText(v)) }

@@ -176,10 +176,10 @@ const SenderSays = "the sender says: "
 
 // ReviewRequest describes a request for the person who is asked; what its sender says is
 // marked as such.
-func (w *Session) ReviewRequest(q *ceremony.Request) (repo.Card, error) {
-	card, err := q.Card(w.Config.Expiries, time.Now())
+func (w *Session) ReviewRequest(q *ceremony.Request) (repo.Review, error) {
+	card, err := q.Review(w.Config.Expiries, time.Now())
 	if err != nil {
-		return repo.Card{}, err
+		return repo.Review{}, err
 	}
 	card.Intents, card.Staged = nil, nil
 	for _, s := range q.Change.Intents {
@@ -197,7 +197,7 @@ func (w *Session) SigningOf(file string, q *ceremony.Request, pinned bool) (*Sig
 	}
 	s := &Signing{
 		Session: w, Change: q.Change,
-		Review: func() (repo.Card, error) { return w.ReviewRequest(q) },
+		Review: func() (repo.Review, error) { return w.ReviewRequest(q) },
 		Keep: func() error {
 			data, err := q.Bytes()
 			if err != nil {

@@ -52,8 +52,8 @@ func (w *Session) rotateRole(ctx context.Context, c *repo.Change, role string, o
 	if err := w.newKeys(ctx, &rot, o); err != nil {
 		return nil, err
 	}
-	if w.Lost != nil {
-		return nil, w.Lost
+	if w.LockLost != nil {
+		return nil, w.LockLost
 	}
 	return w.Repo.Rotate(w.Published, c, rot, w.StageOptions(o.AllowShorter))
 }

@@ -33,9 +33,9 @@ type Session struct {
 	joined bool
 	// earlier is what was staged before it, nil for nothing.
 	earlier []byte
-	// Lost says why the command may write no more: what became of the lock, or of what
+	// LockLost says why the command may write no more: what became of the lock, or of what
 	// it protects, while a person was asked.
-	Lost error
+	LockLost error
 	// Maker opens or makes new keys.
 	Maker *keyring.Maker
 }
@@ -78,7 +78,7 @@ type Talk interface {
 	// CanReview says why a review could not be read there, nil if it can.
 	CanReview() error
 	// Review shows what a signature would mean, as somebody who is about to say yes reads it.
-	Review(card repo.Card)
+	Review(card repo.Review)
 	// Quote shows a sentence that somebody wrote, Name what somebody calls something, Path a
 	// target path.
 	Quote(s string) string

@@ -53,9 +53,9 @@ func (p *someone) Note(format string, args ...any) {
 func (p *someone) Warn(format string, args ...any) {
 	p.said = append(p.said, "warning: "+fmt.Sprintf(format, args...))
 }
-func (p *someone) CanReview() error { return nil }
-func (p *someone) Keep(string)      {}
-func (p *someone) Review(repo.Card) { p.said = append(p.said, "review") }
+func (p *someone) CanReview() error   { return nil }
+func (p *someone) Keep(string)        {}
+func (p *someone) Review(repo.Review) { p.said = append(p.said, "review") }
 func (*someone) Quote(s string) string {
 	return fmt.Sprintf("%q", s)
 }

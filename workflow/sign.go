@@ -42,8 +42,8 @@ func (w *Session) MergeBack(ctx context.Context) error {
 }
 
 // Review describes a change for the person who is asked.
-func (w *Session) Review(c *repo.Change) (repo.Card, error) {
-	card, err := w.Repo.Card(w.Published, c, w.Config.Expiries)
+func (w *Session) Review(c *repo.Change) (repo.Review, error) {
+	card, err := w.Repo.Review(w.Published, c, w.Config.Expiries)
 	if err == nil {
 		w.WarnUnattested(&card, c, nil)
 	}
@@ -74,7 +74,7 @@ type Signing struct {
 	// Role is the one to sign for, "" for all; reviewed are hashes that somebody looked at.
 	Role     string
 	Reviewed []string
-	Review   func() (repo.Card, error)
+	Review   func() (repo.Review, error)
 	// Refusals: see consent.
 	Refusals []func() error
 	// Keep saves the signatures so far.

@@ -98,7 +98,7 @@ func (t *Transcript) End(err error, code int) {
 // review notes what somebody was shown, or has given the hash of.
 func (t *Transcript) review(docs []*repo.Doc) error {
 	for _, d := range docs {
-		err := t.event(ceremony.Event{Event: ceremony.EventCard, Role: d.Role(), Version: d.Version(), SHA256: d.Hash()})
+		err := t.event(ceremony.Event{Event: ceremony.EventReview, Role: d.Role(), Version: d.Version(), SHA256: d.Hash()})
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ func (w *Session) StayLocked() { w.UI = w.opts.Person }
 // aside asks without the lock. What became of it meanwhile is an error of its own.
 func aside[T any](ctx context.Context, w *Session, ask func() (T, error)) (T, error) {
 	var none T
-	back, err := w.meanwhile(ctx)
+	back, err := w.unlock(ctx)
 	if err != nil {
 		return none, err
 	}
@@ -60,7 +60,7 @@ func (u unlocked) Secret(ctx context.Context, r signer.SecretRequest) (signer.Se
 
 // Touch implements signer.UI. What came of it meanwhile is told when the signature is kept.
 func (u unlocked) Touch(ctx context.Context, r signer.TouchRequest) func() {
-	back, err := u.w.meanwhile(ctx)
+	back, err := u.w.unlock(ctx)
 	done := u.Person.Touch(ctx, r)
 	if err != nil {
 		return done
@@ -106,11 +106,11 @@ func (u unlocked) Confirm(ctx context.Context, question string) error {
 	return err
 }
 
-// meanwhile lets go of the lock and gives what takes it again.
-func (w *Session) meanwhile(ctx context.Context) (back func() error, err error) {
+// unlock lets go of the lock and gives what takes it again.
+func (w *Session) unlock(ctx context.Context) (back func() error, err error) {
 	unborn := w.Published == nil && w.change == nil // keys of an init: nothing is published that cron could sign
 	if w.Lock == nil || unborn {
-		return func() error { return w.Lost }, nil
+		return func() error { return w.LockLost }, nil
 	}
 	if err := w.leaveInPending(); err != nil {
 		return nil, err
@@ -122,8 +122,8 @@ func (w *Session) meanwhile(ctx context.Context) (back func() error, err error) 
 	w.Lock.Unlock()
 	w.Lock = nil
 	return func() error {
-		w.Lost = w.retake(ctx, files)
-		return w.Lost
+		w.LockLost = w.retake(ctx, files)
+		return w.LockLost
 	}, nil
 }
 
@@ -246,8 +246,8 @@ func (w *Session) files() (string, error) {
 
 // keep saves a change after a signature that cost a person something.
 func (w *Session) keep(c *repo.Change) error {
-	if w.Lost != nil {
-		return fmt.Errorf("the signature was not kept: %w", w.Lost)
+	if w.LockLost != nil {
+		return fmt.Errorf("the signature was not kept: %w", w.LockLost)
 	}
 	w.provisional = false
 	return w.Repo.Save(c)
@@ -256,7 +256,7 @@ func (w *Session) keep(c *repo.Change) error {
 // withdraw takes a change out of pending/ that is there only because a person was
 // asked; what waited there before waits on.
 func (w *Session) withdraw(c *repo.Change) error {
-	if !w.provisional || w.Lost != nil {
+	if !w.provisional || w.LockLost != nil {
 		return nil
 	}
 	w.provisional = false

@@ -94,10 +94,10 @@ func hintOfFinding(f doctor.Finding) string {
 	return ""
 }
 
-// ill: doctor found problems. Exit 1.
-type ill struct{ problems int }
+// problemsError: doctor found problems. Exit 1.
+type problemsError struct{ problems int }
 
-func (e *ill) Error() string { return fmt.Sprintf("%d problem(s) found", e.problems) }
+func (e *problemsError) Error() string { return fmt.Sprintf("%d problem(s) found", e.problems) }
 
 func (o doctorOptions) check(args []string) error {
 	other := o.sign || o.store.url != ""
@@ -156,7 +156,7 @@ func (a *app) runDoctor(ctx context.Context, args []string, o doctorOptions) err
 		return err
 	}
 	if res.Problems > 0 {
-		return &ill{res.Problems}
+		return &problemsError{res.Problems}
 	}
 	return nil
 }

@@ -89,8 +89,8 @@ func check(t testing.TB, err error) {
 	}
 }
 
-func staging(version, sum string) []repo.Placed {
-	return []repo.Placed{{
+func staging(version, sum string) []repo.StagedItem {
+	return []repo.StagedItem{{
 		Item:    repo.Item{Name: "orbit", Platform: "linux", Version: version, Channels: []string{"stable"}, File: "orbit"},
 		Content: repo.Content{Length: 5, SHA512: strings.Repeat(sum, 64)},
 	}}

@@ -153,7 +153,7 @@ func (e *estate) writeWeb(t testing.TB, dir, altered string) {
 func (e *estate) request(t testing.TB) []byte {
 	t.Helper()
 	created := time.Now().UTC().Truncate(time.Second)
-	x := repo.Portable{
+	x := repo.Bundle{
 		Roots: []json.RawMessage{e.envelope(t, "root")}, Published: e.envelope(t, "targets"),
 		Root: e.envelope(t, "staged_root"), Targets: e.envelope(t, "staged_targets"), Created: created,
 	}
@@ -161,7 +161,7 @@ func (e *estate) request(t testing.TB) []byte {
 }
 
 // requestOf writes a request byte by byte: what others wrote stays as it is.
-func requestOf(x repo.Portable, description, intents, hints []byte) []byte {
+func requestOf(x repo.Bundle, description, intents, hints []byte) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `{"fleet_hsm_request":1,"created":%q,"roots":[`, x.Created.Format(time.RFC3339))
 	b.Write(bytes.Join(raws(x.Roots), []byte(",")))
@@ -179,7 +179,7 @@ func raws(list []json.RawMessage) [][]byte {
 }
 
 // described is what a request has to say of itself; [] for one that cannot be.
-func described(x repo.Portable) []byte {
+func described(x repo.Bundle) []byte {
 	im, err := repo.Import("test", x, time.Now())
 	if err != nil {
 		return []byte("[]")

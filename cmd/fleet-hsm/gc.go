@@ -37,11 +37,11 @@ func (a *app) gcCommand() *cobra.Command {
 }
 
 type gcResult struct {
-	Schema  int            `json:"schema"`
-	Command string         `json:"command"`
-	DryRun  bool           `json:"dry_run"`
-	Files   []repo.Garbage `json:"files"`
-	Bytes   int64          `json:"bytes"`
+	Schema  int                 `json:"schema"`
+	Command string              `json:"command"`
+	DryRun  bool                `json:"dry_run"`
+	Files   []repo.Unreferenced `json:"files"`
+	Bytes   int64               `json:"bytes"`
 }
 
 func (a *app) runGC(ctx context.Context, o gcOptions) error {
@@ -53,13 +53,13 @@ func (a *app) runGC(ctx context.Context, o gcOptions) error {
 	if err := w.NeedPublished(); err != nil {
 		return err
 	}
-	list, err := w.Repo.Garbage(w.Published, w.Staged, time.Duration(o.grace))
+	list, err := w.Repo.Unreferenced(w.Published, w.Staged, time.Duration(o.grace))
 	if err != nil {
 		return err
 	}
 	res := gcResult{Schema: 1, Command: "gc", DryRun: o.dryRun, Files: list}
 	if res.Files == nil {
-		res.Files = []repo.Garbage{}
+		res.Files = []repo.Unreferenced{}
 	}
 	for _, g := range list {
 		res.Bytes += g.Length
@@ -69,7 +69,7 @@ func (a *app) runGC(ctx context.Context, o gcOptions) error {
 		if err := a.confirm(ctx, w, fmt.Sprintf("Delete %d files, %s?", len(list), prompt.Size(res.Bytes))); err != nil {
 			return err
 		}
-		if err := w.Repo.Collect(list); err != nil {
+		if err := w.Repo.RemoveUnreferenced(list); err != nil {
 			return err
 		}
 	}

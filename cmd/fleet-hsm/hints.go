@@ -123,7 +123,7 @@ func judge(err error) verdict {
 		return verdict{exitRefused, "policy", "no key was used; ask whoever staged the change, and change the policy only if you are sure"}
 	case as[*expiresSoon](err):
 		return verdict{exitExpires, "expires-soon", `"fleet-hsm status" names the command that renews it`}
-	case as[*badAttestation](err):
+	case as[*attestationError](err):
 		return verdict{exitUnverified, "attestation", `fetch it again with "fleet-hsm key attest piv:serial=..;slot=.." while the card is plugged in; do not trust the key before`}
 	case as[*remote.UnverifiedError](err):
 		return verdict{exitUnverified, "unverified", `each line above names the file, and docs/compat.md the check. In a folder of yours "fleet-hsm doctor --mend" puts in order what lies there, and "fleet-hsm pull" brings what a store has; a server gets it with "fleet-hsm publish"`}
@@ -165,7 +165,7 @@ func judge(err error) verdict {
 		return verdict{exitRefused, "bad-signature", "it was not kept; sign again, and replace the device if it happens twice"}
 	case as[*buildtime.ClockError](err):
 		return verdict{exitRefused, "clock", "set this machine's clock"}
-	case as[*ill](err):
+	case as[*problemsError](err):
 		return verdict{exitRefused, "doctor", "every line that is not ok names its remedy"}
 	case errors.Is(err, verify.ErrUnreachable):
 		return verdict{exitRefused, "source", "check the address, the network and --ca-file; nothing was verified"}

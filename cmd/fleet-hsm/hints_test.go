@@ -192,7 +192,7 @@ func TestEveryErrorHasAHint(t *testing.T) {
 	}
 	for _, err := range []error{
 		&expiresSoon{}, &workflow.PolicyError{},
-		&workflow.ReviewedMismatch{}, &keyring.ImportedError{}, &badAttestation{}, &ill{}, usage(&workflow.Unreviewed{}), &config.Error{}, errNotReset, signer.ErrNotConfirmed,
+		&workflow.ReviewedMismatch{}, &keyring.ImportedError{}, &attestationError{}, &problemsError{}, usage(&workflow.Unreviewed{}), &config.Error{}, errNotReset, signer.ErrNotConfirmed,
 		usagef("x"), &buildtime.ClockError{},
 	} {
 		if v := judge(err); v.kind == "failed" || v.hint == "" {

@@ -40,10 +40,10 @@ type attestResult struct {
 	Keys   []keyring.AttestEntry `json:"keys"`
 }
 
-// badAttestation: a stored certificate does not prove what it is there for. Exit 4.
-type badAttestation struct{ problems []string }
+// attestationError: a stored certificate does not prove what it is there for. Exit 4.
+type attestationError struct{ problems []string }
 
-func (e *badAttestation) Error() string { return strings.Join(e.problems, "; ") }
+func (e *attestationError) Error() string { return strings.Join(e.problems, "; ") }
 
 func (a *app) runKeyAttest(ctx context.Context, args []string, o keyAttestOptions) error {
 	keys, err := a.plain()
@@ -126,5 +126,5 @@ func (res *attestResult) check() error {
 	if len(bad) == 0 {
 		return nil
 	}
-	return &badAttestation{problems: bad}
+	return &attestationError{problems: bad}
 }

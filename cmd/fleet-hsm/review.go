@@ -13,7 +13,7 @@ func (a *app) reviewCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "review [FILE]",
 		Short: "Show in plain words what is staged and what a signature would mean",
-		Long: `review shows the sign card of what is staged here, or of a request that came from
+		Long: `review shows the review of what is staged here, or of a request that came from
 elsewhere (FILE), which needs neither a repository nor a network. It asks for nothing
 and writes nothing.`,
 		Example: `  fleet-hsm review
@@ -34,10 +34,10 @@ and writes nothing.`,
 	return cmd
 }
 
-// cardResult is the sign card with --json.
-type cardResult struct {
+// reviewResult is the review with --json.
+type reviewResult struct {
 	Schema int `json:"schema"`
-	repo.Card
+	repo.Review
 }
 
 func (a *app) runReview() error {
@@ -55,6 +55,6 @@ func (a *app) runReview() error {
 	return a.printReview(card)
 }
 
-func (a *app) printReview(card repo.Card) error {
-	return a.print(cardResult{Schema: 1, Card: card}, func(out *prompt.Writer) { review.Show(out, card, a.keys) })
+func (a *app) printReview(card repo.Review) error {
+	return a.print(reviewResult{Schema: 1, Review: card}, func(out *prompt.Writer) { review.Show(out, card, a.keys) })
 }

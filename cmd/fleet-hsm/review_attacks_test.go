@@ -57,7 +57,7 @@ func everyString(v reflect.Value, s string) {
 func TestReviewOfAttacks(t *testing.T) {
 	t.Parallel()
 	for name, s := range attacks {
-		var card repo.Card
+		var card repo.Review
 		everyString(reflect.ValueOf(&card).Elem(), s)
 		hash := strings.Repeat("0123456789abcdef", 4)
 		for i := range card.Roles {
@@ -76,7 +76,7 @@ func ringOf(cfg *config.Config) *keyring.Ring {
 	return k
 }
 
-func reviewOf(card repo.Card, said string) string {
+func reviewOf(card repo.Review, said string) string {
 	var b bytes.Buffer
 	k := ringOf(&config.Config{})
 	k.Hints = map[tuf.KeyID]keyring.Hint{{}: {Said: prompt.Name(said).String()}}
@@ -159,6 +159,6 @@ func describedAnew(data []byte) []byte {
 	if json.Unmarshal(data, &q) != nil {
 		return nil
 	}
-	x := repo.Portable{Roots: q.Roots, Published: q.Published, Root: q.Root, Targets: q.Targets, Created: q.Created}
+	x := repo.Bundle{Roots: q.Roots, Published: q.Published, Root: q.Root, Targets: q.Targets, Created: q.Created}
 	return requestOf(x, described(x), q.Intents, q.Keys)
 }

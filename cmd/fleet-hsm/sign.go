@@ -23,7 +23,7 @@ func (a *app) signCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sign [FILE]",
 		Short: "Sign what is staged, or a request, with the keys within reach",
-		Long: `sign shows the sign card and asks before any device is used. Without a terminal it
+		Long: `sign shows the review and asks before any device is used. Without a terminal it
 needs --reviewed HASH, as "fleet-hsm review" printed it, once for each role that
 signs. When every threshold is met, "fleet-hsm commit" publishes the change.
 
@@ -82,7 +82,7 @@ func (a *app) runSign(ctx context.Context, args []string, o signOptions) error {
 	}
 	s := &workflow.Signing{
 		Session: w, Change: w.Staged, Role: o.role, Reviewed: o.reviewed,
-		Review:   func() (repo.Card, error) { return w.Review(w.Staged) },
+		Review:   func() (repo.Review, error) { return w.Review(w.Staged) },
 		Refusals: []func() error{func() error { return w.Repo.CheckSound(w.Published, w.Staged) }},
 		Keep:     func() error { return w.MergeBack(ctx) },
 		Done:     `everything is signed; "fleet-hsm commit" publishes it`,

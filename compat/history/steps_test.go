@@ -111,7 +111,7 @@ func (c command) change(dir string, r *repo.Repo, p *repo.Published, staged *rep
 		return nil, err
 	}
 	it := repo.Item{Name: "orbit", Platform: "linux", Version: fmt.Sprint(c.Version), Channels: []string{"stable"}, File: file}
-	return r.Add(p, staged, []repo.Placed{{Item: it, Content: content}}, opts)
+	return r.Add(p, staged, []repo.StagedItem{{Item: it, Content: content}}, opts)
 }
 
 // step plays one step of the sequence.

@@ -43,9 +43,9 @@ func (b *Backend) attest(ctx context.Context, ref signer.Ref, extraRoots []byte)
 	}
 	var leaf, device *x509.Certificate
 	job := &work{want: w, place: p, limit: b.opts.Deadline}
-	err = b.exchange(ctx, job.visit(b), func(s *session) error {
+	err = b.exchange(ctx, job.transaction(b), func(s *session) error {
 		var err error
-		if _, err = job.arrive(s); err != nil {
+		if _, err = job.checkSameCard(s); err != nil {
 			return err
 		}
 		leaf, device, err = s.attestation(slot)

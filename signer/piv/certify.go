@@ -58,7 +58,7 @@ func (j *generateJob) selfSigned(s *session, c card, pin string) (*x509.Certific
 	if !ok {
 		return nil, fmt.Errorf("a key of type %T does not sign", private)
 	}
-	if err := s.going(); err != nil {
+	if err := s.ctxErr(); err != nil {
 		return nil, err
 	}
 	if j.recipe.PINPolicy != piv.PINPolicyNever {

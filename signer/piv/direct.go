@@ -60,7 +60,7 @@ type direct struct {
 	conn *pcsc.Card
 }
 
-func (d *direct) going() error { return d.s.going() }
+func (d *direct) ctxErr() error { return d.s.ctxErr() }
 
 func (d *direct) touch() { d.s.touch() }
 
@@ -73,11 +73,11 @@ func (s *session) direct(c card, f func(*direct) error) error {
 		return directError(s.reader, err)
 	}
 	defer func() { _ = conn.Close() }() // the card may be gone
-	if err := s.going(); err != nil {
+	if err := s.ctxErr(); err != nil {
 		return err
 	}
 	d := &direct{s: s, conn: conn}
-	if err := d.arrive(c); err != nil {
+	if err := d.checkSameCard(c); err != nil {
 		return err
 	}
 	return f(d)
@@ -121,9 +121,9 @@ func otherCard(now card) error {
 	return &absentError{err: &causeError{cause: signer.ErrNoToken, err: fmt.Errorf("%s is in the reader instead", now)}}
 }
 
-// arrive selects the PIV applet and makes sure that this is the card of before, if it has
+// checkSameCard selects the PIV applet and makes sure that this is the card of before, if it has
 // a serial number: between two connections somebody may have put another one there.
-func (d *direct) arrive(c card) error {
+func (d *direct) checkSameCard(c card) error {
 	now := card{reader: d.s.reader, version: c.version, yubikey: c.yubikey}
 	if c.serial != "" {
 		n, err := d.serial(c)

@@ -42,7 +42,7 @@ func TestOnePINPerRun(t *testing.T) {
 func TestOtherCardBetween(t *testing.T) {
 	for _, cfg := range []soft.Config{{Serial: 2}, {Serial: 2, Firmware: [3]byte{4, 3, 7}}, soft.CanoKey(2)} {
 		reader := plug(t, newCard(t, cfg))[0]
-		v := visit{reader: reader, limit: 5 * time.Second}
+		v := transaction{reader: reader, limit: 5 * time.Second}
 		err := newBackend(t, Options{}).exchange(t.Context(), v, func(s *session) error {
 			c, err := s.identify()
 			if err != nil {
@@ -74,7 +74,7 @@ func TestOtherCardBetween(t *testing.T) {
 // TestHeldBetween: another program takes the card between the two connections, for a moment.
 func TestHeldBetween(t *testing.T) {
 	c := newCard(t, soft.Config{Serial: 1})
-	v := visit{reader: plug(t, c)[0], limit: 5 * time.Second}
+	v := transaction{reader: plug(t, c)[0], limit: 5 * time.Second}
 	err := newBackend(t, Options{}).exchange(t.Context(), v, func(s *session) error {
 		me, err := s.identify()
 		if err != nil {

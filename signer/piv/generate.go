@@ -193,8 +193,8 @@ type generateJob struct {
 
 // prepare looks, without a PIN, for what would make the key useless.
 func (j *generateJob) prepare(ctx context.Context) error {
-	return j.b.exchange(ctx, j.work.visit(j.b), func(s *session) error {
-		c, err := j.work.arrive(s)
+	return j.b.exchange(ctx, j.work.transaction(j.b), func(s *session) error {
+		c, err := j.work.checkSameCard(s)
 		if err != nil {
 			return err
 		}
@@ -284,7 +284,7 @@ func (j *generateJob) makeWith(d *direct, c card, found slotKey, pin string) (at
 	if err := d.unchanged(j.work.want.slot, found); err != nil {
 		return false, err
 	}
-	if err := d.going(); err != nil {
+	if err := d.ctxErr(); err != nil {
 		return false, err
 	}
 	j.public, err = d.generate(c, j.work.want.slot, j.recipe)

@@ -33,8 +33,8 @@ func (b *Backend) Keys(ctx context.Context, ref signer.Ref, ui signer.UI) ([]sig
 		slots = []piv.Slot{one}
 	}
 	var infos []signer.KeyInfo
-	err = b.exchange(ctx, job.visit(b), func(s *session) error {
-		c, err := job.arrive(s)
+	err = b.exchange(ctx, job.transaction(b), func(s *session) error {
+		c, err := job.checkSameCard(s)
 		if err != nil {
 			return err
 		}
@@ -62,7 +62,7 @@ func (s *session) keys(c card, left int, slots []piv.Slot) ([]signer.KeyInfo, er
 			continue
 		}
 		infos = append(infos, k.info(c, left, slot))
-		if err := s.going(); err != nil {
+		if err := s.ctxErr(); err != nil {
 			return nil, err
 		}
 	}
@@ -153,14 +153,14 @@ func (b *Backend) Find(ctx context.Context, pub crypto.PublicKey) (signer.URI, e
 func (b *Backend) findOn(ctx context.Context, reader string, pub crypto.PublicKey) (signer.URI, error) {
 	var found signer.URI
 	// A card that another program holds for long is not worth a long wait here.
-	v := visit{reader: reader, limit: b.opts.Deadline, busy: min(b.opts.BusyFor, time.Second)}
+	v := transaction{reader: reader, limit: b.opts.Deadline, busy: min(b.opts.BusyFor, time.Second)}
 	err := b.exchange(ctx, v, func(s *session) error {
 		c, err := s.identify()
 		if err != nil {
 			return err
 		}
 		for _, slot := range allSlots() {
-			if err := s.going(); err != nil {
+			if err := s.ctxErr(); err != nil {
 				return err
 			}
 			k, err := s.key(c, slot)

@@ -158,7 +158,7 @@ func matching(readers []string, u signer.URI) (meant, others []string) {
 // look reads a card in one visit.
 func (b *Backend) look(ctx context.Context, reader string, slot piv.Slot) (place, error) {
 	var p place
-	err := b.exchange(ctx, visit{reader: reader, limit: b.opts.Deadline}, func(s *session) error {
+	err := b.exchange(ctx, transaction{reader: reader, limit: b.opts.Deadline}, func(s *session) error {
 		var err error
 		if p.card, err = s.identify(); err != nil {
 			return err

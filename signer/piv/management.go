@@ -186,7 +186,7 @@ func (d *direct) prove(kind byte, key []byte, touch bool) (bool, error) {
 	if touch {
 		d.touch()
 	}
-	if err := d.going(); err != nil {
+	if err := d.ctxErr(); err != nil {
 		return false, err
 	}
 	started := time.Now()

@@ -66,7 +66,7 @@ type login struct {
 type asked interface {
 	tries(c card) (int, error)
 	verifyPIN(pin string) error
-	going() error
+	ctxErr() error
 }
 
 // enter sends the PIN over a connection.
@@ -86,8 +86,8 @@ func (b *Backend) withLogin(ctx context.Context, h *holder, w *work, f func(s *s
 			return err
 		}
 		l := &login{pin: pin, told: told}
-		err = b.exchange(ctx, w.visit(b), func(s *session) error {
-			c, err := w.arrive(s)
+		err = b.exchange(ctx, w.transaction(b), func(s *session) error {
+			c, err := w.checkSameCard(s)
 			if err != nil {
 				return err
 			}
@@ -120,12 +120,12 @@ func (b *Backend) withLogin(ctx context.Context, h *holder, w *work, f func(s *s
 	return &causeError{cause: signer.ErrDevice, err: errors.New("the card comes and goes")}
 }
 
-func (w *work) visit(b *Backend) visit {
-	return visit{reader: w.place.card.reader, limit: w.limit, busy: b.opts.BusyFor, touching: w.touching}
+func (w *work) transaction(b *Backend) transaction {
+	return transaction{reader: w.place.card.reader, limit: w.limit, busy: b.opts.BusyFor, touching: w.touching}
 }
 
-// arrive checks that this is the card that was looked at, before it gets a PIN.
-func (w *work) arrive(s *session) (card, error) {
+// checkSameCard checks that this is the card that was looked at, before it gets a PIN.
+func (w *work) checkSameCard(s *session) (card, error) {
 	c, err := s.identify()
 	if errors.Is(err, signer.ErrNoToken) {
 		return c, &absentError{err: err}
@@ -235,7 +235,7 @@ func verify(to asked, c card, pin string, told int) (sent bool, err error) {
 	if left == 1 && told != 1 {
 		return false, errAskAgain
 	}
-	if err := to.going(); err != nil {
+	if err := to.ctxErr(); err != nil {
 		return false, err
 	}
 	return true, pinError(to.verifyPIN(pin))

@@ -138,7 +138,7 @@ func (b *Backend) probeCertificate(ctx context.Context, w want, p place) []signe
 		return nil
 	}
 	var k slotKey
-	v := visit{reader: p.card.reader, limit: b.opts.Deadline, busy: b.opts.BusyFor}
+	v := transaction{reader: p.card.reader, limit: b.opts.Deadline, busy: b.opts.BusyFor}
 	err := b.exchange(ctx, v, func(s *session) error { return s.certified(w.slot, &k) })
 	if err != nil || k.certificate == nil || signer.SamePublic(p.key.public, k.certificate.PublicKey) {
 		return nil

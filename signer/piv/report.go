@@ -24,7 +24,7 @@ func (b *Backend) Report(ctx context.Context, u signer.URI) ([]signer.Report, er
 	var out []signer.Report
 	for _, r := range meant {
 		facts := []signer.Fact{}
-		v := visit{reader: r, limit: b.opts.Deadline, busy: b.opts.BusyFor}
+		v := transaction{reader: r, limit: b.opts.Deadline, busy: b.opts.BusyFor}
 		err := b.exchange(ctx, v, func(s *session) (err error) {
 			facts, err = s.report()
 			return err

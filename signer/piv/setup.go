@@ -60,7 +60,7 @@ func (b *Backend) setup(ctx context.Context, u signer.URI, opts signer.SetupOpti
 	b.forget(h, nil)
 	job := &setupJob{b: b, ui: ui, key: factoryKey(), own: opts.ManagementKey && !opts.Reset, work: &work{want: w, place: p, ui: ui, limit: 4 * b.opts.Deadline, device: p.card.String()}}
 	if opts.Reset {
-		if err := job.visit(ctx, func(s *session, _ card) error { return classify(s.yk.Reset()) }); err != nil {
+		if err := job.transaction(ctx, func(s *session, _ card) error { return classify(s.yk.Reset()) }); err != nil {
 			return signer.Token{}, err
 		}
 	}
@@ -69,13 +69,13 @@ func (b *Backend) setup(ctx context.Context, u signer.URI, opts signer.SetupOpti
 			return signer.Token{}, err
 		}
 	}
-	if err := job.visit(ctx, job.examine); err != nil {
+	if err := job.transaction(ctx, job.examine); err != nil {
 		return signer.Token{}, err
 	}
 	if err := job.ask(ctx); err != nil {
 		return signer.Token{}, err
 	}
-	if err := job.visit(ctx, job.change); err != nil {
+	if err := job.transaction(ctx, job.change); err != nil {
 		return signer.Token{}, err
 	}
 	b.remember(h, job.newPIN)
@@ -111,10 +111,10 @@ type setupJob struct {
 	warnings []string
 }
 
-// visit runs f with the card, after making sure that it is still the same.
-func (j *setupJob) visit(ctx context.Context, f func(*session, card) error) error {
-	return j.b.exchange(ctx, j.work.visit(j.b), func(s *session) error {
-		c, err := j.work.arrive(s)
+// transaction runs f with the card, after making sure that it is still the same.
+func (j *setupJob) transaction(ctx context.Context, f func(*session, card) error) error {
+	return j.b.exchange(ctx, j.work.transaction(j.b), func(s *session) error {
+		c, err := j.work.checkSameCard(s)
 		if err != nil {
 			return err
 		}

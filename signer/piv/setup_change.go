@@ -54,7 +54,7 @@ func (j *setupJob) changeAll(d *direct, c card) error {
 	if err := j.changePUK(d, c); err != nil {
 		return err
 	}
-	if err := d.going(); err != nil {
+	if err := d.ctxErr(); err != nil {
 		return err
 	}
 	if err := j.step(thePIN, func() error { return refusedNew(signer.NewPIN, d.change(refPIN, j.present, j.newPIN)) }); err != nil {
@@ -213,7 +213,7 @@ func (j *setupJob) changeKey(d *direct, c card) error {
 	if !bytes.Equal(back, key) {
 		return &causeError{cause: signer.ErrDevice, err: errors.New("the card does not give back the management key it was to store; it keeps the present one")}
 	}
-	if err := d.going(); err != nil {
+	if err := d.ctxErr(); err != nil {
 		return err
 	}
 	for _, kind := range kinds {

@@ -139,7 +139,7 @@ func (k *key) signWith(s *session, digest []byte) ([]byte, error) {
 	if k.place.key.touch != piv.TouchPolicyNever {
 		s.touch()
 	}
-	if err := s.going(); err != nil {
+	if err := s.ctxErr(); err != nil {
 		return nil, err
 	}
 	started := time.Now()

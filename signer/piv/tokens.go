@@ -59,7 +59,7 @@ func readerURI(reader string) signer.URI {
 // token reads one card.
 func (b *Backend) token(ctx context.Context, reader string) (signer.Token, error) {
 	var t signer.Token
-	v := visit{reader: reader, limit: b.opts.Deadline, busy: b.opts.BusyFor}
+	v := transaction{reader: reader, limit: b.opts.Deadline, busy: b.opts.BusyFor}
 	err := b.exchange(ctx, v, func(s *session) error {
 		c, err := s.identify()
 		if err != nil {
@@ -138,7 +138,7 @@ func (s *session) slotsInUse(c card) ([]string, error) {
 		if k.inUse() {
 			used = append(used, slot.String())
 		}
-		if err := s.going(); err != nil {
+		if err := s.ctxErr(); err != nil {
 			return nil, err
 		}
 	}

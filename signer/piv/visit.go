@@ -24,8 +24,8 @@ type session struct {
 	touch func()
 }
 
-// visit describes one visit to a card.
-type visit struct {
+// transaction describes one visit to a card.
+type transaction struct {
 	reader string
 	limit  time.Duration // from the connection to the end
 	busy   time.Duration // how long to wait for another program's card
@@ -54,7 +54,7 @@ func (e *absentError) Unwrap() error { return e.err }
 // a goroutine of its own and is left behind when ctx or the visit's time ends: PC/SC
 // calls cannot be canceled. It must look at session.ctx before each step that costs
 // something, and the caller must not read what f writes if there is an error.
-func (b *Backend) exchange(ctx context.Context, v visit, f func(*session) error) error {
+func (b *Backend) exchange(ctx context.Context, v transaction, f func(*session) error) error {
 	if err := canceled(ctx); err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (b *Backend) lock(reader string) chan struct{} {
 }
 
 // run is the visit itself.
-func (b *Backend) run(ctx context.Context, v visit, touching chan<- struct{}, f func(*session) error) error {
+func (b *Backend) run(ctx context.Context, v transaction, touching chan<- struct{}, f func(*session) error) error {
 	yk, err := b.connect(ctx, v.reader, v.busy)
 	if err != nil {
 		return err
@@ -222,8 +222,8 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// going is nil as long as the visit is wanted.
-func (s *session) going() error {
+// ctxErr is nil as long as the visit is wanted.
+func (s *session) ctxErr() error {
 	if s.ctx.Err() != nil {
 		return errStopped
 	}

@@ -23,9 +23,9 @@ func aged(t *testing.T, r *repo.Repo, by time.Duration) {
 	}
 }
 
-func garbage(t *testing.T, r *repo.Repo, staged *repo.Change, grace time.Duration) []repo.Garbage {
+func garbage(t *testing.T, r *repo.Repo, staged *repo.Change, grace time.Duration) []repo.Unreferenced {
 	t.Helper()
-	list, err := r.Garbage(load(t, r), staged, grace)
+	list, err := r.Unreferenced(load(t, r), staged, grace)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,10 +76,10 @@ func TestGarbage(t *testing.T) {
 			t.Errorf("a staged change names it, and garbage: %v", kept)
 		}
 
-		if err := r.Collect(list); err != nil {
+		if err := r.RemoveUnreferenced(list); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Collect(list); err != nil {
+		if err := r.RemoveUnreferenced(list); err != nil {
 			t.Errorf("collected twice: %v", err)
 		}
 		if _, err := os.Stat(webPath(r, "targets/orbit/linux/1")); !os.IsNotExist(err) {
@@ -102,7 +102,7 @@ func TestGarbageNeedsEveryNumberedFile(t *testing.T) {
 	for name, text := range map[string]string{"damaged": "{", "of another role": read(t, r, "repository/1.root.json")} {
 		c := clone(t, r)
 		write(t, c, "repository/2.targets.json", text)
-		if list, err := c.Garbage(load(t, r), nil, 2*time.Hour); err == nil {
+		if list, err := c.Unreferenced(load(t, r), nil, 2*time.Hour); err == nil {
 			t.Errorf("%s: %v", name, list)
 		}
 	}
@@ -110,7 +110,7 @@ func TestGarbageNeedsEveryNumberedFile(t *testing.T) {
 	c := clone(t, r)
 	write(t, c, "repository/1.targets.json", "{")
 	aged(t, c, time.Hour)
-	if _, err := c.Garbage(load(t, c), nil, time.Minute); err != nil {
+	if _, err := c.Unreferenced(load(t, c), nil, time.Minute); err != nil {
 		t.Errorf("one that is long out of force: %v", err)
 	}
 }

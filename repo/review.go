@@ -8,20 +8,20 @@ import (
 )
 
 // Card says in plain data what signing a change would mean, role by role.
-type Card struct {
-	Intents []string    `json:"intents"`
-	Staged  []Staging   `json:"stagings,omitempty"`
-	Roles   []RoleCard  `json:"roles"`
-	Created time.Time   `json:"created"`
-	Drops   []string    `json:"dropped_signatures,omitempty"`
-	Follow  FollowRoles `json:"follow"`
+type Review struct {
+	Intents []string     `json:"intents"`
+	Staged  []Staging    `json:"stagings,omitempty"`
+	Roles   []RoleReview `json:"roles"`
+	Created time.Time    `json:"created"`
+	Drops   []string     `json:"dropped_signatures,omitempty"`
+	Follow  FollowRoles  `json:"follow"`
 }
 
 // FollowRoles are the roles that commit will sign besides.
 type FollowRoles []string
 
-// RoleCard is what one role would sign.
-type RoleCard struct {
+// RoleReview is what one role would sign.
+type RoleReview struct {
 	Role       string    `json:"role"`
 	From       int64     `json:"from"` // published version, 0 for none
 	To         int64     `json:"to"`
@@ -79,18 +79,18 @@ type TargetChange struct {
 	Details []string `json:"details,omitempty"`
 }
 
-// Card describes a change against what is published (p is nil at init).
-func (r *Repo) Card(p *Published, c *Change, usual Expiries) (Card, error) {
+// Review describes a change against what is published (p is nil at init).
+func (r *Repo) Review(p *Published, c *Change, usual Expiries) (Review, error) {
 	return NewCard(p, c, usual, r.now())
 }
 
 // NewCard describes a change against what was published when it was made (p is nil at
 // init). Every field of what would be signed that differs is in it; usual and now
 // only decide about warnings.
-func NewCard(p *Published, c *Change, usual Expiries, now time.Time) (Card, error) {
-	card := Card{Intents: c.Intents, Staged: c.Stagings, Created: c.Created, Drops: c.Warnings}
+func NewCard(p *Published, c *Change, usual Expiries, now time.Time) (Review, error) {
+	card := Review{Intents: c.Intents, Staged: c.Stagings, Created: c.Created, Drops: c.Warnings}
 	for _, d := range c.Docs() {
-		rc := RoleCard{Role: d.role, To: d.version, Expires: d.expires, Hash: d.Hash(), Signatures: d.Tallied()}
+		rc := RoleReview{Role: d.role, To: d.version, Expires: d.expires, Hash: d.Hash(), Signatures: d.Tallied()}
 		if p != nil {
 			rc.From, rc.OldExpires = p.VersionOf(d.role), p.ExpiresOf(d.role)
 		}
@@ -101,7 +101,7 @@ func NewCard(p *Published, c *Change, usual Expiries, now time.Time) (Card, erro
 			err = rc.compareTargets(p, c)
 		}
 		if err != nil {
-			return Card{}, err
+			return Review{}, err
 		}
 		rc.warnGap()
 		rc.warn(now, usual.of(d.role))
@@ -113,7 +113,7 @@ func NewCard(p *Published, c *Change, usual Expiries, now time.Time) (Card, erro
 
 // warnGap names versions that are passed over: they were published and are lost, or
 // somebody uses them up.
-func (rc *RoleCard) warnGap() {
+func (rc *RoleReview) warnGap() {
 	if rc.From > 0 && rc.To > rc.From+1 {
 		rc.Warnings = append(rc.Warnings, fmt.Sprintf("it follows v%d, and passes over %d version(s) between", rc.From, rc.To-rc.From-1))
 	}
@@ -140,7 +140,7 @@ func ids(keys []Key) []tuf.KeyID {
 	return out
 }
 
-func (rc *RoleCard) warn(now time.Time, usual time.Duration) {
+func (rc *RoleReview) warn(now time.Time, usual time.Duration) {
 	valid := rc.Expires.Sub(now)
 	switch {
 	case valid <= 0:
@@ -154,7 +154,7 @@ func (rc *RoleCard) warn(now time.Time, usual time.Duration) {
 }
 
 // warnClock compares this machine's clock with the time at which the change was made.
-func (rc *RoleCard) warnClock(now, created time.Time) {
+func (rc *RoleReview) warnClock(now, created time.Time) {
 	const day = 24 * time.Hour
 	switch {
 	case created.IsZero():

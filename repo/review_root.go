@@ -17,7 +17,7 @@ import (
 // compareRoots says what a staged root changes: keys, thresholds and layout in lines
 // of their own, and whatever else differs field by field, so that nothing that would
 // be signed is left out.
-func (rc *RoleCard) compareRoots(p *Published, c *Change) error {
+func (rc *RoleReview) compareRoots(p *Published, c *Change) error {
 	before, beforeText := rootBefore(p, c)
 	for _, role := range Roles() {
 		rc.compareRole(role, before, c.root)
@@ -54,7 +54,7 @@ func rootBefore(p *Published, c *Change) (*Root, []byte) {
 	return empty, []byte(`{"_type":"root","spec_version":"` + specVersion + `"}`)
 }
 
-func (rc *RoleCard) compareRole(role string, before, after *Root) {
+func (rc *RoleReview) compareRole(role string, before, after *Root) {
 	changes := len(rc.Keys)
 	for _, k := range after.Keys(role) {
 		if !hasKey(before.Keys(role), k.ID) {
@@ -89,7 +89,7 @@ func (rc *RoleCard) compareRole(role string, before, after *Root) {
 
 // compareKey reports whether the lines of the roles say all there is to say of a key
 // that comes or goes; otherwise it adds what is missing.
-func (rc *RoleCard) compareKey(id string, before, after *Root) bool {
+func (rc *RoleReview) compareKey(id string, before, after *Root) bool {
 	old, had := before.keys[id]
 	now, has := after.keys[id]
 	switch {
@@ -124,7 +124,7 @@ func sameObject(a, b Key) bool {
 }
 
 // compareFields adds a line for each field that differs and that shown does not name.
-func (rc *RoleCard) compareFields(before, after []byte, shown map[string]bool) error {
+func (rc *RoleReview) compareFields(before, after []byte, shown map[string]bool) error {
 	lines, err := fieldChanges(before, after, shown)
 	rc.Other = append(rc.Other, lines...)
 	return err
@@ -132,7 +132,7 @@ func (rc *RoleCard) compareFields(before, after []byte, shown map[string]bool) e
 
 // checkExpiresText tells of a time that is not written as we write it: the card shows
 // the time, and the signature covers the text.
-func (rc *RoleCard) checkExpiresText(signed []byte) error {
+func (rc *RoleReview) checkExpiresText(signed []byte) error {
 	var head struct {
 		Expires string `json:"expires"`
 	}

@@ -21,7 +21,7 @@ func TestCardShowsWholeValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := r.Add(p, nil, []repo.Placed{{
+	c, err := r.Add(p, nil, []repo.StagedItem{{
 		Item:    repo.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"1"}, File: "orbit"},
 		Content: repo.Content{Length: 5, SHA512: strings.Repeat("ab", 64)},
 	}}, repo.StageOptions{})

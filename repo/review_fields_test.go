@@ -22,7 +22,7 @@ func TestCardShowsEveryField(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum := strings.Repeat("ab", 64)
-	items := []repo.Placed{
+	items := []repo.StagedItem{
 		{Item: repo.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"stable"}, File: "orbit"}, Content: repo.Content{Length: 5, SHA512: sum}},
 	}
 	c, err := r.Add(p, nil, items, repo.StageOptions{})
@@ -63,7 +63,7 @@ func TestCardShowsEveryField(t *testing.T) {
 	}
 }
 
-func envelopeOf(x repo.Portable, role string) []byte {
+func envelopeOf(x repo.Bundle, role string) []byte {
 	if role == repo.RoleRoot {
 		return x.Root
 	}
@@ -71,7 +71,7 @@ func envelopeOf(x repo.Portable, role string) []byte {
 }
 
 // cardOf gives the card without its hashes, "" if the change is refused.
-func cardOf(t *testing.T, x repo.Portable) string {
+func cardOf(t *testing.T, x repo.Bundle) string {
 	t.Helper()
 	now := time.Now()
 	im, err := repo.Import("test", x, now)

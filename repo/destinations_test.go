@@ -90,7 +90,7 @@ func TestWhatSharesAnInode(t *testing.T) {
 		}
 		p := load(t, r)
 		it := repo.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"edge", "stable"}, File: file}
-		c, err := r.Add(p, nil, []repo.Placed{{Item: it, Content: content}}, repo.StageOptions{})
+		c, err := r.Add(p, nil, []repo.StagedItem{{Item: it, Content: content}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,9 +10,9 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/webroot"
 )
 
-// checkPlaces refuses renames that the file system would refuse: once the journal is
+// checkDestinations refuses renames that the file system would refuse: once the journal is
 // written, a commit that cannot be finished would block every later command.
-func (r *Repo) checkPlaces(renames []rename) error {
+func (r *Repo) checkDestinations(renames []rename) error {
 	seen := map[string]bool{}
 	for _, m := range renames {
 		to := r.path(filepath.FromSlash(m.To))

@@ -32,7 +32,7 @@ type offered struct {
 	kr     keyring
 	p      *repo.Published
 	change *repo.Change
-	x      repo.Portable
+	x      repo.Bundle
 	// root1 and root3 signed root v1 and root v3; root4 is the new one.
 	root1, root3, root4 repo.Key
 }
@@ -108,12 +108,12 @@ func TestImportRefuses(t *testing.T) {
 		role["keyids"] = append(role["keyids"].([]any), second)
 		o.kr[second] = o.kr[id]
 	}
-	for name, alter := range map[string]func(x *repo.Portable){
-		"a root of the chain is missing": func(x *repo.Portable) { x.Roots = slices.Delete(x.Roots, 1, 2) },
-		"a root skips a number": func(x *repo.Portable) {
+	for name, alter := range map[string]func(x *repo.Bundle){
+		"a root of the chain is missing": func(x *repo.Bundle) { x.Roots = slices.Delete(x.Roots, 1, 2) },
+		"a root skips a number": func(x *repo.Bundle) {
 			x.Roots = []json.RawMessage{x.Roots[0], o.kr.resign(t, x.Roots[1], setTo("version", 3), o.root1.ID, o.rootKey(t, 2))}
 		},
-		"one public key signs twice, and two must": func(x *repo.Portable) {
+		"one public key signs twice, and two must": func(x *repo.Bundle) {
 			// A third key, so that root itself is one that could be met.
 			third := o.root1
 			edit := func(signed map[string]any) {
@@ -126,36 +126,36 @@ func TestImportRefuses(t *testing.T) {
 			o.kr.resign(t, x.Roots[2], edit) // names the second key ID
 			x.Roots[2] = o.kr.resign(t, x.Roots[2], edit, o.rootKey(t, 2), o.root3.ID, second)
 		},
-		"the chain is in the wrong order": func(x *repo.Portable) { slices.Reverse(x.Roots) },
-		"a root stands twice":             func(x *repo.Portable) { x.Roots = slices.Insert(x.Roots, 1, x.Roots[0]) },
-		"the root before did not sign":    func(x *repo.Portable) { x.Roots[1] = o.kr.resign(t, x.Roots[1], same, o.rootKey(t, 2)) },
-		"a root is not signed by itself":  func(x *repo.Portable) { x.Roots[0] = o.kr.resign(t, x.Roots[0], same, o.root3.ID) },
-		"a root is larger than clients take": func(x *repo.Portable) {
+		"the chain is in the wrong order": func(x *repo.Bundle) { slices.Reverse(x.Roots) },
+		"a root stands twice":             func(x *repo.Bundle) { x.Roots = slices.Insert(x.Roots, 1, x.Roots[0]) },
+		"the root before did not sign":    func(x *repo.Bundle) { x.Roots[1] = o.kr.resign(t, x.Roots[1], same, o.rootKey(t, 2)) },
+		"a root is not signed by itself":  func(x *repo.Bundle) { x.Roots[0] = o.kr.resign(t, x.Roots[0], same, o.root3.ID) },
+		"a root is larger than clients take": func(x *repo.Bundle) {
 			x.Roots[0] = append(x.Roots[0], bytes.Repeat([]byte(" "), repo.MaxRootSize)...)
 		},
-		"a root is no metadata":                func(x *repo.Portable) { x.Roots[0] = json.RawMessage(`{"signed":7}`) },
-		"more roots than clients follow":       func(x *repo.Portable) { x.Roots = slices.Repeat(x.Roots[:1], repo.MaxPortableRoots+1) },
-		"no published targets":                 func(x *repo.Portable) { x.Published = nil },
-		"published targets without their role": func(x *repo.Portable) { x.Published = o.kr.resign(t, x.Published, same, o.root3.ID) },
-		"published targets are altered": func(x *repo.Portable) {
+		"a root is no metadata":                func(x *repo.Bundle) { x.Roots[0] = json.RawMessage(`{"signed":7}`) },
+		"more roots than clients follow":       func(x *repo.Bundle) { x.Roots = slices.Repeat(x.Roots[:1], repo.MaxPortableRoots+1) },
+		"no published targets":                 func(x *repo.Bundle) { x.Published = nil },
+		"published targets without their role": func(x *repo.Bundle) { x.Published = o.kr.resign(t, x.Published, same, o.root3.ID) },
+		"published targets are altered": func(x *repo.Bundle) {
 			x.Published = bytes.Replace(x.Published, []byte(`1.0.0"}`), []byte(`1.0.9"}`), 1)
 		},
-		"published targets are no metadata": func(x *repo.Portable) { x.Published = json.RawMessage(`[]`) },
-		"published targets without a root": func(x *repo.Portable) {
+		"published targets are no metadata": func(x *repo.Bundle) { x.Published = json.RawMessage(`[]`) },
+		"published targets without a root": func(x *repo.Bundle) {
 			x.Roots, x.Root, x.Targets = nil, nil, nil
 		},
-		"published targets are too large": func(x *repo.Portable) {
+		"published targets are too large": func(x *repo.Bundle) {
 			x.Published = append(x.Published, bytes.Repeat([]byte(" "), repo.MaxPortableTargets)...)
 		},
-		"nothing to sign":             func(x *repo.Portable) { x.Root, x.Targets = nil, nil },
-		"the new root skips one":      func(x *repo.Portable) { x.Root = o.kr.resign(t, x.Root, setTo("version", 5)) },
-		"the new root is a published": func(x *repo.Portable) { x.Root = o.kr.resign(t, x.Root, setTo("version", 3)) },
-		"the new targets jump far":    func(x *repo.Portable) { x.Targets = o.kr.resign(t, x.Targets, setTo("version", 2+tuf.MaxJump+1)) },
-		"the new targets go back":     func(x *repo.Portable) { x.Targets = o.kr.resign(t, x.Targets, setTo("version", 1)) },
-		"the new root is too large":   func(x *repo.Portable) { x.Root = append(x.Root, bytes.Repeat([]byte(" "), repo.MaxRootSize)...) },
-		"the new root is a targets":   func(x *repo.Portable) { x.Root = x.Targets },
-		"the new targets is a root":   func(x *repo.Portable) { x.Targets = x.Root },
-		"one public key counts twice": func(x *repo.Portable) {
+		"nothing to sign":             func(x *repo.Bundle) { x.Root, x.Targets = nil, nil },
+		"the new root skips one":      func(x *repo.Bundle) { x.Root = o.kr.resign(t, x.Root, setTo("version", 5)) },
+		"the new root is a published": func(x *repo.Bundle) { x.Root = o.kr.resign(t, x.Root, setTo("version", 3)) },
+		"the new targets jump far":    func(x *repo.Bundle) { x.Targets = o.kr.resign(t, x.Targets, setTo("version", 2+tuf.MaxJump+1)) },
+		"the new targets go back":     func(x *repo.Bundle) { x.Targets = o.kr.resign(t, x.Targets, setTo("version", 1)) },
+		"the new root is too large":   func(x *repo.Bundle) { x.Root = append(x.Root, bytes.Repeat([]byte(" "), repo.MaxRootSize)...) },
+		"the new root is a targets":   func(x *repo.Bundle) { x.Root = x.Targets },
+		"the new targets is a root":   func(x *repo.Bundle) { x.Targets = x.Root },
+		"one public key counts twice": func(x *repo.Bundle) {
 			x.Root = o.kr.resign(t, x.Root, twice)
 		},
 	} {
@@ -224,7 +224,7 @@ func parseID(t *testing.T, s string) tuf.KeyID {
 func TestImportLooksAtTheClock(t *testing.T) {
 	o := newOffered(t)
 	for name, c := range map[string]struct {
-		alter   func(x *repo.Portable)
+		alter   func(x *repo.Bundle)
 		at      time.Duration
 		refused bool
 	}{
@@ -232,12 +232,12 @@ func TestImportLooksAtTheClock(t *testing.T) {
 		"the new root expired":  {at: 200_000 * time.Hour, refused: true},
 		"the new targets alone": {at: 50_000 * time.Hour, refused: true},
 		"an expired root published, and a new one offered": {
-			alter: func(x *repo.Portable) {
+			alter: func(x *repo.Bundle) {
 				x.Roots[2] = o.kr.resign(t, x.Roots[2], setTo("expires", "2020-01-01T00:00:00Z"), o.rootKey(t, 2), o.root3.ID)
 			},
 		},
 		"an expired root published, and targets offered": {
-			alter: func(x *repo.Portable) {
+			alter: func(x *repo.Bundle) {
 				x.Roots[2] = o.kr.resign(t, x.Roots[2], setTo("expires", "2020-01-01T00:00:00Z"), o.rootKey(t, 2), o.root3.ID)
 				x.Root = nil
 			},
@@ -317,7 +317,7 @@ func TestTrust(t *testing.T) {
 	latest := o.x
 	latest.Roots = latest.Roots[2:]
 	for name, c := range map[string]struct {
-		x       repo.Portable
+		x       repo.Bundle
 		trusted json.RawMessage
 		moved   bool
 		bad     bool
@@ -352,7 +352,7 @@ func TestTrust(t *testing.T) {
 }
 
 // olderThan gives a request that was made while root v2 was published.
-func olderThan(t *testing.T, o offered) repo.Portable {
+func olderThan(t *testing.T, o offered) repo.Bundle {
 	t.Helper()
 	x := o.x
 	x.Roots = x.Roots[:2]
@@ -366,9 +366,9 @@ func TestForeign(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := func(name string, r *repo.Repo, p *repo.Published, im *repo.Imported, kind repo.RefusedKind) {
+	want := func(name string, r *repo.Repo, p *repo.Published, im *repo.VerifiedBundle, kind repo.RefusedKind) {
 		t.Helper()
-		err := r.Foreign(p, im)
+		err := r.CheckOrigin(p, im)
 		var refused *repo.RefusedError
 		if kind == "" && err != nil || kind != "" && (!errors.As(err, &refused) || refused.Kind != kind) {
 			t.Errorf("%s: %v; want %q", name, err, kind)

@@ -8,7 +8,7 @@ import (
 
 // compareTargets says what a staged targets changes, path by path, and whatever else
 // in it differs.
-func (rc *RoleCard) compareTargets(p *Published, c *Change) error {
+func (rc *RoleReview) compareTargets(p *Published, c *Change) error {
 	before, beforeText := newTargets(), []byte(`{"_type":"targets","spec_version":"`+specVersion+`"}`)
 	if p != nil && p.Targets != nil {
 		before, beforeText = p.Targets, nil
@@ -37,7 +37,7 @@ func (rc *RoleCard) compareTargets(p *Published, c *Change) error {
 	return rc.checkExpiresText(c.targetsDoc.env.text())
 }
 
-func (rc *RoleCard) compareTarget(path string, before, after *Targets) error {
+func (rc *RoleReview) compareTarget(path string, before, after *Targets) error {
 	old, had, err := before.Get(path)
 	if err != nil {
 		return err

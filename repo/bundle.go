@@ -18,9 +18,9 @@ const (
 	MaxPortableTargets = 64 << 20
 )
 
-// Portable is a staged change with everything that another machine needs to check it
+// Bundle is a staged change with everything that another machine needs to check it
 // and to say what it means: metadata files as bytes.
-type Portable struct {
+type Bundle struct {
 	// Roots are the published roots without gaps, the oldest first; none at init.
 	Roots []json.RawMessage
 	// Published is the published targets.json, if a new one is staged.
@@ -41,8 +41,8 @@ type RootLink struct {
 	Hash string
 }
 
-// Imported is a Portable after every check.
-type Imported struct {
+// VerifiedBundle is a Bundle after every check.
+type VerifiedBundle struct {
 	Published *Published // nil at init; holds root and targets only
 	Change    *Change
 	Chain     []RootLink
@@ -52,11 +52,11 @@ type Imported struct {
 
 // Export gives a staged change as bytes. The chain goes as far back from the
 // published root as N.root.json files stand here without a gap.
-func (r *Repo) Export(p *Published, c *Change) (Portable, error) {
-	x := Portable{Intents: slices.Clone(c.Intents), Created: c.Created}
+func (r *Repo) Export(p *Published, c *Change) (Bundle, error) {
+	x := Bundle{Intents: slices.Clone(c.Intents), Created: c.Created}
 	var err error
 	if x.Root, x.Targets, err = c.Envelopes(); err != nil {
-		return Portable{}, err
+		return Bundle{}, err
 	}
 	if p == nil {
 		return x, nil
@@ -89,10 +89,10 @@ func (r *Repo) rootChain(p *Published) ([]json.RawMessage, error) {
 // last root; what is staged is numbered one higher, is well-formed in the eyes of
 // every client, and is not expired. Signatures over it that do not verify are dropped
 // and named in Change.Warnings. file names it in errors. Whether the first root is
-// the right one is for the caller to ask: see [Imported.Trust]. Errors:
+// the right one is for the caller to ask: see [VerifiedBundle.Trust]. Errors:
 // *MetadataError, *ExpiredError.
-func Import(file string, x Portable, now time.Time) (*Imported, error) {
-	im := &Imported{}
+func Import(file string, x Bundle, now time.Time) (*VerifiedBundle, error) {
+	im := &VerifiedBundle{}
 	if err := im.readChain(file, x.Roots); err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func Import(file string, x Portable, now time.Time) (*Imported, error) {
 	return im, im.checkOffered(file, now)
 }
 
-func (im *Imported) readChain(file string, roots []json.RawMessage) error {
+func (im *VerifiedBundle) readChain(file string, roots []json.RawMessage) error {
 	if len(roots) > MaxPortableRoots {
 		return &MetadataError{File: file, Reason: fmt.Sprintf("%d roots; clients follow %d", len(roots), MaxPortableRoots)}
 	}
@@ -152,7 +152,7 @@ func linkOf(root *Root, env *envelope) RootLink {
 	return RootLink{Version: root.Version(), Expires: root.Expires(), Hash: hex.EncodeToString(sum[:])}
 }
 
-func (im *Imported) readPublished(file string, x Portable) error {
+func (im *VerifiedBundle) readPublished(file string, x Bundle) error {
 	if len(im.roots) == 0 {
 		if len(x.Published) > 0 {
 			return &MetadataError{File: file, Reason: "holds published targets and no published root"}
@@ -187,7 +187,7 @@ func (im *Imported) readPublished(file string, x Portable) error {
 }
 
 // checkOffered refuses what nobody should sign, whoever asks for it.
-func (im *Imported) checkOffered(file string, now time.Time) error {
+func (im *VerifiedBundle) checkOffered(file string, now time.Time) error {
 	c := im.Change
 	if len(c.Docs()) == 0 {
 		return &MetadataError{File: file, Reason: "asks for no signature"}
@@ -224,7 +224,7 @@ func checkMembers(file string, before, after *Root) error {
 // Trust checks the chain against a root that the caller trusts: it must be one of the
 // chain's, or the one before its first. Errors: *MetadataError,
 // *RefusedError{PublishedMoved} for a change that was made before the trusted root.
-func (im *Imported) Trust(file string, trusted []byte) error {
+func (im *VerifiedBundle) Trust(file string, trusted []byte) error {
 	root, env, err := readRoot(file, trusted)
 	if err != nil {
 		return err
@@ -251,10 +251,10 @@ func (im *Imported) Trust(file string, trusted []byte) error {
 	return &MetadataError{File: file, Reason: fmt.Sprintf("root v%d is trusted, and the request's chain begins with v%d: too new to be checked", link.Version, im.Chain[0].Version)}
 }
 
-// Foreign checks that a request belongs to this repository and to what is published
+// CheckOrigin checks that a request belongs to this repository and to what is published
 // now (p is nil while nothing is). Errors: *RefusedError{ForeignChange} for another
 // repository, *RefusedError{PublishedMoved} for another state of this one.
-func (r *Repo) Foreign(p *Published, im *Imported) error {
+func (r *Repo) CheckOrigin(p *Published, im *VerifiedBundle) error {
 	if p == nil {
 		if len(im.Chain) > 0 {
 			return refuse(ForeignChange, "it is for a repository that is published, and here nothing is")
