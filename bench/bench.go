@@ -67,7 +67,7 @@ func (b *bench) sets() map[string][]step {
 	return map[string][]step{
 		"core": {
 			{"init", b.initCase}, {"add of a big file", b.bigCase}, {"a huge file", b.hugeCase},
-			{"add of a small file", b.smallCases}, {"timestamp", b.timestampCases},
+			{"add of a small file", b.smallCases}, {"timestamp", b.timestampCases}, {"a KMS", b.kmsCase},
 			{"rotate", b.rotateCases}, {"start-up", b.startCases},
 		},
 		"daily":   {{"promote", b.promoteCase}, {"verify", b.verifyCase}},

@@ -34,6 +34,13 @@ type options struct {
 }
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == "v1" {
+		if err := kmsPlugin(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var o options
 	flag.StringVar(&o.ours, "ours", "", "the fleet-hsm binary")
 	flag.StringVar(&o.peer, "peer", "", "the fleetctl-peer binary; built if empty")
