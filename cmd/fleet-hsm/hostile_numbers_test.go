@@ -137,7 +137,7 @@ func (h plantedHouse) tried(t *testing.T, c plantedCase, raw string) {
 
 // inTurn is one of the commands; all of them with FLEET_HSM_LONG.
 func (c plantedCase) inTurn(commands []string) []string {
-	if len(commands) == 0 || os.Getenv("FLEET_HSM_LONG") != "" {
+	if len(commands) == 0 || long() {
 		return commands
 	}
 	return commands[c.turn%len(commands):][:1]

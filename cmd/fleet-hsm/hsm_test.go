@@ -29,7 +29,7 @@ func hsmRepository(t *testing.T) (string, *softhsm.Token) {
 // promotion by add and by promote, a timestamp, and each role rotated, to keys of other
 // algorithms. Agents and clients of every age follow each step.
 func TestAgentsFollowHSMKeys(t *testing.T) {
-	for _, layout := range []string{"flat", "consistent"} {
+	for _, layout := range layouts("consistent") {
 		t.Run(layout, func(t *testing.T) {
 			dir, tok := hsmRepository(t)
 			h := newHistory(t, dir)

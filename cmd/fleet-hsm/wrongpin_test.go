@@ -104,7 +104,7 @@ func TestOnlineOffersAWrongPINOnce(t *testing.T) {
 // has every answer from 0x1 to 0x203.
 func TestOnlineOffersEachWrongPINOnce(t *testing.T) {
 	step := uint64(23)
-	if os.Getenv("FLEET_HSM_LONG") != "" {
+	if long() {
 		step = 1
 	}
 	codes := []uint64{0x5, 0x6, 0x30, 0xa0, 0xa4, 0xb3, 0x100, 0x101, 0x102, 0x80000000, 0x80000321, 0x8000000000000005, 1<<31 - 1}
