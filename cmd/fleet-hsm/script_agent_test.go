@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 
@@ -18,6 +19,11 @@ func follow(repository, state string) (stdout, stderr string, err error) {
 
 // followWith is follow for the client of any of the programs in compat/.
 func followWith(client, repository, state string) (stdout, stderr string, err error) {
+	return followFrom(client, repository, state, "1.root.json")
+}
+
+// followFrom is followWith for an agent that was packaged with another root.
+func followFrom(client, repository, state, root string) (stdout, stderr string, err error) {
 	bin, err := clients()
 	if err != nil {
 		return "", "", err
@@ -25,7 +31,7 @@ func followWith(client, repository, state string) (stdout, stderr string, err er
 	srv := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(repository, "repository"))))
 	defer srv.Close()
 	cmd := exec.Command(filepath.Join(bin, client), "--url", srv.URL, "--state", state,
-		"--root", filepath.Join(repository, "repository", "1.root.json"), "all")
+		"--root", filepath.Join(repository, "repository", root), "all")
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	err = cmd.Run()
@@ -42,6 +48,28 @@ func cmdAgent(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if !neg && err != nil {
 		ts.Fatalf("the agent refuses: %v\n%s", err, stderr)
+	}
+}
+
+// cmdEverybody lets Fleet's client look at a repository in its three roles: one that saw
+// its first history, one that is new and pinned to the oldest root, and a fresh one.
+func cmdEverybody(ts *testscript.TestScript, args []string) {
+	need(ts, args, 1, "everybody DIR")
+	agents := ts.MkAbs(filepath.Join(".agents", "of", args[0]))
+	ts.Check(os.MkdirAll(agents, 0o755))
+	for _, role := range []struct{ name, state, root string }{
+		{"saw the first history", filepath.Join(agents, "saw"), "1.root.json"},
+		{"pinned to the oldest root", "", "1.root.json"},
+		{"fresh", "", "root.json"},
+	} {
+		if role.state == "" {
+			dir, err := os.MkdirTemp(agents, "new-")
+			ts.Check(err)
+			role.state = filepath.Join(dir, "state")
+		}
+		if _, stderr, err := followFrom("fleetclient", ts.MkAbs(args[0]), role.state, role.root); err != nil {
+			ts.Fatalf("the agent that is %s refuses: %v\n%s", role.name, err, stderr)
+		}
 	}
 }
 

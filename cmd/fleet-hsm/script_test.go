@@ -29,6 +29,8 @@ import (
 //	snapshot DIR, unchanged DIR  nothing below DIR was written in between
 //	agent NAME DIR               an agent of Fleet's follows DIR/repository and accepts
 //	                             every target; its answer is on stdout
+//	everybody DIR                the same in its three roles: saw the first history (of
+//	                             the first call), pinned to the oldest root, fresh
 //	json FILE PATH [VALUE]       a value of JSON, such as error.code
 //	edit FILE OLD NEW            replace a text in a file
 //	alone FILE..., linked A B    inodes
@@ -68,7 +70,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"exit": cmdExit, "tty": cmdTTY, "repo": cmdRepo, "keyfile": cmdKeyfile, "snapshot": cmdSnapshot,
 		"unchanged": cmdUnchanged, "json": cmdJSON, "edit": cmdEdit, "alone": cmdAlone, "linked": cmdLinked,
 		"mode": cmdMode, "fifo": cmdFIFO, "bytes": cmdBytes, "hold": cmdHold, "release": cmdRelease, "touching": cmdTouching,
-		"serve": cmdServeFolder, "binary": cmdBinary, "targz": cmdTarGz,
+		"serve": cmdServeFolder, "binary": cmdBinary, "everybody": cmdEverybody, "targz": cmdTarGz,
 	}
 	out := map[string]func(*testscript.TestScript, bool, []string){"agent": cmdAgent}
 	for name, f := range m {
