@@ -95,7 +95,7 @@ func (b *builder) decide(rel *Release) (journal, error) {
 	if err := atomicfile.SyncDir(r.pending("commit")); err != nil {
 		return journal{}, b.abandon(err)
 	}
-	j := journal{Schema: 1, Change: rel.c != nil, Renames: b.renames}
+	j := journal{Schema: 1, Change: rel.c != nil, Renames: b.renames, Marks: b.marks}
 	if err := r.writeJournal(j); err != nil {
 		// It may be in place although making it durable failed; it goes before what it
 		// names does.
@@ -118,16 +118,23 @@ func (b *builder) decide(rel *Release) (journal, error) {
 // happens or does not, so there is nothing that a journal would have to finish.
 func (b *builder) publishOne() error {
 	dirs := newDirSet()
-	if err := b.r.move(b.renames[0], dirs); err != nil {
+	if err := b.placeOne(dirs); err != nil {
 		return b.abandon(fmt.Errorf("publishing %q: %w", b.renames[0].To, err))
 	}
 	if err := dirs.sync(); err != nil {
 		return &InterruptedError{Err: err}
 	}
-	b.r.remembered(journal{Renames: b.renames}.webNames())
 	// An empty folder that stays is cleared by the next command.
 	_ = os.RemoveAll(b.r.pending("commit"))
 	return nil
+}
+
+// placeOne notes the number before clients can see it: whoever is killed in between, and
+// has an older copy put over the folder, would sign it again. One that is noted and not
+// published is passed over.
+func (b *builder) placeOne(dirs *dirSet) error {
+	b.r.remembered(nil, b.marks)
+	return b.r.move(b.renames[0], dirs)
 }
 
 // keep marks the change as standing in the journal: from here on the next command
@@ -156,6 +163,7 @@ type builder struct {
 	r       *Repo
 	renames []rename
 	sound   map[string]string // see soundAfter
+	marks   map[string]mark   // of the plain files among them, by role
 }
 
 func (b *builder) begin() error {
@@ -180,6 +188,16 @@ func (b *builder) next(to string) string {
 }
 
 func (b *builder) write(f webFile) error {
+	if role, ok := plainRole(f.name); ok {
+		m, err := markIn(f.data)
+		if err != nil {
+			return err
+		}
+		if b.marks == nil {
+			b.marks = map[string]mark{}
+		}
+		b.marks[role] = m
+	}
 	path := b.next(f.name)
 	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {

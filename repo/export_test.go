@@ -1,5 +1,7 @@
 package repo
 
+import "errors"
+
 // Rehashed is how many bytes commits have read for their hash alone.
 func (r *Repo) Rehashed() int64 { return r.rehashed }
 
@@ -8,6 +10,23 @@ func (r *Repo) Decide(rel *Release) error {
 	b, err := r.prepare(rel)
 	if err == nil {
 		_, err = b.decide(rel)
+	}
+	return err
+}
+
+// CutOff commits as far as a process gets that is killed after the last rename.
+func (r *Repo) CutOff(rel *Release) error {
+	b, err := r.prepare(rel)
+	if err != nil {
+		return err
+	}
+	dirs := newDirSet()
+	if rel.c == nil {
+		return b.placeOne(dirs)
+	}
+	j, err := b.decide(rel)
+	for _, m := range j.Renames {
+		err = errors.Join(err, r.move(m, dirs))
 	}
 	return err
 }

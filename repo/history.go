@@ -168,6 +168,17 @@ func (h *history) raise(marks map[string]mark) bool {
 	return changed
 }
 
+// near leaves out versions that nobody honest can have reached from here.
+func (h *history) near(marks map[string]mark) map[string]mark {
+	out := map[string]mark{}
+	for role, m := range marks {
+		if tuf.CheckVersion(role, h.Roles[role].Version, m.Version) == nil {
+			out[role] = m
+		}
+	}
+	return out
+}
+
 func (r *Repo) writeHistory(h history) error {
 	if h.Oldest.Version == 0 {
 		oldest, err := r.oldestRoot()
@@ -183,9 +194,10 @@ func (r *Repo) writeHistory(h history) error {
 	return atomicfile.Replace(r.pending(historyFile), data, 0o600)
 }
 
-// remembered notes what a commit has just put in place. The files themselves carry
-// their numbers, so a failure here costs nothing today.
-func (r *Repo) remembered(files []string) {
+// remembered notes what a commit has just put in place, and what it is known to publish
+// whatever lies there by now. The files themselves carry their numbers, so a failure here
+// costs nothing today.
+func (r *Repo) remembered(files []string, known map[string]mark) {
 	h, err := r.readHistory()
 	if err != nil {
 		return
@@ -205,7 +217,8 @@ func (r *Repo) remembered(files []string) {
 	_, targets := marks[RoleTargets]
 	_, snapshot := marks[RoleSnapshot]
 	done := h.GivenUp && targets && snapshot
-	if h.raise(marks) || done {
+	raised := h.raise(h.near(known))
+	if h.raise(marks) || raised || done {
 		h.GivenUp = h.GivenUp && !done
 		_ = r.writeHistory(h)
 	}

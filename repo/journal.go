@@ -19,6 +19,9 @@ type journal struct {
 	// Change: the staged change is part of the commit and goes with it.
 	Change  bool     `json:"change"`
 	Renames []rename `json:"renames"`
+	// Marks are what the commit publishes, by role: after a crash the files may be gone again
+	// before anybody has noted them.
+	Marks map[string]mark `json:"marks,omitempty"`
 }
 
 // rename moves From, below pending/, to To, below the repository's folder.
@@ -56,7 +59,7 @@ func (r *Repo) apply(j journal) error {
 	if err := dirs.sync(); err != nil {
 		return err
 	}
-	r.remembered(j.webNames())
+	r.remembered(j.webNames(), j.Marks)
 	if j.Change {
 		if err := r.dropStaged(); err != nil {
 			return err
@@ -143,6 +146,11 @@ func (r *Repo) readJournal() (journal, bool, error) {
 		if !strings.HasPrefix(m.From, "commit/") || !strings.HasPrefix(m.To, "repository/") ||
 			checkPath(m.From) != nil || checkPath(m.To) != nil {
 			return journal{}, false, &MetadataError{File: "pending/journal", Reason: fmt.Sprintf("names %q, which no commit writes", m.To)}
+		}
+	}
+	for role, m := range j.Marks {
+		if !IsRole(role) || tuf.CheckVersion(role, 0, m.Version) != nil {
+			return journal{}, false, &MetadataError{File: "pending/journal", Reason: fmt.Sprintf("names version %d of %q", m.Version, role)}
 		}
 	}
 	return j, true, nil

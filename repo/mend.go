@@ -238,7 +238,7 @@ func (m *mender) publish() error {
 		return err
 	}
 	// Clients see it from here on, whatever is still missing.
-	m.r.remembered(journal{Renames: b.renames}.webNames())
+	m.r.remembered(journal{Renames: b.renames}.webNames(), nil)
 	return os.RemoveAll(m.r.pending("commit"))
 }
 
