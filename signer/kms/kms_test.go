@@ -302,6 +302,7 @@ func TestPublicKeyIsReadOnce(t *testing.T) {
 // TestProgramCounts: which program is started, and which is not.
 func TestProgramCounts(t *testing.T) {
 	good := plugins(t)
+	t.Chdir(good) // so that a relative folder of PATH would have it
 	dir := t.TempDir()
 	file, _ := keyFile(t, dir, "p256")
 	open := func(folder string) error {
@@ -342,7 +343,7 @@ func TestProgramCounts(t *testing.T) {
 		"in PATH":                         {"", "/nowhere:" + good, ""},
 		"not in the configured folder":    {dir, good, "program-missing"},
 		"in no folder of PATH":            {"", "/nowhere:" + dir, "program-missing"},
-		"in a relative folder of PATH":    {"", ".:" + "relative", "program-missing"},
+		"in a relative folder of PATH":    {"", ".:", "program-missing"},
 		"the configured one is relative":  {"plugins", good, "program-folder"},
 		"anybody may write it":            {program(0o757, 0o755, script), "", "program-writable"},
 		"a group may write it":            {program(0o775, 0o755, script), "", "program-writable"},
