@@ -13,6 +13,9 @@
 //	published_targets  the published targets.json; there if "targets" is
 //	root, targets      what is to be signed, each a whole metadata file with the
 //	                   signatures that it has so far; one of them may be absent
+//	cold               cold roles that are to be signed with targets, by name; absent
+//	                   if there is none
+//	published_cold     the published files of those of them that are published
 //	intents            what the staging machine says the change does; words only
 //	keys               key ID -> {uri, name, attestation}: on which device the staging
 //	                   machine believes the key to be, its name there, and its

@@ -69,13 +69,17 @@ type Request struct {
 
 // file is a request as it is written.
 type file struct {
-	Format      int                `json:"fleet_hsm_request"`
-	Created     time.Time          `json:"created"`
-	Roots       []json.RawMessage  `json:"roots"`
-	Published   json.RawMessage    `json:"published_targets,omitempty"`
-	Root        json.RawMessage    `json:"root,omitempty"`
-	Targets     json.RawMessage    `json:"targets,omitempty"`
-	Intents     []string           `json:"intents"`
+	Format    int               `json:"fleet_hsm_request"`
+	Created   time.Time         `json:"created"`
+	Roots     []json.RawMessage `json:"roots"`
+	Published json.RawMessage   `json:"published_targets,omitempty"`
+	Root      json.RawMessage   `json:"root,omitempty"`
+	Targets   json.RawMessage   `json:"targets,omitempty"`
+	Intents   []string          `json:"intents"`
+
+	Cold          map[string]json.RawMessage `json:"cold,omitempty"`
+	PublishedCold map[string]json.RawMessage `json:"published_cold,omitempty"`
+
 	Keys        map[tuf.KeyID]Hint `json:"keys"`
 	Description json.RawMessage    `json:"description"`
 }
@@ -83,7 +87,7 @@ type file struct {
 // fields are the names that a request may have, exactly so: encoding/json would take
 // "ROOT" for "root".
 var fields = []string{
-	"fleet_hsm_request", "created", "roots", "published_targets", "root", "targets", "intents", "keys", "description",
+	"fleet_hsm_request", "created", "roots", "published_targets", "root", "targets", "intents", "keys", "description", "cold", "published_cold",
 }
 
 // New makes a request of what is staged (p is nil at init). The answer has gone
@@ -109,6 +113,7 @@ func Parse(name string, data []byte, now time.Time) (*Request, error) {
 	}
 	q := &Request{Hints: f.Keys, parts: repo.Bundle{
 		Roots: f.Roots, Published: f.Published, Root: f.Root, Targets: f.Targets, Intents: f.Intents, Created: f.Created,
+		Cold: f.Cold, PublishedCold: f.PublishedCold,
 	}}
 	if q.VerifiedBundle, err = repo.Import(name, q.parts, now); err != nil {
 		return nil, err
@@ -241,13 +246,14 @@ func (q *Request) Review(usual repo.Expiries, now time.Time) (repo.Review, error
 
 // Bytes gives the file, with the signatures that the change has now.
 func (q *Request) Bytes() ([]byte, error) {
-	root, targets, err := q.Change.Envelopes()
+	signed, err := q.Change.Envelopes()
 	if err != nil {
 		return nil, err
 	}
 	f := file{
 		Format: format, Created: q.parts.Created, Roots: q.parts.Roots, Published: q.parts.Published,
-		Root: root, Targets: targets, Intents: q.parts.Intents, Keys: q.Hints,
+		Root: signed.Root, Targets: signed.Targets, Intents: q.parts.Intents, Keys: q.Hints,
+		Cold: signed.Cold, PublishedCold: q.parts.PublishedCold,
 	}
 	if f.Roots == nil {
 		f.Roots = []json.RawMessage{}

@@ -33,6 +33,10 @@ type Config struct {
 	AttestationCA string            `yaml:"attestation-ca"`
 	Secrets       map[string]string `yaml:"secrets"`
 	Keys          map[tuf.KeyID]Key `yaml:"keys"`
+	// Retention is nil without that section. Pinned are versions that stay in targets.json
+	// whatever their age: "1.2.3", or "orbit/1.2.3" for one component.
+	Retention *Retention `yaml:"retention"`
+	Pinned    []string   `yaml:"pinned"`
 
 	// What was read, for those who use it. File is where the configuration is, or would be.
 	File string `yaml:"-"`
@@ -123,6 +127,9 @@ func Parse(data []byte, kinds signer.Kinds) (*Config, error) {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := c.checkRetention(); err != nil {
 		return nil, err
 	}
 	for role, s := range c.Expires {

@@ -45,7 +45,7 @@ func RolesOfFile(u signer.URI) []string {
 	if i := strings.IndexByte(name, '.'); i > 0 {
 		name = name[:i] // retired/root.1.json
 	}
-	if repo.IsRole(name) {
+	if repo.IsRole(name) || name == repo.RoleCold {
 		return []string{name}
 	}
 	return nil

@@ -87,7 +87,7 @@ func EntryOfStored(keyID tuf.KeyID, p StoredProof) AttestEntry {
 
 // IsRoleFile reports whether a key file is that of a role.
 func IsRoleFile(u signer.URI) bool {
-	return slices.ContainsFunc(repo.Roles(), func(role string) bool { return RoleFile(role).String() == u.String() })
+	return slices.ContainsFunc(keyRoles(), func(role string) bool { return RoleFile(role).String() == u.String() })
 }
 
 // EntryOf adds what a root names, nil without one.

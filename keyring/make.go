@@ -51,7 +51,7 @@ func (k *Ring) NewMaker() *Maker { return &Maker{k: k} }
 func (m *Maker) Keys(ctx context.Context, ui signer.UI, plan map[string][]signer.URI, o MakeOptions) (map[string][]repo.Key, error) {
 	keys := map[string][]repo.Key{}
 	var places []config.Location
-	for _, role := range repo.Roles() {
+	for _, role := range keyRoles() {
 		uris, planned := plan[role]
 		if !planned {
 			continue

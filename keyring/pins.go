@@ -59,7 +59,7 @@ func (k *Ring) CheckPINSources(ctx context.Context, keys map[string][]repo.Key) 
 // applies, as package prompt has them.
 func (k *Ring) pinUses(ctx context.Context, keys map[string][]repo.Key) (map[string]*pinUse, error) {
 	uses := map[string]*pinUse{}
-	for _, role := range repo.Roles() {
+	for _, role := range keyRoles() {
 		places, err := k.tokenPlaces(ctx, role, keys[role])
 		if err != nil {
 			return nil, err

@@ -133,6 +133,9 @@ var errNotHere = errors.New("not on this machine")
 // RoleFile is where fleetctl keeps the keys of a role.
 func RoleFile(role string) signer.URI { return signer.FileURI("keys/" + role + ".json") }
 
+// keyRoles lists the roles under which keys are kept.
+func keyRoles() []string { return append(repo.Roles(), repo.RoleCold) }
+
 // Candidate is a place where a key may be.
 type Candidate struct {
 	URI signer.URI
@@ -307,7 +310,7 @@ func (k *Ring) Prefetch(ctx context.Context, ui signer.UI, roles ...string) *syn
 func (k *Ring) notOnlyFiles(keys map[string][]repo.Key) error {
 	cfg := k.opts.Config
 	service := false
-	for _, role := range repo.Roles() {
+	for _, role := range keyRoles() {
 		for _, u := range k.URIs[role] {
 			if u.OnToken() {
 				return nil

@@ -63,7 +63,7 @@ type absence struct {
 // signAtHand has a document signed by those of keys that are here.
 func (k *Ring) signAtHand(ctx context.Context, ui UI, d *repo.Doc, keys []repo.Key, keep func() error) (absence, error) {
 	var away absence
-	for _, key := range k.cheapFirst(d.Role(), keys) {
+	for _, key := range k.cheapFirst(d, keys) {
 		if d.Met() {
 			break
 		}
@@ -81,7 +81,7 @@ func (k *Ring) signAtHand(ctx context.Context, ui UI, d *repo.Doc, keys []repo.K
 			continue
 		}
 		away.err = err
-		if card, ok := k.insertable(d.Role(), key, err); ok {
+		if card, ok := k.insertable(d.KeyRole(key), key, err); ok {
 			away.keys, away.cards = append(away.keys, key), append(away.cards, card)
 		}
 	}
@@ -186,7 +186,7 @@ func (k *Ring) Short(d *repo.Doc) error {
 	}
 	e := &ShortError{Role: d.Role(), Version: d.Version(), Have: short.Have, Need: short.Need}
 	for _, key := range short.Missing {
-		e.Names = append(e.Names, k.Name(d.Role(), key))
+		e.Names = append(e.Names, k.Name(d.KeyRole(key), key))
 	}
 	return e
 }
@@ -201,9 +201,9 @@ func (e *AbsentError) Error() string   { return fmt.Sprintf("%v (%v)", e.Short, 
 func (e *AbsentError) Unwrap() []error { return []error{e.Short, e.Device} }
 
 // cheapFirst puts keys that need no person before the others.
-func (k *Ring) cheapFirst(role string, keys []repo.Key) []repo.Key {
+func (k *Ring) cheapFirst(d *repo.Doc, keys []repo.Key) []repo.Key {
 	cost := func(key repo.Key) int {
-		list := k.Candidates(role, key)
+		list := k.Candidates(d.KeyRole(key), key)
 		if len(list) == 0 {
 			return 3
 		}
@@ -221,7 +221,7 @@ func (k *Ring) cheapFirst(role string, keys []repo.Key) []repo.Key {
 }
 
 func (k *Ring) signWith(ctx context.Context, ui UI, d *repo.Doc, key repo.Key, keep func() error) error {
-	s, err := k.signer(ctx, ui, d.Role(), key)
+	s, err := k.signer(ctx, ui, d.KeyRole(key), key)
 	if err != nil {
 		return err
 	}

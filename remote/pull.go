@@ -25,7 +25,7 @@ type PullOptions struct {
 func Pull(ctx context.Context, r *repo.Repo, s store.Store, o PullOptions) (store.PullResult, error) {
 	res, err := store.Pull(ctx, s, store.PullOptions{
 		Dir: webRoot(o.Folder), Targets: o.Targets, Ledger: ledger(o.Folder), Parallel: o.Parallel, Progress: o.Progress,
-		Root: o.Root, Follows: repo.FollowsRoot, Accepts: repo.Accepts,
+		Root: o.Root, Follows: repo.FollowsRoot, Accepts: repo.Accepts, AcceptsCold: repo.AcceptsCold,
 		Verify: func(ctx context.Context, get store.Fetch) error {
 			err := verify.Refresh(ctx, o.Root, nil, verify.Get(get))
 			if err == nil || errors.Is(err, context.Canceled) {

@@ -84,6 +84,9 @@ func (r *Repo) Add(p *Published, staged *Change, items []StagedItem, opts StageO
 		if err := versionFree(p.Targets, paths[0], it, opts.Replace); err != nil {
 			return nil, err
 		}
+		if paths, err = c.hotPaths(p, paths, it); err != nil {
+			return nil, err
+		}
 		for _, path := range paths {
 			if err := spelled.take(path); err != nil {
 				return nil, err
@@ -108,17 +111,28 @@ func channelsOf(it Item) []string {
 	return out
 }
 
-// restage numbers and dates changed targets.
+// restage numbers and dates changed targets, and the cold roles that are staged with them.
 func (r *Repo) restage(p *Published, c *Change, t *Targets, opts StageOptions) error {
-	expires := utcSecond(r.now().Add(opts.Expiries.of(RoleTargets)))
-	if err := checkExpiry(RoleTargets, p, expires, opts.AllowShorter); err != nil {
-		return err
-	}
 	next, err := r.nextFor(p, RoleTargets)
 	if err != nil {
 		return err
 	}
-	return c.setTargets(t, next, expires)
+	usual := utcSecond(r.now().Add(opts.Expiries.of(RoleTargets)))
+	if err := c.restageCold(p, next, usual); err != nil {
+		return err
+	}
+	expires, err := c.outlivedBy(p, usual)
+	if err != nil {
+		return err
+	}
+	if err := checkExpiry(RoleTargets, p, expires, opts.AllowShorter); err != nil {
+		return err
+	}
+	if err := c.setTargets(t, next, expires); err != nil {
+		return err
+	}
+	c.refreshSets() // the keys of cold roles stand in targets
+	return nil
 }
 
 func versionFree(published *Targets, path string, it StagedItem, replace bool) error {
@@ -151,6 +165,9 @@ func (r *Repo) PublishedContent(p *Published, file string) (content Content, pat
 	}
 	if !there {
 		t, there, err = p.Targets.byHashedName(rel)
+	}
+	if err == nil && !there {
+		t, there, err = p.archived(rel)
 	}
 	if err != nil {
 		return Content{}, "", true, err

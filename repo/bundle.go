@@ -28,8 +28,11 @@ type Bundle struct {
 	// Root and Targets are what is being signed, with the signatures so far; nil for
 	// what stays as published.
 	Root, Targets json.RawMessage
-	Intents       []string
-	Created       time.Time
+	// Cold are the cold roles that are being signed, by name, and PublishedCold those of
+	// them that are published.
+	Cold, PublishedCold map[string]json.RawMessage
+	Intents             []string
+	Created             time.Time
 }
 
 // RootLink is one root of a chain.
@@ -53,16 +56,19 @@ type VerifiedBundle struct {
 // Export gives a staged change as bytes. The chain goes as far back from the
 // published root as N.root.json files stand here without a gap.
 func (r *Repo) Export(p *Published, c *Change) (Bundle, error) {
-	x := Bundle{Intents: slices.Clone(c.Intents), Created: c.Created}
-	var err error
-	if x.Root, x.Targets, err = c.Envelopes(); err != nil {
+	x, err := c.Envelopes()
+	if err != nil {
 		return Bundle{}, err
 	}
+	x.Intents, x.Created = slices.Clone(c.Intents), c.Created
 	if p == nil {
 		return x, nil
 	}
 	if x.Targets != nil {
 		x.Published = p.targetsData
+	}
+	if x.PublishedCold, err = p.coldData(c); err != nil {
+		return Bundle{}, err
 	}
 	x.Roots, err = r.rootChain(p)
 	return x, err
@@ -99,11 +105,11 @@ func Import(file string, x Bundle, now time.Time) (*VerifiedBundle, error) {
 	if err := im.readPublished(file, x); err != nil {
 		return nil, err
 	}
-	f := changeFile{Schema: 1, Created: x.Created, Intents: x.Intents, Root: x.Root, Targets: x.Targets}
+	f := changeFile{Schema: 1, Created: x.Created, Intents: x.Intents, Root: x.Root, Targets: x.Targets, Cold: x.Cold}
 	if im.Published != nil {
 		f.BaseRoot, f.BaseTargets = im.Published.Root.Version(), im.Published.VersionOf(RoleTargets)
 	}
-	if len(x.Root) > MaxRootSize || len(x.Targets) > MaxPortableTargets {
+	if len(x.Root) > MaxRootSize || x.targetsSize() > MaxPortableTargets {
 		return nil, &MetadataError{File: file, Reason: "what is staged is larger than clients take"}
 	}
 	var err error
@@ -162,13 +168,13 @@ func (im *VerifiedBundle) readPublished(file string, x Bundle) error {
 	last := len(im.roots) - 1
 	p := &Published{Root: im.roots[last], rootEnv: im.env[last], rootData: x.Roots[last]}
 	im.Published = p
-	if len(x.Targets) == 0 && len(x.Published) == 0 {
+	if len(x.Targets) == 0 && len(x.Published) == 0 && len(x.PublishedCold) == 0 {
 		return nil
 	}
 	if len(x.Published) == 0 {
 		return &MetadataError{File: file, Reason: "holds new targets and not the published ones"}
 	}
-	if len(x.Published) > MaxPortableTargets {
+	if x.publishedSize() > MaxPortableTargets {
 		return &MetadataError{File: file, Reason: fmt.Sprintf("the published targets are larger than %d bytes", MaxPortableTargets)}
 	}
 	env, err := parseEnvelope(x.Published)
@@ -183,7 +189,7 @@ func (im *VerifiedBundle) readPublished(file string, x Bundle) error {
 		return &MetadataError{File: file, Reason: "published targets", Err: err}
 	}
 	p.Targets, p.targetsEnv, p.targetsData = t, env, x.Published
-	return nil
+	return p.takeCold(file, x.PublishedCold)
 }
 
 // checkOffered refuses what nobody should sign, whoever asks for it.
@@ -196,6 +202,9 @@ func (im *VerifiedBundle) checkOffered(file string, now time.Time) error {
 		if !now.Before(d.expires) {
 			return &ExpiredError{Role: "requested " + d.role, Version: d.version, Expired: d.expires, Now: now}
 		}
+	}
+	if err := checkCold(im.Published, c); err != nil {
+		return &MetadataError{File: file, Err: err}
 	}
 	if c.rootDoc != nil {
 		return checkMembers(file, c.oldRoot, c.root)

@@ -294,7 +294,7 @@ func TestImportDropsSignaturesThatDoNotCount(t *testing.T) {
 	if im.Change.Met() {
 		t.Error("one of two signatures is said to be enough")
 	}
-	root, _, err := im.Change.Envelopes()
+	signed, err := im.Change.Envelopes()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +303,7 @@ func TestImportDropsSignaturesThatDoNotCount(t *testing.T) {
 			KeyID string `json:"keyid"`
 		} `json:"signatures"`
 	}
-	if err := json.Unmarshal(root, &kept); err != nil || len(kept.Signatures) != 1 {
+	if err := json.Unmarshal(signed.Root, &kept); err != nil || len(kept.Signatures) != 1 {
 		t.Errorf("%d signatures were kept (%v); want 1", len(kept.Signatures), err)
 	}
 }

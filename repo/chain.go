@@ -16,7 +16,7 @@ import (
 // for ever. The chain begins with the oldest N.root.json that lies here: a repository
 // may have been begun from a later root, and no package holds an older one then.
 
-var numberedFile = regexp.MustCompile(`^([1-9][0-9]{0,15})\.(root|targets|snapshot)\.json$`)
+var numberedFile = regexp.MustCompile(`^([1-9][0-9]{0,15})\.([^./][^/]*)\.json$`)
 
 // numbered lists, for each role, the versions of which an N.<role>.json lies here,
 // ascending.

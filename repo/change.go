@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -36,6 +37,8 @@ type Change struct {
 	rootDoc    *Doc  // nil: root stays as published
 	targets    *Targets
 	targetsDoc *Doc // nil: targets stays as published
+	// cold are the roles besides targets that are signed anew, by name.
+	cold map[string]*coldStaged
 	// oldRoot is the published root, nil at init.
 	oldRoot *Root
 	stamp   Staging // of the command at work
@@ -55,6 +58,8 @@ type changeFile struct {
 	Stagings    []Staging       `json:"stagings,omitempty"`
 	Root        json.RawMessage `json:"root,omitempty"`
 	Targets     json.RawMessage `json:"targets,omitempty"`
+	// Cold are roles that targets delegates to, by name.
+	Cold map[string]json.RawMessage `json:"cold,omitempty"`
 }
 
 // Docs gives what has to be signed, root first.
@@ -65,6 +70,9 @@ func (c *Change) Docs() []*Doc {
 	}
 	if c.targetsDoc != nil {
 		docs = append(docs, c.targetsDoc)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.cold)) {
+		docs = append(docs, c.cold[name].doc)
 	}
 	return docs
 }
@@ -164,6 +172,7 @@ func (c *Change) refreshSets() {
 	if c.targetsDoc != nil {
 		c.targetsDoc.sets = []keySet{{c.root.Keys(RoleTargets), c.root.Threshold(RoleTargets)}}
 	}
+	c.refreshColdSets()
 }
 
 // Save keeps the change in pending/ until it is committed or discarded. Content must
@@ -175,11 +184,7 @@ func (r *Repo) Save(c *Change) error {
 		if err != nil {
 			return fmt.Errorf("staging %s: %w", d.role, err)
 		}
-		if d.role == RoleRoot {
-			f.Root = b
-		} else {
-			f.Targets = b
-		}
+		f.put(d.role, b)
 	}
 	data, err := json.Marshal(f)
 	if err != nil {
@@ -241,6 +246,9 @@ func assemble(file string, f changeFile, p *Published) (*Change, error) {
 		return nil, err
 	}
 	if err := c.readTargets(file, f.Targets); err != nil {
+		return nil, err
+	}
+	if err := c.readCold(file, f.Cold); err != nil {
 		return nil, err
 	}
 	if c.root == nil {

@@ -5,9 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
@@ -75,16 +72,35 @@ func (r *Repo) named(p *Published, staged *Change, grace time.Duration) (map[str
 			return nil, err
 		}
 	}
-	recent, err := r.recentTargets(grace)
-	if err != nil {
-		return nil, err
-	}
-	for _, t := range recent {
-		if err := keep(t); err != nil {
+	for _, role := range append([]string{RoleTargets}, p.Cold()...) {
+		recent, err := r.recentTargets(role, grace)
+		if err != nil {
 			return nil, err
 		}
+		for _, t := range recent {
+			if err := keep(t); err != nil {
+				return nil, err
+			}
+		}
 	}
-	return named, nil
+	return named, r.nameCold(p, staged, keep)
+}
+
+// nameCold keeps what the roles besides targets name.
+func (r *Repo) nameCold(p *Published, staged *Change, keep func(*Targets) error) error {
+	for _, role := range p.Cold() {
+		t, err := p.ColdTargets(role)
+		if err == nil {
+			err = keep(t)
+		}
+		if err == nil && staged != nil && staged.cold[role] != nil {
+			err = keep(staged.cold[role].targets)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func nameAll(named map[string]bool, t *Targets, consistent bool) error {
@@ -102,20 +118,20 @@ func nameAll(named map[string]bool, t *Targets, consistent bool) error {
 	return nil
 }
 
-var numberedName = regexp.MustCompile(`^([1-9][0-9]*)\.targets\.json$`)
-
-// recentTargets reads the numbered targets.json that were in force within grace: all
-// but those whose successor is older than that. One that cannot be read is an error:
-// what it names is not known to be unused.
-func (r *Repo) recentTargets(grace time.Duration) ([]*Targets, error) {
-	versions, err := r.numberedTargets()
+// recentTargets reads the numbered files of targets, or of another role with entries, that
+// were in force within grace: all but those whose successor is older than that. One that
+// cannot be read is an error: what it names is not known to be unused.
+func (r *Repo) recentTargets(role string, grace time.Duration) ([]*Targets, error) {
+	lists, err := r.numbered()
 	if err != nil {
 		return nil, err
 	}
+	versions := lists[role]
 	var out []*Targets
 	for i, n := range versions {
-		if i+1 < len(versions) && versions[i+1] == n+1 {
-			next, err := os.Stat(r.web(versioned(n+1, "targets.json")))
+		// Of targets each version is published; a cold role has only some numbers.
+		if i+1 < len(versions) && (role != RoleTargets || versions[i+1] == n+1) {
+			next, err := os.Stat(r.web(versioned(versions[i+1], role+".json")))
 			if err != nil {
 				return nil, err
 			}
@@ -123,7 +139,7 @@ func (r *Repo) recentTargets(grace time.Duration) ([]*Targets, error) {
 				continue
 			}
 		}
-		t, err := r.readNumbered(n)
+		t, err := r.readNumbered(role, n)
 		if err != nil {
 			return nil, err
 		}
@@ -132,30 +148,8 @@ func (r *Repo) recentTargets(grace time.Duration) ([]*Targets, error) {
 	return out, nil
 }
 
-// numberedTargets lists the versions of which an N.targets.json is kept, ascending.
-func (r *Repo) numberedTargets() ([]int64, error) {
-	entries, err := os.ReadDir(r.path("repository"))
-	if err != nil {
-		return nil, err
-	}
-	var out []int64
-	for _, e := range entries {
-		m := numberedName.FindStringSubmatch(e.Name())
-		if m == nil {
-			continue
-		}
-		n, err := strconv.ParseInt(m[1], 10, 64)
-		if err != nil {
-			continue // no version has so many digits
-		}
-		out = append(out, n)
-	}
-	slices.Sort(out)
-	return out, nil
-}
-
-func (r *Repo) readNumbered(n int64) (*Targets, error) {
-	name := versioned(n, "targets.json")
+func (r *Repo) readNumbered(role string, n int64) (*Targets, error) {
+	name := versioned(n, role+".json")
 	data, err := r.readMetadata(name, tuf.MaxTargets)
 	if err != nil {
 		return nil, err

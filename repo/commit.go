@@ -1,7 +1,6 @@
 package repo
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -216,22 +215,12 @@ func (b *builder) placeTargets(rel *Release) error {
 	if rel.c.targetsDoc == nil && !rel.layoutFlips() {
 		return nil
 	}
-	t := rel.c.targets
-	if t == nil {
-		t = rel.p.Targets
+	list, err := rel.toPlace()
+	if err != nil {
+		return err
 	}
 	used := map[string]bool{}
-	for _, p := range t.Paths() {
-		if rel.p != nil && !rel.layoutFlips() && bytes.Equal(rel.p.Targets.entries[p], t.entries[p]) {
-			continue
-		}
-		target, _, err := t.Get(p)
-		if err != nil {
-			return err
-		}
-		if err := checkPath(p); err != nil {
-			return err
-		}
+	for _, target := range list {
 		if err := b.placeTarget(rel, target, used); err != nil {
 			return err
 		}
@@ -302,25 +291,6 @@ func (b *builder) placePublished(rel *Release, t Target, dest string, used map[s
 		used[t.SHA512] = true
 	}
 	return placeLink(from, to)
-}
-
-// publishedFile finds a file in the web root that holds the bytes of t.
-func (r *Repo) publishedFile(p *Published, t Target) (string, error) {
-	if p != nil && p.Targets != nil {
-		for path, raw := range p.Targets.entries {
-			if !bytes.Contains(raw, []byte(t.SHA512)) || checkPath(path) != nil {
-				continue
-			}
-			name := r.publishedPath(p, path, t.SHA512)
-			if err := r.unlinked("repository/targets/" + r.pathOf(p, path, t.SHA512)); err != nil {
-				return "", err
-			}
-			if sizeIs(name, t) == nil {
-				return name, nil
-			}
-		}
-	}
-	return "", refuse(MissingContent, "the bytes of target %q (sha512 %.16s) are neither staged nor published", t.Path, t.SHA512)
 }
 
 func (r *Repo) publishedPath(p *Published, path, sha512 string) string {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
@@ -19,11 +20,18 @@ type daily struct {
 	keyring
 	*repo.Repo
 	dir string
+	now time.Time // zero for the machine's
+}
+
+// later puts the clock on.
+func (d *daily) later(by time.Duration) {
+	d.now = d.Now().Add(by)
+	d.Repo = repo.Open(d.dir, repo.Options{Now: func() time.Time { return d.now }})
 }
 
 func newDaily(t testing.TB, consistent bool) *daily {
 	t.Helper()
-	d := &daily{keyring: keyring{}, dir: t.TempDir()}
+	d := &daily{keyring: keyring{}, dir: folder(t)}
 	if err := os.Mkdir(filepath.Join(d.dir, "pending"), 0o700); err != nil {
 		t.Fatal(err)
 	}

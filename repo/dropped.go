@@ -18,10 +18,30 @@ func (r *Repo) touchRemoved(rel *Release) error {
 	if rel.c.targets == nil && !flips {
 		return nil
 	}
+	if err := r.freshen(rel.p.Targets, rel.c.targets, flips); err != nil {
+		return err
+	}
+	for name, s := range rel.c.cold {
+		if rel.p.cold[name] == nil {
+			continue
+		}
+		before, err := rel.p.ColdTargets(name)
+		if err != nil {
+			return err
+		}
+		if err := r.freshen(before, s.targets, flips); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// freshen does so for the entries that a role loses, or for all.
+func (r *Repo) freshen(before, after *Targets, all bool) error {
 	now := r.now()
-	for path := range rel.p.Targets.entries {
-		if rel.c.targets != nil && !flips {
-			if _, stays := rel.c.targets.entries[path]; stays {
+	for path := range before.entries {
+		if after != nil && !all {
+			if _, stays := after.entries[path]; stays {
 				continue
 			}
 		}

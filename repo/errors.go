@@ -147,6 +147,9 @@ const (
 	RootTwice       RefusedKind = "root-twice"       // two roots of one number were signed
 	SignAbove       RefusedKind = "sign-above"       // only new targets and snapshot can be published on this
 	SameFile        RefusedKind = "same-file"        // two published paths are one file
+	ColdTrap        RefusedKind = "cold-trap"        // agents would stumble over a cold role
+	Archived        RefusedKind = "archived"         // the version lies in a cold role
+	ForeignRoles    RefusedKind = "foreign-roles"    // targets delegates to roles that another tool made
 )
 
 // RefusedError: the change must not be made in this state.

@@ -40,6 +40,9 @@ func (r *Repo) Evidence(p *Published, role string, version int64, hash string, k
 	if sum := sha256.Sum256(env.signed); hex.EncodeToString(sum[:]) != hash {
 		return EvidenceOther, nil
 	}
+	if !IsRole(role) {
+		return r.coldEvidence(env, version, keyID, sig)
+	}
 	chain, err := r.rootChain(p)
 	if err != nil {
 		return "", err
@@ -52,6 +55,40 @@ func (r *Repo) Evidence(p *Published, role string, version int64, hash string, k
 		k, _, ok := root.Key(keyID)
 		if ok && wiresig.Verify(k.Public, env.signed, sig) == nil {
 			return EvidenceGood, nil
+		}
+	}
+	return EvidenceBad, nil
+}
+
+// coldEvidence looks for the key of a cold role in the targets that was signed with it, or
+// that lies here: both are of one version.
+func (r *Repo) coldEvidence(env *envelope, version int64, keyID tuf.KeyID, sig []byte) (Evidence, error) {
+	for _, name := range []string{versioned(version, "targets.json"), "targets.json"} {
+		data, err := r.readMetadata(name, tuf.MaxTargets)
+		if notExist(err) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		targets, err := parseEnvelope(data)
+		if err != nil {
+			return "", &MetadataError{File: "repository/" + name, Err: err}
+		}
+		t, err := parseTargets(targets.text())
+		if err != nil {
+			return "", &MetadataError{File: "repository/" + name, Err: err}
+		}
+		d, err := t.delegated()
+		if err != nil {
+			return "", &MetadataError{File: "repository/" + name, Err: err}
+		}
+		for _, cr := range d.roles {
+			for _, k := range cr.Keys {
+				if k.ID == keyID && wiresig.Verify(k.Public, env.signed, sig) == nil {
+					return EvidenceGood, nil
+				}
+			}
 		}
 	}
 	return EvidenceBad, nil

@@ -38,7 +38,10 @@ func below(role string) string {
 
 // Meta gives the description of the file below.
 func (l *Listing) Meta() tuf.FileMeta {
-	m := l.meta[below(l.role)]
+	return fileMeta(l.meta[below(l.role)])
+}
+
+func fileMeta(m *metadata.MetaFiles) tuf.FileMeta {
 	if m == nil {
 		return tuf.FileMeta{} // see loadListing
 	}
@@ -87,10 +90,7 @@ func newListing(role string, version int64, expires time.Time, file metaFile, ot
 	if role == RoleTimestamp {
 		return tuf.TimestampMessage(version, expires, file.version, file.data)
 	}
-	sum := sha512.Sum512(file.data)
-	meta := map[string]*metadata.MetaFiles{below(role): {
-		Version: file.version, Length: int64(len(file.data)), Hashes: metadata.Hashes{"sha512": sum[:]},
-	}}
+	meta := map[string]*metadata.MetaFiles{below(role): describe(file)}
 	for name, m := range others {
 		if name != below(role) {
 			meta[name] = m
@@ -99,6 +99,12 @@ func newListing(role string, version int64, expires time.Time, file metaFile, ot
 	return cjson.EncodeCanonical(metadata.SnapshotType{
 		Type: role, SpecVersion: specVersion, Version: version, Expires: expires, Meta: meta,
 	})
+}
+
+// describe is what a snapshot or timestamp says of a file.
+func describe(f metaFile) *metadata.MetaFiles {
+	sum := sha512.Sum512(f.data)
+	return &metadata.MetaFiles{Version: f.version, Length: int64(len(f.data)), Hashes: metadata.Hashes{"sha512": sum[:]}}
 }
 
 // metaFile is a metadata file as it will stand on disk.

@@ -34,7 +34,7 @@ func (c *Change) Merge(other *Change) (map[string]Merged, error) {
 
 // same refuses a copy of another change.
 func (c *Change) same(other *Change) error {
-	for _, role := range []string{RoleRoot, RoleTargets} {
+	for _, role := range rolesIn(c, other) {
 		a, b := c.Doc(role), other.Doc(role)
 		switch {
 		case a == nil && b == nil:
@@ -48,6 +48,17 @@ func (c *Change) same(other *Change) error {
 		}
 	}
 	return nil
+}
+
+// rolesIn lists the roles of which one of two changes holds a document.
+func rolesIn(a, b *Change) []string {
+	var roles []string
+	for _, d := range slices.Concat(a.Docs(), b.Docs()) {
+		if !slices.Contains(roles, d.role) {
+			roles = append(roles, d.role)
+		}
+	}
+	return roles
 }
 
 // merge takes what verifies here too. Of two good signatures of one key (ECDSA signs
@@ -91,19 +102,16 @@ func (e *envelope) replace(s tuf.Signature) {
 	e.signatures = append(e.signatures, s)
 }
 
-// Envelopes gives the staged root and targets as metadata files, with the signatures
-// they have; nil for what stays as published.
-func (c *Change) Envelopes() (root, targets []byte, err error) {
+// Envelopes gives what is staged as metadata files, with the signatures they have; nil
+// for what stays as published.
+func (c *Change) Envelopes() (Bundle, error) {
+	var f changeFile
 	for _, d := range c.Docs() {
 		b, err := d.env.bytes()
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", d.role, err)
+			return Bundle{}, fmt.Errorf("%s: %w", d.role, err)
 		}
-		if d.role == RoleRoot {
-			root = b
-		} else {
-			targets = b
-		}
+		f.put(d.role, b)
 	}
-	return root, targets, nil
+	return Bundle{Root: f.Root, Targets: f.Targets, Cold: f.Cold}, nil
 }

@@ -71,7 +71,7 @@ func (r *Repo) Promote(p *Published, staged *Change, pr Promotion, opts StageOpt
 	}
 	c := r.start(p, staged)
 	t := c.currentTargets(p).clone()
-	from, err := t.inChannel(pr.From)
+	from, err := c.inChannel(p, t, pr.From)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -89,7 +89,7 @@ func (r *Repo) Promote(p *Published, staged *Change, pr Promotion, opts StageOpt
 			return nil, nil, err
 		}
 	}
-	table, err := pr.apply(t, moving)
+	table, err := pr.apply(p, c, t, moving)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -137,7 +137,7 @@ func (pr Promotion) complete(t *Targets, from, moving []Row) error {
 	return e
 }
 
-func (pr Promotion) apply(t *Targets, moving []Row) ([]Promoted, error) {
+func (pr Promotion) apply(p *Published, c *Change, t *Targets, moving []Row) ([]Promoted, error) {
 	var table []Promoted
 	spelled := spellings(t)
 	for _, row := range moving {
@@ -151,6 +151,9 @@ func (pr Promotion) apply(t *Targets, moving []Row) ([]Promoted, error) {
 				continue
 			}
 			if err := spelled.take(dest); err != nil {
+				return nil, err
+			}
+			if err := c.notArchived(p, dest); err != nil {
 				return nil, err
 			}
 			if err := t.set(Target{Path: dest, Length: row.Length, SHA512: row.SHA512, Version: row.Version}); err != nil {

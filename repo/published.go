@@ -26,6 +26,7 @@ type Published struct {
 	rootData, targetsData, snapshotData  []byte
 	timestampData                        []byte
 	otherMeta                            map[string]*metadata.MetaFiles
+	cold                                 map[string]*coldFile // see loadCold
 	targetsMatch, snapshotMatchesOnStamp bool
 
 	hashes map[string]string // see judgedFiles
@@ -194,6 +195,7 @@ func (r *Repo) loadTargets(p *Published) error {
 		return &MetadataError{File: "repository/targets.json", Err: err}
 	}
 	p.Targets, p.targetsEnv, p.targetsData = t, env, data
+	r.loadCold(p)
 	m := p.Snapshot.Meta()
 	if t.Version() < m.Version && !p.givenUp {
 		return &MetadataError{File: "repository/targets.json", Reason: fmt.Sprintf(
@@ -305,6 +307,10 @@ func (p *Published) ExpiresOf(role string) time.Time {
 		return p.Snapshot.Expires()
 	case role == RoleTimestamp && p.Timestamp != nil:
 		return p.Timestamp.Expires()
+	case p.cold[role] != nil:
+		if t, err := p.ColdTargets(role); err == nil {
+			return t.Expires()
+		}
 	}
 	return time.Time{}
 }
@@ -320,6 +326,12 @@ func (p *Published) VersionOf(role string) int64 {
 		return p.Snapshot.Version()
 	case role == RoleTimestamp && p.Timestamp != nil:
 		return p.Timestamp.Version()
+	case p.otherMeta[role+".json"] != nil && role != RoleTargets:
+		return p.otherMeta[role+".json"].Version
+	case p.cold[role] != nil:
+		if t, err := p.ColdTargets(role); err == nil {
+			return t.Version()
+		}
 	}
 	return 0
 }

@@ -60,6 +60,25 @@ func Accepts(root []byte, role string, data []byte) error {
 	return verifyRole(r, role, role+".json", env)
 }
 
+// AcceptsCold says why the keys that a targets.json names for a role below it do not accept
+// a file, nil if they do, or if the role is of a form that is not ours. Expiry is not
+// looked at.
+func AcceptsCold(targets []byte, role string, data []byte) error {
+	env, err := parseEnvelope(targets)
+	if err != nil {
+		return &MetadataError{File: "targets.json", Err: err}
+	}
+	t, err := parseTargets(env.text())
+	if err != nil {
+		return &MetadataError{File: "targets.json", Err: err}
+	}
+	file, err := parseEnvelope(data)
+	if err != nil {
+		return &MetadataError{File: role + ".json", Err: err}
+	}
+	return (&Published{Targets: t}).checkColdSignatures(role, role+".json", file)
+}
+
 // NumberedTargets is one N.targets.json, for its history.
 type NumberedTargets struct {
 	Version int64
@@ -71,14 +90,14 @@ type NumberedTargets struct {
 // if it has no numbered copy (flat layout). Signatures are not checked: the keys of
 // old versions may be gone from root. What cannot be read is listed with its error.
 func (r *Repo) History(p *Published) ([]NumberedTargets, error) {
-	versions, err := r.numberedTargets()
+	lists, err := r.numbered()
 	if err != nil {
 		return nil, err
 	}
 	var out []NumberedTargets
 	current := false
-	for _, n := range versions {
-		t, err := r.readNumbered(n)
+	for _, n := range lists[RoleTargets] {
+		t, err := r.readNumbered(RoleTargets, n)
 		if err == nil && t.Version() != n {
 			t, err = nil, &MetadataError{File: "repository/" + versioned(n, "targets.json"), Reason: fmt.Sprintf("is version %d", t.Version())}
 		}

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -34,6 +35,8 @@ type Release struct {
 	needSnapshot, needTimestamp bool
 	snapshot, timestamp         *Doc
 	targetsFile, snapshotFile   metaFile
+	// coldFiles are the cold roles that are new, by file name.
+	coldFiles map[string]metaFile
 }
 
 // Timestamp prepares the next timestamp over the published snapshot. It does not
@@ -135,6 +138,10 @@ func (r *Repo) Release(p *Published, c *Change, opts ReleaseOptions) (*Release, 
 }
 
 func (rel *Release) fixTargets() error {
+	var err error
+	if rel.coldFiles, err = rel.c.coldFiles(); err != nil {
+		return err
+	}
 	if rel.c.targetsDoc == nil {
 		rel.targetsFile = metaFile{rel.p.Targets.Version(), rel.p.targetsData}
 		return nil
@@ -242,9 +249,12 @@ func (rel *Release) Roles() []string {
 func (rel *Release) Root() *Root { return rel.root }
 
 func (rel *Release) makeSnapshot() error {
-	others := map[string]*metadata.MetaFiles(nil)
+	others := map[string]*metadata.MetaFiles{}
 	if rel.p != nil {
-		others = rel.p.otherMeta
+		maps.Copy(others, rel.p.otherMeta)
+	}
+	for name, f := range rel.coldFiles {
+		others[name] = describe(f)
 	}
 	var err error
 	rel.snapshot, err = rel.makeListing(RoleSnapshot, rel.targetsFile, others)
@@ -325,6 +335,13 @@ func (rel *Release) finish() ([]webFile, error) {
 	consistent := rel.root.ConsistentSnapshot()
 	flips := rel.p != nil && rel.p.Root.ConsistentSnapshot() != consistent
 	changedTargets := rel.c != nil && rel.c.targetsDoc != nil
+	cold, err := rel.coldToWrite(consistent && flips)
+	if err != nil {
+		return nil, err
+	}
+	if consistent {
+		files = append(files, numberedFiles(cold)...)
+	}
 	if consistent && (changedTargets || flips) {
 		files = append(files, webFile{versioned(rel.targetsFile.version, "targets.json"), rel.targetsFile.data})
 	}
@@ -342,6 +359,7 @@ func (rel *Release) finish() ([]webFile, error) {
 	if !consistent {
 		files = append(files, root...)
 	}
+	files = append(files, plainFiles(cold)...)
 	if changedTargets {
 		files = append(files, webFile{"targets.json", rel.targetsFile.data})
 	}
@@ -363,29 +381,6 @@ func (rel *Release) fixSnapshot() error {
 	return err
 }
 
-// rootFiles gives root.json and N.root.json: with consistent snapshots the numbered
-// one last, next to the timestamp, since it is the one that clients act on.
-func (rel *Release) rootFiles(consistent bool) ([]webFile, error) {
-	if rel.c == nil || rel.c.rootDoc == nil {
-		return nil, nil
-	}
-	data, err := rel.c.rootDoc.env.bytes()
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > MaxRootSize {
-		return nil, refuse(TooLarge, "root.json would be %d bytes; clients refuse more than %d", len(data), MaxRootSize)
-	}
-	if _, _, err := readRoot("staged root", data); err != nil {
-		return nil, err
-	}
-	plain, numbered := webFile{"root.json", data}, webFile{versioned(rel.root.Version(), "root.json"), data}
-	if consistent {
-		return []webFile{plain, numbered}, nil
-	}
-	return []webFile{numbered, plain}, nil
-}
-
 func (rel *Release) appendTimestamp(files []webFile) ([]webFile, error) {
 	if !rel.needTimestamp {
 		return files, nil
@@ -399,11 +394,3 @@ func (rel *Release) appendTimestamp(files []webFile) ([]webFile, error) {
 	}
 	return append(files, webFile{"timestamp.json", data}), nil
 }
-
-// webFile is a file of the web root as it is to appear.
-type webFile struct {
-	name string
-	data []byte
-}
-
-func versioned(version int64, name string) string { return fmt.Sprintf("%d.%s", version, name) }

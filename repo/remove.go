@@ -19,13 +19,25 @@ type Removal struct {
 func (r *Repo) Remove(p *Published, staged *Change, rm Removal, opts StageOptions) (*Change, []string, error) {
 	c := r.start(p, staged)
 	t := c.currentTargets(p).clone()
-	gone, err := rm.paths(t)
+	rows, role, err := allRows(p, c, t)
 	if err != nil {
 		return nil, nil, err
 	}
+	gone, err := rm.paths(t, rows, role)
+	if err != nil {
+		return nil, nil, err
+	}
+	cold := map[string]*Targets{}
 	for _, path := range gone {
-		delete(t.entries, path)
+		if name := role[path]; name == "" || name == RoleTargets {
+			delete(t.entries, path)
+		} else if err := dropCold(p, c, cold, name, path); err != nil {
+			return nil, nil, err
+		}
 		c.intend("remove %s", path)
+	}
+	for name, t := range cold {
+		c.stageCold(name, t)
 	}
 	return c, gone, r.restage(p, c, t, opts)
 }
@@ -38,10 +50,10 @@ func meant(t *Targets, path string) string {
 	return ""
 }
 
-func (rm Removal) paths(t *Targets) ([]string, error) {
+func (rm Removal) paths(t *Targets, rows []Row, role map[string]string) ([]string, error) {
 	var out []string
 	for _, path := range rm.Paths {
-		if _, ok := t.entries[path]; !ok {
+		if _, ok := t.entries[path]; !ok && role[path] == "" {
 			return nil, refuse(NoChange, "no target %q is published%s", path, meant(t, path))
 		}
 		if !slices.Contains(out, path) {
@@ -54,13 +66,10 @@ func (rm Removal) paths(t *Targets) ([]string, error) {
 	if err := checkElement("channel", rm.Channel); err != nil {
 		return nil, err
 	}
-	rows, err := t.inChannel(rm.Channel)
-	if err != nil {
-		return nil, err
-	}
 	narrow := Promotion{Names: rm.Names, Platforms: rm.Platforms}
+	slices.SortFunc(rows, compareRows)
 	for _, row := range rows {
-		if narrow.covers(row) && !slices.Contains(out, row.Path) {
+		if row.Channel == rm.Channel && narrow.covers(row) && !slices.Contains(out, row.Path) {
 			out = append(out, row.Path)
 		}
 	}

@@ -3,7 +3,7 @@ package repo
 import "time"
 
 // Renew stages a role again with the same content and keys and a new expiry: root, or
-// targets (snapshot and timestamp follow at commit). It is what a quiet repository
+// targets with the cold roles (snapshot and timestamp follow at commit). It is what a quiet repository
 // needs before root or targets expire. Errors: *RefusedError.
 func (r *Repo) Renew(p *Published, staged *Change, role string, opts StageOptions) (*Change, error) {
 	c := r.start(p, staged)
@@ -13,6 +13,9 @@ func (r *Repo) Renew(p *Published, staged *Change, role string, opts StageOption
 		}
 		c.intend("renew root: expires %s", c.root.Expires().Format(time.DateOnly))
 		return c, r.resignTargets(p, c, opts)
+	}
+	if err := c.stageAllCold(p, c.currentTargets(p)); err != nil {
+		return nil, err
 	}
 	if err := r.restage(p, c, c.currentTargets(p).clone(), opts); err != nil {
 		return nil, err

@@ -35,6 +35,8 @@ type RoleReview struct {
 	Added      []TargetChange    `json:"added,omitempty"`
 	Changed    []TargetChange    `json:"changed,omitempty"`
 	Removed    []TargetChange    `json:"removed,omitempty"`
+	// Moved are entries that go from one role to another as they are.
+	Moved []TargetsMoved `json:"moved,omitempty"`
 	// Other are changes of fields that have no line of their own.
 	Other    []string `json:"other,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
@@ -62,6 +64,13 @@ type ThresholdChange struct {
 	Role string `json:"role"`
 	From int    `json:"from"`
 	To   int    `json:"to"`
+}
+
+// TargetsMoved says how many entries go, byte for byte, from one role to another.
+type TargetsMoved struct {
+	From  string `json:"from"`
+	To    string `json:"to"`
+	Count int    `json:"count"`
 }
 
 // TargetChange is a target path that comes, goes or changes.
@@ -95,20 +104,33 @@ func NewCard(p *Published, c *Change, usual Expiries, now time.Time) (Review, er
 			rc.From, rc.OldExpires = p.VersionOf(d.role), p.ExpiresOf(d.role)
 		}
 		var err error
-		if d.role == RoleRoot {
+		switch d.role {
+		case RoleRoot:
 			err = rc.compareRoots(p, c)
-		} else {
+		case RoleTargets:
 			err = rc.compareTargets(p, c)
+		default:
+			err = rc.compareCold(p, c)
 		}
 		if err != nil {
 			return Review{}, err
 		}
-		rc.warnGap()
-		rc.warn(now, usual.of(d.role))
+		if IsRole(d.role) {
+			rc.warnGap() // cold roles have gaps between their numbers
+		}
+		rc.warn(now, usual.of(usualRole(d.role)))
 		rc.warnClock(now, c.Created)
 		card.Roles = append(card.Roles, rc)
 	}
 	return card, nil
+}
+
+// usualRole: a cold role expires as targets does.
+func usualRole(role string) string {
+	if IsRole(role) {
+		return role
+	}
+	return RoleTargets
 }
 
 // warnGap names versions that are passed over: they were published and are lost, or

@@ -9,32 +9,59 @@ import (
 // compareTargets says what a staged targets changes, path by path, and whatever else
 // in it differs.
 func (rc *RoleReview) compareTargets(p *Published, c *Change) error {
-	before, beforeText := newTargets(), []byte(`{"_type":"targets","spec_version":"`+specVersion+`"}`)
+	before := newTargets()
 	if p != nil && p.Targets != nil {
-		before, beforeText = p.Targets, nil
+		before = p.Targets
 	}
-	for _, path := range sortedNames(before.entries, c.targets.entries) {
-		if bytes.Equal(before.entries[path], c.targets.entries[path]) {
-			continue
-		}
-		if err := rc.compareTarget(path, before, c.targets); err != nil {
-			return err
-		}
-	}
-	if beforeText == nil {
-		var err error
-		if beforeText, err = json.Marshal(before.rest); err != nil {
-			return err
-		}
-	}
-	after, err := json.Marshal(c.targets.rest)
+	mv, err := newMoves(p, c)
 	if err != nil {
 		return err
 	}
-	if err := rc.compareFields(beforeText, after, map[string]bool{"version": true, "expires": true}); err != nil {
+	shown := map[string]bool{"version": true, "expires": true}
+	if lines, ok := delegationLines(before, c.targets); ok {
+		rc.Other, shown["delegations"] = append(rc.Other, lines...), true
+	}
+	return rc.compareEntries(RoleTargets, before, c.targets, mv, shown, c.targetsDoc)
+}
+
+// compareCold does so for a cold role.
+func (rc *RoleReview) compareCold(p *Published, c *Change) error {
+	before := newTargets()
+	if p != nil && p.cold[rc.Role] != nil {
+		var err error
+		if before, err = p.ColdTargets(rc.Role); err != nil {
+			return err
+		}
+	}
+	mv, err := newMoves(p, c)
+	if err != nil {
 		return err
 	}
-	return rc.checkExpiresText(c.targetsDoc.env.text())
+	s := c.cold[rc.Role]
+	return rc.compareEntries(rc.Role, before, s.targets, mv, map[string]bool{"version": true, "expires": true}, s.doc)
+}
+
+func (rc *RoleReview) compareEntries(role string, before, after *Targets, mv *moves, shown map[string]bool, d *Doc) error {
+	for _, path := range sortedNames(before.entries, after.entries) {
+		if bytes.Equal(before.entries[path], after.entries[path]) || rc.moved(mv, role, path, before.entries[path], after.entries[path]) {
+			continue
+		}
+		if err := rc.compareTarget(path, before, after); err != nil {
+			return err
+		}
+	}
+	a, err := json.Marshal(before.rest)
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(after.rest)
+	if err != nil {
+		return err
+	}
+	if err := rc.compareFields(a, b, shown); err != nil {
+		return err
+	}
+	return rc.checkExpiresText(d.env.text())
 }
 
 func (rc *RoleReview) compareTarget(path string, before, after *Targets) error {

@@ -15,6 +15,10 @@ const (
 	RoleTimestamp = tuf.Timestamp
 )
 
+// RoleCold is what cold roles are called together, where their keys are kept: see
+// [ColdRole]. No metadata is of that name.
+const RoleCold = "archive"
+
 // Roles lists the roles in the order in which they sign.
 func Roles() []string { return tuf.Roles() }
 

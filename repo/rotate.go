@@ -65,20 +65,29 @@ func (r *Repo) restageRoot(p *Published, c *Change, root *Root, opts StageOption
 // resignTargets stages the same targets again, at the next version, if the published
 // signatures do not meet the new root, or if agents saw newer ones.
 func (r *Repo) resignTargets(p *Published, c *Change, opts StageOptions) error {
-	if c.targetsDoc != nil {
+	t := c.currentTargets(p).clone()
+	lent, err := c.followTargets(p, t)
+	if err != nil {
+		return err
+	}
+	if c.targetsDoc != nil && !lent {
 		return nil
 	}
-	if verifyRole(c.root, RoleTargets, "", p.targetsEnv) == nil && !p.givenUp {
+	if verifyRole(c.root, RoleTargets, "", p.targetsEnv) == nil && !p.givenUp && !lent {
 		return nil
 	}
-	return r.restage(p, c, p.Targets.clone(), opts)
+	return r.restage(p, c, t, opts)
 }
 
 func unchangedRole(before, after *Root, role string) bool {
-	sorted := func(r *Root) []tuf.KeyID {
-		return slices.SortedFunc(slices.Values(ids(r.Keys(role))), tuf.KeyID.Compare)
+	return before.Threshold(role) == after.Threshold(role) && sameKeySet(before.Keys(role), after.Keys(role))
+}
+
+func sameKeySet(a, b []Key) bool {
+	sorted := func(keys []Key) []tuf.KeyID {
+		return slices.SortedFunc(slices.Values(ids(keys)), tuf.KeyID.Compare)
 	}
-	return before.Threshold(role) == after.Threshold(role) && slices.Equal(sorted(before), sorted(after))
+	return slices.Equal(sorted(a), sorted(b))
 }
 
 func (rot Rotation) apply(current []Key) ([]Key, error) {

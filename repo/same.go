@@ -22,7 +22,7 @@ func (r *Repo) Holds(p *Published, items []StagedItem) bool {
 		}
 		for _, path := range paths {
 			t := Target{Path: path, Length: it.Content.Length, SHA512: it.Content.SHA512, Version: it.Item.Version}
-			if wanted.set(t) != nil || !bytes.Equal(wanted.entries[path], p.Targets.entries[path]) {
+			if wanted.set(t) != nil || !bytes.Equal(wanted.entries[path], p.entry(path)) {
 				return false
 			}
 			if r.unlinked("repository/targets/"+r.pathOf(p, path, t.SHA512)) != nil || r.checkContent(r.publishedPath(p, path, t.SHA512), t) != nil {

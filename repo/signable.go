@@ -17,6 +17,8 @@ type Doc struct {
 	// sets are the thresholds to meet: for a root the published root's and its own,
 	// for the others the one of the root that will be in force.
 	sets []keySet
+	// lender are the keys of targets, in a document of a cold role.
+	lender []Key
 }
 
 type keySet struct {
@@ -26,6 +28,18 @@ type keySet struct {
 
 // Role is the role that signs.
 func (d *Doc) Role() string { return d.role }
+
+// KeyRole says under which role a key of the document is kept: a cold role has targets'
+// keys, or such as are kept together for all cold roles.
+func (d *Doc) KeyRole(k Key) string {
+	switch {
+	case IsRole(d.role):
+		return d.role
+	case hasKey(d.lender, k.ID):
+		return RoleTargets
+	}
+	return RoleCold
+}
 
 // Version is the number that is being signed.
 func (d *Doc) Version() int64 { return d.version }

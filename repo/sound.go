@@ -66,6 +66,9 @@ func (r *Repo) CheckSound(p *Published, c *Change) error {
 }
 
 func (r *Repo) checkSound(rel *Release) error {
+	if err := checkCold(rel.p, rel.c); err != nil {
+		return err
+	}
 	if r.judge == nil {
 		return nil
 	}
@@ -153,7 +156,7 @@ func (r *Repo) judgedFiles(p *Published) map[string]string {
 	if p.hashes != nil {
 		return maps.Clone(p.hashes)
 	}
-	if p.Targets == nil || len(p.otherMeta) > 1 || p.givenUp {
+	if p.Targets == nil || p.givenUp || !p.coldFits() {
 		return nil
 	}
 	if p.Root.ConsistentSnapshot() {

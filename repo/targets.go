@@ -30,6 +30,7 @@ type Targets struct {
 	head    tuf.Header
 	entries map[string]json.RawMessage
 	rest    map[string]json.RawMessage // delegations and fields we do not know
+	parsed  *delegated                 // of rest, once somebody asked; see delegated
 }
 
 // Version is the number of this targets.json.
@@ -214,7 +215,7 @@ func joinCanonical(fields map[string][]byte) []byte {
 
 // clone makes a Targets that can be changed without changing t.
 func (t *Targets) clone() *Targets {
-	c := &Targets{head: t.head, entries: make(map[string]json.RawMessage, len(t.entries)+8), rest: t.rest}
+	c := &Targets{head: t.head, entries: make(map[string]json.RawMessage, len(t.entries)+8), rest: t.rest, parsed: t.parsed}
 	for p, raw := range t.entries {
 		c.entries[p] = raw
 	}

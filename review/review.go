@@ -101,6 +101,9 @@ func showTargets(w *prompt.Writer, rc repo.RoleReview) {
 		}
 		showDetails(w, t)
 	}
+	for _, m := range rc.Moved {
+		w.Item("moved", prompt.Sprintf("%d targets from %s to %s, byte for byte", m.Count, prompt.Name(m.From), prompt.Name(m.To)))
+	}
 	for _, t := range rc.Removed {
 		w.Item("removed", prompt.Sprintf("%s  %s", prompt.Path(t.Path), targetVersion(t.OldVersion)))
 	}

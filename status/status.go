@@ -1,6 +1,7 @@
 package status
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -13,13 +14,15 @@ import (
 
 // Report is how a repository stands.
 type Report struct {
-	Source      string       `json:"source,omitempty"` // the URL, with --url
-	Consistent  bool         `json:"consistent_snapshot"`
-	Roles       []Role       `json:"roles"`
-	Staged      *repo.Review `json:"staged,omitempty"`
-	Interrupted bool         `json:"interrupted_commit"`
-	Leftovers   []string     `json:"leftovers,omitempty"`
-	Warnings    []string     `json:"warnings,omitempty"`
+	Source     string `json:"source,omitempty"` // the URL, with --url
+	Consistent bool   `json:"consistent_snapshot"`
+	Roles      []Role `json:"roles"`
+	// Archive is nil without cold roles.
+	Archive     *repo.ColdSummary `json:"archive,omitempty"`
+	Staged      *repo.Review      `json:"staged,omitempty"`
+	Interrupted bool              `json:"interrupted_commit"`
+	Leftovers   []string          `json:"leftovers,omitempty"`
+	Warnings    []string          `json:"warnings,omitempty"`
 	// Next is left to do, the most pressing first.
 	Next []Step `json:"-"`
 }
@@ -110,7 +113,8 @@ func Of(w *workflow.Session, clock error) (*Report, error) {
 		return nil, err
 	}
 	now := w.Repo.Now()
-	r := &Report{Consistent: w.Published.Root.ConsistentSnapshot(), Leftovers: left, Interrupted: interrupted}
+	archive := w.Published.ColdSummary() // before its warnings are shown
+	r := &Report{Archive: archive, Consistent: w.Published.Root.ConsistentSnapshot(), Leftovers: left, Interrupted: interrupted}
 	if clock != nil {
 		r.Warnings = append(r.Warnings, clock.Error())
 	}
@@ -121,7 +125,11 @@ func Of(w *workflow.Session, clock error) (*Report, error) {
 	for _, role := range repo.Roles() {
 		r.Roles = append(r.Roles, roleOf(w, role, now))
 	}
+	if s := w.Heavy(w.Published.Targets); s != "" {
+		r.Warnings = append(r.Warnings, s)
+	}
 	r.Warnings = slices.Concat(r.Warnings, w.Published.Targets.UnportableNames(), r.expiryWarnings(now))
+	r.coldExpiry(now, w.Config.Early(repo.RoleTargets))
 	if w.Staged != nil {
 		card, err := w.Repo.Review(w.Published, w.Staged, w.Config.Expiries)
 		if err != nil {
@@ -130,7 +138,27 @@ func Of(w *workflow.Session, clock error) (*Report, error) {
 		r.Staged = &card
 	}
 	r.Next = r.steps(w, standing)
+	if r.coldExpires(now, w.Config.Early(repo.RoleTargets)) && !has(r.Next, RenewTargets) {
+		r.Next = append(r.Next, Step{RenewTargets, fmt.Sprintf("cold role %s is renewed with targets", r.Archive.Role)})
+	}
 	return r, nil
+}
+
+// coldExpires reports whether a cold role expires within early.
+func (r *Report) coldExpires(now time.Time, early time.Duration) bool {
+	return r.Archive != nil && r.Archive.Role != "" && r.Archive.Expires.Sub(now) < early
+}
+
+// coldExpiry warns of that.
+func (r *Report) coldExpiry(now time.Time, early time.Duration) {
+	if !r.coldExpires(now, early) {
+		return
+	}
+	text := fmt.Sprintf("cold role %s expires in %s", r.Archive.Role, config.DaysUntil(r.Archive.Expires))
+	if !r.Archive.Expires.After(now) {
+		text = fmt.Sprintf("cold role %s expired %s; agents that have stored it find nothing any more", r.Archive.Role, config.DaysUntil(r.Archive.Expires))
+	}
+	r.Warnings = append(r.Warnings, text)
 }
 
 func roleOf(w *workflow.Session, role string, now time.Time) Role {

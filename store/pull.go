@@ -29,6 +29,9 @@ type PullOptions struct {
 	Follows func(before, after []byte) error
 	// Accepts, if not nil, judges each file before what it names is read.
 	Accepts Accepts
+	// AcceptsCold, if not nil, judges the roles below targets by the targets that names
+	// their keys.
+	AcceptsCold func(targets []byte, role string, data []byte) error
 	// Targets brings the target files too.
 	Targets bool
 	// Ledger as in Options.
@@ -159,6 +162,25 @@ func (p *puller) fetchRest(ctx context.Context) error {
 		}
 		for target, m := range meta.Targets {
 			p.targets[target] = m
+		}
+	}
+	return p.acceptedCold()
+}
+
+// acceptedCold refuses a role below targets that the keys named for it did not sign.
+func (p *puller) acceptedCold() error {
+	if p.o.AcceptsCold == nil {
+		return nil
+	}
+	file := func(name string) []byte {
+		return p.cache[publishedName(p.root.Consistent, name, p.snapshot.Meta[name].Version)]
+	}
+	for _, name := range sortedKeys(p.snapshot.Meta) {
+		if name == "targets.json" {
+			continue
+		}
+		if err := p.o.AcceptsCold(file("targets.json"), trimJSON(name), file(name)); err != nil {
+			return p.bad(name, "targets.json", err.Error())
 		}
 	}
 	return nil

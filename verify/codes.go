@@ -130,7 +130,14 @@ const (
 	CodeCopy Code = "copy"
 	// CodeDelegation: a delegation that clients cannot follow.
 	CodeDelegation Code = "delegation"
-	// CodeDelegationLimit: more delegated roles than a client visits (32).
+	// CodeColdExpiry: a delegated role expires before targets.
+	CodeColdExpiry Code = "cold-expiry"
+	// CodeColdChannel: a channel stands in a delegated role.
+	CodeColdChannel Code = "cold-channel"
+	// CodeTargetTwice: a target stands in two roles.
+	CodeTargetTwice Code = "target-twice"
+	// CodeDelegationLimit: more delegated roles on the way to a target than a client
+	// visits (32).
 	CodeDelegationLimit Code = "delegation-limit"
 )
 

@@ -14,24 +14,30 @@ func (w *walk) readDelegated(top *document) []target {
 		return nil
 	}
 	var all []target
-	seen := map[string]bool{}
+	seen := map[string]*delegatedRole{}
 	open := []*document{top}
+	roles := []*document{top}
 	for len(open) > 0 && w.ctx.Err() == nil {
 		parent := open[0]
 		open = open[1:]
 		for _, child := range w.readChildren(parent, seen) {
 			all = append(all, w.collect(child)...)
+			roles = append(roles, child)
 			if child.targets.Delegations != nil {
 				open = append(open, child)
 			}
 		}
 	}
 	w.checkUndelegated(seen)
+	w.checkCold(roles, seen)
 	return all
 }
 
+// maxRoles bounds how many roles are read at all.
+const maxRoles = 4096
+
 // readChildren reads the roles that one role delegates to.
-func (w *walk) readChildren(parent *document, seen map[string]bool) []*document {
+func (w *walk) readChildren(parent *document, seen map[string]*delegatedRole) []*document {
 	ds := parent.targets.Delegations
 	ring := w.readKeys(parent.role, parent.file, ds.Keys)
 	var children []*document
@@ -42,12 +48,12 @@ func (w *walk) readChildren(parent *document, seen map[string]bool) []*document 
 			w.errorf(CodeDelegation, parent.role, parent.file, "delegated role %.60q %s", r.Name, fault)
 			continue
 		}
-		if seen[r.Name] {
+		if seen[r.Name] != nil {
 			continue
 		}
-		seen[r.Name] = true
-		if len(seen) > maxDelegated {
-			w.errorf(CodeDelegationLimit, parent.role, parent.file, "more than %d delegated roles; clients visit no more", maxDelegated)
+		seen[r.Name] = r
+		if len(seen) > maxRoles {
+			w.errorf(CodeDelegationLimit, parent.role, parent.file, "more than %d delegated roles", maxRoles)
 			return children
 		}
 		if d := w.readDelegatedRole(r, ring); d != nil {
@@ -84,17 +90,18 @@ func (w *walk) readDelegatedRole(r *delegatedRole, ring keyring) *document {
 	signed, _ := w.checkSignatures(d, ring, r.Name, &r.roleKeys, CodeThreshold)
 	w.addRole(d, &r.roleKeys, signed)
 	w.checkNamed(w.snapshot, name, d, named)
+	w.checkCopy(d, name)
 	return d
 }
 
 // checkUndelegated names what the snapshot lists and nobody delegates to.
-func (w *walk) checkUndelegated(delegated map[string]bool) {
+func (w *walk) checkUndelegated(delegated map[string]*delegatedRole) {
 	if w.snapshot == nil {
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.snapshot.meta)) {
 		role := strings.TrimSuffix(name, ".json")
-		if role != roleTargets && role != roleRoot && !delegated[role] {
+		if role != roleTargets && role != roleRoot && delegated[role] == nil {
 			w.warnf(CodeDelegation, roleSnapshot, w.snapshot.file, "it names %.60q, which no role delegates to", name)
 		}
 	}

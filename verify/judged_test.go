@@ -10,7 +10,7 @@ import (
 )
 
 func TestFaults(t *testing.T) {
-	all := slices.Concat(rootFaults(), keyFaults(), signatureFaults(), formFaults(), metaFaults(), targetFaults())
+	all := slices.Concat(rootFaults(), keyFaults(), signatureFaults(), formFaults(), metaFaults(), targetFaults(), coldFaults())
 	for _, f := range all {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()

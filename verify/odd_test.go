@@ -21,8 +21,17 @@ func fifo(m *maker, name string) {
 
 func hexOf(b []byte) string { return hex.EncodeToString(b) }
 
-// manyDelegations delegates to one role more than clients visit; all are good.
-func manyDelegations(m *maker) { delegate(m, 33) }
+// manyDelegations delegates one path to more roles than clients visit; all are good.
+func manyDelegations(m *maker) {
+	delegate(m, 32)
+	edit := m.edit["targets"]
+	m.edit["targets"] = func(signed map[string]any) {
+		edit(signed)
+		for _, ro := range signed["delegations"].(map[string]any)["roles"].([]any) {
+			ro.(map[string]any)["paths"] = []string{"team/*/x"}
+		}
+	}
+}
 
 // delegate makes n delegated roles; the k-th holds nothing.
 func delegate(m *maker, n int) {
@@ -31,13 +40,12 @@ func delegate(m *maker, n int) {
 	var roles []any
 	for i := range n {
 		name := fmt.Sprintf("team-%d", i)
-		body := metadata.Targets(m.now.AddDate(1, 0, 0))
+		body := metadata.Targets(m.now.AddDate(4, 0, 0))
 		data := m.sign(name, body.Signed, []*key{k})
-		file := name + ".json"
+		m.put(name+".json", data)
 		if m.consistent {
-			file = "1." + file
+			m.put("1."+name+".json", data)
 		}
-		m.put(file, data)
 		entries[name+".json"] = toMap(describe(data, 1))
 		roles = append(roles, map[string]any{
 			"name": name, "keyids": []string{k.id}, "threshold": 1, "terminating": false, "paths": []string{name + "/*"},

@@ -67,9 +67,14 @@ func (pc policyCheck) forbid(role, field, format string, args ...any) error {
 }
 
 func (pc policyCheck) expiry(rc repo.RoleReview) error {
-	rp := pc.cfg.Policy[rc.Role]
+	// A cold role holds what targets held, and is under its policy.
+	role := rc.Role
+	if !repo.IsRole(role) {
+		role = repo.RoleTargets
+	}
+	rp := pc.cfg.Policy[role]
 	if rp.MaxExpiry > 0 && time.Until(rc.Expires) > rp.MaxExpiry {
-		return pc.forbid(rc.Role, "max-expiry", "%s v%d would be valid for %s", rc.Role, rc.To, config.DaysUntil(rc.Expires))
+		return pc.forbid(role, "max-expiry", "%s v%d would be valid for %s", rc.Role, rc.To, config.DaysUntil(rc.Expires))
 	}
 	return nil
 }

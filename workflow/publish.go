@@ -107,6 +107,14 @@ func (w *Session) signingKeys(c *repo.Change) map[string][]repo.Key {
 	for _, d := range c.Docs() {
 		keys[d.Role()] = d.Missing()
 	}
+	for _, d := range c.Docs() {
+		if repo.IsRole(d.Role()) {
+			continue
+		}
+		for _, k := range d.Missing() {
+			keys[d.KeyRole(k)] = append(keys[d.KeyRole(k)], k)
+		}
+	}
 	return keys
 }
 

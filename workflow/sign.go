@@ -102,7 +102,9 @@ func (s *Signing) Run(ctx context.Context) error {
 func toSign(c *repo.Change, role string) []*repo.Doc {
 	var docs []*repo.Doc
 	for _, d := range c.Docs() {
-		if !d.Met() && (role == "" || role == d.Role()) {
+		// Cold roles go with targets, whose entries they hold.
+		with := role == repo.RoleTargets && !repo.IsRole(d.Role())
+		if !d.Met() && (role == "" || role == d.Role() || with) {
 			docs = append(docs, d)
 		}
 	}
@@ -135,7 +137,9 @@ func cleanHash(h string) string { return strings.ToLower(strings.ReplaceAll(h, "
 func (s *Signing) consent(docs []*repo.Doc) *consent {
 	keys := map[string][]repo.Key{}
 	for _, d := range docs {
-		keys[d.Role()] = d.Missing()
+		for _, k := range d.Missing() {
+			keys[d.KeyRole(k)] = append(keys[d.KeyRole(k)], k)
+		}
 	}
 	return &consent{
 		s: s.Session, ui: s.Session.UI, change: s.Change, docs: docs, needs: keys, hints: s.Session.Keys.Hints, card: s.Review,

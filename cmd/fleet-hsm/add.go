@@ -115,6 +115,7 @@ func (a *app) runAdd(ctx context.Context, o addOptions) error {
 	if c == nil {
 		return a.reportUnchanged("add", notes...)
 	}
+	w.WarnHeavy(c)
 	versions, err := w.Finish(ctx, c, o.stageOnly, o.allowShorter)
 	if err != nil {
 		return err

@@ -193,6 +193,19 @@ func TestJSONShapes(t *testing.T) {
 		"--orbit-channel", "2", "--osqueryd-channel", "3", "--outfile", deb)
 	check("package inspect", 0, "package", "inspect", deb)
 	check("package inspect", 0, "package", "inspect", "--offline", deb)
+	for _, v := range []string{"4", "5"} {
+		check(publishes, 0, "add", "--target", other, "--name", "orbit", "--platform", "linux", "--version", v)
+	}
+	check("archive", 0, "archive", "--keep", "1", "--plan")
+	check("archive", 0, "archive", "--keep", "2", "--stage-only")
+	check("review", 0, "review")
+	check(publishes, 0, "discard")
+	check("archive", 0, "archive", "--keep", "1")
+	check("status", 0, "status")
+	check("list", 0, "list", "--archived")
+	check("prune", 0, "prune", "--keep", "2", "--dry-run")
+	check("prune", 0, "prune", "--keep", "2")
+	check("archive", 0, "archive", "--undo")
 	for title := range docs {
 		if !seen[title] {
 			t.Errorf("docs/json.md: no command was run for %q", title)

@@ -27,6 +27,19 @@ func hintHistory(kind repo.RefusedKind) string {
 	case repo.SameFile:
 		return "nothing was published; give each path a file of its own: replace the link by a folder, the hard link by a copy, or choose names that differ in more than case"
 	}
+	return hintArchive(kind)
+}
+
+// hintArchive leads on where cold roles are in the way.
+func hintArchive(kind repo.RefusedKind) string {
+	switch kind {
+	case repo.ColdTrap:
+		return `nothing was signed; "fleet-hsm discard" drops what is staged, and "fleet-hsm archive" makes cold roles that agents can use`
+	case repo.Archived:
+		return `"fleet-hsm promote VERSION --from VERSION --to CHANNEL" publishes an archived version in a channel; for other bytes take a new version, or bring the archive back with "fleet-hsm archive --undo"`
+	case repo.ForeignRoles:
+		return `the tool that made the roles changes them; "fleet-hsm add" and "fleet-hsm promote" go on beside them`
+	}
 	return ""
 }
 

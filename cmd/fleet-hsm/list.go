@@ -10,11 +10,13 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/remote"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/verify"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 type listOptions struct {
 	names, platforms, channels []string
 	markdown, staged, history  bool
+	archived                   bool
 	remote                     remoteFlags
 }
 
@@ -39,6 +41,7 @@ with consistent snapshots keep them).`,
 	f.StringArrayVar(&o.channels, "channel", nil, "only this channel")
 	f.BoolVar(&o.markdown, "markdown", false, "a table for documents")
 	f.BoolVar(&o.staged, "staged", false, "as it will be once the staged change is published")
+	f.BoolVar(&o.archived, "archived", false, "what lies in cold roles instead (see archive)")
 	f.BoolVar(&o.history, "history", false, "what each version of targets changed")
 	o.remote.add(f)
 	return cmd
@@ -58,6 +61,9 @@ func (o listOptions) wants(r repo.Row) bool {
 }
 
 func (a *app) runList(ctx context.Context, args []string, o listOptions) error {
+	if o.archived && o.history {
+		return usagef("--history shows what targets.json was; --archived does not go with it")
+	}
 	if o.history && o.staged {
 		return usagef("--history shows what was published; --staged does not go with it")
 	}
@@ -87,14 +93,36 @@ func (a *app) runList(ctx context.Context, args []string, o listOptions) error {
 		}
 		t = w.Staged.Targets()
 	}
-	return a.printList(t, o)
+	if o.archived {
+		return a.listArchived(w, o)
+	}
+	if err := a.printList(t, o); err != nil {
+		return err
+	}
+	if s := w.Published.ColdSummary(); s != nil && s.Targets > 0 {
+		a.note("and %d targets in %d cold roles; --archived shows them", s.Targets, s.Roles)
+	}
+	return nil
+}
+
+// listArchived shows what the cold roles hold.
+func (a *app) listArchived(w *workflow.Session, o listOptions) error {
+	c := w.Staged
+	if !o.staged {
+		c = nil
+	}
+	rows, err := w.Published.ArchivedRows(c)
+	if err != nil {
+		return err
+	}
+	return a.printRows(listResult{Schema: 1, Version: w.Published.Targets.Version()}, rows, o)
 }
 
 // runListRemote shows what a server gives out as far as it verifies; what is wrong
 // with the rest is an error, told after the table.
 func (a *app) runListRemote(ctx context.Context, url string, o listOptions) error {
-	if o.history || o.staged {
-		return usagef("--history and --staged look at a working folder, not at what is served")
+	if o.history || o.staged || o.archived {
+		return usagef("--history, --staged and --archived look at a working folder, not at what is served")
 	}
 	rr, err := a.lookAt(ctx, url, o.remote)
 	if err != nil {
@@ -119,14 +147,18 @@ func (a *app) printList(t *repo.Targets, o listOptions) error {
 	if err != nil {
 		return err
 	}
+	return a.printRows(listResult{Schema: 1, Version: t.Version(), Others: others}, rows, o)
+}
+
+func (a *app) printRows(res listResult, rows []repo.Row, o listOptions) error {
 	rows = slices.DeleteFunc(rows, func(r repo.Row) bool { return !o.wants(r) })
-	res := listResult{Schema: 1, Version: t.Version(), Targets: rows, Others: others}
+	res.Targets = rows
 	if res.Targets == nil {
 		res.Targets = []repo.Row{}
 	}
 	return a.print(res, func(out *prompt.Writer) {
 		channelTable(rows).write(out, o.markdown)
-		for _, p := range others {
+		for _, p := range res.Others {
 			a.note("not a path that agents ask for: %s", prompt.Path(p))
 		}
 	})

@@ -66,6 +66,7 @@ func (a *app) runPromote(ctx context.Context, version string, o promoteOptions) 
 	if !a.json {
 		showPromoted(a.talk, moved)
 	}
+	w.WarnHeavy(c)
 	versions, err := w.FinishTargets(ctx, c, o.stageOnly, o.allowShorter)
 	if err != nil {
 		return err

@@ -177,6 +177,9 @@ func checkWithin(r *status.Report, within optionalDuration) error {
 			soon = append(soon, fmt.Sprintf("%s v%d expires %s", rs.Role, rs.Version, rs.Expires.UTC().Format(time.RFC3339)))
 		}
 	}
+	if s := r.Archive; s != nil && s.Role != "" && time.Until(s.Expires) < within.value() {
+		soon = append(soon, fmt.Sprintf("%s expires %s", s.Role, s.Expires.Format(time.RFC3339)))
+	}
 	if len(soon) == 0 {
 		return nil
 	}

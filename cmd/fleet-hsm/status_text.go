@@ -69,6 +69,9 @@ func (res *statusResult) text(w *prompt.Writer) {
 			w.Printf("          %s  %s\n", k.KeyID.Short(), keyWords(k))
 		}
 	}
+	if s := res.Archive; s != nil {
+		w.Printf("archive   %d cold roles, %d targets  expires %s (%s)\n", s.Roles, s.Targets, s.Expires.Format(time.DateOnly), inDays(s.Expires))
+	}
 	w.Printf("layout    %s\n", res.layout())
 	for _, s := range res.Warnings {
 		w.Printf("WARNING   %s\n", s)
@@ -145,6 +148,9 @@ func (res *statusResult) markdown(w *prompt.Writer) {
 		for _, s := range items {
 			w.Printf("* %s\n", s)
 		}
+	}
+	if s := res.Archive; s != nil {
+		list("Archive", []string{fmt.Sprintf("%d cold roles, %d targets, expires %s", s.Roles, s.Targets, s.Expires.Format(time.DateOnly))})
 	}
 	list("Layout", []string{res.layout()})
 	list("Warnings", res.Warnings)

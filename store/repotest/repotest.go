@@ -44,6 +44,8 @@ type Repo struct {
 	Version map[string]int
 	// Targets are those of the next Commit.
 	Targets map[string][]byte
+	// Below are files of roles below targets, of version 1, which snapshot names.
+	Below map[string][]byte
 	// Spare entries are put into targets.json as they are, for size.
 	Spare map[string]any
 
@@ -226,7 +228,17 @@ func (r *Repo) CommitWithoutTimestamp() {
 func (r *Repo) Snapshot(targets []byte) {
 	r.t.Helper()
 	snapshot := r.head("snapshot")
-	snapshot["meta"] = map[string]any{"targets.json": r.entry("targets", targets)}
+	meta := map[string]any{"targets.json": r.entry("targets", targets)}
+	for name, data := range r.Below {
+		entry := r.entry("targets", data)
+		entry["version"] = 1
+		meta[name+".json"] = entry
+		r.Write(name+".json", data)
+		if r.Consistent {
+			r.Write("1."+name+".json", data)
+		}
+	}
+	snapshot["meta"] = meta
 	r.writeRole("snapshot", r.Sign(snapshot, r.Keys["snapshot"]...))
 }
 

@@ -1,0 +1,82 @@
+package repo
+
+import "bytes"
+
+// staged looks at the entries of the cold roles that are signed anew.
+func (k *coldCheck) staged() error {
+	for name, s := range k.c.cold {
+		cr, ok := k.is.find(name)
+		if !ok {
+			return trap("role %q is signed, and targets.json does not delegate to it", name)
+		}
+		if len(s.targets.rest["delegations"]) > 0 {
+			return trap("role %q delegates further; a search would visit more roles than need be", name)
+		}
+		if k.p != nil && k.p.otherMeta[name+".json"] != nil && s.doc.version <= k.p.otherMeta[name+".json"].Version {
+			return trap("role %q would be v%d, and v%d is published", name, s.doc.version, k.p.otherMeta[name+".json"].Version)
+		}
+		for path := range s.targets.entries {
+			if err := k.entry(cr, s.targets, path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (k *coldCheck) entry(cr ColdRole, t *Targets, path string) error {
+	_, _, channel, _, ok := SplitPath(path)
+	target, _, err := t.Get(path)
+	switch {
+	case err != nil:
+		return trap("role %q: %v", cr.Name, err)
+	case !ok || channel != target.Version:
+		return trap("role %q would hold %q, which is a channel: agents that follow it would fetch the role at every poll", cr.Name, path)
+	case !cr.matches(path):
+		return trap("role %q would hold %q, which none of its patterns matches: no client looks for it there", cr.Name, path)
+	case k.after.entries[path] != nil:
+		return trap("target %q would stand in targets.json and in role %q", path, cr.Name)
+	}
+	return k.elsewhere(cr.Name, path)
+}
+
+// elsewhere refuses a path that another cold role holds too.
+func (k *coldCheck) elsewhere(name, path string) error {
+	for _, other := range k.is.roles {
+		if other.Name == name || !other.matches(path) {
+			continue
+		}
+		t, err := k.current(other.Name)
+		if err != nil {
+			return err
+		}
+		if t != nil && t.entries[path] != nil {
+			return trap("target %q would stand in role %q and in role %q", path, name, other.Name)
+		}
+	}
+	return nil
+}
+
+// current gives a role as it will be; nil where it is not known here, or not yet made.
+func (k *coldCheck) current(name string) (*Targets, error) {
+	if s := k.c.cold[name]; s != nil {
+		return s.targets, nil
+	}
+	if k.p == nil || k.p.cold[name] == nil {
+		return nil, nil
+	}
+	return k.p.ColdTargets(name)
+}
+
+// hot: what is new in targets.json stands in no cold role.
+func (k *coldCheck) hot() error {
+	for path, raw := range k.after.entries {
+		if bytes.Equal(raw, k.before.entries[path]) {
+			continue
+		}
+		if err := k.elsewhere(RoleTargets, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+package repo_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// TestForeignRoles: roles that another tool made, with a field that we do not know, are read
+// and kept, and gc keeps what they name; they are not written again.
+func TestForeignRoles(t *testing.T) {
+	forLayouts(t, func(t *testing.T, consistent bool) {
+		d := newDaily(t, consistent)
+		history(t, d, 4)
+		p := d.load(t)
+		c, _, err := d.Archive(p, nil, keep(1), repo.StageOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Save(c); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(d.dir, "pending", "change.json")
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := strings.ReplaceAll(string(data), `"terminating":false`, `"terminating":false,"note":"theirs"`)
+		if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if c, err = d.Staged(p); err != nil {
+			t.Fatal(err)
+		}
+		d.publish(t, d.Repo, p, c)
+		p = d.load(t)
+		for name, a := range map[string]repo.Archive{"archived": keep(1), "brought back": {Undo: true}} {
+			_, _, err := d.Archive(p, nil, a, repo.StageOptions{})
+			if err == nil || !kindIs(repo.ForeignRoles)(err) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if list, err := d.Unreferenced(p, nil, 0); err != nil || len(list) > 0 {
+			t.Errorf("gc would delete %v, %v", list, err)
+		}
+		d.add(t, d.item(t, "orbit", "linux", "1.0.9", "stable"))
+		web, err := os.ReadFile(filepath.Join(d.dir, "repository", "targets.json"))
+		if err != nil || !strings.Contains(string(web), `"note":"theirs"`) {
+			t.Errorf("what they wrote is gone: %v", err)
+		}
+		judge(t, d.Repo)
+	})
+}

@@ -1,0 +1,109 @@
+package repo
+
+import (
+	"bytes"
+)
+
+// toPlace lists the targets whose bytes a release puts in place: those whose entry is new
+// or changed, or all if the layout changes. An entry that only goes from one role to
+// another has its bytes where they are.
+func (rel *Release) toPlace() ([]Target, error) {
+	var out []Target
+	roles, err := rel.rolesToPlace()
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range roles {
+		for _, path := range t.Paths() {
+			stays, err := rel.hasBytes(path, t.entries[path])
+			if err != nil {
+				return nil, err
+			}
+			if stays {
+				continue
+			}
+			target, _, err := t.Get(path)
+			if err == nil {
+				err = checkPath(path)
+			}
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, target)
+		}
+	}
+	return out, nil
+}
+
+// rolesToPlace gives the roles that hold entries which may need bytes.
+func (rel *Release) rolesToPlace() ([]*Targets, error) {
+	hot := rel.c.targets
+	if hot == nil {
+		hot = rel.p.Targets
+	}
+	roles := []*Targets{hot}
+	for _, name := range rel.c.coldNames(rel.p) {
+		if rel.c.cold[name] == nil && !rel.layoutFlips() {
+			continue
+		}
+		t, err := rel.c.currentCold(rel.p, name)
+		if err != nil {
+			return nil, err
+		}
+		roles = append(roles, t)
+	}
+	return roles, nil
+}
+
+// hasBytes reports whether an entry is published as it is, in whatever role.
+func (rel *Release) hasBytes(path string, entry []byte) (bool, error) {
+	if rel.p == nil || rel.layoutFlips() {
+		return false, nil
+	}
+	if bytes.Equal(rel.p.Targets.entries[path], entry) {
+		return true, nil
+	}
+	_, t, err := rel.p.coldOf(path)
+	if err != nil || t == nil {
+		return false, err
+	}
+	return bytes.Equal(t.entries[path], entry), nil
+}
+
+// publishedFile finds a file in the web root that holds the bytes of t.
+func (r *Repo) publishedFile(p *Published, t Target) (string, error) {
+	missing := refuse(MissingContent, "the bytes of target %q (sha512 %.16s) are neither staged nor published", t.Path, t.SHA512)
+	if p == nil || p.Targets == nil {
+		return "", missing
+	}
+	if name, err := r.fileNamed(p, p.Targets, t); err != nil || name != "" {
+		return name, err
+	}
+	for _, role := range p.Cold() {
+		cold, err := p.ColdTargets(role)
+		if err != nil {
+			return "", err
+		}
+		if name, err := r.fileNamed(p, cold, t); err != nil || name != "" {
+			return name, err
+		}
+	}
+	return "", missing
+}
+
+// fileNamed is publishedFile among the entries of one role; "" for none.
+func (r *Repo) fileNamed(p *Published, role *Targets, t Target) (string, error) {
+	for path, raw := range role.entries {
+		if !bytes.Contains(raw, []byte(t.SHA512)) || checkPath(path) != nil {
+			continue
+		}
+		name := r.publishedPath(p, path, t.SHA512)
+		if err := r.unlinked("repository/targets/" + r.pathOf(p, path, t.SHA512)); err != nil {
+			return "", err
+		}
+		if sizeIs(name, t) == nil {
+			return name, nil
+		}
+	}
+	return "", nil
+}

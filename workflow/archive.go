@@ -1,0 +1,53 @@
+package workflow
+
+import (
+	"context"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// ColdKeys opens the keys that the cold roles are to have.
+func (w *Session) ColdKeys(ctx context.Context, uris []string) ([]repo.Key, error) {
+	for _, s := range uris {
+		if err := w.Keys.Add(repo.RoleCold, s); err != nil {
+			return nil, err
+		}
+	}
+	return w.resolveAll(ctx, repo.RoleCold, uris, keyring.MakeOptions{})
+}
+
+// StandInColdKeys are as many keys that nobody keeps, for a preview.
+func (w *Session) StandInColdKeys(uris []string) ([]repo.Key, error) {
+	var keys []repo.Key
+	for _, s := range uris {
+		if _, err := w.Keys.Parse(s); err != nil {
+			return nil, err
+		}
+		k, err := standIn(map[tuf.KeyID]string{}, s)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
+}
+
+// usualKeep is how many versions a warning would keep where nothing says it.
+const usualKeep = 10
+
+// Heavy says what archiving would save of targets, "" for nothing.
+func (w *Session) Heavy(t *repo.Targets) string {
+	return t.Heavy(w.Config.Keeps(0, usualKeep), w.Published.TargetsSize())
+}
+
+// WarnHeavy does so after a release, if the configuration asks for it.
+func (w *Session) WarnHeavy(c *repo.Change) {
+	if w.Config.Retention == nil || c == nil || c.Targets() == nil {
+		return
+	}
+	if s := w.Heavy(c.Targets()); s != "" {
+		w.warn("%s", s)
+	}
+}
