@@ -13,9 +13,9 @@ func (a *app) reviewCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "review [FILE]",
 		Short: "Show in plain words what is staged and what a signature would mean",
-		Long: `review shows the review of what is staged here, or of a request that came from
-elsewhere (FILE), which needs neither a repository nor a network. It asks for nothing
-and writes nothing.`,
+		Long: `review shows what is staged here and what a signature would mean, or the same of a
+request that came from elsewhere (FILE), which needs neither a repository nor a network.
+It asks for nothing and writes nothing.`,
 		Example: `  fleet-hsm review
   fleet-hsm review change.request --root root.json`,
 		Args: cobra.MaximumNArgs(1),
