@@ -87,8 +87,8 @@ func TestInspectTheirs(t *testing.T) {
 		"no store":             {nil, debOf + `-Znone -b "$ROOT" x.deb`, "x.deb", 4, []string{"DOES NOT LEAD", "compiled into it"}},
 		"another program":      {both, `echo x >>"$ROOT/opt/orbit/bin/orbit/linux/stable/orbit"; ` + debOf + `-Znone -b "$ROOT" x.deb`, "x.deb", 0, []string{"the agent downloads it again"}},
 		"another package":      {nil, `rm -r "$ROOT/etc/default/orbit"; ` + debOf + `-Znone -b "$ROOT" x.deb`, "x.deb", 1, []string{"holds no agent of Fleet"}},
-		"no package":           {both, `echo '!<arch> and no more' >x.deb`, "x.deb", 1, []string{"no installer that can be read"}},
-		"one that was cut off": {both, debOf + `-Zgzip -b "$ROOT" y.deb; head -c 800 y.deb >x.deb`, "x.deb", 1, []string{"no installer that can be read"}},
+		"no package":           {both, `echo '!<arch> and no more' >x.deb`, "x.deb", 1, []string{"not an installer that can be read"}},
+		"one that was cut off": {both, debOf + `-Zgzip -b "$ROOT" y.deb; head -c 800 y.deb >x.deb`, "x.deb", 1, []string{"not an installer that can be read"}},
 		"an rpm of lies":       {both, `printf '\xed\xab\xee\xdb' >x.rpm; head -c 92 /dev/zero >>x.rpm; printf '\x8e\xad\xe8\x01\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff' >>x.rpm`, "x.rpm", 1, []string{"claims"}},
 	}
 	made := map[string]string{}
