@@ -8,9 +8,6 @@ require (
 	golang.org/x/sys v0.49.0
 )
 
-require (
-	github.com/secure-systems-lab/go-securesystemslib v0.4.0 // indirect
-	golang.org/x/crypto v0.58.0 // indirect
-)
+require github.com/secure-systems-lab/go-securesystemslib v0.4.0 // indirect
 
 replace github.com/fleet-hsm/fleet-hsm/compat/fleetclient => ../fleetclient
