@@ -53,7 +53,7 @@ func TestNothingIsNotAbsent(t *testing.T) {
 	if flags < 300 {
 		t.Errorf("only %d values were tried", flags)
 	}
-	want := []string{"fail-within", "grace", "listen", "lock-timeout", "note", "within"}
+	want := []string{"fail-within", "grace", "listen", "lock-timeout", "note", "older-than", "within"}
 	if got := slices.Sorted(maps.Keys(meant)); !slices.Equal(got, want) {
 		t.Errorf("0 or \"\" means something to %v, and this test knows of %v", got, want)
 	}
