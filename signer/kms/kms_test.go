@@ -163,7 +163,7 @@ func TestBadPlugins(t *testing.T) {
 			file, pub := keyFile(t, dir, tt.alg)
 			limit := time.Minute // a machine may be busy
 			if strings.HasPrefix(tt.does, "hang") {
-				limit = 5 * time.Second
+				limit = 10 * time.Second
 			}
 			b := kms.New(kms.Options{Folder: folder, Timeout: limit})
 			start := time.Now()
@@ -172,7 +172,7 @@ func TestBadPlugins(t *testing.T) {
 			if err == nil {
 				sig, err = s.Sign(t.Context(), []byte("a message"))
 			}
-			if took := time.Since(start); took > 20*time.Second { // the machine may be busy
+			if took := time.Since(start); took > time.Minute { // the machine may be busy
 				t.Errorf("it took %s", took)
 			}
 			noneLeft(t, dir)
