@@ -208,7 +208,7 @@ func (m *mover) freeName(row Row) string {
 
 func (m *mover) taken(name string) bool {
 	same := func(other string) bool { return strings.EqualFold(other, name) }
-	return slices.ContainsFunc(m.roles, func(cr ColdRole) bool { return same(cr.Name) }) || slices.ContainsFunc(m.p.Cold(), same)
+	return slices.ContainsFunc(m.roles, func(cr ColdRole) bool { return same(cr.Name) }) || slices.ContainsFunc(m.p.listed(), same)
 }
 
 // back moves everything into targets.json again.

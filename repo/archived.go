@@ -19,11 +19,12 @@ type ColdSummary struct {
 // ColdSummary adds up the cold roles; nil without any. What cannot be read is left out, and
 // stands in Warnings.
 func (p *Published) ColdSummary() *ColdSummary {
-	if len(p.cold) == 0 {
+	roles := p.Cold()
+	if len(roles) == 0 {
 		return nil
 	}
-	s := &ColdSummary{Roles: len(p.cold)}
-	for _, name := range p.Cold() {
+	s := &ColdSummary{Roles: len(roles)}
+	for _, name := range roles {
 		t, err := p.ColdTargets(name)
 		if err != nil {
 			if p.cold[name].err == nil {

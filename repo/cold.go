@@ -236,12 +236,37 @@ func (p *Published) coldFits() bool {
 	return true
 }
 
-// Cold lists the roles besides targets that the snapshot lists, sorted.
-func (p *Published) Cold() []string { return slices.Sorted(maps.Keys(p.cold)) }
+// listed gives the roles besides targets that the snapshot lists, sorted. Its signature says
+// which files they are, not that anybody may sign them: see Cold.
+func (p *Published) listed() []string { return slices.Sorted(maps.Keys(p.cold)) }
 
-// ColdTargets parses a role besides targets and checks its signatures, if targets.json
-// delegates to it. Errors: *MetadataError.
+// Cold lists those of them that targets.json delegates to in a form whose signatures are
+// checked here, sorted.
+func (p *Published) Cold() []string {
+	return slices.DeleteFunc(p.listed(), func(name string) bool { return !p.delegates(name) })
+}
+
+func (p *Published) delegates(name string) bool {
+	d, err := p.Targets.delegated()
+	if err != nil {
+		return false // another tool's; the judge says what it makes of it
+	}
+	_, ok := d.find(name)
+	return ok
+}
+
+// ColdTargets gives a cold role whose signatures verify with the keys that targets.json
+// names for it. Errors: *MetadataError.
 func (p *Published) ColdTargets(name string) (*Targets, error) {
+	if p.cold[name] != nil && !p.delegates(name) {
+		return nil, &MetadataError{File: "repository/" + name + ".json", Reason: "is of a role that targets.json does not delegate to, or in another form; nobody's signature vouches for it here"}
+	}
+	return p.listedTargets(name)
+}
+
+// listedTargets gives what a listed role names, also if nobody vouches for it: enough to
+// know which bytes to keep, never to sign any of it. Errors: *MetadataError.
+func (p *Published) listedTargets(name string) (*Targets, error) {
 	f := p.cold[name]
 	if f == nil {
 		return nil, &MetadataError{File: "repository/snapshot.json", Reason: fmt.Sprintf("does not list role %q", name)}
@@ -290,7 +315,7 @@ func (p *Published) coldOf(path string) (role string, t *Targets, err error) {
 		return "", nil, &MetadataError{File: "repository/targets.json", Err: err}
 	}
 	for _, name := range p.Cold() {
-		if cr, ok := d.find(name); ok && !cr.matches(path) {
+		if cr, _ := d.find(name); !cr.matches(path) {
 			continue
 		}
 		t, err := p.ColdTargets(name)

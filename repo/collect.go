@@ -72,7 +72,7 @@ func (r *Repo) named(p *Published, staged *Change, grace time.Duration) (map[str
 			return nil, err
 		}
 	}
-	for _, role := range append([]string{RoleTargets}, p.Cold()...) {
+	for _, role := range append([]string{RoleTargets}, p.listed()...) {
 		recent, err := r.recentTargets(role, grace)
 		if err != nil {
 			return nil, err
@@ -88,8 +88,8 @@ func (r *Repo) named(p *Published, staged *Change, grace time.Duration) (map[str
 
 // nameCold keeps what the roles besides targets name.
 func (r *Repo) nameCold(p *Published, staged *Change, keep func(*Targets) error) error {
-	for _, role := range p.Cold() {
-		t, err := p.ColdTargets(role)
+	for _, role := range p.listed() {
+		t, err := p.listedTargets(role)
 		if err == nil {
 			err = keep(t)
 		}

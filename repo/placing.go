@@ -52,6 +52,20 @@ func (rel *Release) rolesToPlace() ([]*Targets, error) {
 		}
 		roles = append(roles, t)
 	}
+	if !rel.layoutFlips() {
+		return roles, nil
+	}
+	// Clients look in the roles of others too.
+	for _, name := range rel.p.listed() {
+		if rel.p.delegates(name) {
+			continue
+		}
+		t, err := rel.p.listedTargets(name)
+		if err != nil {
+			return nil, err
+		}
+		roles = append(roles, t)
+	}
 	return roles, nil
 }
 
@@ -79,8 +93,8 @@ func (r *Repo) publishedFile(p *Published, t Target) (string, error) {
 	if name, err := r.fileNamed(p, p.Targets, t); err != nil || name != "" {
 		return name, err
 	}
-	for _, role := range p.Cold() {
-		cold, err := p.ColdTargets(role)
+	for _, role := range p.listed() {
+		cold, err := p.listedTargets(role)
 		if err != nil {
 			return "", err
 		}

@@ -19,7 +19,7 @@ func versioned(version int64, name string) string { return fmt.Sprintf("%d.%s", 
 func (rel *Release) coldToWrite(all bool) (map[string]metaFile, error) {
 	files := map[string]metaFile{}
 	if all && rel.p != nil {
-		for _, name := range rel.p.Cold() {
+		for _, name := range rel.p.listed() {
 			f := rel.p.cold[name]
 			if f.err != nil {
 				return nil, f.err
