@@ -1,7 +1,6 @@
 package prompt
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/bounded"
 	"github.com/fleet-hsm/fleet-hsm/internal/childenv"
 )
 
@@ -35,7 +35,7 @@ func runSource(ctx context.Context, command string, say func(string, ...any)) ([
 	defer stop()
 	limited, give := context.WithCancelCause(limited)
 	defer give(nil)
-	out := &limitedOutput{full: func() { give(errTooMuch) }}
+	out := bounded.New(maxSecret+2, func() { give(errTooMuch) })
 	cmd := exec.CommandContext(limited, "/bin/sh", "-c", command)
 	given, withheld := childEnv(os.Environ(), command)
 	cmd.Env = given
@@ -46,46 +46,31 @@ func runSource(ctx context.Context, command string, say func(string, ...any)) ([
 	})
 	err := runTogether(cmd, func() { give(context.Canceled) })
 	slow.Stop()
-	return out.kept(err, context.Cause(limited), ctx.Err(), withheld)
+	return kept(out.Bytes(), err, context.Cause(limited), ctx.Err(), withheld)
 }
 
-// limitedOutput keeps the first bytes of what a command writes.
-type limitedOutput struct {
-	buf  bytes.Buffer
-	full func()
-}
-
-// Write implements io.Writer.
-func (o *limitedOutput) Write(p []byte) (int, error) {
-	if o.buf.Len()+len(p) > maxSecret+2 {
-		o.full()
-		return 0, errTooMuch
-	}
-	return o.buf.Write(p)
-}
-
-// kept judges a command that has ended: err is what it ended with, cause why we ended
+// kept judges a command that has ended: out is what it wrote, err is what it ended with, cause why we ended
 // it, stopped that somebody stopped us.
-func (o *limitedOutput) kept(err, cause, stopped error, withheld []string) ([]byte, error) {
+func kept(out []byte, err, cause, stopped error, withheld []string) ([]byte, error) {
 	var exit *exec.ExitError
 	switch {
 	case stopped != nil:
 		return nil, stopped
 	case errors.Is(cause, context.Canceled):
 		return nil, context.Canceled // Ctrl-C, which the command's group got
-	case errors.Is(cause, errTooMuch), errors.Is(err, errTooMuch):
+	case errors.Is(cause, errTooMuch), errors.Is(err, bounded.ErrFull):
 		return nil, errTooMuch
 	case errors.Is(cause, errTooLong):
 		return nil, errTooLong
 	case errors.Is(err, exec.ErrWaitDelay):
-		return o.buf.Bytes(), nil // a child of it keeps the output open, and has nothing to say
+		return out, nil // a child of it keeps the output open, and has nothing to say
 	case errors.As(err, &exit):
 		// ExitError.Stderr could hold anything; only the status is repeated.
 		return nil, &CommandError{exit.ExitCode(), withheld}
 	case err != nil:
 		return nil, err
 	}
-	return o.buf.Bytes(), nil
+	return out, nil
 }
 
 // CommandError: a command failed. Some fail for want of a variable that holds a secret.

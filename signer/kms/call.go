@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/bounded"
 	"github.com/fleet-hsm/fleet-hsm/internal/childenv"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -82,7 +83,7 @@ func (b *Backend) command(ctx context.Context, c *call, path string, u signer.UR
 func (c *call) run(ctx context.Context, cmd *exec.Cmd) ([]byte, error) {
 	ctx, give := context.WithCancelCause(ctx)
 	defer give(nil)
-	out := &bounded{full: func() { give(errTooMuch) }}
+	out := bounded.New(maxAnswer, func() { give(errTooMuch) })
 	cmd.Stdout, cmd.Stderr = out, c.hears
 	err := together(ctx, cmd)
 	c.state = cmd.ProcessState
@@ -91,7 +92,7 @@ func (c *call) run(ctx context.Context, cmd *exec.Cmd) ([]byte, error) {
 	}
 	var exit *exec.ExitError
 	if err == nil || errors.As(err, &exit) || errors.Is(err, exec.ErrWaitDelay) {
-		return out.buf.Bytes(), nil // the exit status means nothing
+		return out.Bytes(), nil // the exit status means nothing
 	}
 	return nil, err
 }
@@ -119,19 +120,4 @@ func (c *call) ended() string {
 		s += fmt.Sprintf("; it said %q", last)
 	}
 	return s
-}
-
-// bounded keeps an answer that is not too long.
-type bounded struct {
-	buf  bytes.Buffer
-	full func()
-}
-
-// Write implements io.Writer.
-func (o *bounded) Write(p []byte) (int, error) {
-	if o.buf.Len()+len(p) > maxAnswer {
-		o.full()
-		return 0, errTooMuch
-	}
-	return o.buf.Write(p)
 }
