@@ -57,10 +57,14 @@ func TestTrapsOfColdRoles(t *testing.T) {
 	archived := newDaily(t, true)
 	history(t, archived, 5)
 	archived.archive(t, keep(2))
+	twoOfTwo := newDaily(t, true)
+	history(t, twoOfTwo, 5)
+	twoOfTwo.rotate(t, twoOfTwo.Repo, repo.Rotation{Role: repo.RoleTargets, Set: []repo.Key{twoOfTwo.make(t), twoOfTwo.make(t)}, Threshold: 2})
 	const path, hot = "orbit/linux/1.0.1/orbit", "orbit/linux/stable/orbit"
 
 	traps := map[string]struct {
 		again  bool // on a repository that has an archive
+		two    bool // on one whose targets take two signatures
 		unread bool // not even taken for a change
 		edit   func(o *offeredCold)
 	}{
@@ -95,6 +99,7 @@ func TestTrapsOfColdRoles(t *testing.T) {
 		"a role that ends the search":  {edit: func(o *offeredCold) { o.role()["terminating"] = true }},
 		"a threshold of none":          {edit: func(o *offeredCold) { o.role()["threshold"] = 0 }},
 		"a threshold above the keys":   {edit: func(o *offeredCold) { o.role()["threshold"] = 2 }},
+		"a threshold below targets'":   {two: true, edit: func(o *offeredCold) { o.role()["threshold"] = 1 }},
 		"a key that is not listed":     {edit: func(o *offeredCold) { o.targets["delegations"].(map[string]any)["keys"] = map[string]any{} }},
 		"a key twice":                  {edit: func(o *offeredCold) { ids := o.role()["keyids"].([]any); o.role()["keyids"] = append(ids, ids[0]) }},
 		"a role that delegates":        {edit: func(o *offeredCold) { o.orbit()["delegations"] = o.targets["delegations"] }},
@@ -105,8 +110,11 @@ func TestTrapsOfColdRoles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			from := fresh
-			if c.again {
+			switch {
+			case c.again:
 				from = archived
+			case c.two:
+				from = twoOfTwo
 			}
 			r := clone(t, from.Repo)
 			p, x := stageOffered(t, r, c.again, c.edit)
