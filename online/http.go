@@ -1,7 +1,6 @@
 package online
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -10,22 +9,12 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/listen"
 )
 
 // DefaultListen is where the listener is unless somebody says otherwise.
 const DefaultListen = "127.0.0.1:9471"
-
-// Limits of the listener. Nothing it serves is large or slow, and no request has a
-// body that is read.
-const (
-	maxHeader       = 8 << 10 // bytes
-	maxConnections  = 64
-	readTimeout     = 5 * time.Second
-	writeTimeout    = 10 * time.Second
-	idleTimeout     = 30 * time.Second
-	shutdownTimeout = 5 * time.Second
-)
 
 // health is what the two health endpoints answer from.
 type health struct {
@@ -88,95 +77,17 @@ func (s *Service) Ready() error {
 	return nil
 }
 
-// Handler serves /metrics, /healthz and /readyz, to GET and HEAD only. No endpoint
-// changes anything.
+// Handler serves the metrics and the health of a signer.
 func Handler(s *Service, g prometheus.Gatherer) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(g, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
-	mux.Handle("GET /healthz", answer(s.Alive))
-	mux.Handle("GET /readyz", answer(s.Ready))
-	return mux
-}
-
-func answer(f func() error) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.Header().Set("Cache-Control", "no-store")
-		if err := f(); err != nil {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			_, _ = fmt.Fprintln(w, err)
-			return
-		}
-		_, _ = fmt.Fprintln(w, "ok")
-	})
+	return listen.Handler(s.Alive, s.Ready, g)
 }
 
 // Listen opens the listener. An address without a host would be every network of the
 // machine, so that must be said: 0.0.0.0 or [::].
 func Listen(addr string) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, fmt.Errorf("%w: listening on %q: %w", ErrConfig, addr, err)
+	l, err := listen.Open(addr)
+	if errors.Is(err, listen.ErrAddress) {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	if host == "" {
-		return nil, fmt.Errorf("%w: listening on %q: the host is missing; all networks are 0.0.0.0 or [::]", ErrConfig, addr)
-	}
-	return net.Listen("tcp", addr)
-}
-
-// Serve serves h on l until the context ends.
-func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	srv := &http.Server{
-		Handler: h, MaxHeaderBytes: maxHeader, ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout,
-		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-	}
-	stopped := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(stopped)
-		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-		defer cancel()
-		if srv.Shutdown(sctx) != nil {
-			_ = srv.Close()
-		}
-	})
-	err := srv.Serve(&limited{Listener: l, free: make(chan struct{}, maxConnections)})
-	if !stop() {
-		<-stopped
-	}
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
-}
-
-// limited accepts so many connections at once; more wait.
-type limited struct {
-	net.Listener
-	free chan struct{}
-}
-
-func (l *limited) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case l.free <- struct{}{}:
-		return &counted{Conn: c, release: sync.OnceFunc(func() { <-l.free })}, nil
-	default:
-		// Rather than let the queue grow: whoever holds the others must not shut out
-		// those who come later for long.
-		_ = c.Close()
-		return &counted{Conn: c, release: func() {}}, nil
-	}
-}
-
-type counted struct {
-	net.Conn
-	release func()
-}
-
-func (c *counted) Close() error {
-	c.release()
-	return c.Conn.Close()
+	return l, err
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/listen"
 	"github.com/fleet-hsm/fleet-hsm/store"
 	"github.com/fleet-hsm/fleet-hsm/store/repotest"
 )
@@ -127,7 +128,7 @@ func TestHandler(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- Serve(ctx, l, Handler(s, reg)) }()
+	go func() { served <- listen.Serve(ctx, l, Handler(s, reg)) }()
 	ask := func(method, path string, want int) string {
 		t.Helper()
 		req, err := http.NewRequest(method, "http://"+l.Addr().String()+path, nil)

@@ -90,6 +90,8 @@ type Report struct {
 	// Documents are the bytes of root, timestamp, snapshot and targets, by role, as
 	// far as enough keys of the last trusted root signed them.
 	Documents map[string][]byte `json:"-"`
+	// Answers are what the source gave for each metadata file that it was asked for.
+	Answers map[string]Answer `json:"-"`
 }
 
 // OK reports whether no finding is an error.

@@ -2,6 +2,8 @@ package verify
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"runtime"
@@ -13,6 +15,8 @@ import (
 type Options struct {
 	// Source is a folder or an http(s) URL.
 	Source string
+	// Files, if set, is read instead, and Source is only its name. It demands a Root.
+	Files Files
 	// Root is the pinned root, as a client has it. It may be empty for a folder: then
 	// the oldest N.root.json there is trusted (see [OldestRoot]). A URL demands it.
 	Root []byte
@@ -39,6 +43,8 @@ type Options struct {
 	Insecure bool
 	// CertFile and KeyFile are a TLS client certificate, in PEM.
 	CertFile, KeyFile string
+
+	kept source // that stays open after a run; see Open
 }
 
 // Progress of reading targets, in files and bytes.
@@ -66,13 +72,21 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, context.Cause(ctx)
 	}
 	w.report.sort()
+	w.report.Answers = w.answers()
 	return w.report, nil
 }
 
 // openSource makes sure that there is something to look at.
 func openSource(ctx context.Context, o *Options) (source, error) {
-	if isURL(o.Source) {
-		return openWeb(ctx, o)
+	if o.kept == nil && (o.Files != nil || isURL(o.Source)) {
+		p, err := Open(*o)
+		if err != nil {
+			return nil, err
+		}
+		return reach(ctx, o, p.o.kept)
+	}
+	if o.kept != nil {
+		return reach(ctx, o, lasting{o.kept})
 	}
 	dir, err := webRoot(o.Source)
 	if err != nil {
@@ -90,17 +104,19 @@ func openSource(ctx context.Context, o *Options) (source, error) {
 	return newCache(f), nil
 }
 
-func openWeb(ctx context.Context, o *Options) (source, error) {
+// lasting is a source that is used again after a run.
+type lasting struct{ source }
+
+func (lasting) close() {}
+
+// reach makes sure that a server answers. An answer of any kind is the walk's business; no
+// answer at all is not.
+func reach(ctx context.Context, o *Options, server source) (source, error) {
 	if len(o.Root) == 0 {
-		return nil, fmt.Errorf("%w: %q is a URL, and what it serves cannot vouch for itself", ErrNoRoot, o.Source)
-	}
-	server, err := newWeb(*o)
-	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: what %q serves cannot vouch for itself", ErrNoRoot, o.Source)
 	}
 	src := newCache(server)
-	// An answer of any kind is the walk's business; no answer at all is not.
-	_, err = src.fetch(ctx, "timestamp.json")
+	_, err := src.fetch(ctx, "timestamp.json")
 	var answered *statusError
 	if err == nil || errors.Is(err, errMissing) || errors.Is(err, errTooLarge) || errors.As(err, &answered) {
 		return src, nil
@@ -123,7 +139,8 @@ type walk struct {
 	timestamp *document
 	snapshot  *document
 	modified  map[string]time.Time
-	local     bool // a folder
+	payloads  map[string]string // SHA-256 of what signatures cover, by file
+	local     bool              // a folder
 }
 
 func newWalk(ctx context.Context, o Options, src source) *walk {
@@ -140,6 +157,7 @@ func newWalk(ctx context.Context, o Options, src source) *walk {
 		told:     map[Finding]bool{},
 		rings:    map[int64]keyring{},
 		modified: map[string]time.Time{},
+		payloads: map[string]string{},
 	}
 }
 
@@ -197,6 +215,8 @@ func (w *walk) decode(file, role string, data []byte) *document {
 		w.errorf(codeOf(err), role, file, "%v", err)
 		return nil
 	}
+	sum := sha256.Sum256(d.canonical)
+	w.payloads[file] = hex.EncodeToString(sum[:])
 	w.checkForm(d)
 	return d
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/listen"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/online"
 	"github.com/fleet-hsm/fleet-hsm/repo"
@@ -31,7 +32,9 @@ func judgeOnline(err error) (verdict, bool) {
 		return verdict{exitRefused, string(repo.ShorterExpiry), hintRefused(repo.ShorterExpiry)}, true
 	case errors.Is(err, online.ErrNoKey):
 		return verdict{exitSecret, "no-key", "name the key that root lists for timestamp with --timestamp-key, or in keys: of the configuration"}, true
-	case as[*online.ListenError](err) && !errors.Is(err, online.ErrConfig):
+	case errors.Is(err, listen.ErrAddress):
+		return verdict{exitUsage, "usage", `--listen HOST:PORT, such as 127.0.0.1:9471`}, true
+	case as[*listen.Error](err):
 		return verdict{exitRefused, "listen", `another process may have the address; --listen HOST:PORT names another, --listen "" none`}, true
 	case errors.Is(err, online.ErrSign):
 		v := judgeKey(err)

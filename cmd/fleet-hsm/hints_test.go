@@ -16,6 +16,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/installer"
 	"github.com/fleet-hsm/fleet-hsm/internal/buildtime"
+	"github.com/fleet-hsm/fleet-hsm/internal/listen"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/lint"
@@ -67,7 +68,7 @@ func theirErrors() map[string]error {
 		"signer.ErrMaybeAbsent": signer.ErrMaybeAbsent, "kms.ProgramError": &kms.ProgramError{}, "kms.DeadlineError": &kms.DeadlineError{},
 		"kms.AnswerError": &kms.AnswerError{}, "kms.RefusedError": &kms.RefusedError{}, "kms.SignatureError": &kms.SignatureError{},
 
-		"online.ListenError": &online.ListenError{Err: errors.New("x")}, "workflow.LintError": &workflow.LintError{Findings: []lint.Finding{{Code: lint.CodeEmpty}}},
+		"listen.ErrAddress": listen.ErrAddress, "listen.Error": &listen.Error{Err: errors.New("x")}, "workflow.LintError": &workflow.LintError{Findings: []lint.Finding{{Code: lint.CodeEmpty}}},
 		"workflow.RequestError":  &workflow.RequestError{File: "f", Err: ceremony.ErrRequest},
 		"ceremony.ErrTranscript": ceremony.ErrTranscript, "ceremony.ErrRequest": &workflow.RequestError{File: "f", Err: ceremony.ErrRequest},
 		"ceremony.TranscriptError": &ceremony.TranscriptError{}, "ceremony.Error": &workflow.RequestError{File: "f", Err: &ceremony.Error{}},
@@ -115,7 +116,7 @@ func theirErrors() map[string]error {
 func exportedErrors(t *testing.T) []string {
 	t.Helper()
 	var names []string
-	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "signer/kms", "ceremony", "store", "online", "verify", "installer", "lint", "config", "prompt", "keyring", "workflow", "remote", "doctor", "status", "review", "internal/misuse", "internal/tuf"} {
+	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "signer/kms", "ceremony", "store", "online", "verify", "installer", "lint", "config", "prompt", "keyring", "workflow", "remote", "doctor", "status", "review", "internal/misuse", "internal/tuf", "internal/listen"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no source (%v)", dir, err)

@@ -1,6 +1,6 @@
 //go:build linux
 
-package online
+package systemd
 
 import (
 	"context"
@@ -29,7 +29,7 @@ func TestWatchdog(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var hangs atomic.Bool
-	go watchdog(ctx, slog.New(slog.DiscardHandler), func() error {
+	go Watchdog(ctx, slog.New(slog.DiscardHandler), func() error {
 		if hangs.Load() {
 			return errors.New("no check for an hour")
 		}
