@@ -1,0 +1,222 @@
+package repo_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// coldReview is what a review says of a change that touches cold roles.
+func coldReview(t *testing.T, d *daily, p *repo.Published, c *repo.Change) map[string]repo.RoleReview {
+	t.Helper()
+	review, err := d.Review(p, c, repo.Expiries{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := d.Export(p, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	im, err := repo.Import("request", x, d.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere, err := repo.NewCard(im.Published, im.Change, repo.Expiries{}, d.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]repo.RoleReview{}
+	for i, rr := range review.Roles {
+		if e := elsewhere.Roles[i]; e.Hash != rr.Hash || !slices.Equal(e.Moved, rr.Moved) || !slices.Equal(e.Other, rr.Other) {
+			t.Errorf("%s: another machine sees %+v, this one %+v", rr.Role, e, rr)
+		}
+		out[rr.Role] = rr
+	}
+	return out
+}
+
+// TestReviewOfColdRoles: entries that move stand as a count, not as removed and added ones;
+// who may sign which of them stands in words; whoever signs elsewhere sees the same.
+func TestReviewOfColdRoles(t *testing.T) {
+	t.Parallel()
+	d := newDaily(t, true)
+	history(t, d, 5)
+	staged := func(c *repo.Change, err error) (*repo.Published, map[string]repo.RoleReview) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := d.load(t)
+		seen := coldReview(t, d, p, c)
+		d.publish(t, d.Repo, p, c)
+		return p, seen
+	}
+	archive := func(a repo.Archive) (*repo.Published, map[string]repo.RoleReview) {
+		t.Helper()
+		c, _, err := d.Archive(d.load(t), nil, a, repo.StageOptions{})
+		return staged(c, err)
+	}
+	const role = "archive-orbit-linux"
+	_, seen := archive(keep(2)) // 1.0.1 and 1.0.3 go; 1.0.2 is in a channel
+	away := repo.TargetsMoved{From: "targets", To: role, Count: 2}
+	if rr := seen[role]; !slices.Equal(rr.Moved, []repo.TargetsMoved{away}) || len(rr.Added) > 0 || rr.From != 0 {
+		t.Errorf("%+v", rr)
+	}
+	rr := seen["targets"]
+	if len(rr.Moved) != 4 || !slices.Contains(rr.Moved, away) || len(rr.Removed) > 0 || len(rr.Added) > 0 {
+		t.Errorf("%+v", rr)
+	}
+	key := d.load(t).Root.Keys("targets")[0].ID.String()
+	says := func(rr repo.RoleReview, line string) {
+		t.Helper()
+		if !slices.Contains(rr.Other, line) {
+			t.Errorf("%q is not in %q", line, rr.Other)
+		}
+	}
+	says(rr, `role "archive-orbit-linux" may sign for "orbit/linux/*/orbit", by 1 of `+key)
+
+	own := d.make(t)
+	_, seen = archive(repo.Archive{Retention: repo.Retention{Keep: 2}, Keys: []repo.Key{own}})
+	says(seen["targets"], `role "archive-orbit-linux" may sign for "orbit/linux/*/orbit", by 1 of `+own.ID.String())
+	if rr := seen[role]; len(rr.Moved) > 0 || len(rr.Signatures) != 1 || !slices.Contains(rr.Signatures[0].Missing, own.ID) {
+		t.Errorf("%+v", rr)
+	}
+
+	c, _, _, err := d.Prune(d.load(t), nil, repo.Prune{Retention: repo.Retention{Keep: 2}}, repo.StageOptions{})
+	_, seen = staged(c, err)
+	if rr := seen[role]; len(rr.Removed) != 2 || len(rr.Moved) > 0 || rr.Removed[0].Path != "orbit/linux/1.0.1/orbit" {
+		t.Errorf("%+v", rr)
+	}
+	_, seen = archive(keep(1)) // 1.0.4
+	if rr := seen[role]; !slices.Equal(rr.Moved, []repo.TargetsMoved{{From: "targets", To: role, Count: 1}}) {
+		t.Errorf("%+v", rr)
+	}
+	_, seen = archive(repo.Archive{Undo: true})
+	back := repo.TargetsMoved{From: role, To: "targets", Count: 1}
+	if rr := seen[role]; !slices.Equal(rr.Moved, []repo.TargetsMoved{back}) || len(rr.Removed) > 0 {
+		t.Errorf("%+v", rr)
+	}
+	if rr := seen["targets"]; !slices.Contains(rr.Moved, back) || len(rr.Added) > 0 {
+		t.Errorf("%+v", rr)
+	}
+	judge(t, d.Repo)
+}
+
+// TestEvidenceOfColdRoles: a signature by a cold key counts by the targets of its version.
+func TestEvidenceOfColdRoles(t *testing.T) {
+	forLayouts(t, func(t *testing.T, consistent bool) {
+		d := newDaily(t, consistent)
+		history(t, d, 4)
+		own, other := d.make(t), d.make(t)
+		a := keep(1)
+		a.Keys = []repo.Key{own}
+		p := d.load(t)
+		c, _, err := d.Archive(p, nil, a, repo.StageOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const role = "archive-orbit-linux"
+		doc := c.Doc(role)
+		sig, version := signature(t, d.keyring, own, doc.Payload()), doc.Version()
+		d.publish(t, d.Repo, p, c)
+		p = d.load(t)
+		for name, e := range map[string]struct {
+			key  repo.Key
+			sig  []byte
+			want repo.Evidence
+		}{
+			"good":           {own, sig, repo.EvidenceGood},
+			"of another key": {other, signature(t, d.keyring, other, doc.Payload()), repo.EvidenceBad},
+			"altered":        {own, append([]byte{^sig[0]}, sig[1:]...), repo.EvidenceBad},
+		} {
+			if got, err := d.Evidence(p, role, version, doc.Hash(), e.key.ID, e.sig); err != nil || got != e.want {
+				t.Errorf("%s: %q, %v; want %q", name, got, err, e.want)
+			}
+		}
+
+		targets, cold := []byte(read(t, d.Repo, "repository/targets.json")), []byte(read(t, d.Repo, "repository/"+role+".json"))
+		if err := repo.AcceptsCold(targets, role, cold); err != nil {
+			t.Error(err)
+		}
+		byOther := d.resign(t, cold, func(map[string]any) {}, other.ID)
+		for name, files := range map[string][2][]byte{
+			"signed by another key": {targets, byOther},
+			"no targets":            {[]byte("{"), cold},
+			"targets of a list":     {[]byte(`{"signatures":[],"signed":[]}`), cold},
+			"no role":               {targets, []byte("{")},
+		} {
+			if err := repo.AcceptsCold(files[0], role, files[1]); !errors.Is(err, repo.ErrMetadata) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for name, data := range map[string]string{"no JSON": "{", "a list": `{"signatures":[],"signed":[]}`} {
+			write(t, d.Repo, "repository/targets.json", data)
+			if consistent {
+				write(t, d.Repo, "repository/2.targets.json", data)
+			}
+			if _, err := d.Evidence(p, role, version, doc.Hash(), other.ID, sig); !errors.Is(err, repo.ErrMetadata) {
+				t.Errorf("targets of %s: %v", name, err)
+			}
+		}
+	})
+}
+
+// TestColdFileIsGone: a role whose file is gone, or is another, is named in a warning, and
+// nobody reads, moves or signs anything of it; what is put back heals it.
+func TestColdFileIsGone(t *testing.T) {
+	forLayouts(t, func(t *testing.T, consistent bool) {
+		d := newDaily(t, consistent)
+		history(t, d, 4)
+		d.archive(t, keep(1))
+		const role = "archive-orbit-linux"
+		whole := copyWeb(t, d.Repo)
+		for name, data := range map[string]string{
+			"empty":        "",
+			"no JSON":      "{",
+			"another role": whole["archive-orbit-windows.json"],
+		} {
+			for file := range whole {
+				if strings.HasSuffix(file, role+".json") {
+					write(t, d.Repo, "repository/"+file, data)
+				}
+			}
+			p, err := d.Load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], role+".json") {
+				t.Errorf("%s: warnings %q", name, p.Warnings)
+			}
+			if _, err := p.ColdTargets(role); !errors.Is(err, repo.ErrMetadata) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if _, err := p.ArchivedRows(nil); !errors.Is(err, repo.ErrMetadata) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if s := p.ColdSummary(); s == nil || s.Roles != 4 || s.Targets != 3*2 || s.Role == role {
+				t.Errorf("%s: %+v", name, s)
+			}
+			for what, try := range map[string]func() error{
+				"archive": func() error {
+					_, _, err := d.Archive(p, nil, repo.Archive{Undo: true}, repo.StageOptions{})
+					return err
+				},
+				"prune": func() error {
+					_, _, _, err := d.Prune(p, nil, repo.Prune{Retention: repo.Retention{Keep: 1}}, repo.StageOptions{})
+					return err
+				},
+				"renew": func() error { _, err := d.Renew(p, nil, repo.RoleTargets, repo.StageOptions{}); return err },
+			} {
+				if err := try(); !errors.Is(err, repo.ErrMetadata) {
+					t.Errorf("%s, %s: %v", name, what, err)
+				}
+			}
+			whole.over(t, d.Repo)
+			d.load(t)
+			judge(t, d.Repo)
+		}
+	})
+}
