@@ -3,12 +3,10 @@ package repo
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
@@ -159,83 +157,6 @@ func (t *Targets) setDelegated(roles []ColdRole) error {
 	return nil
 }
 
-// coldFile is the file of a role besides targets that the snapshot lists.
-type coldFile struct {
-	name    string
-	data    []byte
-	err     error // why there is no file that fits
-	env     *envelope
-	targets *Targets
-}
-
-// loadCold reads the files of the roles besides targets that the snapshot lists. They are
-// the files that it names, or not to be had; they are parsed when somebody asks.
-func (r *Repo) loadCold(p *Published) {
-	p.cold = map[string]*coldFile{}
-	for _, file := range slices.Sorted(maps.Keys(p.otherMeta)) {
-		if file == below(RoleSnapshot) {
-			continue
-		}
-		f := r.readCold(p, file)
-		p.cold[f.name] = f
-		if f.err != nil {
-			p.Warnings = append(p.Warnings, f.err.Error())
-		}
-	}
-}
-
-func (r *Repo) readCold(p *Published, file string) *coldFile {
-	f := &coldFile{name: strings.TrimSuffix(file, ".json")}
-	if checkPath(file) != nil || strings.Contains(file, "/") || f.name == file {
-		f.err = &MetadataError{File: "repository/snapshot.json", Reason: fmt.Sprintf("names %q, which is no file of a role", file)}
-		return f
-	}
-	m := fileMeta(p.otherMeta[file])
-	names := []string{file}
-	if p.Root.ConsistentSnapshot() {
-		names = append(names, versioned(m.Version, file)) // what clients read
-	}
-	for _, name := range names {
-		data, err := r.readMetadata(name, tuf.MaxTargets)
-		if err == nil {
-			err = m.Fits(data)
-		}
-		if err == nil && len(m.Hashes) == 0 {
-			err = hasVersion(data, m.Version)
-		}
-		if err == nil {
-			f.data, f.err = data, nil
-			return f
-		}
-		if notExist(err) {
-			err = errors.New("it is not there")
-		}
-		if f.err == nil {
-			f.err = &MetadataError{File: "repository/" + name, Reason: fmt.Sprintf("is not the file that snapshot.json (version %d) names", p.Snapshot.Version()), Err: err}
-		}
-	}
-	return f
-}
-
-func hasVersion(data []byte, version int64) error {
-	m, err := markIn(data)
-	if err == nil && m.Version != version {
-		err = fmt.Errorf("its version is %d, not %d", m.Version, version)
-	}
-	return err
-}
-
-// coldFits reports whether every role that the snapshot lists is here, and its hash says
-// so: the snapshot then stands for all of them.
-func (p *Published) coldFits() bool {
-	for _, f := range p.cold {
-		if f.err != nil || len(p.otherMeta[f.name+".json"].Hashes) == 0 {
-			return false
-		}
-	}
-	return true
-}
-
 // listed gives the roles besides targets that the snapshot lists, sorted. Its signature says
 // which files they are, not that anybody may sign them: see Cold.
 func (p *Published) listed() []string { return slices.Sorted(maps.Keys(p.cold)) }
@@ -315,7 +236,7 @@ func (p *Published) coldOf(path string) (role string, t *Targets, err error) {
 		return "", nil, &MetadataError{File: "repository/targets.json", Err: err}
 	}
 	for _, name := range p.Cold() {
-		if cr, _ := d.find(name); !cr.matches(path) {
+		if cr, _ := d.find(name); !cr.matches(path) || !p.cold[name].mayName(path) {
 			continue
 		}
 		t, err := p.ColdTargets(name)
@@ -338,11 +259,11 @@ func (p *Published) coldExpiry(skip func(name string) bool) (time.Time, error) {
 		if skip(name) {
 			continue
 		}
-		t, err := p.ColdTargets(name)
+		at, err := p.coldExpires(name)
 		if err != nil {
 			return first, err
 		}
-		if at := t.Expires(); !at.Before(p.Targets.Expires()) && (first.IsZero() || at.Before(first)) {
+		if !at.Before(p.Targets.Expires()) && (first.IsZero() || at.Before(first)) {
 			first = at
 		}
 	}

@@ -249,11 +249,9 @@ func (k *coldCheck) expiry() error {
 // expiries gives the expiry of a cold role after the change, and the published one.
 func (k *coldCheck) expiries(name string) (now, was time.Time, err error) {
 	if k.p != nil && k.p.cold[name] != nil {
-		t, err := k.p.ColdTargets(name)
-		if err != nil {
+		if was, err = k.p.coldExpires(name); err != nil {
 			return now, was, err
 		}
-		was = t.Expires()
 	}
 	if s := k.c.cold[name]; s != nil {
 		return s.targets.Expires(), was, nil

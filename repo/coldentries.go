@@ -46,6 +46,9 @@ func (k *coldCheck) elsewhere(name, path string) error {
 		if other.Name == name || !other.matches(path) {
 			continue
 		}
+		if k.c.cold[other.Name] == nil && k.p != nil && !k.p.cold[other.Name].mayName(path) {
+			continue
+		}
 		t, err := k.current(other.Name)
 		if err != nil {
 			return err

@@ -19,14 +19,17 @@ func (c *Change) coldOf(p *Published, path string) (role string, target Target, 
 	return "", Target{}, nil
 }
 
-// mayHold reports whether clients look for a path in a role, as far as targets says it.
+// mayHold reports whether clients look for a path in a role, as far as targets says it,
+// and may find it there.
 func (c *Change) mayHold(p *Published, name, path string) bool {
 	d, err := c.currentTargets(p).delegated()
 	if err != nil {
 		return true
 	}
-	cr, ok := d.find(name)
-	return !ok || cr.matches(path)
+	if cr, ok := d.find(name); ok && !cr.matches(path) {
+		return false
+	}
+	return c.cold[name] != nil || p.cold[name].mayName(path)
 }
 
 // inChannel is that of targets and, unless it is a channel that moves, of the cold roles:

@@ -1,6 +1,9 @@
 package repo
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // Rehashed is how many bytes commits have read for their hash alone.
 func (r *Repo) Rehashed() int64 { return r.rehashed }
@@ -29,4 +32,9 @@ func (r *Repo) CutOff(rel *Release) error {
 		err = errors.Join(err, r.move(m, dirs))
 	}
 	return err
+}
+
+// ParsedCold lists the cold roles whose entries somebody has asked for.
+func (p *Published) ParsedCold() []string {
+	return slices.DeleteFunc(p.Cold(), func(name string) bool { return p.cold[name].targets == nil })
 }

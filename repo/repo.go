@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -94,14 +95,15 @@ func readLimited(path, shown string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
+	var data bytes.Buffer
+	data.Grow(int(min(st.Size(), limit)) + bytes.MinRead) // copied as it grows otherwise
+	if _, err := data.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
 		return nil, err
 	}
-	if int64(len(data)) > limit {
+	if int64(data.Len()) > limit {
 		return nil, &MetadataError{File: shown, Reason: fmt.Sprintf("larger than %d bytes, which clients refuse", limit)}
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
 
 func exists(path string) (bool, error) {
