@@ -194,7 +194,7 @@ func words(what, s string, most int) error {
 	return nil
 }
 
-// described is the part of a card that depends on nothing but what would be signed:
+// described is the part of a review that depends on nothing but what would be signed:
 // no clock, no signature, no configuration.
 type described struct {
 	repo.RoleReview
@@ -203,12 +203,12 @@ type described struct {
 }
 
 func (q *Request) describe() ([]byte, error) {
-	card, err := repo.NewCard(q.Published, q.Change, nil, time.Time{})
+	review, err := repo.NewReview(q.Published, q.Change, nil, time.Time{})
 	if err != nil {
 		return nil, err
 	}
-	roles := make([]described, 0, len(card.Roles))
-	for _, rc := range card.Roles {
+	roles := make([]described, 0, len(review.Roles))
+	for _, rc := range review.Roles {
 		roles = append(roles, described{RoleReview: rc})
 	}
 	return encode(roles)
@@ -239,9 +239,9 @@ func unmarshal(data []byte, into any) error {
 	return dec.Decode(into)
 }
 
-// Review describes the request for people; see [repo.NewCard].
+// Review describes the request for people; see [repo.NewReview].
 func (q *Request) Review(usual repo.Expiries, now time.Time) (repo.Review, error) {
-	return repo.NewCard(q.Published, q.Change, usual, now)
+	return repo.NewReview(q.Published, q.Change, usual, now)
 }
 
 // Bytes gives the file, with the signatures that the change has now.

@@ -136,10 +136,10 @@ func TestCardOfARequest(t *testing.T) {
 	b := newBench(t)
 	q, err := ceremony.Parse("change.request", b.request, time.Now())
 	check(t, err)
-	card, err := q.Review(repo.Expiries{}, time.Now())
+	review, err := q.Review(repo.Expiries{}, time.Now())
 	check(t, err)
 	var roles []string
-	for _, rc := range card.Roles {
+	for _, rc := range review.Roles {
 		roles = append(roles, rc.Role)
 		if d := q.Change.Doc(rc.Role); d == nil || d.Hash() != rc.Hash {
 			t.Errorf("the review of %s shows another hash than that of the bytes to be signed", rc.Role)

@@ -24,7 +24,7 @@ func coldReview(t *testing.T, d *daily, p *repo.Published, c *repo.Change) map[s
 	if err != nil {
 		t.Fatal(err)
 	}
-	elsewhere, err := repo.NewCard(im.Published, im.Change, repo.Expiries{}, d.Now())
+	elsewhere, err := repo.NewReview(im.Published, im.Change, repo.Expiries{}, d.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

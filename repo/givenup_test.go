@@ -169,12 +169,12 @@ func TestReviewLooksAtTheClock(t *testing.T) {
 		"when it is over":   {made.AddDate(20, 0, 0), repo.DefaultExpiries(), "expired already"},
 		"longer than usual": {made, repo.Expiries{"root": time.Hour, "targets": time.Hour}, "longer than the usual"},
 	} {
-		card, err := repo.NewCard(nil, c, e.usual, e.at)
+		review, err := repo.NewReview(nil, c, e.usual, e.at)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var said []string
-		for _, rc := range card.Roles {
+		for _, rc := range review.Roles {
 			said = append(said, rc.Warnings...)
 		}
 		if e.want == "" && len(said) > 0 || e.want != "" && !slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, e.want) }) {

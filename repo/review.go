@@ -7,7 +7,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
-// Card says in plain data what signing a change would mean, role by role.
+// Review says in plain data what signing a change would mean, role by role.
 type Review struct {
 	Intents []string     `json:"intents"`
 	Staged  []Staging    `json:"stagings,omitempty"`
@@ -90,14 +90,14 @@ type TargetChange struct {
 
 // Review describes a change against what is published (p is nil at init).
 func (r *Repo) Review(p *Published, c *Change, usual Expiries) (Review, error) {
-	return NewCard(p, c, usual, r.now())
+	return NewReview(p, c, usual, r.now())
 }
 
-// NewCard describes a change against what was published when it was made (p is nil at
+// NewReview describes a change against what was published when it was made (p is nil at
 // init). Every field of what would be signed that differs is in it; usual and now
 // only decide about warnings.
-func NewCard(p *Published, c *Change, usual Expiries, now time.Time) (Review, error) {
-	card := Review{Intents: c.Intents, Staged: c.Stagings, Created: c.Created, Drops: c.Warnings}
+func NewReview(p *Published, c *Change, usual Expiries, now time.Time) (Review, error) {
+	review := Review{Intents: c.Intents, Staged: c.Stagings, Created: c.Created, Drops: c.Warnings}
 	for _, d := range c.Docs() {
 		rc := RoleReview{Role: d.role, To: d.version, Expires: d.expires, Hash: d.Hash(), Signatures: d.Tallied()}
 		if p != nil {
@@ -120,9 +120,9 @@ func NewCard(p *Published, c *Change, usual Expiries, now time.Time) (Review, er
 		}
 		rc.warn(now, usual.of(usualRole(d.role)))
 		rc.warnClock(now, c.Created)
-		card.Roles = append(card.Roles, rc)
+		review.Roles = append(review.Roles, rc)
 	}
-	return card, nil
+	return review, nil
 }
 
 // usualRole: a cold role expires as targets does.

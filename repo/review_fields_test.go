@@ -13,7 +13,7 @@ import (
 
 // TestCardShowsEveryField changes one field at a time of what is staged, over all
 // fields of root and targets, and adds and takes away fields everywhere. Either
-// nobody would be asked to sign it at all, or the card changes, in more than its hash.
+// nobody would be asked to sign it at all, or the review changes, in more than its hash.
 func TestCardShowsEveryField(t *testing.T) {
 	t.Parallel()
 	r, kr := newRepo(t, true)
@@ -51,7 +51,7 @@ func TestCardShowsEveryField(t *testing.T) {
 			case "":
 				refused++
 			case want:
-				t.Errorf("%s: %s does not show on the card", role, what)
+				t.Errorf("%s: %s does not show on the review", role, what)
 			default:
 				shown++
 			}
@@ -70,7 +70,7 @@ func envelopeOf(x repo.Bundle, role string) []byte {
 	return x.Targets
 }
 
-// cardOf gives the card without its hashes, "" if the change is refused.
+// cardOf gives the review without its hashes, "" if the change is refused.
 func cardOf(t *testing.T, x repo.Bundle) string {
 	t.Helper()
 	now := time.Now()
@@ -78,14 +78,14 @@ func cardOf(t *testing.T, x repo.Bundle) string {
 	if err != nil {
 		return ""
 	}
-	card, err := repo.NewCard(im.Published, im.Change, nil, now)
+	review, err := repo.NewReview(im.Published, im.Change, nil, now)
 	if err != nil {
 		return ""
 	}
-	for i := range card.Roles {
-		card.Roles[i].Hash = ""
+	for i := range review.Roles {
+		review.Roles[i].Hash = ""
 	}
-	b, err := json.Marshal(card)
+	b, err := json.Marshal(review)
 	if err != nil {
 		t.Fatal(err)
 	}

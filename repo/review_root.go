@@ -130,7 +130,7 @@ func (rc *RoleReview) compareFields(before, after []byte, shown map[string]bool)
 	return err
 }
 
-// checkExpiresText tells of a time that is not written as we write it: the card shows
+// checkExpiresText tells of a time that is not written as we write it: the review shows
 // the time, and the signature covers the text.
 func (rc *RoleReview) checkExpiresText(signed []byte) error {
 	var head struct {
@@ -197,7 +197,7 @@ func flattenInto(out map[string]string, path string, raw []byte, shown map[strin
 	return nil
 }
 
-// fieldPath writes the path of a field as the card shows it.
+// fieldPath writes the path of a field as the review shows it.
 func fieldPath(names ...string) string {
 	path := ""
 	for _, n := range names {

@@ -92,7 +92,7 @@ func (rc *RoleReview) compareTarget(path string, before, after *Targets) error {
 }
 
 // entryDetails names the fields of an entry that differ and are not its length,
-// sha512 and version, or that are not written as the card shows them.
+// sha512 and version, or that are not written as the review shows them.
 func entryDetails(before, after json.RawMessage, now Target) ([]string, error) {
 	fields, err := flatten(after, nil)
 	if err != nil {

@@ -50,7 +50,7 @@ func TestCardShowsWholeValues(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		card, err := repo.NewCard(im.Published, im.Change, nil, time.Now())
+		review, err := repo.NewReview(im.Published, im.Change, nil, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +59,7 @@ func TestCardShowsWholeValues(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := "custom.note: (nothing) to " + string(value)
-		if got := append(card.Roles[0].Added, card.Roles[0].Changed...)[0].Details[0]; len(value) <= 1000 && got != want {
+		if got := append(review.Roles[0].Added, review.Roles[0].Changed...)[0].Details[0]; len(value) <= 1000 && got != want {
 			t.Errorf("%q, want %q", got, want)
 		} else if tail := fmt.Sprintf("... (%d bytes; SHA-256 %x)", len(value), sha256.Sum256(value)); len(value) > 1000 &&
 			(!strings.HasSuffix(got, tail) || !strings.HasPrefix(want, strings.TrimSuffix(got, tail)) || len(got) < 1000) {

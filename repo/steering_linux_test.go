@@ -163,12 +163,12 @@ func live(t *testing.T, r *repo.Repo, kr keyring) {
 	if err != nil {
 		return
 	}
-	card, err := r.Review(p, c, nil)
+	review, err := r.Review(p, c, nil)
 	if err != nil {
 		return
 	}
 	var shown []string
-	for _, rc := range card.Roles {
+	for _, rc := range review.Roles {
 		shown = append(shown, rc.Role+" "+rc.Hash)
 	}
 	for _, d := range c.Docs() {

@@ -13,17 +13,17 @@ import (
 
 // WarnUnattested adds a warning for keys that get a role and that no certificate
 // proves to have been born on a device.
-func (w *Session) WarnUnattested(card *repo.Review, c *repo.Change, hints map[tuf.KeyID]keyring.Hint) {
-	w.warnOneDevice(card, c, hints)
-	for i := range card.Roles {
+func (w *Session) WarnUnattested(review *repo.Review, c *repo.Change, hints map[tuf.KeyID]keyring.Hint) {
+	w.warnOneDevice(review, c, hints)
+	for i := range review.Roles {
 		var unproved []string
-		for _, ch := range card.Roles[i].Keys {
+		for _, ch := range review.Roles[i].Keys {
 			k, _, known := c.Root().Key(ch.KeyID)
 			if !ch.Gains || !known {
 				continue
 			}
 			if proof, proved := w.Keys.Proved(k, hints[k.ID].Attestation); proved {
-				card.Roles[i].Warnings = append(card.Roles[i].Warnings, flawsOf(k, proof, card.Roles[i].Warnings)...)
+				review.Roles[i].Warnings = append(review.Roles[i].Warnings, flawsOf(k, proof, review.Roles[i].Warnings)...)
 				continue
 			}
 			if id := k.ShortID(); !strings.Contains(strings.Join(unproved, " "), id) {
@@ -31,7 +31,7 @@ func (w *Session) WarnUnattested(card *repo.Review, c *repo.Change, hints map[tu
 			}
 		}
 		if len(unproved) > 0 {
-			card.Roles[i].Warnings = append(card.Roles[i].Warnings,
+			review.Roles[i].Warnings = append(review.Roles[i].Warnings,
 				"no attestation proves that these keys exist on one device only: "+strings.Join(unproved, ", "))
 		}
 	}

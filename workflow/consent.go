@@ -19,10 +19,10 @@ type consent struct {
 	ui     Person
 	change *repo.Change
 	// docs are to be signed, by keys of needs.
-	docs  []*repo.Doc
-	needs map[string][]repo.Key
-	hints map[tuf.KeyID]keyring.Hint
-	card  func() (repo.Review, error)
+	docs      []*repo.Doc
+	needs     map[string][]repo.Key
+	hints     map[tuf.KeyID]keyring.Hint
+	described func() (repo.Review, error)
 	// refusals are whatever else could make the signature wrong or pointless.
 	refusals []func() error
 	// alone is what must hold where nobody can be asked; may be nil.
@@ -34,15 +34,15 @@ type consent struct {
 }
 
 func (c *consent) obtain(ctx context.Context) error {
-	var card repo.Review
+	var review repo.Review
 	asking := c.ask && c.ui.HasTerminal()
 	cfg := c.s.Config
 	if len(c.docs) > 0 && (asking || len(cfg.Policy) > 0) {
 		var err error
-		if card, err = c.card(); err != nil {
+		if review, err = c.described(); err != nil {
 			return err
 		}
-		if err := c.s.checkPolicy(c.change, card, rolesOf(c.docs), c.hints); err != nil {
+		if err := c.s.checkPolicy(c.change, review, rolesOf(c.docs), c.hints); err != nil {
 			return err
 		}
 	}
@@ -52,7 +52,7 @@ func (c *consent) obtain(ctx context.Context) error {
 	if len(c.docs) == 0 || !asking {
 		return nil
 	}
-	return c.review(ctx, card)
+	return c.show(ctx, review)
 }
 
 func (c *consent) refuse(ctx context.Context) error {
@@ -70,7 +70,7 @@ func (c *consent) refuse(ctx context.Context) error {
 	return c.alone()
 }
 
-func (c *consent) review(ctx context.Context, card repo.Review) error {
+func (c *consent) show(ctx context.Context, review repo.Review) error {
 	if err := c.s.opts.Talk.CanReview(); err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (c *consent) review(ctx context.Context, card repo.Review) error {
 			return err
 		}
 	}
-	c.s.opts.Talk.Review(card)
+	c.s.opts.Talk.Review(review)
 	if err := c.s.opts.Log.review(c.docs); err != nil {
 		return err
 	}

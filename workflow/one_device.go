@@ -9,10 +9,10 @@ import (
 )
 
 // warnOneDevice adds it to the review of a change of root.
-func (w *Session) warnOneDevice(card *repo.Review, c *repo.Change, hints map[tuf.KeyID]keyring.Hint) {
-	for i := range card.Roles {
-		if card.Roles[i].Role == repo.RoleRoot {
-			card.Roles[i].Warnings = append(card.Roles[i].Warnings, w.Keys.OnOneDevice(c.Root(), hints)...)
+func (w *Session) warnOneDevice(review *repo.Review, c *repo.Change, hints map[tuf.KeyID]keyring.Hint) {
+	for i := range review.Roles {
+		if review.Roles[i].Role == repo.RoleRoot {
+			review.Roles[i].Warnings = append(review.Roles[i].Warnings, w.Keys.OnOneDevice(c.Root(), hints)...)
 		}
 	}
 }

@@ -29,13 +29,13 @@ func (e *PolicyError) Is(target error) bool { return target == repo.ErrRefused }
 // checkPolicy refuses to sign what the owner of this machine has ruled out, before
 // any key is used. roles are those that are to be signed; hints may bring
 // attestations with them.
-func (w *Session) checkPolicy(c *repo.Change, card repo.Review, roles []string, hints map[tuf.KeyID]keyring.Hint) error {
+func (w *Session) checkPolicy(c *repo.Change, review repo.Review, roles []string, hints map[tuf.KeyID]keyring.Hint) error {
 	cfg := w.Config
 	if len(cfg.Policy) == 0 {
 		return nil
 	}
 	check := policyCheck{w: w, cfg: cfg, c: c, hints: hints}
-	for _, rc := range card.Roles {
+	for _, rc := range review.Roles {
 		if !slices.Contains(roles, rc.Role) {
 			continue
 		}

@@ -67,9 +67,9 @@ func (w *Session) signAll(ctx context.Context, c *repo.Change, opts PublishOptio
 func (w *Session) consent(c *repo.Change, opts PublishOptions, relOpts repo.ReleaseOptions) *consent {
 	own := &consent{
 		s: w, ui: w.UI, change: c, needs: w.signingKeys(c),
-		card:     func() (repo.Review, error) { return w.Review(c) },
-		refusals: []func() error{func() error { return w.Repo.CheckRelease(w.Published, c, relOpts) }},
-		ask:      w.joined || c.Doc(repo.RoleRoot) != nil && !w.opts.Yes,
+		described: func() (repo.Review, error) { return w.Review(c) },
+		refusals:  []func() error{func() error { return w.Repo.CheckRelease(w.Published, c, relOpts) }},
+		ask:       w.joined || c.Doc(repo.RoleRoot) != nil && !w.opts.Yes,
 	}
 	if !opts.SignNothing {
 		own.docs = c.Docs()

@@ -177,16 +177,16 @@ const SenderSays = "the sender says: "
 // ReviewRequest describes a request for the person who is asked; what its sender says is
 // marked as such.
 func (w *Session) ReviewRequest(q *ceremony.Request) (repo.Review, error) {
-	card, err := q.Review(w.Config.Expiries, time.Now())
+	review, err := q.Review(w.Config.Expiries, time.Now())
 	if err != nil {
 		return repo.Review{}, err
 	}
-	card.Intents, card.Staged = nil, nil
+	review.Intents, review.Staged = nil, nil
 	for _, s := range q.Change.Intents {
-		card.Intents = append(card.Intents, SenderSays+s)
+		review.Intents = append(review.Intents, SenderSays+s)
 	}
-	w.WarnUnattested(&card, q.Change, w.Keys.Hints)
-	return card, nil
+	w.WarnUnattested(&review, q.Change, w.Keys.Hints)
+	return review, nil
 }
 
 // SigningOf is the signing of a request: each signature is written back into its file.

@@ -78,7 +78,7 @@ type Talk interface {
 	// CanReview says why a review could not be read there, nil if it can.
 	CanReview() error
 	// Review shows what a signature would mean, as somebody who is about to say yes reads it.
-	Review(card repo.Review)
+	Review(review repo.Review)
 	// Quote shows a sentence that somebody wrote, Name what somebody calls something, Path a
 	// target path.
 	Quote(s string) string

@@ -43,11 +43,11 @@ func (w *Session) MergeBack(ctx context.Context) error {
 
 // Review describes a change for the person who is asked.
 func (w *Session) Review(c *repo.Change) (repo.Review, error) {
-	card, err := w.Repo.Review(w.Published, c, w.Config.Expiries)
+	review, err := w.Repo.Review(w.Published, c, w.Config.Expiries)
 	if err == nil {
-		w.WarnUnattested(&card, c, nil)
+		w.WarnUnattested(&review, c, nil)
 	}
-	return card, err
+	return review, err
 }
 
 // ReviewedMismatch: a --reviewed hash is of no payload that is to be signed. Exit 4.
@@ -79,7 +79,7 @@ type Signing struct {
 	Refusals []func() error
 	// Keep saves the signatures so far.
 	Keep func() error
-	// Trust is a question to be answered before the card is shown, or "".
+	// Trust is a question to be answered before the review is shown, or "".
 	Trust string
 	// Done is said when every threshold is met.
 	Done string
@@ -142,7 +142,7 @@ func (s *Signing) consent(docs []*repo.Doc) *consent {
 		}
 	}
 	return &consent{
-		s: s.Session, ui: s.Session.UI, change: s.Change, docs: docs, needs: keys, hints: s.Session.Keys.Hints, card: s.Review,
+		s: s.Session, ui: s.Session.UI, change: s.Change, docs: docs, needs: keys, hints: s.Session.Keys.Hints, described: s.Review,
 		refusals: s.Refusals,
 		ask:      true, trust: s.Trust,
 		alone: func() error {

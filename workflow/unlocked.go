@@ -15,7 +15,7 @@ import (
 )
 
 // Nobody waits for a person, least of all a timestamp from cron. While somebody is
-// asked for a card, a PIN, a touch or a yes, the lock is let go; the change, as far as
+// asked for a review, a PIN, a touch or a yes, the lock is let go; the change, as far as
 // it is signed, stays in pending/ meanwhile, where others see it. Afterwards the lock
 // is taken again and everything must be as it was, but for snapshot and timestamp,
 // which are built last. Who is asked nothing never lets go.

@@ -184,7 +184,7 @@ func described(x repo.Bundle) []byte {
 	if err != nil {
 		return []byte("[]")
 	}
-	card, err := repo.NewCard(im.Published, im.Change, nil, time.Time{})
+	card, err := repo.NewReview(im.Published, im.Change, nil, time.Time{})
 	if err != nil {
 		return []byte("[]")
 	}

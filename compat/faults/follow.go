@@ -111,12 +111,12 @@ func (t tool) reviewed(dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var card struct{ Roles []struct{ SHA256 string } }
-	if err := json.Unmarshal([]byte(res.out), &card); err != nil {
+	var review struct{ Roles []struct{ SHA256 string } }
+	if err := json.Unmarshal([]byte(res.out), &review); err != nil {
 		return nil, err
 	}
 	var flags []string
-	for _, r := range card.Roles {
+	for _, r := range review.Roles {
 		flags = append(flags, "--reviewed", r.SHA256)
 	}
 	return flags, nil

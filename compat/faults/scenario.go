@@ -243,16 +243,16 @@ func (l *lab) stage(dir string) error {
 	if err != nil {
 		return err
 	}
-	var card struct {
+	var review struct {
 		Roles []struct {
 			SHA256 string `json:"sha256"`
 		} `json:"roles"`
 	}
-	if err := json.Unmarshal([]byte(res.out), &card); err != nil {
+	if err := json.Unmarshal([]byte(res.out), &review); err != nil {
 		return err
 	}
 	args := []string{"sign", "--no-input"}
-	for _, r := range card.Roles {
+	for _, r := range review.Roles {
 		args = append(args, "--reviewed", r.SHA256)
 	}
 	_, err = l.tool.must(dir, args...)
