@@ -43,6 +43,9 @@ var arrows = map[string][]string{
 
 	"signer/pkcs11":     {"signer", "internal"},
 	"signer/signertest": {"signer", "internal"},
+	"store/s3test":      {}, // a real S3 server, and one that misbehaves
+	"store/repotest":    {}, // repositories that a test publishes
+	"store/judge":       {}, // go-tuf v2's client
 	"softhsm":           {"softhsm", "internal"},
 	"softpiv":           {"softpiv", "internal"},
 	"mutants":           {},
