@@ -45,7 +45,7 @@ var arrows = map[string][]string{
 	"signer/signertest": {"signer", "internal"},
 	"store/s3test":      {}, // a real S3 server, and one that misbehaves
 	"store/repotest":    {}, // repositories that a test publishes
-	"store/judge":       {}, // go-tuf v2's client
+	"store/judge":       {}, // the client inside Fleet's agents, as a program
 	"softhsm":           {"softhsm", "internal"},
 	"softpiv":           {"softpiv", "internal"},
 	"mutants":           {},
