@@ -20,10 +20,10 @@ const module = "github.com/fleet-hsm/fleet-hsm"
 // not named may import nothing of ours. "internal" are the leaves: everybody may
 // import them, and they import nothing of ours. Tests may use what they judge with.
 var arrows = map[string][]string{
-	"cmd":         {"config", "prompt", "keyring", "workflow", "remote", "status", "doctor", "review", "repo", "ceremony", "online", "store", "verify", "installer", "lint", "signer", "internal"},
+	"cmd":         {"config", "prompt", "keyring", "workflow", "remote", "status", "doctor", "review", "repo", "ceremony", "online", "store", "verify", "watch", "installer", "lint", "signer", "internal"},
 	"config":      {"signer", "repo", "internal", "internal/tuf"},
 	"workflow":    {"keyring", "repo", "ceremony", "config", "lint", "signer", "internal", "internal/tuf"},
-	"remote":      {"workflow", "keyring", "repo", "store", "online", "verify", "config", "signer", "internal", "internal/tuf"},
+	"remote":      {"workflow", "keyring", "repo", "store", "online", "verify", "watch", "config", "signer", "internal", "internal/tuf"},
 	"status":      {"workflow", "keyring", "remote", "repo", "verify", "config", "internal/tuf"},
 	"review":      {"workflow", "repo", "prompt", "config", "internal/tuf"},
 	"doctor":      {"workflow", "keyring", "repo", "store", "verify", "signer", "internal"},
@@ -33,6 +33,7 @@ var arrows = map[string][]string{
 	"store":       {"internal", "internal/tuf"},
 	"repo":        {"internal", "internal/tuf"},
 	"verify":      {"internal"},
+	"watch":       {"verify", "ceremony", "internal"},
 	"installer":   {"verify", "internal"},
 	"lint":        {},
 	"signer":      {"internal"},

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
 // Store is where the repository is published.
@@ -47,6 +49,15 @@ type Clock interface {
 	Sleep(ctx context.Context, d time.Duration) error
 }
 
+// Signature is one that was made over a timestamp.
+type Signature struct {
+	Version   int64
+	Message   []byte
+	KeyID     tuf.KeyID
+	Key       string // its KeySource's name
+	Signature []byte
+}
+
 // Config says what to keep fresh, and how.
 type Config struct {
 	Store Store
@@ -86,6 +97,9 @@ type Config struct {
 	Clock   Clock        // nil: the system's
 	Logger  *slog.Logger // nil: discards
 	Metrics *Metrics     // nil: none are kept
+	// Signed, if not nil, is told of each signature before anybody can see it; nothing is
+	// published if it fails.
+	Signed func(Signature) error
 	// Beat, if not nil, is called after each check of Run; ok says
 	// whether the check went well.
 	Beat func(ok bool)

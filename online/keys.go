@@ -55,6 +55,9 @@ func (s *Service) signTimestamp(ctx context.Context, message []byte) ([]tuf.Sign
 			}
 			continue
 		}
+		if err := s.note(message, id, slot, sig); err != nil {
+			return nil, err
+		}
 		if print := wiresig.Fingerprint(role.keys[id]); !used[print] {
 			used[print] = true
 			sigs = append(sigs, tuf.Signature{KeyID: id, Sig: hex.EncodeToString(sig)})
@@ -70,6 +73,18 @@ func (s *Service) signTimestamp(ctx context.Context, message []byte) ([]tuf.Sign
 	}
 	slices.SortFunc(sigs, func(a, b tuf.Signature) int { return a.KeyID.Compare(b.KeyID) })
 	return sigs, nil
+}
+
+// note tells of a signature.
+func (s *Service) note(message []byte, id tuf.KeyID, slot *keySlot, sig []byte) error {
+	if s.cfg.Signed == nil {
+		return nil
+	}
+	err := s.cfg.Signed(Signature{s.mem.Reserved.Version, message, id, slot.source.Name(), sig})
+	if err != nil {
+		return fmt.Errorf("the signature is not logged, so it is not used: %w", err)
+	}
+	return nil
 }
 
 // signWith asks one key, and once more after opening it again: an HSM may have been

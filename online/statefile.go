@@ -14,7 +14,7 @@ import (
 // StateFileFor is where a signer remembers that works on a store: a file for each store, in
 // the folder that systemd gives a service (StateDirectory=), else in the user's own.
 func StateFileFor(store string) (string, error) {
-	dir, err := stateFolder()
+	dir, err := StateFolder()
 	if err != nil {
 		return "", err
 	}
@@ -22,7 +22,9 @@ func StateFileFor(store string) (string, error) {
 	return filepath.Join(dir, "signer-"+hex.EncodeToString(sum[:8])+".json"), nil
 }
 
-func stateFolder() (string, error) {
+// StateFolder is where services of ours remember: the folder that systemd gives a service
+// (StateDirectory=), else the user's own.
+func StateFolder() (string, error) {
 	if dirs := filepath.SplitList(os.Getenv("STATE_DIRECTORY")); len(dirs) > 0 {
 		return dirs[0], nil
 	}

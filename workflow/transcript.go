@@ -1,11 +1,13 @@
 package workflow
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"os"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -112,6 +114,15 @@ func (t *Transcript) Signature(d *repo.Doc, key repo.Key, u signer.URI, sig []by
 		Event: ceremony.EventSignature, Role: d.Role(), Version: d.Version(), SHA256: d.Hash(),
 		KeyID: key.ID, Key: u.String(), Device: u.Token(), Signature: hex.EncodeToString(sig),
 		Attestation: attestation,
+	})
+}
+
+// Unattended notes a signature that no review came before: one over a timestamp.
+func (t *Transcript) Unattended(role string, version int64, message []byte, id tuf.KeyID, key, device string, sig []byte) error {
+	sum := sha256.Sum256(message)
+	return t.event(ceremony.Event{
+		Event: ceremony.EventSignature, Role: role, Version: version, SHA256: hex.EncodeToString(sum[:]),
+		KeyID: id, Key: key, Device: device, Signature: hex.EncodeToString(sig),
 	})
 }
 

@@ -108,7 +108,7 @@ func (a *app) commands() []*cobra.Command {
 		a.initCommand(), a.addCommand(), a.timestampCommand(), a.rotateCommand(), a.rootsCommand(),
 		a.reviewCommand(), a.requestCommand(), a.signCommand(), a.attachCommand(), a.commitCommand(), a.discardCommand(),
 		a.promoteCommand(), a.removeCommand(), a.archiveCommand(), a.pruneCommand(), a.listCommand(), a.gcCommand(), a.migrateCommand(),
-		a.publishCommand(), a.pullCommand(), a.onlineCommand(), a.packageCommand(),
+		a.publishCommand(), a.pullCommand(), a.onlineCommand(), a.watchCommand(), a.packageCommand(),
 		a.statusCommand(), a.verifyCommand(), a.keyCommand(), a.tokenCommand(), a.doctorCommand(), a.transcriptCommand(),
 	}
 }

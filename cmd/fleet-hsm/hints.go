@@ -175,6 +175,9 @@ func judge(err error) verdict {
 	if v, ok := judgePackage(err); ok {
 		return v
 	}
+	if v, ok := judgeWatch(err); ok {
+		return v
+	}
 	if v, ok := judgeOnline(err); ok {
 		return v
 	}

@@ -30,6 +30,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/signer/pkcs11"
 	"github.com/fleet-hsm/fleet-hsm/store"
 	"github.com/fleet-hsm/fleet-hsm/verify"
+	"github.com/fleet-hsm/fleet-hsm/watch"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -68,7 +69,8 @@ func theirErrors() map[string]error {
 		"signer.ErrMaybeAbsent": signer.ErrMaybeAbsent, "kms.ProgramError": &kms.ProgramError{}, "kms.DeadlineError": &kms.DeadlineError{},
 		"kms.AnswerError": &kms.AnswerError{}, "kms.RefusedError": &kms.RefusedError{}, "kms.SignatureError": &kms.SignatureError{},
 
-		"listen.ErrAddress": listen.ErrAddress, "listen.Error": &listen.Error{Err: errors.New("x")}, "workflow.LintError": &workflow.LintError{Findings: []lint.Finding{{Code: lint.CodeEmpty}}},
+		"watch.FoundError": &watch.FoundError{Findings: []watch.Finding{{Kind: watch.WentBack}}}, "watch.StateError": &watch.StateError{Err: errors.New("x")},
+		"watch.ErrOtherRepository": &watch.StateError{Err: watch.ErrOtherRepository}, "listen.ErrAddress": listen.ErrAddress, "listen.Error": &listen.Error{Err: errors.New("x")}, "workflow.LintError": &workflow.LintError{Findings: []lint.Finding{{Code: lint.CodeEmpty}}},
 		"workflow.RequestError":  &workflow.RequestError{File: "f", Err: ceremony.ErrRequest},
 		"ceremony.ErrTranscript": ceremony.ErrTranscript, "ceremony.ErrRequest": &workflow.RequestError{File: "f", Err: ceremony.ErrRequest},
 		"ceremony.TranscriptError": &ceremony.TranscriptError{}, "ceremony.Error": &workflow.RequestError{File: "f", Err: &ceremony.Error{}},
@@ -116,7 +118,7 @@ func theirErrors() map[string]error {
 func exportedErrors(t *testing.T) []string {
 	t.Helper()
 	var names []string
-	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "signer/kms", "ceremony", "store", "online", "verify", "installer", "lint", "config", "prompt", "keyring", "workflow", "remote", "doctor", "status", "review", "internal/misuse", "internal/tuf", "internal/listen"} {
+	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "signer/kms", "ceremony", "store", "online", "verify", "installer", "lint", "config", "prompt", "keyring", "workflow", "remote", "doctor", "status", "review", "watch", "internal/misuse", "internal/tuf", "internal/listen"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no source (%v)", dir, err)

@@ -99,7 +99,21 @@ func (a *app) onlineConfig(ctx context.Context, o onStore) (online.Config, store
 	c, err := remote.Signer(ctx, remote.SignerOptions{Store: s, Root: root, Keys: keys, Person: a.person(), Config: cfg, StateFile: o.memory.state, Now: a.now})
 	c.AcceptExpired, c.AcceptOlder, c.AllowShorter = o.memory.acceptExpired, o.memory.acceptOlder, o.allowShorter
 	c.RenewBefore, c.Interval = time.Duration(o.renewBefore), time.Duration(o.interval)
+	// A transcript: of the configuration may lie where an unattended service cannot write,
+	// and a log must not be what ends the timestamps: the flag alone counts.
+	if a.transcriptFile != "" {
+		c.Signed = a.logTimestamp
+	}
 	return c, s, err
+}
+
+// logTimestamp writes a signature of the unattended signer to the transcript.
+func (a *app) logTimestamp(n online.Signature) error {
+	token := ""
+	if u, err := a.kinds.Parse(n.Key); err == nil {
+		token = u.Token()
+	}
+	return a.log.Unattended(repo.RoleTimestamp, n.Version, n.Message, n.KeyID, n.Key, token, n.Signature)
 }
 
 // runOnline runs until SIGTERM or an interrupt, which is the orderly end and no error.
@@ -109,6 +123,7 @@ func (a *app) runOnline(ctx context.Context, o onStore) error {
 		return err
 	}
 	cfg.Logger = a.logger()
+	a.log.Command = "online"
 	return online.Daemon{
 		Config: cfg, Listen: o.listen, Listening: a.warnPublic,
 		Started: func(ctx context.Context) { logIdentity(ctx, cfg.Logger, s) },
@@ -152,6 +167,7 @@ func (a *app) timestampOnStore(ctx context.Context, o onStore, within optionalDu
 		return err
 	}
 	cfg.Logger = slog.New(slog.DiscardHandler)
+	a.log.Command = "timestamp"
 	if _, err := a.sayIdentity(ctx, s); err != nil {
 		return err
 	}
