@@ -17,21 +17,22 @@ func follow(repository, state string) (stdout, stderr string, err error) {
 	return followWith("fleetclient", repository, state)
 }
 
-// followWith is follow for the client of any of the programs in compat/.
-func followWith(client, repository, state string) (stdout, stderr string, err error) {
-	return followFrom(client, repository, state, "1.root.json")
+// followWith is follow for the client of any of the programs in compat/, which checks
+// targets that are named too: they may lie in other roles.
+func followWith(client, repository, state string, targets ...string) (stdout, stderr string, err error) {
+	return followFrom(client, repository, state, "1.root.json", targets...)
 }
 
 // followFrom is followWith for an agent that was packaged with another root.
-func followFrom(client, repository, state, root string) (stdout, stderr string, err error) {
+func followFrom(client, repository, state, root string, targets ...string) (stdout, stderr string, err error) {
 	bin, err := clients()
 	if err != nil {
 		return "", "", err
 	}
 	srv := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(repository, "repository"))))
 	defer srv.Close()
-	cmd := exec.Command(filepath.Join(bin, client), "--url", srv.URL, "--state", state,
-		"--root", filepath.Join(repository, "repository", root), "all")
+	cmd := exec.Command(filepath.Join(bin, client), append([]string{"--url", srv.URL, "--state", state,
+		"--root", filepath.Join(repository, "repository", root), "all"}, targets...)...)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	err = cmd.Run()

@@ -81,7 +81,7 @@ func (c *tufClient) versions() (judge.Versions, error) {
 	return v, nil
 }
 
-func (c *tufClient) All() (judge.Totals, error) {
+func (c *tufClient) All(names []string) (judge.Totals, error) {
 	var sum judge.Totals
 	var err error
 	if sum.Updated, err = c.Update(); err != nil {
@@ -106,7 +106,24 @@ func (c *tufClient) All() (judge.Totals, error) {
 		sum.OK++
 		sum.Bytes += targets[name].Length
 	}
-	return sum, errors.Join(errs...)
+	return sum, errors.Join(append(errs, c.also(names, &sum))...)
+}
+
+// also checks targets that may lie in other roles.
+func (c *tufClient) also(names []string, sum *judge.Totals) error {
+	var errs []error
+	for _, name := range names {
+		sum.Count++
+		t, err := c.Download(name, "")
+		if err != nil {
+			sum.Failed++
+			errs = append(errs, err)
+			continue
+		}
+		sum.OK++
+		sum.Bytes += t.Length
+	}
+	return errors.Join(errs...)
 }
 
 // discard receives a download whose bytes nobody wants.

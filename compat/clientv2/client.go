@@ -78,23 +78,25 @@ func (c *tufClient) Update() (judge.Updated, error) {
 	return judge.Updated{Versions: after, Changed: after != c.before}, nil
 }
 
-func (c *tufClient) All() (judge.Totals, error) {
+func (c *tufClient) All(names []string) (judge.Totals, error) {
 	var sum judge.Totals
 	var err error
 	if sum.Updated, err = c.Update(); err != nil {
 		return sum, err
 	}
 	targets := c.updater.GetTopLevelTargets()
-	sum.Count = len(targets)
+	names = append(slices.Sorted(maps.Keys(targets)), names...) // those may lie in other roles
+	sum.Count = len(names)
 	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(targets)) {
-		if _, err := c.Download(name, ""); err != nil {
+	for _, name := range names {
+		t, err := c.Download(name, "")
+		if err != nil {
 			sum.Failed++
 			errs = append(errs, err)
 			continue
 		}
 		sum.OK++
-		sum.Bytes += targets[name].Length
+		sum.Bytes += t.Length
 	}
 	return sum, errors.Join(errs...)
 }

@@ -11,7 +11,7 @@
 //	update              refresh the metadata
 //	lookup NAME         show length, hashes and custom of a target, with the expiry test
 //	download NAME [-o FILE]   look up, download, check the hash; without -o, drop the bytes
-//	all [--json-targets]      update, then check every target in targets.json
+//	all [--json-targets] [NAME...]   update, then check every target in targets.json, and those
 //	install COMPONENT PLATFORM CHANNEL [--file NAME]   what a starting agent does
 //	poll [...]          the same in a tight loop, while somebody publishes
 //	serve DIR [...]     a static web server on loopback; needs no --url

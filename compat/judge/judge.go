@@ -5,7 +5,7 @@
 //	NAME --url URL --state DIR [--root FILE] [--ca FILE] COMMAND
 //
 //	update                    refresh the metadata
-//	all                       update, then check every target in targets.json
+//	all [TARGET...]           update, then check every target in targets.json, and those
 //	download TARGET [-o FILE] check a target; without -o, drop the bytes
 //
 // --root pins a root.json and is needed only while the state is empty. stdout holds
@@ -28,7 +28,8 @@ import (
 // Client is a TUF client on a repository and a folder of state.
 type Client interface {
 	Update() (Updated, error)
-	All() (Totals, error)
+	// All checks what is named besides targets.json: that may lie in other roles.
+	All(names []string) (Totals, error)
 	Download(name, out string) (Target, error)
 }
 
@@ -55,7 +56,8 @@ func Run(name string, open Open, args []string, stdout, stderr io.Writer) int {
 type Setup struct {
 	URL, State, Root, CA string
 
-	out, target string // of download
+	out     string   // of download
+	targets []string // of download and all
 }
 
 func dispatch(name string, open Open, args []string, stdout io.Writer) error {
@@ -72,10 +74,10 @@ func dispatch(name string, open Open, args []string, stdout io.Writer) error {
 		v, err := c.Update()
 		return print(stdout, v, err)
 	case "download":
-		v, err := c.Download(s.target, s.out)
+		v, err := c.Download(s.targets[0], s.out)
 		return print(stdout, v, err)
 	}
-	v, err := c.All()
+	v, err := c.All(s.targets)
 	return errors.Join(json.NewEncoder(stdout).Encode(v), err)
 }
 
@@ -105,13 +107,11 @@ func parse(name string, args []string) (s Setup, command string, err error) {
 		}
 		words, rest = append(words, fs.Arg(0)), fs.Args()[1:]
 	}
-	want := map[string]int{"update": 1, "all": 1, "download": 2}
+	want := map[string]int{"update": 1, "all": len(words), "download": 2}
 	if len(words) == 0 || want[words[0]] != len(words) || s.URL == "" || s.State == "" {
-		return s, "", fmt.Errorf("%w: --url, --state and update, all or download NAME are required", errUsage)
+		return s, "", fmt.Errorf("%w: --url, --state and update, all [NAME...] or download NAME are required", errUsage)
 	}
-	if len(words) == 2 {
-		s.target = words[1]
-	}
+	s.targets = words[1:]
 	return s, words[0], nil
 }
 
