@@ -84,3 +84,14 @@ func cells(r rune) int {
 	}
 	return 1
 }
+
+// Wrap cuts a text of ours into lines: the first is at most first columns wide, the others
+// below.
+func Wrap(text string, first, below int) []string {
+	out := wrap(text, max(first, minWidth), "")
+	if len(out) < 2 || first == below {
+		return out
+	}
+	rest := strings.TrimLeft(text[len(out[0]):], " ")
+	return append(out[:1], wrap(rest, max(below, minWidth), "")...)
+}

@@ -45,6 +45,9 @@ type app struct {
 	// kinds are the kinds of key that there are.
 	kinds signer.Kinds
 
+	// ran is the command that was run, with its path ("fleet-hsm key list").
+	ran string
+
 	log  *workflow.Transcript
 	cfg  *config.Config
 	keys *keyring.Ring
@@ -80,8 +83,10 @@ another process; 130 interrupted.`,
 	root.SetOut(a.out.Raw())
 	root.SetErr(a.talk.Raw())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage(&flagError{command: cmd.CommandPath(), err: err})
+		return wrongFlag(cmd, err)
 	})
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { a.help(cmd) })
+	root.SetHelpCommand(a.helpCommand())
 	root.SetVersionTemplate("fleet-hsm {{.Version}}\n")
 	f := root.PersistentFlags()
 	f.StringVar(&a.path, "path", ".", "folder of the repository")
@@ -98,6 +103,7 @@ another process; 130 interrupted.`,
 	takesNothing(f, "note", "say nothing")
 	root.AddCommand(a.commands()...)
 	root.AddCommand(a.manCommand())
+	arrange(root)
 	a.complete(root)
 	wrapArgs(root)
 	return root
@@ -110,6 +116,7 @@ func (a *app) commands() []*cobra.Command {
 		a.promoteCommand(), a.removeCommand(), a.archiveCommand(), a.pruneCommand(), a.listCommand(), a.gcCommand(), a.migrateCommand(),
 		a.publishCommand(), a.pullCommand(), a.onlineCommand(), a.watchCommand(), a.packageCommand(),
 		a.statusCommand(), a.verifyCommand(), a.keyCommand(), a.tokenCommand(), a.doctorCommand(), a.transcriptCommand(),
+		a.versionCommand(),
 	}
 }
 

@@ -61,6 +61,9 @@ func (a *app) exit(ctx context.Context, err error) int {
 	if errors.Is(err, context.Canceled) {
 		err = errInterrupted
 	}
+	if v.hint == hintHelp && a.ran != "" {
+		v.hint = helpOf(a.ran)
+	}
 	a.log.End(err, v.code)
 	if a.json {
 		a.jsonError(err, v)

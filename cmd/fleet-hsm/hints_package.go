@@ -53,5 +53,5 @@ func packageVerdict(e *installer.Error) verdict {
 	case installer.NotInstaller:
 		return verdict{exitRefused, "not-installer", "name a .deb, .rpm or .pkg.tar.zst of Fleet's agent, made by this tool or by fleetctl package"}
 	}
-	return verdict{exitUsage, "usage", `run "fleet-hsm COMMAND --help" for its flags, with examples`}
+	return verdict{exitUsage, "usage", hintHelp}
 }

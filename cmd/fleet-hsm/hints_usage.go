@@ -35,16 +35,31 @@ func hintUsage(err error) string {
 	}
 	var fe *flagError
 	if errors.As(err, &fe) {
+		if fe.near != "" {
+			return fmt.Sprintf(`did you mean --%s? "%s --help" has all flags`, fe.near, fe.command)
+		}
 		return fmt.Sprintf(`run "%s --help" for its flags`, fe.command)
 	}
 	var uc *unknownCommand
 	if errors.As(err, &uc) {
-		if len(uc.near) > 0 {
-			return fmt.Sprintf("did you mean %q?", uc.parent+" "+uc.near[0])
+		if uc.near != "" {
+			return fmt.Sprintf("did you mean %q?", uc.parent+" "+uc.near)
 		}
 		return fmt.Sprintf(`run "%s --help" for the commands`, uc.parent)
 	}
+	var word *unknownWord
+	if errors.As(err, &word) && word.near != "" {
+		return fmt.Sprintf("did you mean %q?", word.near)
+	}
 	return hintForm(err)
+}
+
+// hintHelp is completed with the command that was run (app.exit).
+const hintHelp = `run "fleet-hsm COMMAND --help" for its flags, with examples`
+
+// helpOf is hintHelp for a command.
+func helpOf(command string) string {
+	return fmt.Sprintf(`run "%s --help" for its flags, with examples`, command)
 }
 
 // hintForm says where the form of something is described.
@@ -57,7 +72,7 @@ func hintForm(err error) string {
 	case as[*config.Error](err):
 		return "docs/files.md shows every field of the configuration"
 	}
-	return `run "fleet-hsm COMMAND --help" for its flags, with examples`
+	return hintHelp
 }
 
 // hintOwner says how to get round a configuration that does not count.

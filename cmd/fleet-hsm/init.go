@@ -2,6 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -24,8 +29,8 @@ func (a *app) initCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Create a repository and its keys",
-		Long: `init creates a repository in the folder --path: root, targets, snapshot and
-timestamp at version 1. A role without --<role>-key gets a new key in
+		Long: `init creates a repository in the folder --path, which it makes if it is not there:
+root, targets, snapshot and timestamp at version 1. A role without --<role>-key gets a new key in
 keys/<role>.json, encrypted with $FLEET_<ROLE>_PASSPHRASE or a passphrase typed
 twice. --generate makes the named token keys where they do not exist yet.`,
 		Example: `  fleet-hsm init
@@ -45,7 +50,16 @@ twice. --generate makes the named token keys where they do not exist yet.`,
 	return cmd
 }
 
-func (a *app) runInit(ctx context.Context, o initOptions) error {
+func (a *app) runInit(ctx context.Context, o initOptions) (err error) {
+	drop, err := makeFolder(a.path)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			drop()
+		}
+	}()
 	cfg, err := a.config()
 	if err != nil {
 		return err
@@ -89,6 +103,35 @@ func (a *app) runInit(ctx context.Context, o initOptions) error {
 		a.note(`--expires is for version 1; "expires:" in %s says how long later ones are good.`, cfg.File)
 	}
 	return a.report("init", versions)
+}
+
+// makeFolder makes the folder of a new repository if it is not there. drop takes away
+// again what it made, as far as nothing is in it.
+func makeFolder(path string) (drop func(), err error) {
+	var made []string
+	for p := filepath.Clean(path); ; p = filepath.Dir(p) {
+		if _, err := os.Stat(p); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		made = append(made, p)
+	}
+	drop = func() {
+		if len(made) > 0 {
+			_ = os.Remove(filepath.Join(path, "pending", "lock"))
+			_ = os.Remove(filepath.Join(path, "pending"))
+		}
+		for _, p := range made {
+			_ = os.Remove(p) // one that holds something stays
+		}
+	}
+	if len(made) == 0 {
+		return drop, nil
+	}
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		drop()
+		return nil, fmt.Errorf("making the folder of the repository: %w", err)
+	}
+	return drop, nil
 }
 
 // checkKeyPlaces refuses to begin where new key files could not be kept from others.

@@ -30,5 +30,7 @@ func run(args []string, now func() time.Time, kinds signer.Kinds) int {
 	defer a.close()
 	cmd := a.command()
 	cmd.SetArgs(args)
-	return a.exit(ctx, cmd.ExecuteContext(ctx))
+	ran, err := cmd.ExecuteContextC(ctx)
+	a.ran = ran.CommandPath()
+	return a.exit(ctx, err)
 }

@@ -92,10 +92,10 @@ func byRole(list []string, flag string, known ...string) (map[string]string, err
 			policy = s
 		}
 		if named && !repo.IsRole(role) {
-			return nil, usagef("%s %q: %q is not a role; roles are %s", flag, s, role, strings.Join(repo.Roles(), ", "))
+			return nil, usage(fmt.Errorf("%s %q: %w", flag, s, unknownRole(role)))
 		}
 		if !slices.Contains(known, policy) {
-			return nil, usagef("%s %q is none of %s", flag, s, strings.Join(known, ", "))
+			return nil, usage(noneOf(flag, s, policy, known))
 		}
 		if named {
 			own[role] = policy
@@ -115,5 +115,5 @@ func parseAlgorithm(s string) (signer.Algorithm, error) {
 	if s == "" || slices.Contains(signer.Algorithms(), signer.Algorithm(s)) {
 		return signer.Algorithm(s), nil
 	}
-	return "", usagef("--algorithm %q is none of p256, ed25519, rsa2048, rsa3072, rsa4096", s)
+	return "", usage(noneOf("--algorithm", s, s, []string{"p256", "ed25519", "rsa2048", "rsa3072", "rsa4096"}))
 }

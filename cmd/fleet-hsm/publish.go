@@ -24,13 +24,13 @@ type publishFlags struct {
 func (a *app) publishCommand() *cobra.Command {
 	o := publishFlags{grace: config.Duration(7 * 24 * time.Hour)}
 	cmd := &cobra.Command{
-		Use:   "publish [URL]",
+		Use:   "publish [FOLDER|URL]",
 		Short: "Copy repository/ to a folder or bucket, in the only safe order",
 		Long: `publish uploads what the store lacks: content first, timestamp.json last and alone.
 It refuses, before the first write, a store that is ahead or holds another history, and
 reads back as an agent would. Killed or cut off, it goes on where it stopped when it is
-run again. URL is file:///FOLDER or s3://BUCKET/PREFIX?endpoint=...&region=...`,
-		Example: `  fleet-hsm publish --dry-run
+run again. A folder is a path, a bucket s3://BUCKET/PREFIX?endpoint=...&region=...`,
+		Example: `  fleet-hsm publish /srv/updates
   fleet-hsm publish "s3://updates/fleet?endpoint=https://s3.example.com&region=eu-1"`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

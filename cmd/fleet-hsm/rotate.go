@@ -5,7 +5,6 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -55,7 +54,7 @@ the roles whose metadata the new root no longer accepts.`,
 func roleArgs(_ *cobra.Command, args []string) error {
 	for i, role := range args {
 		if !repo.IsRole(role) {
-			return usagef("%q is not a role; roles are %s", role, strings.Join(repo.Roles(), ", "))
+			return usage(unknownRole(role))
 		}
 		if slices.Contains(args[:i], role) {
 			return usagef("role %s is named twice", role)
