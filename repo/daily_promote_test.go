@@ -161,8 +161,8 @@ func TestPromoteRefusals(t *testing.T) {
 		pr   repo.Promotion
 		want func(error) bool
 	}{
-		{repo.Promotion{Version: "3", From: "edge", To: []string{"stable"}}, kindIs(repo.NoChange)},
-		{repo.Promotion{Version: "2", From: "beta", To: []string{"stable"}}, kindIs(repo.NoChange)},
+		{repo.Promotion{Version: "3", From: "edge", To: []string{"stable"}}, kindIs(repo.NotFound)},
+		{repo.Promotion{Version: "2", From: "beta", To: []string{"stable"}}, kindIs(repo.NotFound)},
 		{repo.Promotion{Version: "1", From: "edge", To: []string{"edge"}}, func(err error) bool { return errors.Is(err, repo.ErrName) }},
 		{repo.Promotion{Version: "", From: "edge", To: []string{"stable"}}, func(err error) bool { return errors.Is(err, repo.ErrName) }},
 		{repo.Promotion{Version: "2", From: "edge", To: []string{"stable"}}, func(err error) bool {

@@ -130,6 +130,7 @@ const (
 	UnknownKey      RefusedKind = "unknown-key"      // not a key of the role
 	DuplicateKey    RefusedKind = "duplicate-key"    // one public key twice in a role
 	NoChange        RefusedKind = "no-change"        // nothing would change
+	NotFound        RefusedKind = "not-found"        // nothing of that name is there
 	OtherDevice     RefusedKind = "other-device"     // pending/ and repository/ on two file systems
 	FlatLayout      RefusedKind = "flat-layout"      // needs consistent snapshots
 	TimestampKeys   RefusedKind = "timestamp-keys"   // the new root needs a new timestamp at once
@@ -156,6 +157,8 @@ const (
 type RefusedError struct {
 	Kind RefusedKind
 	Text string
+	// Near is the name that may have been meant, "" for none.
+	Near string
 }
 
 func (e *RefusedError) Error() string { return e.Text }

@@ -82,7 +82,7 @@ func (r *Repo) Promote(p *Published, staged *Change, pr Promotion, opts StageOpt
 		}
 	}
 	if len(moving) == 0 {
-		return nil, nil, refuse(NoChange, "version %q is not in channel %q%s", pr.Version, pr.From, whatIsThere(from, pr))
+		return nil, nil, pr.nowhere(t, from)
 	}
 	if !pr.AllowMissing {
 		if err := pr.complete(t, from, moving); err != nil {
@@ -98,6 +98,19 @@ func (r *Repo) Promote(p *Published, staged *Change, pr Promotion, opts StageOpt
 	}
 	c.intend("promote %s from %s to %s (%d targets)", pr.Version, pr.From, strings.Join(pr.To, ", "), len(moving))
 	return c, table, r.restage(p, c, t, opts)
+}
+
+// nowhere says that there is nothing to promote, and what may have been meant.
+func (pr Promotion) nowhere(t *Targets, from []Row) error {
+	word, known := pr.Version, column(from, versionOf)
+	if len(from) == 0 {
+		rows, _, err := t.Rows()
+		if err != nil {
+			return err
+		}
+		word, known = pr.From, column(rows, channelOf)
+	}
+	return notFound(word, known, "version %q is not in channel %q%s", pr.Version, pr.From, whatIsThere(from, pr))
 }
 
 func whatIsThere(from []Row, pr Promotion) string {

@@ -23,7 +23,7 @@ func (r *Repo) Remove(p *Published, staged *Change, rm Removal, opts StageOption
 	if err != nil {
 		return nil, nil, err
 	}
-	gone, err := rm.paths(t, rows, role)
+	gone, err := r.toRemove(p, rm, t, rows, role)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -50,31 +50,73 @@ func meant(t *Targets, path string) string {
 	return ""
 }
 
-func (rm Removal) paths(t *Targets, rows []Row, role map[string]string) ([]string, error) {
+// toRemove lists the paths that a removal takes out. What was taken out before is no
+// mistake, and nothing to do; what never was there is.
+func (r *Repo) toRemove(p *Published, rm Removal, t *Targets, rows []Row, role map[string]string) ([]string, error) {
 	var out []string
+	before := 0
 	for _, path := range rm.Paths {
-		if _, ok := t.entries[path]; !ok && role[path] == "" {
-			return nil, refuse(NoChange, "no target %q is published%s", path, meant(t, path))
+		if _, ok := t.entries[path]; ok || role[path] != "" {
+			if !slices.Contains(out, path) {
+				out = append(out, path)
+			}
+			continue
 		}
-		if !slices.Contains(out, path) {
-			out = append(out, path)
+		gone, err := r.removedBefore(p, nil, path)
+		if err != nil {
+			return nil, err
+		}
+		if len(gone) == 0 {
+			return nil, notFound(path, column(rows, pathOf), "no target %q is published%s", path, meant(t, path))
+		}
+		before++
+	}
+	if rm.Channel != "" {
+		list, err := rm.inChannel(rows)
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range list {
+			if !slices.Contains(out, path) {
+				out = append(out, path)
+			}
 		}
 	}
-	if rm.Channel == "" {
+	if len(out) > 0 {
 		return out, nil
 	}
+	if rm.Channel == "" && before > 0 {
+		return nil, refuse(NoChange, "it is not published any more")
+	}
+	return nil, r.emptyChannel(p, rm, rows)
+}
+
+// inChannel lists the paths of the channel.
+func (rm Removal) inChannel(rows []Row) (out []string, err error) {
 	if err := checkElement("channel", rm.Channel); err != nil {
 		return nil, err
 	}
-	narrow := Promotion{Names: rm.Names, Platforms: rm.Platforms}
 	slices.SortFunc(rows, compareRows)
 	for _, row := range rows {
-		if row.Channel == rm.Channel && narrow.covers(row) && !slices.Contains(out, row.Path) {
+		if rm.covers(row) {
 			out = append(out, row.Path)
 		}
 	}
-	if len(out) == 0 {
-		return nil, refuse(NoChange, "channel %q holds no such target", rm.Channel)
-	}
 	return out, nil
+}
+
+func (rm Removal) covers(row Row) bool {
+	return row.Channel == rm.Channel && Promotion{Names: rm.Names, Platforms: rm.Platforms}.covers(row)
+}
+
+// emptyChannel says why nothing of a channel can be removed.
+func (r *Repo) emptyChannel(p *Published, rm Removal, rows []Row) error {
+	gone, err := r.removedBefore(p, rm.covers)
+	if err != nil {
+		return err
+	}
+	if len(gone) > 0 {
+		return refuse(NoChange, "channel %q holds no such target any more", rm.Channel)
+	}
+	return notFound(rm.Channel, column(rows, channelOf), "channel %q holds no such target", rm.Channel)
 }

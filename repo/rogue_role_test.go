@@ -67,7 +67,7 @@ func TestRogueRoleIsNoSource(t *testing.T) {
 			t.Errorf("%v has a say: %v", p.Cold(), err)
 		}
 		promotion := repo.Promotion{Version: version, From: version, To: []string{"stable"}, AllowMissing: true}
-		if c, _, err := d.Promote(p, nil, promotion, repo.StageOptions{}); !kindIs(repo.NoChange)(err) {
+		if c, _, err := d.Promote(p, nil, promotion, repo.StageOptions{}); !kindIs(repo.NotFound)(err) {
 			t.Errorf("promoted from it: %v, %v", c.Targets().Paths(), err)
 		}
 		if rows, err := p.ArchivedRows(nil); err != nil || len(rows) != 0 {

@@ -139,9 +139,9 @@ func TestRemove(t *testing.T) {
 		"one component of it":      {rm: repo.Removal{Channel: "stable", Names: []string{"orbit"}}, want: []string{"orbit/linux/stable/orbit", "orbit/macos/stable/orbit"}},
 		"one platform of it":       {rm: repo.Removal{Channel: "stable", Platforms: []string{"linux"}}, want: []string{"orbit/linux/stable/orbit", "osqueryd/linux/stable/osqueryd"}},
 		"a path and a channel":     {rm: repo.Removal{Paths: []string{"orbit/linux/1/orbit"}, Channel: "5"}, want: []string{"orbit/linux/1/orbit", "osqueryd/linux/5/osqueryd"}},
-		"no such path":             {rm: repo.Removal{Paths: []string{"orbit/linux/9/orbit"}}, kind: repo.NoChange},
-		"no such channel":          {rm: repo.Removal{Channel: "edge"}, kind: repo.NoChange},
-		"no such platform":         {rm: repo.Removal{Channel: "stable", Platforms: []string{"windows"}}, kind: repo.NoChange},
+		"no such path":             {rm: repo.Removal{Paths: []string{"orbit/linux/9/orbit"}}, kind: repo.NotFound},
+		"no such channel":          {rm: repo.Removal{Channel: "edge"}, kind: repo.NotFound},
+		"no such platform":         {rm: repo.Removal{Channel: "stable", Platforms: []string{"windows"}}, kind: repo.NotFound},
 		"a channel that is a path": {rm: repo.Removal{Channel: "../stable"}, bad: true},
 	} {
 		change, gone, err := r.Remove(p, nil, c.rm, repo.StageOptions{})

@@ -143,7 +143,7 @@ func judge(err error) verdict {
 	case as[*repo.MissingError](err):
 		return verdict{exitRefused, "missing", "narrow it with --name or --platform, add what is missing first, or say --allow-missing"}
 	case errors.As(err, &refused):
-		return verdict{exitRefused, string(refused.Kind), hintRefused(refused.Kind)}
+		return verdict{exitRefused, string(refused.Kind), hintNear(refused) + hintRefused(refused.Kind)}
 	case errors.Is(err, repo.ErrLocked):
 		return verdict{exitLocked, "locked", "wait for the other command, or give --lock-timeout more time; if that process hangs, ending it is safe"}
 	case errors.Is(err, repo.ErrExpired):

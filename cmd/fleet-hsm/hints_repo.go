@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/repo"
@@ -17,6 +18,8 @@ func hintRefused(kind repo.RefusedKind) string {
 		return `"fleet-hsm review" shows the staged change, "fleet-hsm sign" goes on with it where its keys are, "fleet-hsm discard" drops it`
 	case repo.PublishedMoved:
 		return `"fleet-hsm review" shows the staged change, "fleet-hsm discard" drops it`
+	case repo.NotFound:
+		return `"fleet-hsm list --versions" shows what is there`
 	case repo.OtherDevice:
 		return "keep pending/ and repository/ on one file system"
 	case repo.MissingContent:
@@ -49,6 +52,14 @@ func hintRefused(kind repo.RefusedKind) string {
 		return `"fleet-hsm sign" goes on with it where its keys are; "fleet-hsm discard" drops what an earlier attempt left`
 	}
 	return hintHistory(kind)
+}
+
+// hintNear names what may have been meant.
+func hintNear(e *repo.RefusedError) string {
+	if e.Near == "" {
+		return ""
+	}
+	return fmt.Sprintf("did you mean %q? ", e.Near)
 }
 
 func hintMetadata(err error) string {

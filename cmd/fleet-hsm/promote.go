@@ -60,6 +60,10 @@ func (a *app) runPromote(ctx context.Context, version string, o promoteOptions) 
 		Version: version, From: o.from, To: append([]string{o.to}, o.tags...),
 		Names: o.names, Platforms: o.platforms, AllowMissing: o.allowMissing,
 	}, w.StageOptions(o.allowShorter))
+	if done(w, err) {
+		res := promoteResult{a.unchanged("promote"), []repo.Promoted{}}
+		return a.print(res, func(*prompt.Writer) {})
+	}
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,8 @@ type publishResult struct {
 	Credentials string        `json:"credentials,omitempty"`
 	Plan        *store.Plan   `json:"plan"`
 	Done        *store.Result `json:"done,omitempty"`
+	// Changed is false where the store had everything already, and absent elsewhere.
+	Changed *bool `json:"changed,omitempty"`
 }
 
 func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) error {
@@ -108,7 +110,11 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 		return err
 	}
 	a.afterPublish(up.Plan, result)
-	return a.print(publishResult{Schema: 1, Credentials: who, Plan: up.Plan, Done: &result}, func(*prompt.Writer) {})
+	res := publishResult{Schema: 1, Credentials: who, Plan: up.Plan, Done: &result}
+	if result.Files == 0 && result.Deleted == 0 {
+		res.Changed = new(bool)
+	}
+	return a.print(res, func(*prompt.Writer) {})
 }
 
 // sayFaults says why a client would refuse what was to be published.

@@ -56,6 +56,10 @@ func (a *app) runRemove(ctx context.Context, paths []string, o removeOptions) er
 	c, gone, err := w.Repo.Remove(w.Published, w.Staged, repo.Removal{
 		Paths: paths, Channel: o.channel, Names: o.names, Platforms: o.platforms,
 	}, w.StageOptions(o.allowShorter))
+	if done(w, err) {
+		res := removeResult{a.unchanged("remove"), []string{}}
+		return a.print(res, func(*prompt.Writer) {})
+	}
 	if err != nil {
 		return err
 	}

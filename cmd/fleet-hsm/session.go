@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -159,10 +160,21 @@ func (a *app) report(command string, versions map[string]int64, notes ...string)
 
 // reportUnchanged is the result of a command that found everything done.
 func (a *app) reportUnchanged(command string, notes ...string) error {
+	return a.print(a.unchanged(command, notes...), func(*prompt.Writer) {})
+}
+
+func (a *app) unchanged(command string, notes ...string) committed {
 	a.note("all of it is published already; nothing to do")
 	res := a.committed(command, nil, notes...)
 	res.Changed = new(bool)
-	return a.print(res, func(*prompt.Writer) {})
+	return res
+}
+
+// done reports whether a command was given a second time: what it would do is published.
+// While a change waits, it may be that which does it, and is named.
+func done(w *workflow.Session, err error) bool {
+	var refused *repo.RefusedError
+	return errors.As(err, &refused) && refused.Kind == repo.NoChange && w.Staged == nil
 }
 
 // confirm asks before files or targets go, where somebody can be asked and --yes did not
