@@ -91,7 +91,7 @@ func (m *Maker) newName(keyID tuf.KeyID) string {
 
 // FileKeys makes new keys in keys/<role>.json.
 func (m *Maker) FileKeys(ctx context.Context, ui signer.UI, role string, n int, alg signer.Algorithm) ([]repo.Key, error) {
-	g, err := m.k.Files.Generate(ctx, signer.Ref{URI: RoleFile(role), Roles: []string{role}},
+	g, err := m.k.Files.Generate(ctx, signer.Ref{URI: m.k.FileOf(role), Roles: []string{role}},
 		signer.GenerateOptions{Algorithm: alg, Count: n}, ui)
 	if err != nil {
 		return nil, err
@@ -209,7 +209,7 @@ func (m *Maker) TellOnDevices() {
 func (m *Maker) Undo(cause error) error {
 	m.TellOnDevices()
 	for role, made := range m.Made {
-		cause = errors.Join(cause, m.k.Files.Drop(RoleFile(role), made))
+		cause = errors.Join(cause, m.k.Files.Drop(m.k.FileOf(role), made))
 	}
 	m.Made = nil
 	return cause

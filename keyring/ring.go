@@ -116,16 +116,13 @@ func (k *Ring) Close() error {
 
 // Add names a place of a role's keys, as a flag does.
 func (k *Ring) Add(role, uri string) error {
-	u, err := k.opts.Kinds.Parse(uri)
+	u, err := k.Parse(uri)
 	if err != nil {
 		return err
 	}
 	k.URIs[role] = append(k.URIs[role], u)
 	return nil
 }
-
-// Parse reads a URI that names a key.
-func (k *Ring) Parse(uri string) (signer.URI, error) { return k.opts.Kinds.Parse(uri) }
 
 // errNotHere: nothing says where the key could be.
 var errNotHere = errors.New("not on this machine")

@@ -70,6 +70,7 @@
 // [Metrics] are for Prometheus, [Handler] serves them with /healthz and /readyz. The
 // names:
 //
+//	fleet_hsm_build_info{version,goversion}    always 1
 //	fleet_hsm_role_expiry_seconds{role}        until the role expires; negative after
 //	fleet_hsm_role_version{role}               version in force
 //	fleet_hsm_last_success_timestamp_seconds   Unix time of the last good check

@@ -1,6 +1,7 @@
 package online
 
 import (
+	"runtime"
 	"sync"
 	"time"
 
@@ -62,6 +63,25 @@ func NewMetrics(reg prometheus.Registerer, now func() time.Time) *Metrics {
 	m.failures.WithLabelValues("other")
 	reg.MustRegister(m.checks, m.failures, m.signatures, m.keyErrors, m.reconnects, m.rejectedSnapshots, m.wentBack, m.requests, m.lastSuccess, m.version, expiry{m})
 	return m
+}
+
+// keys begins the series of each key, so that an alert sees the first error too.
+func (m *Metrics) keys(list []KeySource) {
+	if m == nil {
+		return
+	}
+	for _, k := range list {
+		m.signatures.WithLabelValues(k.Name())
+		m.keyErrors.WithLabelValues(k.Name())
+		m.reconnects.WithLabelValues(k.Name())
+	}
+}
+
+// buildInfo is always 1, and says which program it is.
+func buildInfo(reg prometheus.Registerer, version string) {
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "fleet_hsm_build_info", Help: "Always 1; the labels say which program this is."}, []string{"version", "goversion"})
+	g.WithLabelValues(version, runtime.Version()).Set(1)
+	reg.MustRegister(g)
 }
 
 // expiry reckons the time left when it is asked, so that it falls even while no check

@@ -31,7 +31,7 @@ func Once(ctx context.Context, cfg Config, req Request) (Result, error) {
 // Run checks until the context ends, which is no error. It goes on after every
 // failure, more and more slowly up to Interval, and says how long is left.
 func (s *Service) Run(ctx context.Context) error {
-	failures := 0
+	failures, begun := 0, false
 	for {
 		res, err := s.Check(ctx, Request{})
 		if ctx.Err() != nil {
@@ -43,7 +43,10 @@ func (s *Service) Run(ctx context.Context) error {
 			pause = backOff(failures, s.cfg.Interval)
 			s.complain(err, pause)
 		} else {
-			failures = 0
+			if !begun || failures > 0 {
+				s.log.Info("check went well", s.renewal()...)
+			}
+			failures, begun = 0, true
 			pause = s.pause(res)
 			s.log.Debug("check", "outcome", res.Outcome, "version", res.Version, "expires", res.Expires)
 		}

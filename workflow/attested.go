@@ -96,7 +96,7 @@ func (w *Session) CheckAttestations(which string, extra []byte) ([]Attested, err
 	for _, root := range w.roots() {
 		for _, role := range repo.Roles() {
 			for _, k := range root.Keys(role) {
-				if seen[k.ID] || which != "" && which != role && !strings.HasPrefix(k.ID.String(), which) {
+				if seen[k.ID] || which != "" && which != role && !strings.HasPrefix(k.ID.String(), which) && !w.Keys.Calls(which, k.ID) {
 					continue
 				}
 				seen[k.ID] = true

@@ -73,9 +73,12 @@ type PreviewAbsence struct {
 // PreviewRotation says what a rotation of one role would do. It takes no lock, makes no key
 // and writes nothing; keys that would be made are stood in for.
 func (w *Session) PreviewRotation(ctx context.Context, role string, o Rotation) (Preview, error) {
-	rot := repo.Rotation{Role: role, Remove: w.Config.KeyIDs(o.Remove), Threshold: o.Threshold}
+	remove, err := w.Keys.IDs(role, w.newestRoot().Keys(role), o.Remove)
+	if err != nil {
+		return Preview{}, err
+	}
+	rot := repo.Rotation{Role: role, Remove: remove, Threshold: o.Threshold}
 	names := map[tuf.KeyID]string{}
-	var err error
 	if o.replaces() {
 		rot.Set, err = w.standInFiles(ctx, role, names)
 	} else if rot.Add, err = w.previewKeys(ctx, role, o.Add, o.Make.Generate, names); err == nil {

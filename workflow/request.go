@@ -196,7 +196,7 @@ func (w *Session) SigningOf(file string, q *ceremony.Request, pinned bool) (*Sig
 		return nil, err
 	}
 	s := &Signing{
-		Session: w, Change: q.Change,
+		Session: w, Change: q.Change, File: file,
 		Review: func() (repo.Review, error) { return w.ReviewRequest(q) },
 		Keep: func() error {
 			data, err := q.Bytes()

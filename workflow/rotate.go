@@ -45,7 +45,11 @@ func (w *Session) Rotate(ctx context.Context, roles []string, o Rotation) (c *re
 
 // rotateRole adds the new keys of one role to a change.
 func (w *Session) rotateRole(ctx context.Context, c *repo.Change, role string, o Rotation) (*repo.Change, error) {
-	rot := repo.Rotation{Role: role, Remove: w.Config.KeyIDs(o.Remove), Threshold: o.Threshold}
+	remove, err := w.Keys.IDs(role, w.keysBefore(c, role), o.Remove)
+	if err != nil {
+		return nil, err
+	}
+	rot := repo.Rotation{Role: role, Remove: remove, Threshold: o.Threshold}
 	if err := w.checkNewSources(ctx, role, slices.Concat(o.Set, o.Add), o.Make.Generate); err != nil {
 		return nil, err
 	}
@@ -56,6 +60,14 @@ func (w *Session) rotateRole(ctx context.Context, c *repo.Change, role string, o
 		return nil, w.LockLost
 	}
 	return w.Repo.Rotate(w.Published, c, rot, w.StageOptions(o.AllowShorter))
+}
+
+// keysBefore are the keys of a role as far as it is changed already.
+func (w *Session) keysBefore(c *repo.Change, role string) []repo.Key {
+	if c != nil && c.Root() != nil {
+		return c.Root().Keys(role)
+	}
+	return w.Published.Root.Keys(role)
 }
 
 // checkNewSources refuses a source of PINs that could mean the token of a new key as
@@ -129,18 +141,20 @@ func (w *Session) newestRoot() *repo.Root {
 	return w.Published.Root
 }
 
-// allInFile refuses unless every key of the role is in keys/ROLE.json.
+// allInFile refuses unless every key of the role is in keys/ROLE.json, or in the file that
+// --ROLE-key names.
 func (w *Session) allInFile(ctx context.Context, root *repo.Root, role string) error {
+	at := w.Keys.FileOf(role)
 	elsewhere := func(k repo.Key) error {
-		return misuse.Errorf("key %s of role %s is not in %s; name the complete new set with --key, or use --add and --remove",
-			k.ShortID(), role, w.within("keys", role+".json"))
+		return misuse.Errorf("key %s of role %s is not in %q; if it is in another file, name that with --%s-key file:PATH; else name the complete new set with --key, or use --add and --remove",
+			k.ShortID(), role, at, role)
 	}
 	for _, k := range root.Keys(role) {
-		if u, ok := w.Config.Locations[k.ID]; ok && u.String() != keyring.RoleFile(role).String() || !w.Keys.Files.Exists(keyring.RoleFile(role)) {
+		if u, ok := w.Config.Locations[k.ID]; ok && u.String() != at.String() || !w.Keys.Files.Exists(at) {
 			return elsewhere(k)
 		}
 	}
-	infos, err := w.Keys.Files.Keys(ctx, signer.Ref{URI: keyring.RoleFile(role), Roles: []string{role}}, w.UI)
+	infos, err := w.Keys.Files.Keys(ctx, signer.Ref{URI: at, Roles: []string{role}}, w.UI)
 	if err != nil {
 		return err
 	}
@@ -161,18 +175,22 @@ func (w *Session) allInFile(ctx context.Context, root *repo.Root, role string) e
 func (w *Session) Retire(role string) {
 	p, err := w.Repo.Load()
 	if err != nil {
-		w.warn("old keys stay in keys/%s.json: %v", role, err)
+		w.warn("old keys stay in %s: %v", w.Keys.FileOf(role), err)
 		return
 	}
 	var keep []crypto.PublicKey
 	for _, k := range p.Root.Keys(role) {
 		keep = append(keep, k.Public)
 	}
-	n, err := w.Keys.Files.Retire(keyring.RoleFile(role), keep)
+	at := w.Keys.FileOf(role)
+	n, err := w.Keys.Files.Retire(at, keep)
 	if err != nil {
-		w.warn("old keys stay in keys/%s.json: %v", role, err)
+		w.warn("old keys stay in %s: %v", at, err)
 	}
-	if n > 0 {
+	switch {
+	case n > 0 && at.String() != keyring.RoleFile(role).String():
+		w.note("moved %d old %s key(s) to retired/ beside %s", n, role, at)
+	case n > 0:
 		w.note("moved %d old %s key(s) to %s", n, role, w.within("keys", "retired"))
 	}
 }

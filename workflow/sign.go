@@ -83,7 +83,22 @@ type Signing struct {
 	Trust string
 	// Done is said when every threshold is met.
 	Done string
+	// File is the request that the signatures go into, "" for the staged change.
+	File string
 }
+
+// HandBack: who was asked for a signature has given it, and others have still to give
+// theirs. For whoever signed, all is done. Exit 3, as for every change that is short.
+type HandBack struct {
+	File  string
+	Short error
+}
+
+func (e *HandBack) Error() string {
+	return fmt.Sprintf("your signature is in %q: send it back. Signatures of others are still missing (%v)", e.File, e.Short)
+}
+
+func (e *HandBack) Unwrap() error { return e.Short }
 
 // Run asks the person, signs, and says who must still sign.
 func (s *Signing) Run(ctx context.Context) error {
@@ -176,6 +191,7 @@ func rolesOf(docs []*repo.Doc) []string {
 // says who must still sign.
 func (s *Signing) sign(ctx context.Context, docs []*repo.Doc) error {
 	var short error
+	before := signaturesOf(docs)
 	for _, d := range docs {
 		kept := signedBy(d)
 		err := s.Session.Keys.Sign(ctx, s.Session.UI, d, func() error {
@@ -201,11 +217,22 @@ func (s *Signing) sign(ctx context.Context, docs []*repo.Doc) error {
 	if short == nil {
 		short = s.Session.Keys.ShortOf(s.Change)
 	}
+	if short != nil && s.File != "" && signaturesOf(docs) > before {
+		return &HandBack{s.File, short}
+	}
 	if short != nil {
 		return short
 	}
 	s.Session.note("%s", s.Done)
 	return nil
+}
+
+func signaturesOf(docs []*repo.Doc) int {
+	n := 0
+	for _, d := range docs {
+		n += signedBy(d)
+	}
+	return n
 }
 
 // signedBy counts the keys that have signed.

@@ -107,11 +107,15 @@ func (a *app) runAdd(ctx context.Context, o addOptions) error {
 	if !o.stageOnly {
 		w.PrefetchTargets(ctx)
 	}
+	odd, err := w.OddNames(items)
+	if err != nil {
+		return err
+	}
 	c, findings, err := w.Add(ctx, workflow.Addition{Items: items, Unchecked: o.noLint, Replace: o.replace, AllowShorter: o.allowShorter})
 	if err != nil {
 		return err
 	}
-	notes := a.sayFindings(findings)
+	notes := append(a.sayOdd(odd), a.sayFindings(findings)...)
 	if c == nil {
 		return a.reportUnchanged("add", notes...)
 	}
@@ -130,6 +134,18 @@ func (a *app) sayFindings(findings []lint.Finding) (notes []string) {
 			notes = append(notes, workflow.FindingText(f))
 		} else {
 			a.warn("%s", workflow.FindingText(f))
+		}
+	}
+	return notes
+}
+
+// sayOdd warns of names that look like a slip.
+func (a *app) sayOdd(odd []string) (notes []string) {
+	for _, s := range odd {
+		if a.json {
+			notes = append(notes, s)
+		} else {
+			a.warn("%s", s)
 		}
 	}
 	return notes

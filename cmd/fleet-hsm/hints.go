@@ -78,6 +78,10 @@ func (a *app) exit(ctx context.Context, err error) int {
 
 // sayError says an error in one line, but for findings, of which each has its own.
 func (a *app) sayError(err error) {
+	if as[*workflow.HandBack](err) {
+		a.say("%v", err) // no error: whoever signed has done what they were asked to
+		return
+	}
 	unfit, ok := err.(*workflow.LintError)
 	if !ok {
 		a.say("fleet-hsm: %v", err)
@@ -132,11 +136,13 @@ func judge(err error) verdict {
 		return verdict{exitUnverified, "unverified", `each line above names the file, and docs/compat.md the check. In a folder of yours "fleet-hsm doctor --mend" puts in order what lies there, and "fleet-hsm pull" brings what a store has; a server gets it with "fleet-hsm publish"`}
 	case as[*keyring.ImportedError](err):
 		return verdict{exitRefused, "imported-key", "make a key on the token (--generate), or take this one with --allow-imported"}
+	case as[*workflow.HandBack](err):
+		return verdict{exitShort, "short", "nothing is left to do here; whoever sent the request attaches it where the repository is"}
 	case as[*keyring.ShortError](err), errors.Is(err, repo.ErrShort):
 		return verdict{exitShort, "short", hintShort(err)}
 	case as[*owned.Error](err):
 		return verdict{exitUsage, "not-yours", hintOwner(err)}
-	case as[*misuse.Error](err), as[*config.Error](err), as[*signer.URIError](err), errors.Is(err, repo.ErrName):
+	case as[*misuse.Error](err), as[*config.Error](err), as[*signer.URIError](err), as[*keyring.CallError](err), errors.Is(err, repo.ErrName):
 		return verdict{exitUsage, "usage", hintUsage(err)}
 	case errors.As(err, &unfit):
 		return verdict{exitRefused, "lint", hintLint(unfit)}

@@ -201,7 +201,11 @@ func hintShort(err error) string {
 	if s.Role == repo.RoleSnapshot || s.Role == repo.RoleTimestamp {
 		return fmt.Sprintf(`run "fleet-hsm commit" where the %s key is; with consistent snapshots "fleet-hsm commit --without-timestamp" leaves the timestamp to another machine`, s.Role)
 	}
-	return `run "fleet-hsm sign" where that key is plugged in, then "fleet-hsm commit"; "fleet-hsm discard" drops the change`
+	role := s.Role
+	if role != repo.RoleRoot {
+		role = repo.RoleTargets // cold roles are signed with its keys
+	}
+	return fmt.Sprintf(`run "fleet-hsm sign" where that key is plugged in, or name its file: "fleet-hsm sign --%s-key file:PATH"; then "fleet-hsm commit". "fleet-hsm discard" drops the change`, role)
 }
 
 // hintFailed is for what the file system or the network said.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/owned"
+	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
@@ -46,6 +47,13 @@ func hintUsage(err error) string {
 			return fmt.Sprintf("did you mean %q?", uc.parent+" "+uc.near)
 		}
 		return fmt.Sprintf(`run "%s --help" for the commands`, uc.parent)
+	}
+	var call *keyring.CallError
+	if errors.As(err, &call) && len(call.Means) > 1 {
+		return "name it by its key ID (fleet-hsm status) or its whole URI"
+	}
+	if call != nil && call.Near != "" {
+		return fmt.Sprintf("did you mean %q? Or ", call.Near) + hintForm(err)
 	}
 	var word *unknownWord
 	if errors.As(err, &word) && word.near != "" {

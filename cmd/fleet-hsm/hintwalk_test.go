@@ -48,6 +48,7 @@ func hintWalks() []hintWalk {
 			brings: "a change: mv keys/timestamp.json away; fleet-hsm add --target orbit --version 1 " + release + " || true; mv away keys/timestamp.json"},
 		{kind: "exists", command: "init", brings: "another folder", then: "init --path new", setup: "mkdir new"},
 		{kind: "no-change", command: "rotate targets --threshold 1", brings: "what is to change", then: "rotate targets"},
+		{kind: "not-found", setup: "fleet-hsm add --target orbit --version 1 -t edge " + release, command: "promote 2 --from edge --to stable", brings: "a version that list shows", then: "promote 1 --from edge --to stable"},
 		{kind: "unknown-key", command: "rotate root --remove 0123456789abcdef", brings: "a key ID that status lists", then: "rotate root"},
 		{kind: "last-key", command: `rotate root --remove "$(fleet-hsm status --json 2>/dev/null | grep -o '"keyid":"[0-9a-f]*"' | head -1 | cut -d'"' -f4)"`,
 			brings: "the key that takes its place", then: "rotate root"},

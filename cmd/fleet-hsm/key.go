@@ -32,13 +32,17 @@ func (a *app) plain() (*keyring.Ring, error) {
 	return a.keychain()
 }
 
-// keyArg reads what a person names a key by: a URI, or a role whose key file is
-// meant.
+// keyArg reads what a person names a key by: a URI, a name, a serial number or a key ID,
+// or a role whose key file is meant.
 func (a *app) keyArg(s string) (signer.URI, []string, error) {
 	if repo.IsRole(s) {
 		return keyring.RoleFile(s), []string{s}, nil
 	}
-	u, err := a.kinds.Parse(s)
+	keys, err := a.keychain()
+	if err != nil {
+		return signer.URI{}, nil, err
+	}
+	u, err := keys.Parse(s)
 	if err != nil {
 		return signer.URI{}, nil, err
 	}

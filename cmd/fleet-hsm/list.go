@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/nearest"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/remote"
 	"github.com/fleet-hsm/fleet-hsm/repo"
@@ -16,7 +18,7 @@ import (
 type listOptions struct {
 	names, platforms, channels []string
 	markdown, staged, history  bool
-	archived                   bool
+	archived, versions         bool
 	remote                     remoteFlags
 }
 
@@ -26,10 +28,11 @@ func (a *app) listCommand() *cobra.Command {
 		Use:   "list [DIR|URL]",
 		Short: "Show which version each channel has, by component and platform",
 		Long: `list shows what targets.json says: a component and platform a line, a channel a
-column. DIR is another working folder, or a folder as a server gives it out. A URL is
+column; versions, which are channels too, with --versions or where there is nothing else. DIR is another working folder, or a folder as a server gives it out. A URL is
 checked from the root that --root trusts, such a folder from its oldest. --history shows what every kept version changed (folders
 with consistent snapshots keep them).`,
 		Example: `  fleet-hsm list
+  fleet-hsm list --versions
   fleet-hsm list --channel stable --markdown
   fleet-hsm list https://updates.example.com --root root.json`,
 		Args: cobra.MaximumNArgs(1),
@@ -39,6 +42,7 @@ with consistent snapshots keep them).`,
 	f.StringArrayVar(&o.names, "name", nil, "only this component (may be given more than once)")
 	f.StringArrayVar(&o.platforms, "platform", nil, "only this platform")
 	f.StringArrayVar(&o.channels, "channel", nil, "only this channel")
+	f.BoolVar(&o.versions, "versions", false, "with a column for each version, which is a channel too")
 	f.BoolVar(&o.markdown, "markdown", false, "a table for documents")
 	f.BoolVar(&o.staged, "staged", false, "as it will be once the staged change is published")
 	f.BoolVar(&o.archived, "archived", false, "what lies in cold roles instead (see archive)")
@@ -151,15 +155,56 @@ func (a *app) printList(t *repo.Targets, o listOptions) error {
 }
 
 func (a *app) printRows(res listResult, rows []repo.Row, o listOptions) error {
-	rows = slices.DeleteFunc(rows, func(r repo.Row) bool { return !o.wants(r) })
+	all := rows
+	rows = slices.DeleteFunc(slices.Clone(rows), func(r repo.Row) bool { return !o.wants(r) })
 	res.Targets = rows
 	if res.Targets == nil {
 		res.Targets = []repo.Row{}
 	}
+	if len(rows) == 0 {
+		a.note("%s", o.nothing(all))
+	}
 	return a.print(res, func(out *prompt.Writer) {
-		channelTable(rows).write(out, o.markdown)
+		if len(rows) > 0 {
+			t, hidden := channelTable(rows, o.versions || len(o.channels) > 0)
+			t.write(out, o.markdown)
+			if hidden > 0 && out.Terminal() {
+				a.note("and %d versions, which are channels too: --versions shows them", hidden)
+			}
+		}
 		for _, p := range res.Others {
 			a.note("not a path that agents ask for: %s", prompt.Path(p))
 		}
 	})
+}
+
+// nothing says why no line is shown, and what may have been meant.
+func (o listOptions) nothing(all []repo.Row) string {
+	if len(all) == 0 {
+		return "no target is published"
+	}
+	for _, f := range []struct {
+		flag  string
+		words []string
+		of    func(repo.Row) string
+	}{
+		{"name", o.names, func(r repo.Row) string { return r.Name }},
+		{"platform", o.platforms, func(r repo.Row) string { return r.Platform }},
+		{"channel", o.channels, func(r repo.Row) string { return r.Channel }},
+	} {
+		var known []string
+		for _, r := range all {
+			known = append(known, f.of(r))
+		}
+		for _, w := range f.words {
+			if slices.Contains(known, w) {
+				continue
+			}
+			if near := nearest.To(w, known); near != "" {
+				return fmt.Sprintf("no target has the %s %q; did you mean %q?", f.flag, w, near)
+			}
+			return fmt.Sprintf("no target has the %s %q", f.flag, w)
+		}
+	}
+	return "no target is all of that"
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
@@ -125,10 +126,13 @@ func (a *app) runOnline(ctx context.Context, o onStore) error {
 	cfg.Logger = a.logger()
 	a.log.Command = "online"
 	return online.Daemon{
-		Config: cfg, Listen: o.listen, Listening: a.warnPublic,
+		Config: cfg, Listen: o.listen, Listening: a.warnPublic, Version: version(), Store: a.storeName(o.store),
 		Started: func(ctx context.Context) { logIdentity(ctx, cfg.Logger, s) },
 	}.Run(ctx)
 }
+
+// storeName is the store as the configuration or a flag names it; no secret stands there.
+func (a *app) storeName(o storeFlags) string { return cmp.Or(o.url, a.cfg.Store) }
 
 // logIdentity says whose credentials the store is written with. Failing is no end: the
 // source may come back, and each check says what it misses.

@@ -67,6 +67,11 @@ func (a *app) runPromote(ctx context.Context, version string, o promoteOptions) 
 	if err != nil {
 		return err
 	}
+	odd, err := w.OddNames([]repo.Item{{Name: moved[0].Name, Version: version, Channels: append([]string{o.to}, o.tags...)}})
+	if err != nil {
+		return err
+	}
+	notes := a.sayOdd(odd)
 	if !a.json {
 		showPromoted(a.talk, moved)
 	}
@@ -75,7 +80,7 @@ func (a *app) runPromote(ctx context.Context, version string, o promoteOptions) 
 	if err != nil {
 		return err
 	}
-	return a.print(promoteResult{a.committed("promote", versions), moved}, func(*prompt.Writer) {})
+	return a.print(promoteResult{a.committed("promote", versions, notes...), moved}, func(*prompt.Writer) {})
 }
 
 func showPromoted(w *prompt.Writer, moved []repo.Promoted) {

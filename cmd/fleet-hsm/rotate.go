@@ -41,7 +41,7 @@ the roles whose metadata the new root no longer accepts.`,
 	f := cmd.Flags()
 	f.StringArrayVar(&o.Set, "key", nil, "a key of the complete new set (URI; may be given more than once)")
 	f.StringArrayVar(&o.Add, "add", nil, "a key to add (URI)")
-	f.StringArrayVar(&o.Remove, "remove", nil, "a key to remove (key ID or its beginning, or its name in the configuration)")
+	f.StringArrayVar(&o.Remove, "remove", nil, "a key to remove (key ID or its beginning, name, URI, or serial number of its device)")
 	f.IntVar(&o.Threshold, "threshold", 0, "how many keys must sign from now on")
 	o.make.add(f, "kind of new keys (default: as the old ones in files, p256 on tokens)")
 	f.BoolVar(&o.renew, "renew", false, "keep keys and content, and sign root or targets again with a new expiry")

@@ -15,7 +15,7 @@ import (
 )
 
 type statusOptions struct {
-	failWithin optionalDuration
+	failWithin within
 	markdown   bool
 	url        string
 	remote     remoteFlags
@@ -32,14 +32,13 @@ checked from the root that --root trusts. It warns of an expiry 60 days before f
 root, 30 for targets and snapshot, 3 for timestamp; "warn:" in the configuration says
 otherwise.`,
 		Example: `  fleet-hsm status
-  fleet-hsm status --fail-within 30d   # exit 6 if something expires within 30 days
+  fleet-hsm status --fail-within 30d --fail-within timestamp=3d,root=400d # exit 6 if so
   fleet-hsm status --url https://updates.example.com --root root.json --markdown`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runStatus(cmd.Context(), o) },
 	}
 	f := cmd.Flags()
-	f.Var(&o.failWithin, "fail-within", "exit 6 if a role expires within this time")
-	takesNothing(f, "fail-within", "if a role has expired")
+	f.Var(&o.failWithin, "fail-within", "exit 6 if a role expires within this time; root=400d is for one role (may be given more than once)")
 	f.BoolVar(&o.markdown, "markdown", false, "a table for documents")
 	f.StringVar(&o.url, "url", "", "look at the repository that is served there, not at --path")
 	o.remote.add(f)
@@ -167,17 +166,18 @@ func proofWords(proof string) string {
 	return proof
 }
 
-func checkWithin(r *status.Report, within optionalDuration) error {
-	if !within.given {
-		return nil
+func checkWithin(r *status.Report, w within) error {
+	soonFor := func(role string, expires time.Time) bool {
+		d, asked := w.of(role)
+		return asked && time.Until(expires) < d
 	}
 	var soon []string
 	for _, rs := range r.Roles {
-		if time.Until(rs.Expires) < within.value() {
+		if soonFor(rs.Role, rs.Expires) {
 			soon = append(soon, fmt.Sprintf("%s v%d expires %s", rs.Role, rs.Version, rs.Expires.UTC().Format(time.RFC3339)))
 		}
 	}
-	if s := r.Archive; s != nil && s.Role != "" && time.Until(s.Expires) < within.value() {
+	if s := r.Archive; s != nil && s.Role != "" && soonFor(s.Role, s.Expires) {
 		soon = append(soon, fmt.Sprintf("%s expires %s", s.Role, s.Expires.Format(time.RFC3339)))
 	}
 	if len(soon) == 0 {

@@ -15,7 +15,9 @@ type table struct {
 	rows [][]string
 }
 
-func channelTable(rows []repo.Row) table {
+// channelTable leaves out channels that are only the version of what is in them, unless
+// versions is set or there are no others; hidden is how many it leaves out.
+func channelTable(rows []repo.Row, versions bool) (t table, hidden int) {
 	type line struct{ name, platform string }
 	type at struct {
 		line
@@ -37,7 +39,11 @@ func channelTable(rows []repo.Row) table {
 	// A component and platform a line, a channel a column: names are long and channels
 	// are few, but for the versions, which are channels too and come last.
 	slices.SortFunc(channels, byChannel)
-	t := table{head: []string{"component", "platform"}}
+	if named := withoutVersions(channels, rows); !versions && len(named) > 0 {
+		hidden = len(channels) - len(named)
+		channels = named
+	}
+	t = table{head: []string{"component", "platform"}}
 	for _, ch := range channels {
 		t.head = append(t.head, bare(ch))
 	}
@@ -48,7 +54,21 @@ func channelTable(rows []repo.Row) table {
 		}
 		t.rows = append(t.rows, row)
 	}
-	return t
+	return t, hidden
+}
+
+// withoutVersions gives the channels that are not the version of all that is in them.
+func withoutVersions(channels []string, rows []repo.Row) (out []string) {
+	named := map[string]bool{}
+	for _, r := range rows {
+		named[r.Channel] = named[r.Channel] || r.Channel != r.Version
+	}
+	for _, ch := range channels {
+		if named[ch] {
+			out = append(out, ch)
+		}
+	}
+	return out
 }
 
 // bare is a cell for what targets.json calls something: as it is if it is one word,
