@@ -78,6 +78,9 @@ func (m *Maker) Keys(ctx context.Context, ui signer.UI, plan map[string][]signer
 			}
 		}
 	}
+	if m.k.opts.DryRun {
+		return keys, nil
+	}
 	return keys, m.k.opts.Config.Remember(places, m.k.opts.Given)
 }
 
@@ -91,6 +94,9 @@ func (m *Maker) newName(keyID tuf.KeyID) string {
 
 // FileKeys makes new keys in keys/<role>.json.
 func (m *Maker) FileKeys(ctx context.Context, ui signer.UI, role string, n int, alg signer.Algorithm) ([]repo.Key, error) {
+	if m.k.opts.DryRun {
+		return m.StandIns(role, n)
+	}
 	g, err := m.k.Files.Generate(ctx, signer.Ref{URI: m.k.FileOf(role), Roles: []string{role}},
 		signer.GenerateOptions{Algorithm: alg, Count: n}, ui)
 	if err != nil {
@@ -122,8 +128,15 @@ func (m *Maker) resolve(ctx context.Context, ui signer.UI, role string, u signer
 		}
 		return k.Key, k.At, err
 	}
+	if key, ok, err := m.rehearsed(u); ok || err != nil {
+		return key, u, err
+	}
 	ref := signer.Ref{URI: u, Roles: []string{role}}
 	pub, at, err := m.k.PublicOf(ctx, ui, ref)
+	if m.k.opts.DryRun && o.Generate && ToBeMade(err) {
+		key, err := m.k.standIn("a new key in " + u.String())
+		return key, u, err
+	}
 	if o.Generate && ToBeMade(err) {
 		pub, at, err = m.generate(ctx, ui, role, ref, o)
 	}
@@ -290,7 +303,7 @@ func (m *Maker) adoptPub(u signer.URI, k PublicKey) error {
 		}
 		m.pubNames[k.Key.ID] = k.Name
 	}
-	if k.Attestation == "" {
+	if k.Attestation == "" || m.k.opts.DryRun {
 		return nil
 	}
 	block, _ := pem.Decode([]byte(k.Attestation))

@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"errors"
@@ -51,6 +52,8 @@ type Ring struct {
 	Hints map[tuf.KeyID]Hint
 	// checker: see attesting.
 	checker *checker
+	// standIns are keys of a dry run, by what they stand for.
+	standIns map[tuf.KeyID]string
 }
 
 // Options are what a keychain needs of the command.
@@ -61,6 +64,8 @@ type Options struct {
 	Config *config.Config
 	// Settings are those that count, given those of them that flags name.
 	Settings, Given signer.Settings
+	// DryRun: no key is made, nothing is written, and no secret is asked for.
+	DryRun bool
 	// Foreign: the folder came with a request, and nothing in it counts.
 	Foreign bool
 	// PINSource is --pin-source; sources tells where each PIN would come from.
@@ -102,7 +107,7 @@ func New(o Options) (*Ring, error) {
 	if !ok {
 		return nil, fmt.Errorf("%T does not keep key files", be)
 	}
-	return &Ring{opts: o, Files: files, Backends: backends, URIs: map[string][]signer.URI{}, open: map[tuf.KeyID]signer.Signer{}}, nil
+	return &Ring{opts: o, Files: files, Backends: backends, URIs: map[string][]signer.URI{}, open: map[tuf.KeyID]signer.Signer{}, standIns: map[tuf.KeyID]string{}}, nil
 }
 
 // Close gives all keys and devices back.
@@ -274,6 +279,8 @@ func (k *Ring) Name(role string, key repo.Key) string {
 	u, known := cfg.Locations[key.ID]
 	name := cfg.Keys[key.ID].Name
 	switch {
+	case k.standIns[key.ID] != "":
+		return k.standIns[key.ID]
 	case known && name != "":
 		return name + ", " + u.String()
 	case known:
@@ -293,7 +300,7 @@ func (k *Ring) Name(role string, key repo.Key) string {
 func (k *Ring) Prefetch(ctx context.Context, ui signer.UI, roles ...string) *sync.WaitGroup {
 	var wg sync.WaitGroup
 	for _, role := range roles {
-		if !k.Files.Exists(RoleFile(role)) || !k.opts.Sources.EnvPassphrase(role) {
+		if k.opts.DryRun || !k.Files.Exists(RoleFile(role)) || !k.opts.Sources.EnvPassphrase(role) {
 			continue
 		}
 		wg.Go(func() {
@@ -329,7 +336,9 @@ func (k *Ring) notOnlyFiles(keys map[string][]repo.Key) error {
 }
 
 // KnownAs is the name of a key in the configuration, "" without one.
-func (k *Ring) KnownAs(id tuf.KeyID) string { return k.opts.Config.Keys[id].Name }
+func (k *Ring) KnownAs(id tuf.KeyID) string {
+	return cmp.Or(k.standIns[id], k.opts.Config.Keys[id].Name)
+}
 
 // SaidOf is what a request says of where a key is, safe to show; "" for nothing.
 func (k *Ring) SaidOf(id tuf.KeyID) string { return k.Hints[id].Said }

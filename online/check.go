@@ -23,6 +23,8 @@ const (
 	Fresh Outcome = "fresh"
 	// OtherWriter: another instance was first, and its timestamp is good.
 	OtherWriter Outcome = "other-writer"
+	// Due: a dry run, which would have signed.
+	Due Outcome = "due"
 )
 
 // Result is what a check found and did.
@@ -47,6 +49,9 @@ type Request struct {
 	Always bool
 	// Within, if not 0, takes the place of Config.RenewBefore.
 	Within time.Duration
+	// DryRun: say whether one would be signed; sign and write nothing, not even what is
+	// remembered.
+	DryRun bool
 }
 
 // Check does one round, as the package doc describes it.
@@ -83,7 +88,7 @@ func (s *Service) checkInTime(ctx context.Context, req Request) (Result, error) 
 }
 
 func (s *Service) check(ctx context.Context, req Request) (Result, error) {
-	s.copy = nil
+	s.copy, s.dryRun = nil, req.DryRun
 	first, err := s.begin()
 	if err != nil {
 		return Result{}, err
@@ -115,7 +120,9 @@ func (s *Service) check(ctx context.Context, req Request) (Result, error) {
 		}
 	}
 	res := s.result(Fresh, "", ts, snap)
-	if reason != "" {
+	if reason != "" && req.DryRun {
+		res = s.result(Due, reason, ts, snap)
+	} else if reason != "" {
 		res, err = s.renew(ctx, ts, snap, reason)
 	}
 	res.Adopted = first

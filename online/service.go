@@ -39,6 +39,8 @@ type Service struct {
 	bulky bool
 	// askNext alternates between two ways to look for newer snapshots.
 	askNext bool
+	// dryRun: this check writes nothing.
+	dryRun bool
 	// jitter is how much earlier the next renewal is due, for this timestamp.
 	jitter  time.Duration
 	jitters int64 // version that jitter belongs to

@@ -45,7 +45,7 @@ func (s *Service) recall() error {
 // save writes the memory if it has changed since it was written last. Without it nothing
 // is signed: a signer that cannot remember could be led back.
 func (s *Service) save() error {
-	if s.cfg.StateFile == "" || s.saved != nil && s.saved.equal(s.mem) {
+	if s.dryRun || s.cfg.StateFile == "" || s.saved != nil && s.saved.equal(s.mem) {
 		return nil
 	}
 	if err := s.writeState(); err != nil {

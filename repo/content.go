@@ -21,6 +21,8 @@ type Content struct {
 	// staged: the bytes stand in pending/content/<SHA512>. Otherwise they are
 	// published already.
 	staged bool
+	// from: a dry run left them where they are.
+	from string
 }
 
 // copyChunk is how much is read at a time; two chunks are in flight.
@@ -36,6 +38,9 @@ func (r *Repo) Stage(ctx context.Context, file string, progress func(done, total
 		return Content{}, err
 	}
 	defer func() { _ = src.Close() }()
+	if r.dryRun {
+		return measure(ctx, src, st, file, progress)
+	}
 	if err := os.MkdirAll(r.pending("content"), 0o700); err != nil {
 		return Content{}, err
 	}
@@ -64,9 +69,21 @@ func (r *Repo) Stage(ctx context.Context, file string, progress func(done, total
 	return c, nil
 }
 
+// measure is Stage without the copy.
+func measure(ctx context.Context, src *os.File, st os.FileInfo, file string, progress func(done, total int64)) (Content, error) {
+	sum, n, err := copyHashed(ctx, io.Discard, src, st.Size(), progress)
+	if err != nil {
+		return Content{}, copyFailed(file, file, err)
+	}
+	return Content{SHA512: hex.EncodeToString(sum), Length: n, staged: true, from: file}, unchanged(src, st, n, file)
+}
+
 // OpenContent opens the bytes of a content, where they are staged or published.
 // Errors: *RefusedError{MissingContent}.
 func (r *Repo) OpenContent(p *Published, c Content) (*os.File, error) {
+	if c.from != "" {
+		return os.Open(c.from)
+	}
 	if c.staged {
 		return os.Open(r.pending("content", c.SHA512))
 	}
@@ -150,7 +167,7 @@ func finishContent(f *os.File) error {
 }
 
 // copyHashed reads src once; hashing and writing go on side by side.
-func copyHashed(ctx context.Context, dst *os.File, src io.Reader, total int64, progress func(done, total int64)) (sum []byte, n int64, err error) {
+func copyHashed(ctx context.Context, dst io.Writer, src io.Reader, total int64, progress func(done, total int64)) (sum []byte, n int64, err error) {
 	h := sha512.New()
 	free := make(chan []byte, 3)
 	for range cap(free) {
@@ -196,7 +213,7 @@ func hashed(h hash.Hash, b []byte) { _, _ = h.Write(b) }
 // the fsync at the end finds little left to do.
 const flushEvery = 8 << 20
 
-func writeChunks(dst *os.File, work <-chan []byte, free chan<- []byte, failed chan<- error) {
+func writeChunks(dst io.Writer, work <-chan []byte, free chan<- []byte, failed chan<- error) {
 	var first error
 	var at, flushed int64
 	for b := range work {
@@ -204,8 +221,8 @@ func writeChunks(dst *os.File, work <-chan []byte, free chan<- []byte, failed ch
 			_, first = dst.Write(b)
 		}
 		at += int64(len(b))
-		if at-flushed >= flushEvery {
-			osfile.StartWriteback(dst, flushed, at-flushed)
+		if f, ok := dst.(*os.File); ok && at-flushed >= flushEvery {
+			osfile.StartWriteback(f, flushed, at-flushed)
 			flushed = at
 		}
 		free <- b[:cap(b)]

@@ -22,6 +22,8 @@ type Repo struct {
 	// were read for that alone. See checkContent.
 	hashed   map[fileState]string
 	rehashed int64
+	// dryRun: see Options.DryRun.
+	dryRun bool
 	// command and person are who stages what is staged here; see [Staging].
 	command, person string
 	// judge is Options.Judge; judged and drafts are what it said. See checkSound.
@@ -39,6 +41,9 @@ type Options struct {
 	Noted func() ([]Noted, error)
 	// Judge has a say before anybody signs a change; nil for none.
 	Judge Judge
+	// DryRun: content is hashed and not copied. Nothing else of a change is written before
+	// it is saved or committed.
+	DryRun bool
 	// Person is the login name that a staged change is marked with.
 	Person string
 }
@@ -49,7 +54,7 @@ func Open(dir string, opts Options) *Repo {
 	if now == nil {
 		now = time.Now
 	}
-	return &Repo{dir: dir, now: now, noted: opts.Noted, person: opts.Person, judge: opts.Judge, drafts: map[string][]Fault{}}
+	return &Repo{dir: dir, now: now, noted: opts.Noted, dryRun: opts.DryRun, person: opts.Person, judge: opts.Judge, drafts: map[string][]Fault{}}
 }
 
 // Dir is the folder that holds repository/, keys/ and pending/.

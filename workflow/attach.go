@@ -29,6 +29,9 @@ func (w *Session) Attach(files []string, each func(Attached)) error {
 		}
 		each(Attached{files[i], q, merged})
 	}
+	if w.opts.DryRun {
+		return nil
+	}
 	return w.Repo.Save(w.Staged)
 }
 

@@ -134,7 +134,7 @@ func (w *Session) Join(reviewed []string, stageOnly bool) error {
 		return err
 	}
 	w.joined = len(open) > 0
-	if w.joined && !stageOnly && !w.opts.Person.HasTerminal() {
+	if w.joined && !stageOnly && !w.opts.DryRun && !w.opts.Person.HasTerminal() {
 		if roles := unreviewedOf(open, reviewed); len(roles) > 0 {
 			return &NotReviewed{staged: w.Staged, roles: roles}
 		}

@@ -70,6 +70,9 @@ func (w *Session) keysOfInit(o Init) (map[string][]signer.URI, error) {
 // can be given once more.
 func (w *Session) UndoInit(cause error) error {
 	cause = w.Maker.Undo(cause)
+	if w.opts.DryRun {
+		return cause
+	}
 	// The folder only goes if nothing else is in it.
 	_ = os.Remove(w.within("keys"))
 	return cause

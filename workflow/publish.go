@@ -18,6 +18,9 @@ import (
 // cannot be used, the change stays staged and is named. Ctrl-C before anybody's
 // device has signed leaves nothing.
 func (w *Session) Publish(ctx context.Context, c *repo.Change, opts PublishOptions) (map[string]int64, error) {
+	if w.opts.DryRun {
+		return nil, w.rehearse(c, opts)
+	}
 	w.change = c
 	w.UnlockWhileAsking()
 	rel, err := w.signAll(ctx, c, opts, func() error { return w.keep(c) })
@@ -120,6 +123,9 @@ func (w *Session) signingKeys(c *repo.Change) map[string][]repo.Key {
 
 // SignRelease signs snapshot and timestamp, as far as they are new.
 func (w *Session) SignRelease(ctx context.Context, rel *repo.Release) error {
+	if w.opts.DryRun {
+		return w.rehearseTimestamp(rel)
+	}
 	for {
 		d, err := rel.Next()
 		if err != nil || d == nil {

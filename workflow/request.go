@@ -209,5 +209,8 @@ func (w *Session) SigningOf(file string, q *ceremony.Request, pinned bool) (*Sig
 	if !pinned && len(q.Chain) > 0 {
 		s.Trust = "Is this the root of the repository that you know?"
 	}
+	if w.opts.DryRun {
+		return s, nil
+	}
 	return s, w.opts.Log.Start(w.opts.Command)
 }

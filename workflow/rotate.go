@@ -121,6 +121,9 @@ func (w *Session) resolveAll(ctx context.Context, role string, list []string, mo
 // of the kind of the old ones. They are saved before anything is staged.
 func (w *Session) replaceFileKeys(ctx context.Context, role string, alg signer.Algorithm) ([]repo.Key, error) {
 	root := w.newestRoot()
+	if w.opts.DryRun {
+		return w.Maker.StandIns(role, root.Threshold(role))
+	}
 	if err := w.allInFile(ctx, root, role); err != nil {
 		return nil, err
 	}
@@ -146,8 +149,12 @@ func (w *Session) newestRoot() *repo.Root {
 func (w *Session) allInFile(ctx context.Context, root *repo.Root, role string) error {
 	at := w.Keys.FileOf(role)
 	elsewhere := func(k repo.Key) error {
-		return misuse.Errorf("key %s of role %s is not in %q; if it is in another file, name that with --%s-key file:PATH; else name the complete new set with --key, or use --add and --remove",
-			k.ShortID(), role, at, role)
+		place := w.within("keys", role+".json")
+		if at.String() != keyring.RoleFile(role).String() {
+			place = at.Opaque
+		}
+		return misuse.Errorf("key %s of role %s is not in %s; name the complete new set with --key, or use --add and --remove; a file elsewhere is named with --%s-key file:PATH",
+			k.ShortID(), role, place, role)
 	}
 	for _, k := range root.Keys(role) {
 		if u, ok := w.Config.Locations[k.ID]; ok && u.String() != at.String() || !w.Keys.Files.Exists(at) {

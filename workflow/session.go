@@ -54,6 +54,8 @@ type Options struct {
 	Log    *Transcript
 	// LockTimeout is how long another command is waited for.
 	LockTimeout time.Duration
+	// DryRun ends the command where signing would begin: see [Rehearsal].
+	DryRun bool
 	// Yes answers for a change of this command's own.
 	Yes bool
 }
@@ -114,6 +116,10 @@ func (w *Session) Begin(ctx context.Context, making, quiet bool) (err error) {
 		if err := w.Repo.CheckThere(); err != nil {
 			return err
 		}
+	}
+	if w.opts.DryRun {
+		w.Repo.Rehearse(w.opts.Command)
+		return nil
 	}
 	if w.Lock, err = w.Repo.Lock(ctx, w.opts.Command, w.opts.LockTimeout); err != nil {
 		return err
@@ -217,6 +223,9 @@ type PublishOptions struct {
 
 // StageOnly leaves a change for others to sign.
 func (w *Session) StageOnly(c *repo.Change) error {
+	if w.opts.DryRun {
+		return w.rehearse(c, PublishOptions{})
+	}
 	if err := w.Repo.Save(c); err != nil {
 		return err
 	}

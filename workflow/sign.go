@@ -107,6 +107,9 @@ func (s *Signing) Run(ctx context.Context) error {
 	if err := matchReviewed(s.Change, docs, s.Reviewed); err != nil {
 		return err
 	}
+	if s.Session.opts.DryRun {
+		return s.rehearse(docs)
+	}
 	if err := s.consent(docs).obtain(ctx); err != nil {
 		return err
 	}

@@ -45,6 +45,8 @@ type app struct {
 	// kinds are the kinds of key that there are.
 	kinds signer.Kinds
 
+	// dryRun is --dry-run of the commands that sign.
+	dryRun bool
 	// ran is the command that was run, with its path ("fleet-hsm key list").
 	ran string
 
@@ -104,6 +106,7 @@ another process; 130 interrupted.`,
 	root.AddCommand(a.commands()...)
 	root.AddCommand(a.manCommand())
 	arrange(root)
+	a.addDryRun(root)
 	a.complete(root)
 	wrapArgs(root)
 	return root
@@ -136,7 +139,7 @@ func version() string {
 
 // repo opens the repository of --path. Commands that need one there call load.
 func (a *app) repo() *repo.Repo {
-	return repo.Open(a.path, repo.Options{Now: a.now, Noted: a.log.Noted, Person: loginName(), Judge: remote.Judge{WebRoot: a.within("repository")}})
+	return repo.Open(a.path, repo.Options{Now: a.now, Noted: a.log.Noted, DryRun: a.dryRun, Person: loginName(), Judge: remote.Judge{WebRoot: a.within("repository")}})
 }
 
 // say talks to the person: stderr, one line. The arguments may be anybody's words.
@@ -230,7 +233,7 @@ func (a *app) keychain() (*keyring.Ring, error) {
 	}
 	a.keys, err = keyring.New(keyring.Options{
 		Kinds: a.kinds, Folder: a.path, Config: a.cfg, Settings: settings, Given: a.flagSettings(), Foreign: !a.searchPlace().FolderCounts(),
-		PINSource: a.pinSource, Sources: a.person(), Note: a.note, Warn: a.warn,
+		DryRun: a.dryRun, PINSource: a.pinSource, Sources: a.person(), Note: a.note, Warn: a.warn,
 		Signed: func(d *repo.Doc, key repo.Key, at signer.URI, sig []byte) error {
 			return a.log.Signature(d, key, at, sig, a.keys.AttestationDigest(key.ID))
 		},

@@ -54,6 +54,9 @@ func (a *app) exit(ctx context.Context, err error) int {
 		a.log.End(nil, exitOK)
 		return exitOK
 	}
+	if r, ok := workflow.IsRehearsal(err); ok && ctx.Err() == nil {
+		return a.exit(ctx, a.reportRehearsal(r))
+	}
 	v := judge(err)
 	if ctx.Err() != nil && v.code != exitOK {
 		v = verdict{exitInterrupted, "interrupted", hintInterrupted}

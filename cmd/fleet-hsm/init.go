@@ -51,7 +51,7 @@ twice. --generate makes the named token keys where they do not exist yet.`,
 }
 
 func (a *app) runInit(ctx context.Context, o initOptions) (err error) {
-	drop, err := makeFolder(a.path)
+	drop, err := a.makeFolder()
 	if err != nil {
 		return err
 	}
@@ -106,8 +106,13 @@ func (a *app) runInit(ctx context.Context, o initOptions) (err error) {
 }
 
 // makeFolder makes the folder of a new repository if it is not there. drop takes away
-// again what it made, as far as nothing is in it.
-func makeFolder(path string) (drop func(), err error) {
+// again what it made, as far as nothing is in it. A dry run uses another one.
+func (a *app) makeFolder() (drop func(), err error) {
+	path := a.path
+	if _, err := os.Stat(path); a.dryRun && errors.Is(err, fs.ErrNotExist) {
+		a.path, err = os.MkdirTemp("", "fleet-hsm-dry-run-")
+		return func() { _ = os.RemoveAll(a.path) }, err
+	}
 	var made []string
 	for p := filepath.Clean(path); ; p = filepath.Dir(p) {
 		if _, err := os.Stat(p); !errors.Is(err, fs.ErrNotExist) {
@@ -147,6 +152,9 @@ func (a *app) checkKeyPlaces(given roleKeyFlags) error {
 	for _, role := range repo.Roles() {
 		if len(*given[role]) > 0 || files.Exists(keyring.RoleFile(role)) {
 			continue
+		}
+		if a.dryRun {
+			continue // looking takes writing
 		}
 		if err := files.KeepsPrivate(keyring.RoleFile(role)); err != nil {
 			return err

@@ -175,7 +175,7 @@ func (a *app) timestampOnStore(ctx context.Context, o onStore, within optionalDu
 	if _, err := a.sayIdentity(ctx, s); err != nil {
 		return err
 	}
-	res, err := online.Once(ctx, cfg, online.Request{Always: !within.given, Within: within.value()})
+	res, err := online.Once(ctx, cfg, online.Request{Always: !within.given, Within: within.value(), DryRun: a.dryRun})
 	if err != nil {
 		return err
 	}
@@ -183,6 +183,8 @@ func (a *app) timestampOnStore(ctx context.Context, o onStore, within optionalDu
 		a.note("nothing was remembered of this store: what it showed is taken for the newest, and %q remembers it from now on", cfg.StateFile)
 	}
 	switch res.Outcome {
+	case online.Due:
+		a.note("would sign a timestamp over snapshot v%d (%s) and write timestamp.json; a dry run: nothing was signed, nothing was written", res.Snapshot, res.Reason)
 	case online.Signed:
 		a.note("published: timestamp v%d over snapshot v%d, good for %s", res.Version, res.Snapshot, config.DaysUntil(res.Expires))
 	default:

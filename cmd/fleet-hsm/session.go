@@ -23,7 +23,7 @@ func (a *app) session(command string) (*workflow.Session, error) {
 	}
 	return workflow.New(workflow.Options{
 		Command: command, Folder: a.path, Repo: a.repo(), Keys: keys, Config: a.cfg, Person: a.person(), Talk: talker{a},
-		Log: a.log, LockTimeout: a.lockTimeoutValue(), Yes: a.yes,
+		Log: a.log, LockTimeout: a.lockTimeoutValue(), Yes: a.yes, DryRun: a.dryRun,
 	}), nil
 }
 
@@ -180,7 +180,7 @@ func done(w *workflow.Session, err error) bool {
 // confirm asks before files or targets go, where somebody can be asked and --yes did not
 // answer.
 func (a *app) confirm(ctx context.Context, w *workflow.Session, question string) error {
-	if a.yes || !w.UI.HasTerminal() {
+	if a.yes || a.dryRun || !w.UI.HasTerminal() {
 		return nil
 	}
 	return w.UI.Confirm(ctx, question)

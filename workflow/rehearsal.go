@@ -1,0 +1,103 @@
+package workflow
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// Rehearsal is how a dry run ends: where signing was about to begin, whichever command it
+// is. Until then the command did what it always does, but for what a dry run has no need
+// of: the lock, copies of content, new keys. Nothing was written and no secret asked for.
+type Rehearsal struct {
+	// Review is nil for a timestamp alone.
+	Review *repo.Review `json:"review,omitempty"`
+	// Signs are the roles that would be signed.
+	Signs []RehearsedRole `json:"signs"`
+	// Writes are the files that would be written, below the repository's folder, in that
+	// order; none if the change would only wait for more signatures.
+	Writes []repo.WouldWrite `json:"writes"`
+}
+
+// RehearsedRole is a role that would be signed, and by whom it could be.
+type RehearsedRole struct {
+	Role string   `json:"role"`
+	Need int      `json:"need"`
+	Keys []string `json:"keys"`
+}
+
+func (e *Rehearsal) Error() string { return "a dry run: nothing was signed, nothing was written" }
+
+// IsRehearsal reports whether a command ended so.
+func IsRehearsal(err error) (*Rehearsal, bool) {
+	var e *Rehearsal
+	ok := errors.As(err, &e)
+	return e, ok
+}
+
+// rehearse ends a dry run before a change is signed, or staged.
+func (w *Session) rehearse(c *repo.Change, o PublishOptions) error {
+	opts := repo.ReleaseOptions{Expiries: w.Config.Expiries, AllowShorter: o.AllowShorter, WithoutTimestamp: o.WithoutTimestamp}
+	if err := w.Repo.CheckRelease(w.Published, c, opts); err != nil {
+		return err
+	}
+	card, err := w.Review(c)
+	if err != nil {
+		return err
+	}
+	writes, roles, err := w.Repo.WouldWrite(w.Published, c, opts)
+	if err != nil {
+		return err
+	}
+	e := &Rehearsal{Review: &card, Writes: writes, Signs: w.rehearsedDocs(c.Docs())}
+	for _, role := range roles {
+		e.Signs = append(e.Signs, w.rehearsedRole(role, c.Root().Keys(role), c.Root().Threshold(role)))
+	}
+	return e
+}
+
+// rehearseSigning ends a dry run of sign: signatures, and nothing published.
+func (s *Signing) rehearse(docs []*repo.Doc) error {
+	card, err := s.Review()
+	if err != nil {
+		return err
+	}
+	return &Rehearsal{Review: &card, Signs: s.Session.rehearsedDocs(docs), Writes: []repo.WouldWrite{}}
+}
+
+// rehearseTimestamp ends a dry run of timestamp.
+func (w *Session) rehearseTimestamp(rel *repo.Release) error {
+	e := &Rehearsal{Writes: []repo.WouldWrite{{Path: "repository/timestamp.json"}}}
+	for _, role := range rel.Roles() {
+		e.Signs = append(e.Signs, w.rehearsedRole(role, rel.Root().Keys(role), rel.Root().Threshold(role)))
+	}
+	return e
+}
+
+func (w *Session) rehearsedDocs(docs []*repo.Doc) []RehearsedRole {
+	out := []RehearsedRole{}
+	for _, d := range docs {
+		if d.Met() {
+			continue
+		}
+		for _, t := range d.Tallies() {
+			r := w.rehearsedRole(d.Role(), t.Missing, t.Need-t.Have)
+			same := func(o RehearsedRole) bool {
+				return o.Role == r.Role && o.Need == r.Need && slices.Equal(o.Keys, r.Keys)
+			}
+			if r.Need > 0 && !slices.ContainsFunc(out, same) {
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}
+
+func (w *Session) rehearsedRole(role string, keys []repo.Key, need int) RehearsedRole {
+	r := RehearsedRole{Role: role, Need: need, Keys: []string{}}
+	for _, k := range keys {
+		r.Keys = append(r.Keys, w.Keys.Name(role, k))
+	}
+	return r
+}
