@@ -35,8 +35,25 @@ const (
 // Touch implements signer.UI.
 func (u *Person) Touch(ctx context.Context, r signer.TouchRequest) func() {
 	over := make(chan struct{})
+	giveBack := u.hush()
 	go u.remind(ctx, r, over)
-	return sync.OnceFunc(func() { close(over) })
+	return sync.OnceFunc(func() {
+		close(over)
+		giveBack()
+	})
+}
+
+// hush keeps what is typed while a device waits for a touch from the screen, and from
+// whoever reads the terminal next.
+func (u *Person) hush() (giveBack func()) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	t, err := u.terminal()
+	if err != nil {
+		return func() {}
+	}
+	u.hushed = t.Hush()
+	return u.hushed
 }
 
 func (u *Person) remind(ctx context.Context, r signer.TouchRequest, over <-chan struct{}) {

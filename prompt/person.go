@@ -27,6 +27,8 @@ type Person struct {
 	noTerm bool
 	// offered says which device a source was offered to: never to a second one.
 	offered map[string]offer
+	// hushed gives the terminal back while a touch is waited for.
+	hushed func()
 	// insert is the device that was asked for last.
 	insert string
 }
@@ -60,6 +62,9 @@ func NewPerson(o Options) *Person { return &Person{opts: o, offered: map[string]
 
 // Close gives the terminal back.
 func (u *Person) Close() {
+	if u.hushed != nil {
+		u.hushed()
+	}
 	if u.term != nil {
 		_ = u.term.Close()
 	}

@@ -21,6 +21,9 @@ func OpenTerminal() (*Terminal, error) {
 	return &Terminal{t}, nil
 }
 
+// Hush shows nothing of what is typed until it is given back.
+func (t *Terminal) Hush() (giveBack func()) { return t.t.Hush() }
+
 // Close closes it.
 func (t *Terminal) Close() error { return t.t.Close() }
 

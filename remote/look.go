@@ -79,9 +79,21 @@ func IsWebRoot(dir string) bool {
 // IsURL reports whether a source is on a server, and not a folder.
 func IsURL(source string) bool { return strings.Contains(source, "://") }
 
+// CheckSource refuses what is neither a folder nor an address that agents could fetch from.
+func CheckSource(source string) error {
+	scheme, _, ok := strings.Cut(source, "://")
+	if !ok || scheme == "http" || scheme == "https" {
+		return nil
+	}
+	return misuse.Errorf("%q: this looks at what is served, as an agent does: name the https address that agents use, or a folder", source)
+}
+
 // TrustedRoot reads the root that a source is checked from: the file that a person named, or
 // the oldest in a folder, whose path it gives too.
 func TrustedRoot(source, file string) (root []byte, oldest string, err error) {
+	if err := CheckSource(source); err != nil {
+		return nil, "", err
+	}
 	if file != "" {
 		root, err = ReadRoot(file)
 		return root, "", err

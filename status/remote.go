@@ -14,8 +14,8 @@ func OfRemote(rr *remote.Repository, cfg *config.Config, now time.Time) *Report 
 	r := &Report{Source: rr.Report.Source, Consistent: rr.Report.ConsistentSnapshot}
 	for _, name := range repo.Roles() {
 		found, ok := rr.Report.Role(name)
-		if !ok {
-			continue
+		if !ok || found.Expires.IsZero() {
+			continue // it could not be fetched, or does not verify: the findings say which
 		}
 		role := newRole(cfg, name, found.Version, found.Expires, now)
 		role.Threshold, role.Signed = found.Threshold, found.Signed

@@ -119,9 +119,12 @@ func (e *NotReviewed) Is(target error) bool { return target == repo.ErrRefused }
 
 // Join takes what is staged along into the change of this command. Without a terminal
 // somebody must have reviewed each part of it that its keys have not signed yet.
-func (w *Session) Join(reviewed []string, stageOnly bool) error {
+func (w *Session) Join(reviewed []string, stageOnly, drop bool) error {
 	if err := CheckHashes(reviewed); err != nil {
 		return err
+	}
+	if drop && w.Staged != nil {
+		return w.dropStaged()
 	}
 	if w.Staged == nil {
 		if len(reviewed) > 0 {
@@ -142,6 +145,17 @@ func (w *Session) Join(reviewed []string, stageOnly bool) error {
 	w.note("adding to the staged change (%s)", strings.Join(w.quoted(w.Staged.Intents), "; "))
 	w.opts.Talk.Keep("took along what was staged: " + strings.Join(w.Staged.Intents, "; "))
 	return nil
+}
+
+// dropStaged drops what waits, and begins afresh.
+func (w *Session) dropStaged() error {
+	w.note("dropping the staged change (%s)", strings.Join(w.quoted(w.Staged.Intents), "; "))
+	w.opts.Talk.Keep("dropped what was staged: " + strings.Join(w.Staged.Intents, "; "))
+	w.Staged = nil
+	if w.opts.DryRun {
+		return nil
+	}
+	return w.Repo.Discard()
 }
 
 // unreviewedOf lists the roles of documents whose hash is not among those reviewed.

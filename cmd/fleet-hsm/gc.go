@@ -10,6 +10,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 type gcOptions struct {
@@ -45,7 +46,11 @@ type gcResult struct {
 }
 
 func (a *app) runGC(ctx context.Context, o gcOptions) error {
-	w, err := a.open(ctx, "gc")
+	open := func() (*workflow.Session, error) { return a.open(ctx, "gc") }
+	if o.dryRun {
+		open = a.look // it takes no lock and writes nothing
+	}
+	w, err := open()
 	if err != nil {
 		return err
 	}

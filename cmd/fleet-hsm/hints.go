@@ -128,7 +128,7 @@ func judge(err error) verdict {
 	case errors.Is(err, ceremony.ErrTranscript):
 		return verdict{exitUnverified, "transcript", "what was published is untouched; a log that was altered proves nothing, so begin a new one"}
 	case as[*workflow.NotReviewed](err):
-		return verdict{exitRefused, "not-reviewed", `"fleet-hsm review" shows it and prints the hash; with --reviewed HASH, once for each role, it is taken along; "fleet-hsm discard" drops it`}
+		return verdict{exitRefused, "not-reviewed", `"fleet-hsm review" shows it and prints the hash; with --reviewed HASH, once for each role, it is taken along. --drop-staged, or "fleet-hsm discard", drops it`}
 	case as[*workflow.PolicyError](err):
 		return verdict{exitRefused, "policy", "no key was used; ask whoever staged the change, and change the policy only if you are sure"}
 	case as[*expiresSoon](err):

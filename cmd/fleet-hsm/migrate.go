@@ -72,7 +72,7 @@ func (a *app) runMigrate(ctx context.Context, o migrateOptions) error {
 	if err := w.Published.Expired(w.Repo.Now(), repo.RoleTargets, repo.RoleSnapshot); err != nil {
 		return err
 	}
-	if err := w.Join(o.reviewed, o.stageOnly); err != nil {
+	if err := w.Join(o.reviewed, o.stageOnly, o.dropStaged); err != nil {
 		return err
 	}
 	c, err := w.Repo.Migrate(w.Published, w.Staged, w.StageOptions(o.allowShorter))

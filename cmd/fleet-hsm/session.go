@@ -67,6 +67,7 @@ func (a *app) lookPublished() (*workflow.Session, error) {
 // changeFlags are those of commands that change what is published.
 type changeFlags struct {
 	stageOnly, allowShorter bool
+	dropStaged              bool
 	reviewed                []string
 	keys                    roleKeyFlags
 }
@@ -74,6 +75,7 @@ type changeFlags struct {
 func (o *changeFlags) add(f *pflag.FlagSet, roles ...string) {
 	f.BoolVar(&o.stageOnly, "stage-only", false, "stage the change and sign nothing")
 	addReviewed(f, &o.reviewed)
+	f.BoolVar(&o.dropStaged, "drop-staged", false, "drop what is staged already, such as what an earlier command that failed left, and begin afresh")
 	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
 	o.keys = addRoleKeyFlags(f, roles...)
 }
@@ -89,7 +91,7 @@ func (a *app) openToChange(ctx context.Context, name string, o changeFlags, refu
 		(*workflow.Session).NeedPublished,
 		func(w *workflow.Session) error { return o.keys.use(w.Keys) },
 	}, refuse, []func(*workflow.Session) error{
-		func(w *workflow.Session) error { return w.Join(o.reviewed, o.stageOnly) },
+		func(w *workflow.Session) error { return w.Join(o.reviewed, o.stageOnly, o.dropStaged) },
 	})
 	for _, step := range steps {
 		if err := step(w); err != nil {
