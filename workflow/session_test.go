@@ -254,11 +254,11 @@ func TestJoin(t *testing.T) {
 		"as it is shown": {[]string{hash[:8] + " " + hash[8:16]}, func(err error) bool { return err == nil }},
 		"fewer than 8":   {[]string{hash[:7]}, func(err error) bool { return errors.As(err, new(*misuse.Error)) }},
 	} {
-		if err := w.Join(c.reviewed, false); !c.want(err) {
+		if err := w.Join(c.reviewed, false, false); !c.want(err) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := w.Join(nil, true); err != nil {
+	if err := w.Join(nil, true, false); err != nil {
 		t.Errorf("to stage more: %v", err)
 	}
 }

@@ -164,6 +164,8 @@ func TestJSONShapes(t *testing.T) {
 	check("publish", 0, "publish", served)
 	check("publish", 0, "publish", served)
 	check("version", 0, "version")
+	check("A dry run", 0, "add", "--target", other, "--name", "orbit", "--platform", "linux", "--version", "9", "--dry-run")
+	check("A dry run", 0, "timestamp", "--dry-run")
 	check("list", 0, "list")
 	check("list --history", 0, "list", "--history")
 	check("remove", 0, "remove", "--channel", "1")
