@@ -20,11 +20,12 @@ const module = "github.com/fleet-hsm/fleet-hsm"
 // not named may import nothing of ours. "internal" are the leaves: everybody may
 // import them, and they import nothing of ours. Tests may use what they judge with.
 var arrows = map[string][]string{
-	"cmd":         {"config", "prompt", "keyring", "workflow", "remote", "status", "doctor", "review", "repo", "ceremony", "online", "store", "verify", "watch", "installer", "lint", "signer", "internal"},
+	"cmd":         {"config", "prompt", "keyring", "workflow", "remote", "status", "page", "doctor", "review", "repo", "ceremony", "online", "store", "verify", "watch", "installer", "lint", "signer", "internal"},
 	"config":      {"signer", "repo", "internal", "internal/tuf"},
 	"workflow":    {"keyring", "repo", "ceremony", "config", "lint", "signer", "internal", "internal/tuf"},
 	"remote":      {"workflow", "keyring", "repo", "store", "online", "verify", "watch", "config", "signer", "internal", "internal/tuf"},
 	"status":      {"workflow", "keyring", "remote", "repo", "verify", "config", "internal/tuf"},
+	"page":        {"status", "repo", "ceremony", "prompt", "internal/tuf"},
 	"review":      {"workflow", "repo", "prompt", "config", "internal/tuf"},
 	"doctor":      {"workflow", "keyring", "repo", "store", "verify", "signer", "internal"},
 	"keyring":     {"signer", "repo", "config", "internal", "internal/tuf"},

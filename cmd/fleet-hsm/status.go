@@ -17,7 +17,7 @@ import (
 type statusOptions struct {
 	failWithin within
 	markdown   bool
-	url        string
+	url, html  string
 	remote     remoteFlags
 }
 
@@ -33,6 +33,7 @@ root, 30 for targets and snapshot, 3 for timestamp; "warn:" in the configuration
 otherwise.`,
 		Example: `  fleet-hsm status
   fleet-hsm status --fail-within 30d --fail-within timestamp=3d,root=400d # exit 6 if so
+  fleet-hsm status --html status.html
   fleet-hsm status --url https://updates.example.com --root root.json --markdown`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runStatus(cmd.Context(), o) },
@@ -40,6 +41,7 @@ otherwise.`,
 	f := cmd.Flags()
 	f.Var(&o.failWithin, "fail-within", "exit 6 if a role expires within this time; root=400d is for one role (may be given more than once)")
 	f.BoolVar(&o.markdown, "markdown", false, "a table for documents")
+	f.StringVar(&o.html, "html", "", "write a page for browsers to this file too")
 	f.StringVar(&o.url, "url", "", "look at the repository that is served there, not at --path")
 	o.remote.add(f)
 	return cmd
@@ -106,6 +108,15 @@ func (a *app) runStatus(ctx context.Context, o statusOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.html != "" {
+		in, err := a.pageOf(w, r)
+		if err == nil {
+			err = a.writePage(o.html, in)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if err := a.printStatus(r, o); err != nil {
 		return err
 	}
@@ -123,6 +134,15 @@ func (a *app) runStatusRemote(ctx context.Context, o statusOptions) error {
 		return err
 	}
 	r := status.OfRemote(rr, cfg, time.Now())
+	if o.html != "" {
+		in, err := a.pageOfRemote(rr, r)
+		if err == nil {
+			err = a.writePage(o.html, in)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if err := a.printStatus(r, o); err != nil {
 		return err
 	}
