@@ -7,7 +7,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
-	"github.com/fleet-hsm/fleet-hsm/page"
+	statuspage "github.com/fleet-hsm/fleet-hsm/page"
 	"github.com/fleet-hsm/fleet-hsm/remote"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/status"
@@ -15,8 +15,8 @@ import (
 )
 
 // pageOf collects what the page shows of the folder of a session.
-func (a *app) pageOf(w *workflow.Session, r *status.Report) (page.Input, error) {
-	in := page.Input{Title: a.path, Now: a.now(), Report: r, Next: nextOf(r)}
+func (a *app) pageOf(w *workflow.Session, r *status.Report) (statuspage.Input, error) {
+	in := statuspage.Input{Title: a.path, Now: a.now(), Report: r, Next: nextOf(r)}
 	if full, err := filepath.Abs(a.path); err == nil {
 		in.Title = filepath.Base(full)
 	}
@@ -42,8 +42,8 @@ func (a *app) pageOf(w *workflow.Session, r *status.Report) (page.Input, error) 
 }
 
 // pageOfRemote collects what the page shows of what a server gives out.
-func (a *app) pageOfRemote(rr *remote.Repository, r *status.Report) (page.Input, error) {
-	in := page.Input{Title: r.Source, Now: a.now(), Report: r, Next: nextOf(r)}
+func (a *app) pageOfRemote(rr *remote.Repository, r *status.Report) (statuspage.Input, error) {
+	in := statuspage.Input{Title: r.Source, Now: a.now(), Report: r, Next: nextOf(r)}
 	if rr.Root != nil {
 		in.Roots = []*repo.Root{rr.Root}
 	}
@@ -55,17 +55,17 @@ func (a *app) pageOfRemote(rr *remote.Repository, r *status.Report) (page.Input,
 	return in, err
 }
 
-func nextOf(r *status.Report) []page.Next {
-	var next []page.Next
+func nextOf(r *status.Report) []statuspage.Next {
+	var next []statuspage.Next
 	for _, s := range stepsOf(r.Next) {
-		next = append(next, page.Next{Command: s.Command, Why: s.Why})
+		next = append(next, statuspage.Next{Command: s.Command, Why: s.Why})
 	}
 	return next
 }
 
 // writePage writes the page, whole or not at all.
-func (a *app) writePage(file string, in page.Input) error {
-	data, err := page.Make(in)
+func (a *app) writePage(file string, in statuspage.Input) error {
+	data, err := statuspage.Make(in)
 	if err != nil {
 		return err
 	}
