@@ -35,6 +35,7 @@ type bench struct {
 	rows  []row
 	goals []goal
 	notes []string
+	table []string // lines of a table of another form
 	// self is this program; bigPeak the memory that a file of 100 MB took.
 	self    string
 	bigPeak int64
@@ -72,13 +73,14 @@ func (b *bench) sets() map[string][]step {
 		},
 		"daily":   {{"promote", b.promoteCase}, {"verify", b.verifyCase}},
 		"package": {{"package", b.packageCase}},
+		"agents":  {{"agents", b.agentsCase}},
 	}
 }
 
 func (b *bench) all() error {
 	steps, ok := b.sets()[b.set]
 	if !ok {
-		return fmt.Errorf("-set %q is not core, daily or package", b.set)
+		return fmt.Errorf("-set %q is not core, daily, package or agents", b.set)
 	}
 	for _, step := range steps {
 		start := time.Now()

@@ -1,7 +1,7 @@
 // Command bench measures fleet-hsm against what a fleetctl user has today and writes a
 // fragment of Markdown: the machine, a table of medians and ratios, and the goals.
 //
-//	go run . -ours PATH [-set core|daily|package] [-peer PATH] [-out FILE] [-dir DIR] [-quick] [-check]
+//	go run . -ours PATH [-set core|daily|package|agents] [-peer PATH] [-out FILE] [-dir DIR] [-quick] [-check]
 //
 // The peer is compat/fleetclient/cmd/fleetctl-peer, which makes fleetctl's calls on
 // go-tuf v0.5.2 without the start-up weight of the fleetctl binary: a lower bound. It
@@ -46,7 +46,7 @@ func main() {
 	flag.StringVar(&o.peer, "peer", "", "the fleetctl-peer binary; built if empty")
 	flag.StringVar(&o.out, "out", "", "file to write; stdout if empty")
 	flag.StringVar(&o.dir, "dir", "", "folder to work in, on the file system to measure")
-	flag.StringVar(&o.set, "set", "core", "core: fleetctl's commands; daily: promote and verify; package: installers")
+	flag.StringVar(&o.set, "set", "core", "core: fleetctl's commands; daily: promote and verify; package: installers; agents: what agents pay")
 	flag.BoolVar(&o.quick, "quick", false, "few pairs")
 	keys := flag.Int("unlock", 0, "only do the work of unlocking this many keys (for the bench itself)")
 	flag.BoolVar(&o.check, "check", false, "fail if a goal is missed")

@@ -14,6 +14,7 @@
 //	all [--json-targets] [NAME...]   update, then check every target in targets.json, and those
 //	install COMPONENT PLATFORM CHANNEL [--file NAME]   what a starting agent does
 //	poll [...]          the same in a tight loop, while somebody publishes
+//	cost [--rounds N] NAME...   an update and lookups, and the processor time that they took
 //	serve DIR [...]     a static web server on loopback; needs no --url
 //
 // stdout holds one line of JSON (serve: the URL), stderr the reason of a failure.
@@ -77,10 +78,10 @@ func dispatch(args []string, stdout io.Writer) error {
 	}
 	commands := map[string]func(*setup, []string, io.Writer) error{
 		"update": cmdUpdate, "lookup": cmdLookup, "download": cmdDownload, "all": cmdAll,
-		"install": cmdInstall, "poll": cmdPoll, "serve": cmdServe,
+		"install": cmdInstall, "poll": cmdPoll, "serve": cmdServe, "cost": cmdCost,
 	}
 	if len(rest) == 0 {
-		return usage("no command: update, lookup, download, all, install, poll or serve")
+		return usage("no command: update, lookup, download, all, install, poll, serve or cost")
 	}
 	command, ok := commands[rest[0]]
 	if !ok {
