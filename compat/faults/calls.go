@@ -131,7 +131,7 @@ func (c *campaign) selected(all []*scenario) []*scenario {
 			return false
 		case "stage":
 			return !s.consistent
-		case unstamped:
+		case unstamped, archivedRotation, "prune", "undo": // those two rename what archive renames
 			return !c.opts.long
 		case "commit": // renames what add renames
 			return !c.opts.long

@@ -6,8 +6,8 @@
 // It drives a built binary, never the packages, on copies of small repositories in
 // both layouts (consistent snapshots, flat). The classes:
 //
-//	kill     SIGKILL at random moments of add, rotate (each role), timestamp and
-//	         commit; two thirds of them aimed at what comes after the signatures
+//	kill     SIGKILL at random moments of add, rotate (each role), timestamp, commit,
+//	         archive, its undo and prune; two thirds of them aimed at what comes after the signatures
 //	call     SIGKILL in front of every single system call that such a command makes,
 //	         counted over all its threads (package-private tracer, ptrace(2))
 //	error    EIO, then ENOSPC, from every single open, write, fsync, rename, link,
@@ -15,7 +15,8 @@
 //	disk     a file system that really is full, at many sizes
 //	peer     the same random kills on fleetctl's calls, for the table beside ours
 //	race     two adds at once; add, timestamp and status in loops against each other
-//	poll     clients in a tight loop while hundreds of changes are published
+//	poll     clients in a tight loop while hundreds of changes are published, for the
+//	         channels and for versions that go to the archive and back
 //
 // # What is demanded of every wreck
 //

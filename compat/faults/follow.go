@@ -74,6 +74,9 @@ func (s *scenario) second(discarded bool) step {
 			return ws.after(func(w world) world { return w.with(s.other) })
 		}}
 	}
+	if s.name == "archive" || s.name == "undo" {
+		return step{s.name, s.args, []int{0, 1}, stay} // finished already: nothing is left to move
+	}
 	return step{"timestamp", []string{"timestamp"}, ok, stay}
 }
 

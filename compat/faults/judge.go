@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/compat/fleetclient/orbit"
 	"github.com/fleet-hsm/fleet-hsm/compat/fleetclient/webroot"
+	"github.com/theupdateframework/go-tuf/client"
 	"github.com/theupdateframework/go-tuf/data"
 )
 
@@ -69,10 +71,10 @@ func (j *judge) look(dir, state string) sight {
 		return sight{err: err}
 	}
 	defer agent.Close()
-	return seen(agent)
+	return seen(agent, dir)
 }
 
-func seen(agent *orbit.Agent) sight {
+func seen(agent *orbit.Agent, dir string) sight {
 	if err := agent.Update(); err != nil {
 		return sight{err: err}
 	}
@@ -86,10 +88,44 @@ func seen(agent *orbit.Agent) sight {
 	if s.err == nil {
 		s.err = err
 	}
+	if s.err == nil && exists(dir, "repository", "archive-orbit-linux.json") {
+		s.err = s.pinned(agent)
+	}
 	if v, err := agent.Versions(); err == nil {
 		s.versions = v
 	}
 	return s
+}
+
+// oldVersions are those that archive moves, and agents may be pinned to.
+var oldVersions = []string{"0.9.0", "0.9.1", "0.9.2"}
+
+// pinned looks for the old versions, wherever they lie. Once an entry has left a role that
+// an agent has stored it finds nothing, once, and has the new role then (COMPAT 6).
+func (s sight) pinned(agent *orbit.Agent) error {
+	for _, version := range oldVersions {
+		name := "orbit/linux/" + version + "/orbit"
+		if s.world[name] != "" {
+			continue
+		}
+		meta, err := agent.Check(name)
+		if notFound(err) {
+			meta, err = agent.Check(name)
+		}
+		if notFound(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		s.world[name] = fmt.Sprintf("%x", []byte(meta.Hashes["sha512"]))
+	}
+	return nil
+}
+
+func notFound(err error) bool {
+	var missing client.ErrNotFound
+	return errors.As(err, &missing)
 }
 
 // witnesses are the agents that judge one wreck.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/fleet-hsm/fleet-hsm/compat/fleetclient/orbit"
 )
@@ -18,6 +19,9 @@ type poller struct {
 	stop  chan struct{}
 	done  sync.WaitGroup
 
+	// pinned: agents find the old versions, wherever they lie.
+	pinned atomic.Bool
+
 	rounds, failed int
 	first          string
 	last           versions
@@ -25,6 +29,7 @@ type poller struct {
 
 func (j *judge) poll(dir, state string) *poller {
 	p := &poller{j: j, dir: dir, state: state, stop: make(chan struct{}), last: versions{}}
+	p.pinned.Store(true)
 	p.done.Go(p.loop)
 	return p
 }
@@ -49,10 +54,21 @@ func (p *poller) loop() {
 		default:
 		}
 		p.rounds++
-		p.book("running", seen(running))
-		p.book("restarted", p.j.look(p.dir, filepath.Join(p.state, "restarted")))
-		p.book("cold", p.j.look(p.dir, ""))
+		pinned := p.pinned.Load()
+		p.book("running", p.all(seen(running, p.dir), pinned))
+		p.book("restarted", p.all(p.j.look(p.dir, filepath.Join(p.state, "restarted")), pinned))
+		p.book("cold", p.all(p.j.look(p.dir, ""), pinned))
 	}
+}
+
+// all demands the old versions, unless some were about to be pruned meanwhile.
+func (p *poller) all(s sight, pinned bool) sight {
+	for _, version := range oldVersions {
+		if name := "orbit/linux/" + version + "/orbit"; s.err == nil && pinned && p.pinned.Load() && s.world[name] == "" {
+			s.err = fmt.Errorf("pinned to %s and does not find it", name)
+		}
+	}
+	return s
 }
 
 func (p *poller) open(dir string) (*orbit.Agent, error) {
@@ -82,11 +98,12 @@ func (p *poller) book(who string, s sight) {
 	}
 }
 
-// polls is the class "poll": adds, promotions, removals, timestamps and rotations of
-// root on a consistent repository, with agents looking all the time.
+// polls is the class "poll": adds, promotions, removals, timestamps, rotations of root,
+// archive, undo and prune on a consistent repository, with agents looking all the time, for
+// the channels and for versions that go to the archive and back.
 func (c *campaign) polls([]*scenario) error {
 	dir := c.scratchDir()
-	if err := copyTree(c.lab.bases[true], dir); err != nil {
+	if err := copyTree(c.lab.lived[true], dir); err != nil {
 		return err
 	}
 	p := c.lab.judge.poll(dir, dir+"-agents")
@@ -95,6 +112,9 @@ func (c *campaign) polls([]*scenario) error {
 		args, err := c.lab.change(i)
 		if err != nil {
 			return err
+		}
+		if args[0] == "prune" {
+			p.pinned.Store(false)
 		}
 		if _, err := c.lab.tool.must(dir, args...); err != nil {
 			return err
@@ -111,15 +131,24 @@ func (c *campaign) polls([]*scenario) error {
 
 // change gives the i-th command of a busy repository.
 func (l *lab) change(i int) ([]string, error) {
-	switch i % 6 {
-	case 1, 4:
+	switch i % 10 {
+	case 1:
 		return []string{"timestamp"}, nil
 	case 2:
 		return []string{"promote", fmt.Sprintf("4.%d", i-2), "--from", "edge", "--to", "stable"}, nil
 	case 3:
 		return []string{"rotate", "root"}, nil
+	case 4:
+		return []string{"remove", "--channel", fmt.Sprintf("4.%d", i-4)}, nil
 	case 5:
-		return []string{"remove", "--channel", fmt.Sprintf("4.%d", i-5)}, nil
+		a, err := l.addition(fmt.Sprintf("poll-%d", i), sizeOther+i, fmt.Sprintf("3.%d", i))
+		return a.args(), err
+	case 6, 8:
+		return archiveArgs(), nil
+	case 7:
+		return []string{"archive", "--undo"}, nil
+	case 9:
+		return []string{"prune", "--keep", "1"}, nil
 	}
 	a, err := l.addition(fmt.Sprintf("poll-%d", i), sizeOther+i, fmt.Sprintf("4.%d", i), "edge")
 	return a.args(), err

@@ -20,12 +20,12 @@ type scenario struct {
 	staged bool
 	// stages: clients see nothing of the command until another one goes on.
 	stages bool
-	// base is the prepared repository, agent the state folder of an agent that holds
-	// what is published in it.
-	base, agent string
-	old, new    world
-	before      published
-	same, other addition
+	// base is the prepared repository, a copy of from, agent the state folder of an agent
+	// that holds what is published in it.
+	from, base, agent string
+	old, new          world
+	before            published
+	same, other       addition
 	// aims are the parts of the command's time that random kills are spread over.
 	aims []aim
 }
@@ -51,6 +51,8 @@ type lab struct {
 	other       addition
 	large       addition        // for the comparison with the peer
 	bases       map[bool]string // by layout
+	// lived has old versions, archived the same in the archive.
+	lived, archived map[bool]string
 }
 
 // sizes of the targets in bytes: small, since every wreck is read by five agents; the
@@ -60,7 +62,7 @@ const (
 )
 
 func newLab(work string, t tool, j *judge) (*lab, error) {
-	l := &lab{work: work, tool: t, judge: j, bases: map[bool]string{}}
+	l := &lab{work: work, tool: t, judge: j, bases: map[bool]string{}, lived: map[bool]string{}, archived: map[bool]string{}}
 	var err error
 	if l.first, err = l.addition("first", sizeFirst, "1.0.0", "1", "stable", "edge"); err != nil {
 		return nil, err
@@ -77,9 +79,39 @@ func newLab(work string, t tool, j *judge) (*lab, error) {
 			return nil, err
 		}
 		l.bases[consistent] = dir
+		if err := l.grow(dir, consistent); err != nil {
+			return nil, err
+		}
 	}
 	return l, nil
 }
+
+// grow makes the two bases that have old versions.
+func (l *lab) grow(base string, consistent bool) error {
+	l.lived[consistent], l.archived[consistent] = base+"-lived", base+"-archived"
+	if err := copyTree(base, l.lived[consistent]); err != nil {
+		return err
+	}
+	for i, version := range oldVersions {
+		old, err := l.addition("old-"+version, sizeOther+i, version)
+		if err != nil {
+			return err
+		}
+		if _, err := l.tool.must(l.lived[consistent], old.args()...); err != nil {
+			return err
+		}
+	}
+	if err := copyTree(l.lived[consistent], l.archived[consistent]); err != nil {
+		return err
+	}
+	_, err := l.tool.must(l.archived[consistent], archiveArgs()...)
+	return err
+}
+
+func archiveArgs() []string { return []string{"archive", "--keep", "1"} }
+
+// archivedRotation is a rotation that signs the cold roles again.
+const archivedRotation = "rotate targets with an archive"
 
 func (l *lab) addition(name string, size int, version string, tags ...string) (addition, error) {
 	file := filepath.Join(l.work, name+".bin")
@@ -130,6 +162,19 @@ func (l *lab) plans() []scenario {
 		for _, role := range roles {
 			plan("rotate "+role, role, false, "rotate", role)
 		}
+		plan("archive", "", false, archiveArgs()...)
+		out[len(out)-1].from = l.lived[consistent]
+		for _, c := range []struct {
+			name, role string
+			args       []string
+		}{
+			{"prune", "", []string{"prune", "--keep", "3"}},
+			{"undo", "", []string{"archive", "--undo"}},
+			{archivedRotation, "targets", []string{"rotate", "targets"}},
+		} {
+			plan(c.name, c.role, false, c.args...)
+			out[len(out)-1].from = l.archived[consistent]
+		}
 	}
 	return out
 }
@@ -143,6 +188,9 @@ func (c *campaign) prepare(wanted func(*scenario) bool) ([]*scenario, error) {
 			continue
 		}
 		p.same, p.other = l.next, l.other
+		if p.from == "" {
+			p.from = l.bases[p.consistent]
+		}
 		p.base, p.agent = filepath.Join(l.work, fmt.Sprintf("scenario-%d", i)), filepath.Join(l.work, fmt.Sprintf("agent-%d", i))
 		out = append(out, &p)
 	}
@@ -155,7 +203,7 @@ func (c *campaign) prepare(wanted func(*scenario) bool) ([]*scenario, error) {
 }
 
 func (l *lab) fill(s *scenario) error {
-	if err := copyTree(l.bases[s.consistent], s.base); err != nil {
+	if err := copyTree(s.from, s.base); err != nil {
 		return err
 	}
 	if s.staged {
@@ -170,6 +218,9 @@ func (l *lab) fill(s *scenario) error {
 	s.old, s.new = saw.world, saw.world
 	if s.staged || s.stages || s.name == "add" {
 		s.new = s.old.with(l.next)
+	}
+	if s.name == "prune" {
+		s.new = s.old.without(oldVersions[0])
 	}
 	var err error
 	if s.before, err = readPublished(filepath.Join(s.base, "repository")); err != nil {

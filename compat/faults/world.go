@@ -22,6 +22,13 @@ func (w world) with(a addition) world {
 	return out
 }
 
+// without gives the world after a version is gone.
+func (w world) without(version string) world {
+	out := maps.Clone(w)
+	delete(out, "orbit/linux/"+version+"/orbit")
+	return out
+}
+
 // addition is an add of a file as orbit for linux.
 type addition struct {
 	file, sum, version string
@@ -145,7 +152,8 @@ func (p published) lost(web string, may worlds) (string, error) {
 
 // isPlain: the unversioned metadata files, which every change replaces.
 func isPlain(path string) bool {
-	return slices.ContainsFunc(roles, func(role string) bool { return path == role+".json" })
+	return slices.ContainsFunc(roles, func(role string) bool { return path == role+".json" }) ||
+		strings.HasPrefix(path, "archive-")
 }
 
 // flatTarget gives the target path of a file below targets/ that is not hash-named.
