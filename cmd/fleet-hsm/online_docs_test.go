@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -22,6 +23,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/online"
 	"github.com/fleet-hsm/fleet-hsm/softhsm"
 	"github.com/fleet-hsm/fleet-hsm/store/s3test"
+	"github.com/fleet-hsm/fleet-hsm/watch"
 )
 
 func readDoc(t *testing.T, elem ...string) string {
@@ -116,16 +118,14 @@ type alertFile struct {
 }
 
 // TestAlerts holds docs/alerts.yaml to the metrics that there are, and to a chapter
-// for each alert in docs/online.md.
+// for each alert in docs/online.md or docs/watch.md.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	var file alertFile
 	if err := config.StrictYAML([]byte(readDoc(t, "docs", "alerts.yaml")), &file); err != nil {
 		t.Fatal(err)
 	}
-	known := names{}
-	online.NewMetrics(known, nil)
-	doc := readDoc(t, "docs", "online.md")
+	known := allMetrics()
 	metric := regexp.MustCompile(`fleet_hsm_\w+`)
 	rules := 0
 	for _, g := range file.Groups {
@@ -140,10 +140,14 @@ func TestAlerts(t *testing.T) {
 					t.Errorf("%s watches %s, which does not exist", r.Alert, name)
 				}
 			}
-			if !strings.Contains(doc, "\n### "+r.Alert+"\n") {
-				t.Errorf("docs/online.md says nothing of %s", r.Alert)
+			page := "online.md"
+			if strings.HasPrefix(r.Alert, "FleetHSMWatch") {
+				page = "watch.md"
 			}
-			if !strings.HasSuffix(r.Annotations["runbook_url"], "docs/online.md#"+strings.ToLower(r.Alert)) {
+			if !strings.Contains(readDoc(t, "docs", page), "\n### "+r.Alert+"\n") {
+				t.Errorf("docs/%s says nothing of %s", page, r.Alert)
+			}
+			if !strings.HasSuffix(r.Annotations["runbook_url"], "docs/"+page+"#"+strings.ToLower(r.Alert)) {
 				t.Errorf("%s: runbook_url %q", r.Alert, r.Annotations["runbook_url"])
 			}
 		}
@@ -163,6 +167,7 @@ func TestPromtool(t *testing.T) {
 	}
 	reg := prometheus.NewRegistry()
 	online.NewMetrics(reg, nil)
+	watch.NewMetrics(reg, time.Now)
 	srv := httptest.NewServer(promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	defer srv.Close()
 	body, err := fetch(srv.URL)
