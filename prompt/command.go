@@ -36,7 +36,7 @@ func runSource(ctx context.Context, command string, say func(string, ...any)) ([
 	limited, give := context.WithCancelCause(limited)
 	defer give(nil)
 	out := bounded.New(maxSecret+2, func() { give(errTooMuch) })
-	cmd := exec.CommandContext(limited, "/bin/sh", "-c", command)
+	cmd := shell(limited, command)
 	given, withheld := childEnv(os.Environ(), command)
 	cmd.Env = given
 	cmd.Stdout, cmd.Stderr = out, os.Stderr

@@ -3,11 +3,17 @@
 package prompt
 
 import (
+	"context"
 	"os/exec"
 	"syscall"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tty"
 )
+
+// shell is a command line as the system's shell reads it.
+func shell(ctx context.Context, command string) *exec.Cmd {
+	return exec.CommandContext(ctx, "/bin/sh", "-c", command)
+}
 
 // runTogether runs a command in a process group of its own, so that it and its children end
 // together. At a terminal that group has the terminal, or it could not ask a person there;

@@ -18,10 +18,11 @@ import (
 // Writer is stdout or stderr for people. It may be used by several goroutines; a line
 // is written whole.
 type Writer struct {
-	mu   sync.Mutex
-	w    io.Writer
-	file *os.File // the terminal, or nil
-	line strings.Builder
+	mu      sync.Mutex
+	w       io.Writer
+	file    *os.File // the terminal, or nil
+	escapes bool     // the terminal takes escape sequences
+	line    strings.Builder
 	// always is a width to wrap to wherever the text goes, 0 for terminals only.
 	always int
 }
@@ -31,12 +32,16 @@ func New(w io.Writer) *Writer {
 	out := &Writer{w: w}
 	if f, ok := w.(*os.File); ok && tty.Is(f) {
 		out.file = f
+		out.escapes = tty.Escapes(f)
 	}
 	return out
 }
 
 // Terminal reports whether a person looks at it now.
 func (w *Writer) Terminal() bool { return w.file != nil }
+
+// Colours reports whether that person's terminal takes escape sequences.
+func (w *Writer) Colours() bool { return w.escapes }
 
 // Raw gives what lies below, for bytes that are no text for people: metadata, exported
 // keys, the help and the completion of the shell.
@@ -161,7 +166,7 @@ func (w *Writer) Bar(format string, args ...any) {
 	if false {
 		_ = fmt.Sprintf(format, args...) // for go vet: this is a Printf
 	}
-	if w.file == nil {
+	if w.file == nil || !w.escapes {
 		return
 	}
 	s := Sprintf(format, args...).s

@@ -238,11 +238,11 @@ func placeCopy(from, to string) error {
 		return err
 	}
 	defer func() { _ = src.Close() }()
-	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	dst, filled, err := osfile.CreateFrom(src, to)
 	if err != nil {
 		return err
 	}
-	if !osfile.Clone(dst, src) {
+	if !filled {
 		_, err = io.Copy(dst, src)
 	}
 	if err != nil {

@@ -226,9 +226,14 @@ type FileModeError struct {
 	Want uint32
 	// Fixed: its file system gives every file this mode, whatever is asked of it.
 	Fixed bool
+	// Who may use it besides its owner, where access lists say that and not modes (Windows).
+	Who string
 }
 
 func (e *FileModeError) Error() string {
+	if e.Who != "" {
+		return fmt.Sprintf("%q can be used by %s; it must be its owner's alone", e.Path, e.Who)
+	}
 	if e.Fixed {
 		return fmt.Sprintf("%q is on a file system that gives every file the mode of its mount, here %04o, which others can use; it must be %04o", e.Path, e.Mode, e.Want)
 	}

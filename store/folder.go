@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/webroot"
 )
 
@@ -113,7 +114,11 @@ func describe(name string, file *os.File) (Info, []byte, error) {
 	}
 	info := Info{Name: name, Size: st.Size(), Modified: st.ModTime()}
 	if st.Size() > smallFile {
-		info.ETag = fmt.Sprintf("%d-%d-%d", inode(st), st.Size(), st.ModTime().UnixNano())
+		id, err := osfile.IdentifyOpen(file)
+		if err != nil {
+			return Info{}, nil, err
+		}
+		info.ETag = fmt.Sprintf("%d-%d-%d", id.File, st.Size(), st.ModTime().UnixNano())
 		return info, nil, nil
 	}
 	data, err := io.ReadAll(io.LimitReader(file, smallFile+1))

@@ -10,6 +10,7 @@ import (
 	"path"
 	"time"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/webroot"
 )
 
@@ -157,7 +158,7 @@ func lockRoot(ctx context.Context, root *webroot.Root) (unlock func(), err error
 		return nil, fmt.Errorf("locking: %w", err)
 	}
 	for {
-		ok, err := tryLock(file)
+		ok, err := osfile.TryLock(file)
 		if err != nil {
 			_ = file.Close()
 			return nil, fmt.Errorf("locking: %w", err)

@@ -5,19 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
-
-// fifo replaces a file by a FIFO that nobody writes to.
-func fifo(m *maker, name string) {
-	os.Remove(m.path(name))
-	if err := syscall.Mkfifo(m.path(name), 0o644); err != nil {
-		panic(err)
-	}
-}
 
 func hexOf(b []byte) string { return hex.EncodeToString(b) }
 

@@ -165,6 +165,12 @@ func hintMode(err error) string {
 	if !errors.As(err, &fm) {
 		return "let only its owner read it: chmod 600"
 	}
+	if fm.Who != "" && fm.Fixed {
+		return "use a folder on an NTFS drive: FAT and exFAT keep no access lists"
+	}
+	if fm.Who != "" {
+		return fmt.Sprintf(`icacls "%s" /inheritance:r /grant:r "%%USERNAME%%:F"`, fm.Path)
+	}
 	if fm.Fixed {
 		return fmt.Sprintf("chmod changes nothing there (FAT, exFAT, NTFS, SMB): mount it with umask=077 (or fmask=177,dmask=077) and uid=%d, or use a folder on another file system", os.Geteuid())
 	}

@@ -23,7 +23,7 @@ func styleOf(w *prompt.Writer) style {
 	if !w.Terminal() {
 		return style{}
 	}
-	return style{bars: true, colour: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+	return style{bars: true, colour: w.Colours() && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
 
 // barWidth: with it a line fits into the 80 columns of a terminal.

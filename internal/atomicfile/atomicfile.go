@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -75,7 +76,7 @@ func writeTemp(path string, data []byte, perm fs.FileMode) (string, error) {
 func fill(f *os.File, data []byte, perm fs.FileMode) error {
 	_, err := f.Write(data)
 	if err == nil {
-		err = f.Chmod(perm)
+		err = setMode(f, perm)
 	}
 	if err == nil {
 		err = f.Sync()
@@ -86,8 +87,12 @@ func fill(f *os.File, data []byte, perm fs.FileMode) error {
 	return err
 }
 
-// SyncDir makes the names in a folder durable.
+// SyncDir makes the names in a folder durable. Windows has no call for that: it flushes no
+// folder, and NTFS writes its log of names by itself.
 func SyncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -98,7 +103,25 @@ func SyncDir(dir string) error {
 
 // TempDir makes a folder in dir, for its user alone, that is told from what means
 // something as temporary files are.
-func TempDir(dir string) (string, error) { return os.MkdirTemp(dir, tempMark+"*") }
+func TempDir(dir string) (string, error) {
+	name, err := os.MkdirTemp(dir, tempMark+"*")
+	if err != nil {
+		return "", err
+	}
+	return name, keepFolder(name)
+}
+
+// PrivateDirs makes a folder for its user alone, and those above it. One that is there
+// stays as it is.
+func PrivateDirs(dir string) error {
+	if st, err := os.Stat(dir); err == nil && st.IsDir() {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return keepFolder(dir)
+}
 
 // IsTemp reports whether name (a base name) is a leftover of this package.
 func IsTemp(name string) bool { return strings.HasPrefix(name, tempMark) }
@@ -112,7 +135,7 @@ func Replace(path string, data []byte, perm fs.FileMode) error {
 	}
 	_, err = f.Write(data)
 	if err == nil {
-		err = f.Chmod(perm)
+		err = setMode(f, perm)
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr

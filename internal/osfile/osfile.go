@@ -17,6 +17,10 @@ type ID struct{ Device, File uint64 }
 // pollLock is how often a held lock is tried again.
 const pollLock = 25 * time.Millisecond
 
+func create(name string) (*os.File, error) {
+	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+}
+
 // Lock takes an exclusive lock on an open file, and waits for it until ctx ends. It goes
 // when the file is closed or the process ends, and holds against other processes that
 // lock, not against readers.

@@ -6,9 +6,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Clone shares the blocks of src with dst (FICLONE); false where it cannot.
-func Clone(dst, src *os.File) bool {
-	return unix.IoctlFileClone(int(dst.Fd()), int(src.Fd())) == nil
+// CreateFrom makes a new file; filled says that it has src's bytes already, in blocks that
+// the two share (FICLONE).
+func CreateFrom(src *os.File, to string) (dst *os.File, filled bool, err error) {
+	dst, err = create(to)
+	if err != nil {
+		return nil, false, err
+	}
+	return dst, unix.IoctlFileClone(int(dst.Fd()), int(src.Fd())) == nil, nil
 }
 
 // SameMount reports whether files can be renamed from one folder into the other, both on

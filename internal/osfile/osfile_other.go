@@ -4,9 +4,6 @@ package osfile
 
 import "os"
 
-// Clone shares the blocks of src with dst; false where it cannot.
-func Clone(_, _ *os.File) bool { return false }
-
 // SameMount reports whether files can be renamed from one folder into the other, both on
 // one device.
 func SameMount(_, _ string) bool { return true }

@@ -37,6 +37,15 @@ func Identify(path string) (ID, error) {
 	return ID{uint64(st.Dev), st.Ino}, nil //nolint:unconvert // Dev is an int32 on macOS
 }
 
+// IdentifyOpen is [Identify] of an open file.
+func IdentifyOpen(f *os.File) (ID, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return ID{}, &os.PathError{Op: "looking at", Path: f.Name(), Err: err}
+	}
+	return ID{uint64(st.Dev), st.Ino}, nil //nolint:unconvert // Dev is an int32 on macOS
+}
+
 // CheckWritable says why no file could be made in a folder.
 func CheckWritable(dir string) error {
 	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {

@@ -39,11 +39,25 @@ func Identify(path string) (ID, error) {
 		return ID{}, &os.PathError{Op: "looking at", Path: path, Err: err}
 	}
 	defer func() { _ = windows.CloseHandle(h) }()
+	return identify(h, path)
+}
+
+// IdentifyOpen is [Identify] of an open file.
+func IdentifyOpen(f *os.File) (ID, error) { return identify(windows.Handle(f.Fd()), f.Name()) }
+
+func identify(h windows.Handle, path string) (ID, error) {
 	var info windows.ByHandleFileInformation
 	if err := windows.GetFileInformationByHandle(h, &info); err != nil {
 		return ID{}, &os.PathError{Op: "looking at", Path: path, Err: err}
 	}
 	return ID{uint64(info.VolumeSerialNumber), uint64(info.FileIndexHigh)<<32 | uint64(info.FileIndexLow)}, nil
+}
+
+// CreateFrom makes a new file; filled says that it has src's bytes already. It never has:
+// only ReFS shares blocks.
+func CreateFrom(_ *os.File, to string) (dst *os.File, filled bool, err error) {
+	dst, err = create(to)
+	return dst, false, err
 }
 
 // CheckWritable says why no file could be made in a folder: who may is for the access

@@ -16,8 +16,6 @@ import (
 	"syscall"
 )
 
-const checks = true
-
 // strangersFile says whose it is, unless it is the user's or root's.
 func strangersFile(fi fs.FileInfo) string {
 	st, ok := fi.Sys().(*syscall.Stat_t)

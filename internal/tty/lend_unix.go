@@ -16,7 +16,7 @@ import (
 // the terminal is not ours at this moment (a job in the background). giveBack takes it back,
 // in the state in which it was.
 func (t *Terminal) Lend(attr *syscall.SysProcAttr) (giveBack func(), lent bool) {
-	fd := int(t.f.Fd())
+	fd := int(t.in.Fd())
 	holder, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
 	if err != nil || holder != unix.Getpgrp() {
 		return func() {}, false

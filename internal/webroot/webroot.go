@@ -16,6 +16,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 )
@@ -81,8 +82,12 @@ func (r *Root) CreateTemp(name, prefix string) (file *os.File, temp string, err 
 	return file, temp, err
 }
 
-// SyncDir makes the names in a folder durable; "." is the root.
+// SyncDir makes the names in a folder durable; "." is the root. Windows has no call for
+// that.
 func (r *Root) SyncDir(name string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
 	d, err := r.Root.Open(filepath.FromSlash(name))
 	if err != nil {
 		return err

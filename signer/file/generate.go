@@ -80,7 +80,7 @@ func (b *Backend) present(ctx context.Context, ref signer.Ref, ui signer.UI, pat
 }
 
 func (b *Backend) save(path string, data []byte, create bool) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := atomicfile.PrivateDirs(filepath.Dir(path)); err != nil {
 		return err
 	}
 	if create {

@@ -95,6 +95,7 @@ func parsePersisted(path string, data []byte) (persisted, error) {
 	return p, nil
 }
 
+// checkMode refuses a file that others can use. Errors: *signer.FileModeError.
 func checkMode(path string) error {
 	st, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -106,8 +107,8 @@ func checkMode(path string) error {
 	if !st.Mode().IsRegular() {
 		return &FormatError{Path: path, Reason: "is not a regular file"}
 	}
-	if m := st.Mode().Perm(); m&0o077 != 0 {
-		return &signer.FileModeError{Path: path, Mode: uint32(m), Want: 0o600, Fixed: fixedMode(st)}
+	if err := ownersAlone(path, st); err != nil {
+		return err
 	}
 	dir, err := os.Stat(filepath.Dir(path))
 	if err != nil {
@@ -115,10 +116,7 @@ func checkMode(path string) error {
 	}
 	// fleetctl makes the folder 0755, which shows names only; who can write into it
 	// can put another file in place.
-	if m := dir.Mode().Perm(); m&0o022 != 0 && dir.Mode()&os.ModeSticky == 0 {
-		return &signer.FileModeError{Path: filepath.Dir(path), Mode: uint32(m), Want: 0o700, Fixed: fixedMode(dir)}
-	}
-	return nil
+	return ownersToReplace(filepath.Dir(path), dir)
 }
 
 // decrypt gives the keys of an encrypted file. A wrong passphrase is

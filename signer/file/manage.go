@@ -123,7 +123,7 @@ func (x *box) split(keep []crypto.PublicKey) (kept, gone []storedKey) {
 // writeRetired makes a new file below retired/, NAME.1.json, NAME.2.json and so on.
 func (b *Backend) writeRetired(x *box, gone []storedKey) error {
 	dir := filepath.Join(filepath.Dir(x.path), "retired")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := atomicfile.PrivateDirs(dir); err != nil {
 		return err
 	}
 	data, err := encode(b.encryption, gone, x.passphrase.Unwrap())

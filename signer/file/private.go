@@ -42,19 +42,25 @@ func tryPrivate(path string, stat func(string) (fs.FileInfo, error)) (err error)
 		return err
 	}
 	// Some say that they cannot, some say nothing; the mode that is there counts.
-	_ = os.Chmod(probe, 0o600)
+	_ = atomicfile.Replace(probe, nil, 0o600)
 	st, err := stat(probe)
 	if err != nil {
 		return err
 	}
-	if m := st.Mode().Perm(); m&0o077 != 0 {
-		return &signer.FileModeError{Path: path, Mode: uint32(m), Want: 0o600, Fixed: true}
+	if err := ownersAlone(probe, st); err != nil {
+		return fixedAt(path, err)
 	}
 	if st, err = stat(tmp); err != nil {
 		return err
 	}
-	if m := st.Mode().Perm(); m&0o022 != 0 {
-		return &signer.FileModeError{Path: filepath.Dir(path), Mode: uint32(m), Want: 0o700, Fixed: true}
+	return fixedAt(filepath.Dir(path), ownersToReplace(tmp, st))
+}
+
+// fixedAt says of a path what was found where it was tried.
+func fixedAt(path string, err error) error {
+	var fm *signer.FileModeError
+	if errors.As(err, &fm) {
+		fm.Path, fm.Fixed = path, true
 	}
-	return nil
+	return err
 }
