@@ -1,5 +1,3 @@
-//go:build unix
-
 package repo_test
 
 import (
@@ -9,10 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
@@ -89,11 +87,11 @@ func (d *daily) inode(t testing.TB, path string) uint64 {
 		t.Fatalf("%q: %v, %v", path, ok, err)
 	}
 	dir, base := filepath.Split(path)
-	var st syscall.Stat_t
-	if err := syscall.Stat(filepath.Join(d.dir, "repository", "targets", dir, target.SHA512+"."+base), &st); err != nil {
+	id, err := osfile.Identify(filepath.Join(d.dir, "repository", "targets", dir, target.SHA512+"."+base))
+	if err != nil {
 		t.Fatal(err)
 	}
-	return st.Ino
+	return id.File
 }
 
 // A release of 2 components and 5 platforms goes to three channels in one change that

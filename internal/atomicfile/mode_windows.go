@@ -30,10 +30,19 @@ func keep(path, inherit string) error {
 	if err != nil {
 		return err
 	}
-	acl, _, err := list.DACL()
+	name, err := windows.UTF16PtrFromString(path)
 	if err != nil {
 		return err
 	}
-	return windows.SetNamedSecurityInfo(path, windows.SE_FILE_OBJECT,
-		windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil, acl, nil)
+	h, err := windows.CreateFile(name, windows.WRITE_DAC, windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE|windows.FILE_SHARE_DELETE, nil,
+		windows.OPEN_EXISTING, windows.FILE_FLAG_BACKUP_SEMANTICS, 0)
+	if err != nil {
+		return &fs.PathError{Op: "protecting", Path: path, Err: err}
+	}
+	defer func() { _ = windows.CloseHandle(h) }()
+	err = windows.SetKernelObjectSecurity(h, windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, list)
+	if err != nil {
+		return &fs.PathError{Op: "protecting", Path: path, Err: err}
+	}
+	return nil
 }
