@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/locator"
+	"github.com/fleet-hsm/fleet-hsm/internal/schema"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 )
@@ -137,6 +138,9 @@ func decode(name string, data []byte) (*file, error) {
 	}
 	if _, ok := top["fleet_hsm_request"]; !ok {
 		return bad(`not written by "fleet-hsm request": it has no "fleet_hsm_request"`, nil)
+	}
+	if err := schema.Check(name, "fleet_hsm_request", data, format); err != nil {
+		return nil, err
 	}
 	for field := range top {
 		if !slices.Contains(fields, field) {

@@ -10,6 +10,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/locator"
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
+	"github.com/fleet-hsm/fleet-hsm/internal/schema"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -40,6 +41,9 @@ func (k *Ring) ReadPublic(u signer.URI) (PublicKey, error) {
 	data, err := config.ReadBounded(file, config.MaxSize)
 	if err != nil {
 		return PublicKey{}, misuse.Errorf("%q: %w", file, err)
+	}
+	if err := schema.Check(file, "schema", data, 1); err != nil {
+		return PublicKey{}, err
 	}
 	var f PublicFile
 	err = json.Unmarshal(data, &f)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/schema"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
@@ -101,6 +102,9 @@ func readState(path string) (*memory, error) {
 func parseState(data []byte) (*memory, error) {
 	if len(data) > maxState {
 		return nil, fmt.Errorf("longer than %d bytes", maxState)
+	}
+	if err := schema.Check("the signer's state", "schema", data, memorySchema); err != nil {
+		return nil, err
 	}
 	m := newMemory()
 	dec := json.NewDecoder(bytes.NewReader(data))

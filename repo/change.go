@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/schema"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
@@ -214,11 +215,14 @@ func (r *Repo) Staged(p *Published) (*Change, error) {
 		return nil, err
 	}
 	var f changeFile
+	if err := schema.Check("pending/change.json", "schema", data, 1); err != nil {
+		return nil, err
+	}
 	if err := json.Unmarshal(data, &f); err != nil {
 		return nil, &MetadataError{File: "pending/change.json", Reason: "not a staged change", Err: err}
 	}
 	if f.Schema != 1 {
-		return nil, &MetadataError{File: "pending/change.json", Reason: fmt.Sprintf("schema %d is not known to this version", f.Schema)}
+		return nil, &MetadataError{File: "pending/change.json", Reason: fmt.Sprintf("its schema is %d, which there is none of", f.Schema)}
 	}
 	c, err := assemble("pending/change.json", f, p)
 	if r.goesWithCommit(err) {

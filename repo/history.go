@@ -8,6 +8,7 @@ import (
 	"maps"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/schema"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
@@ -61,11 +62,14 @@ func (r *Repo) readHistory() (history, error) {
 		return none, err
 	}
 	h := history{Roles: map[string]mark{}}
+	if err := schema.Check(shown, "schema", data, 1); err != nil {
+		return none, err
+	}
 	if err := json.Unmarshal(data, &h); err != nil {
 		return none, &MetadataError{File: shown, Reason: "not a history", Err: err}
 	}
 	if h.Schema != 1 {
-		return none, &MetadataError{File: shown, Reason: fmt.Sprintf("schema %d is not known to this version", h.Schema)}
+		return none, &MetadataError{File: shown, Reason: fmt.Sprintf("its schema is %d, which there is none of", h.Schema)}
 	}
 	for role, m := range h.Roles {
 		if !IsRole(role) || m.Version < 1 || m.Version > tuf.MaxVersion {

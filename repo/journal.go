@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/schema"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
@@ -136,11 +137,14 @@ func (r *Repo) readJournal() (journal, bool, error) {
 		return journal{}, false, err
 	}
 	var j journal
+	if err := schema.Check("pending/journal", "schema", data, 1); err != nil {
+		return journal{}, false, err
+	}
 	if err := json.Unmarshal(data, &j); err != nil {
 		return journal{}, false, &MetadataError{File: "pending/journal", Reason: "not a journal", Err: err}
 	}
 	if j.Schema != 1 {
-		return journal{}, false, &MetadataError{File: "pending/journal", Reason: fmt.Sprintf("schema %d is not known to this version", j.Schema)}
+		return journal{}, false, &MetadataError{File: "pending/journal", Reason: fmt.Sprintf("its schema is %d, which there is none of", j.Schema)}
 	}
 	for _, m := range j.Renames {
 		if !strings.HasPrefix(m.From, "commit/") || !strings.HasPrefix(m.To, "repository/") ||

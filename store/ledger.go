@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/internal/schema"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 )
 
@@ -43,6 +44,9 @@ func openLedger(path string) (*ledger, error) {
 		return l, nil
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := schema.Check(path, "schema", data, 1); err != nil {
 		return nil, err
 	}
 	if err := json.Unmarshal(data, &l.data); err != nil {

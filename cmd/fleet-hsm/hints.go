@@ -9,6 +9,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/buildtime"
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/internal/owned"
+	"github.com/fleet-hsm/fleet-hsm/internal/schema"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/remote"
 	"github.com/fleet-hsm/fleet-hsm/repo"
@@ -117,6 +118,8 @@ func judge(err error) verdict {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return verdict{exitInterrupted, "interrupted", hintInterrupted}
+	case as[*schema.NewerError](err):
+		return verdict{exitRefused, "newer", "nothing was changed; take the version of fleet-hsm that wrote it, or a newer one, on this machine too"}
 	case errors.Is(err, signer.ErrNotConfirmed), errors.Is(err, errNotReset), errors.Is(err, keyring.ErrNotDestroyed):
 		return verdict{exitRefused, "not-confirmed", "run it again to be asked again"}
 	case as[*keyring.DestroysError](err):

@@ -19,6 +19,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/installer"
 	"github.com/fleet-hsm/fleet-hsm/internal/buildtime"
 	"github.com/fleet-hsm/fleet-hsm/internal/listen"
+	"github.com/fleet-hsm/fleet-hsm/internal/schema"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/lint"
@@ -42,6 +43,7 @@ func theirErrors() map[string]error {
 		"repo.ErrNoRepository": repo.ErrNoRepository, "repo.ErrExists": repo.ErrExists, "repo.ErrNothingStaged": repo.ErrNothingStaged,
 		"repo.ErrMetadata": repo.ErrMetadata, "repo.ErrExpired": repo.ErrExpired, "repo.ErrName": repo.ErrName, "repo.ErrContent": repo.ErrContent,
 		"repo.ErrRefused": &repo.MissingError{}, "repo.ErrLocked": repo.ErrLocked, "repo.ErrKey": repo.ErrKey, "repo.ErrShort": repo.ErrShort,
+		"schema.NewerError":  &schema.NewerError{},
 		"repo.MetadataError": &repo.MetadataError{}, "repo.ExpiredError": &repo.ExpiredError{Role: repo.RoleRoot}, "repo.NameError": &repo.NameError{},
 		"repo.ContentError": &repo.ContentError{}, "repo.RefusedError": &repo.RefusedError{Kind: repo.NoChange}, "repo.ShortError": &repo.ShortError{},
 		"repo.SignatureError": &repo.SignatureError{Err: errors.New("x")}, "repo.InterruptedError": &repo.InterruptedError{}, "repo.LockedError": &repo.LockedError{},

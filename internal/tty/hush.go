@@ -12,7 +12,7 @@ import (
 // somebody types while a card waits for a touch must neither stand there in clear nor be
 // the next command of their shell. Ctrl-C works. A job in the background has no say.
 func (t *Terminal) Hush() (giveBack func()) {
-	fd := int(t.f.Fd())
+	fd := int(t.in.Fd())
 	holder, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
 	if err != nil || holder != unix.Getpgrp() {
 		return func() {}
