@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
@@ -167,9 +170,24 @@ func (m *mender) sets() error {
 	if !ok || m.plainNewer(s) || m.twice(s) {
 		return nil
 	}
+	m.cold(s)
 	m.put("targets.json", s.targets.data, "targets.json is version %d again", s.targets.version)
 	m.put("snapshot.json", s.snapshot.data, "snapshot.json is version %d again", s.snapshot.version)
 	return nil
+}
+
+// cold makes the numbered files of cold roles that a set names the plain ones.
+func (m *mender) cold(s set) {
+	for _, file := range slices.Sorted(maps.Keys(s.meta.meta)) {
+		if file == below(RoleSnapshot) || checkPath(file) != nil || strings.Contains(file, "/") {
+			continue
+		}
+		named := fileMeta(s.meta.meta[file])
+		data, err := m.r.readMetadata(versioned(named.Version, file), tuf.MaxTargets)
+		if err == nil && len(named.Hashes) > 0 && named.Fits(data) == nil {
+			m.put(file, data, "%s is version %d again", file, named.Version)
+		}
+	}
 }
 
 // contradicts reports whether the history knows this version with another content.
@@ -252,7 +270,8 @@ func (m *mender) rest(giveUp bool) (Mended, error) {
 		err = unusable(err)
 	}
 	if err == nil {
-		return out, m.r.Remember(p)
+		err = m.r.Remember(p)
+		return out, errors.Join(err, lostCold(p))
 	}
 	if !giveUp {
 		return out, err
@@ -268,6 +287,17 @@ func (m *mender) rest(giveUp bool) (Mended, error) {
 	}
 	out.Done = append(out.Done, "what is lost is given up; the next change is numbered above it")
 	return out, nil
+}
+
+// lostCold names the first cold role whose file is lost. Giving it up would not help: agents
+// that have stored the role go on asking for what it held.
+func lostCold(p *Published) error {
+	for _, name := range p.Cold() {
+		if f := p.cold[name]; f.err != nil {
+			return unusable(f.err)
+		}
+	}
+	return nil
 }
 
 // unusable: the plain files do not verify together, and nothing here can take their

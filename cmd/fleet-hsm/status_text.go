@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/status"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
@@ -57,6 +58,14 @@ func (s style) bar(rs status.Role) prompt.Text {
 	return prompt.Coloured(colour, b)
 }
 
+// archiveWords tells of the cold roles; a warning names those that cannot be read.
+func archiveWords(s *repo.ColdSummary, sep string) string {
+	if s.Role == "" {
+		return fmt.Sprintf("%d cold roles, none of which can be read", s.Roles)
+	}
+	return fmt.Sprintf("%d cold roles, %d targets%sexpires %s (%s)", s.Roles, s.Targets, sep, s.Expires.Format(time.DateOnly), inDays(s.Expires))
+}
+
 func (res *statusResult) text(w *prompt.Writer) {
 	s := styleOf(w)
 	if res.Source != "" {
@@ -70,7 +79,7 @@ func (res *statusResult) text(w *prompt.Writer) {
 		}
 	}
 	if s := res.Archive; s != nil {
-		w.Printf("archive   %d cold roles, %d targets  expires %s (%s)\n", s.Roles, s.Targets, s.Expires.Format(time.DateOnly), inDays(s.Expires))
+		w.Printf("archive   %s\n", archiveWords(s, "  "))
 	}
 	w.Printf("layout    %s\n", res.layout())
 	for _, s := range res.Warnings {
@@ -150,7 +159,7 @@ func (res *statusResult) markdown(w *prompt.Writer) {
 		}
 	}
 	if s := res.Archive; s != nil {
-		list("Archive", []string{fmt.Sprintf("%d cold roles, %d targets, expires %s", s.Roles, s.Targets, s.Expires.Format(time.DateOnly))})
+		list("Archive", []string{archiveWords(s, ", ")})
 	}
 	list("Layout", []string{res.layout()})
 	list("Warnings", res.Warnings)
