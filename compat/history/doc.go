@@ -19,6 +19,9 @@
 // refusal says that something has to be brought back. Then the newest copy of what it
 // names is brought back, and the same is demanded again.
 //
+// The same is played with archive, its undo and prune among our commands, and then without
+// fleetctl, which must not write to a folder that has cold roles.
+//
 // # What is left out
 //
 // pending/history.json itself is not restored: whoever puts it back together with an

@@ -42,6 +42,24 @@ func TestPublishedIsPublished(t *testing.T) {
 	if s := os.Getenv("FLEET_HSM_SEED"); s != "" {
 		first, last = seeds(t, s)
 	}
+	play(t, first, last, false)
+}
+
+// TestArchivesArePublished is the same with archive, undo and prune among the commands, and
+// without fleetctl, which must not write to such a folder.
+func TestArchivesArePublished(t *testing.T) {
+	first, last := uint64(1), uint64(10)
+	if os.Getenv("FLEET_HSM_LONG") != "" {
+		last = 500
+	}
+	if s := os.Getenv("FLEET_HSM_SEED"); s != "" {
+		first, last = seeds(t, s)
+	}
+	play(t, first, last, true)
+}
+
+// play plays the sequences of some seeds.
+func play(t *testing.T, first, last uint64, archives bool) {
 	others := buildOthers(t)
 	ends := map[string]int{}
 	var mu sync.Mutex
@@ -56,7 +74,7 @@ func TestPublishedIsPublished(t *testing.T) {
 			defer func() { _ = os.RemoveAll(base) }()
 			srv := httptest.NewServer(http.FileServer(http.Dir(base)))
 			defer srv.Close()
-			w := newWorld(t, seed, base, srv.URL)
+			w := newWorld(t, seed, archives, base, srv.URL)
 			w.others = others
 			defer w.saw.Close()
 			defer w.old.Close()

@@ -28,6 +28,9 @@ func (w *world) command() command {
 	w.n++
 	c := command{Version: w.n, Content: fmt.Sprintf("content %d", w.n), Role: repo.Roles()[w.rng.IntN(4)]}
 	ops := []string{"add", "add", "add", "add", "rotate", "renew", "renew", "timestamp", "timestamp", "promote", "stage", "commit", "discard", "mend"}
+	if w.archives {
+		ops = append(ops, "archive", "archive", "undo", "prune")
+	}
 	c.Op = ops[w.rng.IntN(len(ops))]
 	if c.Op == "rotate" {
 		c.Key = w.newKey().ID.String()
@@ -98,6 +101,15 @@ func (c command) change(dir string, r *repo.Repo, p *repo.Published, staged *rep
 	case "remove":
 		change, _, err := r.Remove(p, staged, repo.Removal{Paths: strings.Split(c.Content, "\n")}, opts)
 		return change, err
+	case "archive":
+		change, _, err := r.Archive(p, staged, repo.Archive{Retention: repo.Retention{Keep: 1}}, opts)
+		return change, err
+	case "undo":
+		change, _, err := r.Archive(p, staged, repo.Archive{Undo: true}, opts)
+		return change, err
+	case "prune":
+		change, _, _, err := r.Prune(p, staged, repo.Prune{Retention: repo.Retention{Keep: 2}}, opts)
+		return change, err
 	case "promote":
 		change, _, err := r.Promote(p, staged, repo.Promotion{Version: "1", From: "stable", To: []string{"edge"}, AllowMissing: true}, opts)
 		return change, err
@@ -123,7 +135,7 @@ func (w *world) step() {
 		if err == nil && w.rng.IntN(2) == 0 {
 			w.poll()
 		}
-	case n < 67:
+	case n < 67 && !w.archives: // it must not write to a folder with an archive
 		w.fleetctl()
 	case n < 77:
 		w.kill()

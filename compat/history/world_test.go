@@ -31,6 +31,7 @@ type world struct {
 	t          *testing.T
 	rng        *rand.Rand
 	consistent bool
+	archives   bool   // commands on the archive are among ours, and none of fleetctl's
 	base, dir  string // dir holds repository/; the keys for the child lie in base
 	url        string
 	keys       keyring
@@ -52,10 +53,10 @@ type files map[string]string
 // keyring holds every key there ever was: ID to private key.
 type keyring map[string]ed25519.PrivateKey
 
-func newWorld(t *testing.T, seed uint64, base, url string) *world {
+func newWorld(t *testing.T, seed uint64, archives bool, base, url string) *world {
 	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 20)), base: base, dir: filepath.Join(base, "r"), url: url + "/r/repository",
 		keys: keyring{}, numbered: map[string]string{}, newest: files{}, signed: map[string]string{}}
-	w.consistent = seed%2 == 0
+	w.consistent, w.archives = seed%2 == 0, archives
 	for _, dir := range []string{w.dir, filepath.Join(w.dir, "keys"), filepath.Join(w.dir, "staged", "targets")} {
 		w.must(os.MkdirAll(dir, 0o755))
 	}
@@ -199,8 +200,9 @@ func (w *world) restore(c files, chosen func(name string) bool, sync bool) {
 }
 
 var (
-	numbered = regexp.MustCompile(`^[1-9][0-9]*\.(root|targets|snapshot)\.json$`)
-	plain    = regexp.MustCompile(`^(root|targets|snapshot|timestamp)\.json$`)
+	numbered = regexp.MustCompile(`^[1-9][0-9]*\.(root|targets|snapshot|archive-[a-z-]+)\.json$`)
+	plain    = regexp.MustCompile(`^(root|targets|snapshot|timestamp|archive-[a-z-]+)\.json$`)
+	cold     = regexp.MustCompile(`archive-[a-z-]+`)
 )
 
 // ours runs a command of ours and holds what is demanded of every one: a numbered file
@@ -215,7 +217,7 @@ func (w *world) ours(step string, run func() error) error {
 		if there && was == data {
 			continue
 		}
-		role, hash := signedPart([]byte(data))
+		role, hash := signedPart(name, data)
 		if numbered.MatchString(name) {
 			if known, ever := w.numbered[name]; there || ever && known != data {
 				w.fail("%s: %q has other bytes now", step, name)
@@ -236,7 +238,7 @@ func (w *world) built(before, after files, err error) {
 		return // after a recovery nothing new stands
 	}
 	for name, data := range after {
-		role, hash := signedPart([]byte(data))
+		role, hash := signedPart(name, data)
 		w.numbered[name], w.signed[role] = data, hash
 	}
 }
@@ -251,6 +253,11 @@ func (w *world) stored() bool {
 	}
 	if waits, err := r.InterruptedCommit(); waits || err != nil {
 		return false
+	}
+	for _, name := range p.Cold() {
+		if _, err := p.ColdTargets(name); err != nil {
+			return false
+		}
 	}
 	w.newest = w.copy()
 	return true
@@ -272,8 +279,9 @@ func (w *world) metadata() files {
 	return out
 }
 
-// signedPart gives "targets 7" and the hash of what is signed, as it stands.
-func signedPart(data []byte) (role, hash string) {
+// signedPart gives "targets 7" and the hash of what is signed, as it stands. The files of
+// cold roles say that they are targets.
+func signedPart(name, data string) (role, hash string) {
 	var f struct {
 		Signed json.RawMessage `json:"signed"`
 	}
@@ -281,8 +289,11 @@ func signedPart(data []byte) (role, hash string) {
 		Type    string `json:"_type"`
 		Version int64  `json:"version"`
 	}
-	_ = json.Unmarshal(data, &f)
+	_ = json.Unmarshal([]byte(data), &f)
 	_ = json.Unmarshal(f.Signed, &head)
+	if role := cold.FindString(name); role != "" {
+		head.Type = role
+	}
 	var compact bytes.Buffer
 	_ = json.Compact(&compact, f.Signed)
 	sum := sha256.Sum256(compact.Bytes())
