@@ -193,6 +193,8 @@ func TestJSONShapes(t *testing.T) {
 	check("key list", 0, "key", "list", "file:keys/root.json")
 	check("key show", 0, "key", "show", "file:keys/root.json")
 	check("doctor", 0, "doctor")
+	check("doctor --without", 0, "doctor", "--without", "file:keys/targets.json")
+	check("doctor --without", 0, "doctor", "--without", "file:keys/timestamp.json", "--try")
 	check("doctor --report", 0, "doctor", "--report", "pkcs11:", "--pkcs11-module", tok.Module)
 	check("token list", 0, "token", "list", "--pkcs11-module", tok.Module)
 	osquery := write(t, "osqueryd", "three")

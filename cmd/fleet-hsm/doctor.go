@@ -22,8 +22,11 @@ type doctorOptions struct {
 	// report describes devices instead of looking for problems.
 	report       bool
 	mend, giveUp bool
-	keys         roleKeyFlags
-	store        storeFlags
+	// without are keys that are lost; try does what would be needed, in a copy.
+	without []string
+	try     bool
+	keys    roleKeyFlags
+	store   storeFlags
 }
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -40,6 +43,7 @@ snapshots the newest whole set that verifies. What it cannot bring back it names
 --give-up the next change is built on what is here and numbered above what is lost.`,
 		Example: `  fleet-hsm doctor
   fleet-hsm doctor --mend
+  fleet-hsm doctor --without "blue YubiKey" --try
   fleet-hsm doctor --sign "pkcs11:token=fleet;object=timestamp"
   fleet-hsm doctor --report piv:reader=ACME`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runDoctor(cmd.Context(), args, o) },
@@ -49,6 +53,8 @@ snapshots the newest whole set that verifies. What it cannot bring back it names
 	cmd.Flags().BoolVar(&o.giveUp, "give-up", false, "with --mend: go on without what is lost, above its versions")
 	cmd.Flags().StringVar(&o.store.url, "store", "", "try on this store what publish and online rely on, conditional writes above all")
 	cmd.Flags().BoolVar(&o.report, "report", false, "print what a report on a card or module needs (docs/devices.md), and nothing secret")
+	cmd.Flags().StringArrayVar(&o.without, "without", nil, "what if this key were lost: key ID, name, URI, serial number or label of the device, or a part of the name such as its holder (may be given more than once)")
+	cmd.Flags().BoolVar(&o.try, "try", false, "with --without: rotate in a copy of the folder, with the keys at hand")
 	o.store.add(cmd.Flags())
 	o.keys = addRoleKeyFlags(cmd.Flags(), repo.Roles()...)
 	return cmd
@@ -104,6 +110,10 @@ func (o doctorOptions) check(args []string) error {
 	switch {
 	case o.report && other:
 		return usagef("--report looks at devices only; --sign and --store do not go with it")
+	case o.try && len(o.without) == 0:
+		return usagef("--try goes with --without")
+	case len(o.without) > 0 && (len(args) > 0 || other || o.report || o.mend):
+		return usagef("--without looks at who could still sign; URIs and other looks do not go with it")
 	case o.giveUp && !o.mend:
 		return usagef("--give-up goes with --mend")
 	case o.mend && (len(args) > 0 || other):
@@ -118,6 +128,9 @@ func (a *app) runDoctor(ctx context.Context, args []string, o doctorOptions) err
 	}
 	if o.report {
 		return a.runReport(ctx, args)
+	}
+	if len(o.without) > 0 {
+		return a.runWithout(ctx, o)
 	}
 	if o.mend {
 		return a.mend(ctx, o.giveUp)
