@@ -27,7 +27,7 @@ var arrows = map[string][]string{
 	"status":      {"workflow", "keyring", "remote", "repo", "verify", "config", "internal/tuf"},
 	"page":        {"status", "repo", "ceremony", "prompt", "internal/tuf"},
 	"review":      {"workflow", "repo", "prompt", "config", "internal/tuf"},
-	"doctor":      {"workflow", "keyring", "repo", "store", "verify", "signer", "internal"},
+	"doctor":      {"workflow", "keyring", "repo", "store", "verify", "signer", "internal", "internal/tuf"},
 	"keyring":     {"signer", "repo", "config", "internal", "internal/tuf"},
 	"ceremony":    {"repo", "internal", "internal/tuf"},
 	"online":      {"internal", "internal/tuf"},

@@ -7,8 +7,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/review"
+	"github.com/fleet-hsm/fleet-hsm/status"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -38,6 +40,8 @@ end shows only if the last hash was noted elsewhere; it is printed for that.`,
 type runSheet struct {
 	Schema int `json:"schema"`
 	workflow.RunSheet
+	// Roots is what each version of root that is kept changed.
+	Roots []status.RootChange `json:"roots"`
 }
 
 func (a *app) runTranscriptVerify(file string) error {
@@ -45,7 +49,11 @@ func (a *app) runTranscriptVerify(file string) error {
 	if err != nil {
 		return err
 	}
-	res := runSheet{1, sheet}
+	roots, err := a.rootChanges()
+	if err != nil {
+		return err
+	}
+	res := runSheet{1, sheet, roots}
 	if err := a.print(res, res.markdown); err != nil {
 		return err
 	}
@@ -53,6 +61,24 @@ func (a *app) runTranscriptVerify(file string) error {
 		return &ceremony.TranscriptError{File: file, Reason: strings.Join(bad, "; ")}
 	}
 	return nil
+}
+
+// rootChanges says what each version of root in the folder changed.
+func (a *app) rootChanges() ([]status.RootChange, error) {
+	w, err := a.lookPublished()
+	if err != nil {
+		return nil, err
+	}
+	roots, err := w.Repo.Roots(w.Published)
+	if err != nil {
+		return nil, err
+	}
+	return status.RootChanges(roots, func(id tuf.KeyID) string {
+		if name := w.Config.Keys[id].Name; name != "" {
+			return fmt.Sprintf("%s (%s)", id.Short(), name)
+		}
+		return id.Short()
+	}), nil
 }
 
 func (s runSheet) markdown(w *prompt.Writer) {
@@ -65,6 +91,10 @@ func (s runSheet) markdown(w *prompt.Writer) {
 	w.Printf("\n%d lines. The chain holds. SHA-256 of the last line, to be compared with what was noted on paper:\n\n", s.Lines)
 	for _, line := range review.Groups(s.Last) {
 		w.Printf("    %s\n", line)
+	}
+	w.Printf("\n## What each root version changed\n\n| root | expires | changes |\n|---|---|---|\n")
+	for _, r := range s.Roots {
+		w.Printf("| v%d | %s | %s |\n", r.Version, r.Expires.Format("2006-01-02"), cell(strings.Join(r.Changes, "; ")))
 	}
 }
 
