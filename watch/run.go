@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -184,6 +185,8 @@ func (s *Service) Run(ctx context.Context) error {
 			}
 			return err
 		}
+		// Minutes pass until the next poll; what this one read need not be kept for that long.
+		debug.FreeOSMemory()
 		pause := s.cfg.Interval - time.Duration(rand.Int64N(int64(s.cfg.Interval)/20+1))
 		if s.cfg.Clock.Sleep(ctx, pause) != nil {
 			return nil
