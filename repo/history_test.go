@@ -283,7 +283,7 @@ func TestDamagedHistory(t *testing.T) {
 	r, kr := newRepo(t, false)
 	write(t, r, "pending/history.json", "")
 	add(t, r, kr, "one", item("1"))
-	for _, text := range []string{"{", `{"schema":2}`, `{"schema":1,"roles":{"root":{"version":0}}}`, `{"schema":1,"roles":{"x":{"version":1}}}`} {
+	for _, text := range []string{"{", `{"schema":0}`, `{"schema":1,"roles":{"root":{"version":0}}}`, `{"schema":1,"roles":{"x":{"version":1}}}`} {
 		write(t, r, "pending/history.json", text)
 		if _, err := r.Load(); !errors.Is(err, repo.ErrMetadata) {
 			t.Errorf("%s: %v", text, err)

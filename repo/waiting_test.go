@@ -81,7 +81,7 @@ func TestStagedFilesThatNobodyWrote(t *testing.T) {
 	root, targets := read(t, r, "repository/root.json"), read(t, r, "repository/targets.json")
 	for name, text := range map[string]string{
 		"no JSON":               `{`,
-		"another schema":        `{"schema":2}`,
+		"no schema of ours":     `{"schema":0}`,
 		"the published root":    `{"schema":1,"base_root":1,"base_targets":1,"root":` + root + `}`,
 		"the published targets": `{"schema":1,"base_root":1,"base_targets":1,"targets":` + targets + `}`,
 		"targets for root":      `{"schema":1,"base_root":1,"base_targets":1,"root":` + targets + `}`,
