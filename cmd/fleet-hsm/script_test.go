@@ -44,10 +44,14 @@ import (
 //	serve DIR                    serve DIR/repository; its address is in $URL
 //	touching FILE COMMAND...     run a script command while somebody writes to FILE
 //
-// The passphrases of all roles are in the environment. No run may show one.
+// What older versions wrote is in $OLDER, by commit. The passphrases of all roles are in the environment. No run may show one.
 func TestScript(t *testing.T) {
 	t.Parallel()
 	bin, err := clients()
+	if err != nil {
+		t.Fatal(err)
+	}
+	older, err := filepath.Abs(filepath.Join("testdata", "older"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +61,7 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Vars = append(env.Vars, secretEnv()...)
+			env.Setenv("OLDER", older)
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Values[locksKey{}] = map[string]*os.File{}
 			return nil
