@@ -78,6 +78,13 @@ func (w *Writer) Review() *Writer {
 	return &Writer{w: w.w, file: w.file, always: usualWidth}
 }
 
+// Measure says how many lines something takes there.
+func (w *Writer) Measure(show func(*Writer)) int {
+	var b bytes.Buffer
+	show(&Writer{w: &b, always: w.Width()})
+	return bytes.Count(b.Bytes(), []byte("\n"))
+}
+
 // Width is the number of columns that lines are wrapped to, 0 for none.
 func (w *Writer) Width() int {
 	if w.file != nil {

@@ -31,10 +31,13 @@ type RoleReview struct {
 	Hash       string            `json:"sha256"`
 	Signatures []Tallied         `json:"signatures"`
 	Keys       []KeyChange       `json:"keys,omitempty"`
+	Stays      []KeyStays        `json:"stays,omitempty"`
 	Thresholds []ThresholdChange `json:"thresholds,omitempty"`
 	Added      []TargetChange    `json:"added,omitempty"`
 	Changed    []TargetChange    `json:"changed,omitempty"`
 	Removed    []TargetChange    `json:"removed,omitempty"`
+	// Kept is how many targets stay as they are.
+	Kept int `json:"kept,omitempty"`
 	// Moved are entries that go from one role to another as they are.
 	Moved []TargetsMoved `json:"moved,omitempty"`
 	// Other are changes of fields that have no line of their own.
@@ -57,6 +60,16 @@ type KeyChange struct {
 	KeyID tuf.KeyID `json:"keyid"`
 	Type  string    `json:"keytype"`
 	Gains bool      `json:"gains"`
+	// Since is the root version since which a key that loses a role has it, 0 for unknown.
+	Since int64 `json:"since_root,omitempty"`
+}
+
+// KeyStays is a key that keeps a role.
+type KeyStays struct {
+	Role  string    `json:"role"`
+	KeyID tuf.KeyID `json:"keyid"`
+	// Since is the root version since which it has it without a break, 0 for unknown.
+	Since int64 `json:"since_root,omitempty"`
 }
 
 // ThresholdChange is a threshold before and after.
@@ -90,7 +103,11 @@ type TargetChange struct {
 
 // Review describes a change against what is published (p is nil at init).
 func (r *Repo) Review(p *Published, c *Change, usual Expiries) (Review, error) {
-	return NewReview(p, c, usual, r.now())
+	review, err := NewReview(p, c, usual, r.now())
+	if err == nil && p != nil {
+		r.tellSince(p, &review)
+	}
+	return review, err
 }
 
 // NewReview describes a change against what was published when it was made (p is nil at

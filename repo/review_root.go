@@ -62,6 +62,9 @@ func (rc *RoleReview) compareRole(role string, before, after *Root) {
 		}
 	}
 	for _, k := range before.Keys(role) {
+		if hasKey(after.Keys(role), k.ID) {
+			rc.Stays = append(rc.Stays, KeyStays{Role: role, KeyID: k.ID})
+		}
 		if !hasKey(after.Keys(role), k.ID) {
 			rc.Keys = append(rc.Keys, KeyChange{Role: role, KeyID: k.ID, Type: k.Type()})
 		}

@@ -43,7 +43,11 @@ func (rc *RoleReview) compareCold(p *Published, c *Change) error {
 
 func (rc *RoleReview) compareEntries(role string, before, after *Targets, mv *moves, shown map[string]bool, d *Doc) error {
 	for _, path := range sortedNames(before.entries, after.entries) {
-		if bytes.Equal(before.entries[path], after.entries[path]) || rc.moved(mv, role, path, before.entries[path], after.entries[path]) {
+		if bytes.Equal(before.entries[path], after.entries[path]) {
+			rc.Kept++
+			continue
+		}
+		if rc.moved(mv, role, path, before.entries[path], after.entries[path]) {
 			continue
 		}
 		if err := rc.compareTarget(path, before, after); err != nil {

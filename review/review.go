@@ -22,6 +22,33 @@ type Keys interface {
 // behind a label of ours, and what must be compared comes last.
 func Show(to *prompt.Writer, card repo.Review, keys Keys) {
 	w := to.Review()
+	full := func(w *prompt.Writer) { showAll(w, card, keys) }
+	short := func(w *prompt.Writer) {
+		card := card
+		card.Staged = oneStaging(card)
+		showIntents(w, card)
+		for _, rc := range card.Roles {
+			compact{w, keys}.role(rc)
+		}
+	}
+	// What no form brings onto one screen is shown in full.
+	if w.Measure(full) > screen && w.Measure(short) <= screen {
+		full = short
+	}
+	full(w)
+}
+
+// oneStaging leaves of those who staged something the last where all are the same.
+func oneStaging(card repo.Review) []repo.Staging {
+	for _, s := range card.Staged {
+		if first := card.Staged[0]; s.Command != first.Command || s.By != first.By || !s.At.Equal(first.At) {
+			return card.Staged
+		}
+	}
+	return card.Staged[max(0, len(card.Staged)-1):]
+}
+
+func showAll(w *prompt.Writer, card repo.Review, keys Keys) {
 	showIntents(w, card)
 	for i, rc := range card.Roles {
 		if i > 0 || len(card.Intents) > 0 {
@@ -54,33 +81,60 @@ func showIntents(w *prompt.Writer, card repo.Review) {
 }
 
 func showRole(w *prompt.Writer, rc repo.RoleReview, keys Keys) {
-	from := prompt.Sprintf("v%d -> v%d", rc.From, rc.To)
-	if rc.From == 0 {
-		from = prompt.Sprintf("v%d (new)", rc.To)
-	}
-	w.Printf("%s %s\n", strings.ToUpper(rc.Role), from)
-	w.Item("expires", prompt.Sprintf("%s (in %s)", rc.Expires.UTC().Format("2006-01-02 15:04:05 UTC"), config.DaysUntil(rc.Expires)))
-	for _, k := range rc.Keys {
-		verb := "loses"
-		if k.Gains {
-			verb = "gains"
-		}
-		w.Item("key", prompt.Sprintf("%s %s %s (%s)", NameID(keys, k.KeyID), verb, k.Role, k.Type))
-	}
-	for _, t := range rc.Thresholds {
-		w.Item("threshold", prompt.Sprintf("%s: %d -> %d", t.Role, t.From, t.To))
-	}
+	showHead(w, rc)
+	showAgents(w, rc)
+	showKeys(w, rc, keys)
 	showTargets(w, rc)
+	showStays(w, rc, keys)
 	for _, s := range rc.Other {
 		w.Item("other", prompt.Sprintf("%s", prompt.ASCII(s)))
 	}
 	for _, s := range rc.Signatures {
 		w.Item("signed", prompt.Sprintf("%d of %d (%s)", s.Have, s.Need, s.By))
 	}
+	showWarnings(w, rc)
+	showWords(w, rc.Hash)
+	showHash(w, "sha256", rc.Hash, 8)
+}
+
+func showHead(w *prompt.Writer, rc repo.RoleReview) {
+	from := prompt.Sprintf("v%d -> v%d", rc.From, rc.To)
+	if rc.From == 0 {
+		from = prompt.Sprintf("v%d (new)", rc.To)
+	}
+	w.Printf("%s %s\n", strings.ToUpper(rc.Role), from)
+	w.Item("expires", prompt.Sprintf("%s (in %s)", rc.Expires.UTC().Format("2006-01-02 15:04:05 UTC"), config.DaysUntil(rc.Expires)))
+}
+
+// showKeys says who gains and who loses what.
+func showKeys(w *prompt.Writer, rc repo.RoleReview, keys Keys) {
+	showGains(w, rc, keys)
+	for _, t := range rc.Thresholds {
+		w.Item("threshold", prompt.Sprintf("%s: %d -> %d", t.Role, t.From, t.To))
+	}
+}
+
+func showGains(w *prompt.Writer, rc repo.RoleReview, keys Keys) {
+	for _, k := range rc.Keys {
+		verb := "loses"
+		if k.Gains {
+			verb = "gains"
+		}
+		w.Item("key", prompt.Sprintf("%s %s %s (%s)%s", NameID(keys, k.KeyID), verb, k.Role, k.Type, since(k.Since)))
+	}
+}
+
+func showWarnings(w *prompt.Writer, rc repo.RoleReview) {
 	for _, s := range rc.Warnings {
 		w.Item("WARNING", prompt.Sprintf("%s", prompt.ASCII(s)))
 	}
-	showHash(w, "sha256", rc.Hash, 8)
+}
+
+// showWords shows the hash as words, to be read to somebody.
+func showWords(w *prompt.Writer, hash string) {
+	if words := Words(hash); words != "" {
+		w.Item("words", prompt.Sprintf("%s", words))
+	}
 }
 
 // showTargets shows each path in full, and the whole hash of each content once: fewer
@@ -102,11 +156,15 @@ func showTargets(w *prompt.Writer, rc repo.RoleReview) {
 		showDetails(w, t)
 	}
 	for _, m := range rc.Moved {
-		w.Item("moved", prompt.Sprintf("%d targets from %s to %s, byte for byte", m.Count, prompt.Name(m.From), prompt.Name(m.To)))
+		showMoved(w, m)
 	}
 	for _, t := range rc.Removed {
 		w.Item("removed", prompt.Sprintf("%s  %s", prompt.Path(t.Path), targetVersion(t.OldVersion)))
 	}
+}
+
+func showMoved(w *prompt.Writer, m repo.TargetsMoved) {
+	w.Item("moved", prompt.Sprintf("%d targets from %s to %s, byte for byte", m.Count, prompt.Name(m.From), prompt.Name(m.To)))
 }
 
 // targetVersion shows what a target calls its version.

@@ -26,6 +26,9 @@ func (w *Session) WarnUnattested(review *repo.Review, c *repo.Change, hints map[
 				review.Roles[i].Warnings = append(review.Roles[i].Warnings, flawsOf(k, proof, review.Roles[i].Warnings)...)
 				continue
 			}
+			if w.needsNoProof(ch.Role, k, c, hints) {
+				continue
+			}
 			if id := k.ShortID(); !strings.Contains(strings.Join(unproved, " "), id) {
 				unproved = append(unproved, id)
 			}
@@ -35,6 +38,25 @@ func (w *Session) WarnUnattested(review *repo.Review, c *repo.Change, hints map[
 				"no attestation proves that these keys exist on one device only: "+strings.Join(unproved, ", "))
 		}
 	}
+}
+
+// needsNoProof: a key in a file can be copied, and everybody knows. A key that is not
+// known to be in one counts as such where no key of its role is on a device.
+func (w *Session) needsNoProof(role string, k repo.Key, c *repo.Change, hints map[tuf.KeyID]keyring.Hint) bool {
+	if w.Keys.InFile(k) || w.Maker.InFile(k) {
+		return true
+	}
+	if k.Type() != "ed25519" {
+		return false
+	}
+	others := c.Root().Keys(role)
+	if w.Published != nil {
+		others = slices.Concat(others, w.Published.Root.Keys(role))
+	}
+	return !slices.ContainsFunc(others, func(o repo.Key) bool {
+		_, proved := w.Keys.Proved(o, hints[o.ID].Attestation)
+		return proved || w.Keys.OnDevice(o)
+	})
 }
 
 // flawsOf are the known flaws of the firmware that a key was attested with, without those
