@@ -12,11 +12,13 @@ import (
 const screen = 24 - 2
 
 // compact shows a change in fewer lines than its full form, and leaves nothing out that
-// could be another change: a content stands with its first 256 bits, as many as the hash
-// has that is signed, and paths that differ only in their channel share a line.
+// could be another change: a content stands at least with its first 256 bits, as many as
+// the hash has that is signed, and paths that differ only in their channel share a line.
 type compact struct {
 	w    *prompt.Writer
 	keys Keys
+	// digits is how much of a content's SHA-512 is shown.
+	digits int
 }
 
 func (c compact) role(rc repo.RoleReview) {
@@ -134,7 +136,7 @@ func (c compact) target(l likeness, channels []string, seen map[string]prompt.Te
 		return
 	}
 	seen[l.newHash] = path
-	c.w.Item("sha512", prompt.Sprintf("%s", l.newHash[:min(64, len(l.newHash))]))
+	showHash(c.w, "sha512", l.newHash[:min(c.digits, len(l.newHash))], 16)
 }
 
 // several writes channels as a shell would.

@@ -23,19 +23,25 @@ type Keys interface {
 func Show(to *prompt.Writer, card repo.Review, keys Keys) {
 	w := to.Review()
 	full := func(w *prompt.Writer) { showAll(w, card, keys) }
-	short := func(w *prompt.Writer) {
-		card := card
+	// What no form brings onto one screen is shown in full.
+	for _, form := range []func(*prompt.Writer){full, shortForm(card, keys, 128), shortForm(card, keys, 64)} {
+		if w.Measure(form) <= screen {
+			form(w)
+			return
+		}
+	}
+	full(w)
+}
+
+// shortForm is the compact form, with so many digits of each content.
+func shortForm(card repo.Review, keys Keys, digits int) func(*prompt.Writer) {
+	return func(w *prompt.Writer) {
 		card.Staged = oneStaging(card)
 		showIntents(w, card)
 		for _, rc := range card.Roles {
-			compact{w, keys}.role(rc)
+			compact{w, keys, digits}.role(rc)
 		}
 	}
-	// What no form brings onto one screen is shown in full.
-	if w.Measure(full) > screen && w.Measure(short) <= screen {
-		full = short
-	}
-	full(w)
 }
 
 // oneStaging leaves of those who staged something the last where all are the same.

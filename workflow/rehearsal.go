@@ -27,13 +27,21 @@ type RehearsedRole struct {
 	Keys []string `json:"keys"`
 }
 
-func (e *Rehearsal) Error() string { return "a dry run: nothing was signed, nothing was written" }
+// rehearsed carries a Rehearsal to the command line as errors go.
+type rehearsed struct{ what *Rehearsal }
+
+func (e *rehearsed) Error() string { return RehearsalText }
+
+// RehearsalText says how a dry run ended.
+const RehearsalText = "a dry run: nothing was signed, nothing was written"
 
 // IsRehearsal reports whether a command ended so.
 func IsRehearsal(err error) (*Rehearsal, bool) {
-	var e *Rehearsal
-	ok := errors.As(err, &e)
-	return e, ok
+	var e *rehearsed
+	if !errors.As(err, &e) {
+		return nil, false
+	}
+	return e.what, true
 }
 
 // rehearse ends a dry run before a change is signed, or staged.
@@ -54,7 +62,7 @@ func (w *Session) rehearse(c *repo.Change, o PublishOptions) error {
 	for _, role := range roles {
 		e.Signs = append(e.Signs, w.rehearsedRole(role, c.Root().Keys(role), c.Root().Threshold(role)))
 	}
-	return e
+	return &rehearsed{e}
 }
 
 // rehearseSigning ends a dry run of sign: signatures, and nothing published.
@@ -63,7 +71,7 @@ func (s *Signing) rehearse(docs []*repo.Doc) error {
 	if err != nil {
 		return err
 	}
-	return &Rehearsal{Review: &card, Signs: s.Session.rehearsedDocs(docs), Writes: []repo.WouldWrite{}}
+	return &rehearsed{&Rehearsal{Review: &card, Signs: s.Session.rehearsedDocs(docs), Writes: []repo.WouldWrite{}}}
 }
 
 // rehearseTimestamp ends a dry run of timestamp.
@@ -72,7 +80,7 @@ func (w *Session) rehearseTimestamp(rel *repo.Release) error {
 	for _, role := range rel.Roles() {
 		e.Signs = append(e.Signs, w.rehearsedRole(role, rel.Root().Keys(role), rel.Root().Threshold(role)))
 	}
-	return e
+	return &rehearsed{e}
 }
 
 func (w *Session) rehearsedDocs(docs []*repo.Doc) []RehearsedRole {

@@ -48,6 +48,6 @@ func (a *app) reportRehearsal(r *workflow.Rehearsal) error {
 			}
 			w.Printf("would write  %s%s\n", prompt.Path(f.Path), size)
 		}
-		a.note("%v", r)
+		a.note("%s", workflow.RehearsalText)
 	})
 }

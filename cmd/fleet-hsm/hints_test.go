@@ -106,7 +106,7 @@ func theirErrors() map[string]error {
 
 		"workflow.StagedError": &workflow.StagedError{Err: signer.ErrTouchTimeout, Next: "sign"}, "workflow.PolicyError": &workflow.PolicyError{}, "workflow.NotReviewed": &workflow.NotReviewed{},
 		"workflow.ReviewedMismatch": &workflow.ReviewedMismatch{}, "workflow.Unreviewed": usage(&workflow.Unreviewed{}),
-		"workflow.Rehearsal": &workflow.Rehearsal{}, "keyring.CallError": &keyring.CallError{Err: signer.ErrConfig}, "workflow.HandBack": &workflow.HandBack{Short: &keyring.ShortError{}},
+		"keyring.CallError": &keyring.CallError{Err: signer.ErrConfig}, "workflow.HandBack": &workflow.HandBack{Short: &keyring.ShortError{}},
 		"keyring.ShortError": &keyring.ShortError{}, "keyring.AbsentError": &keyring.AbsentError{Short: &keyring.ShortError{}, Device: signer.ErrNoToken}, "keyring.ImportedError": &keyring.ImportedError{},
 		"signer.ErrNotConfirmed": signer.ErrNotConfirmed, "prompt.SourceError": &signer.NoSecretError{Err: &prompt.SourceError{}},
 		"prompt.CommandError": &signer.NoSecretError{Err: &prompt.CommandError{}},

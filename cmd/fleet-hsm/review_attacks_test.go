@@ -109,7 +109,7 @@ func ourLine(l string) bool {
 	if l == "" || strings.HasPrefix(l, "          > ") || strings.HasPrefix(l, "            ") || strings.HasPrefix(l, "  > ") {
 		return true
 	}
-	for _, label := range []string{"intent", "expires", "key", "threshold", "added", "changed", "moved", "removed", "sha512", "was", "now", "other", "signed", "WARNING", "sha256"} {
+	for _, label := range []string{"intent", "expires", "agents", "stays", "words", "key", "threshold", "added", "changed", "moved", "removed", "sha512", "was", "now", "other", "signed", "WARNING", "sha256"} {
 		if l == "  "+label || strings.HasPrefix(l, "  "+label+" ") {
 			return true
 		}
