@@ -9,7 +9,7 @@ import (
 )
 
 // screen is how many lines a terminal has, less the question below the review.
-const screen = 24 - 2
+const screen = 24 - 1
 
 // compact shows a change in fewer lines than its full form, and leaves nothing out that
 // could be another change: a content stands at least with its first 256 bits, as many as

@@ -34,13 +34,13 @@ func firstMinutes() []minute {
 	return []minute{
 		{"1-init", append(append([]string{"$ => fleet-hsm init --path updates"}, passphrases("root", "targets", "snapshot", "timestamp")...), "Sign this? => yes"), "nothing can be signed."},
 		{"2-add", []string{"$ => clear; cd updates", "$ => fleet-hsm add --target ../orbit --name orbit --platform linux --version 1.2.3 -t stable",
-			"targets => correct-horse-targets", "snapshot => correct-horse-snapshot", "timestamp => correct-horse-timestamp"}, "published: root v1, targets v2"},
+			"targets): => correct-horse-targets", "snapshot): => correct-horse-snapshot", "timestamp): => correct-horse-timestamp"}, "published: root v1, targets v2"},
 		{"3-slip", []string{"$ => clear; fleet-hsm promote 1.2.3 --from stabel --to edge"}, "did you mean"},
 		{"4-list", []string{"$ => clear; fleet-hsm list"}, "1.2.3"},
 		{"5-publish", []string{"$ => clear; fleet-hsm publish ../web"}, "published to"},
 		{"6-status", []string{"$ => clear; fleet-hsm status"}, "layout"},
 		{"7-dry-run", []string{"$ => clear; fleet-hsm rotate timestamp --dry-run"}, "a dry run"},
-		{"8-timestamp", []string{"$ => clear; fleet-hsm timestamp", "timestamp => correct-horse-timestamp"}, "published: timestamp v3"},
+		{"8-timestamp", []string{"$ => clear; fleet-hsm timestamp", "timestamp): => correct-horse-timestamp"}, "published: timestamp v3"},
 		{"9-verify", []string{"$ => clear; fleet-hsm verify ../web"}, "verified from root"},
 	}
 }

@@ -72,7 +72,7 @@ func TestReviewOnOneScreen(t *testing.T) {
 			}
 			text, _, _ := strings.Cut(r.stdout, "\nwould ")
 			lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-			if len(lines) > 22 {
+			if len(lines) > 23 {
 				t.Errorf("%d lines:\n%s", len(lines), text)
 			}
 			for _, l := range lines {
