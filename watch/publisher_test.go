@@ -231,7 +231,6 @@ type edge struct {
 	delay time.Duration
 	down  bool
 	over  map[string][]byte
-	reads int
 }
 
 func (e *edge) Open(_ context.Context, name string) (io.ReadCloser, int64, string, error) {
