@@ -90,6 +90,10 @@ func hintWalks() []hintWalk {
 			then: "add --target exe --version 1 --name orbit --platform windows --no-lint all"},
 		{kind: "usage", command: "timestamp --nonsense", brings: "a flag that its help lists", then: "timestamp"},
 		{kind: "no-secret", command: "timestamp --no-input --timestamp-key 'file:keys/timestamp.json?pin-source=file:gone'", brings: "the secret", then: "timestamp"},
+		{kind: "newer", setup: "fleet-hsm add --stage-only --target orbit --version 1 " + release + "; sed -i 's/\"schema\":1/\"schema\":2/' pending/change.json",
+			command: "review", brings: "the version that wrote it: sed -i 's/\"schema\":2/\"schema\":1/' pending/change.json", then: ""},
+		{kind: "found", setup: "fleet-hsm publish file://$PWD/web; cp web/timestamp.json old; fleet-hsm timestamp --expires timestamp=15d; fleet-hsm publish file://$PWD/web; fleet-hsm watch --once web --root repository/1.root.json --state state; cp old web/timestamp.json",
+			command: "watch --once web --root repository/1.root.json --state state", brings: "what docs/watch.md says: fleet-hsm publish file://$PWD/web", then: ""},
 		{kind: "key-file", setup: "cp keys/timestamp.json copy; echo '{}' >keys/timestamp.json", command: "timestamp", brings: "the copy: cp copy keys/timestamp.json", then: ""},
 	}
 }
