@@ -241,19 +241,12 @@ func large(wide bool) Input {
 	return in
 }
 
-// TestSizeIsBounded: 10,000 targets, under 200 kB and a second; the best of three, since
-// other tests run beside it.
+// TestSizeIsBounded: 10,000 targets stay under 200 kB. BenchmarkMake says how long they take.
 func TestSizeIsBounded(t *testing.T) {
 	for _, wide := range []bool{false, true} {
 		in := large(wide)
-		best, n := time.Hour, 0
-		for range 3 {
-			start := time.Now()
-			n = len(made(t, in))
-			best = min(best, time.Since(start))
-		}
-		if n > MaxSize || best > time.Second {
-			t.Errorf("wide %v: %d bytes in %s", wide, n, best)
+		if n := len(made(t, in)); n > MaxSize {
+			t.Errorf("wide %v: %d bytes", wide, n)
 		}
 	}
 }
