@@ -199,11 +199,14 @@ func words(what, s string, most int) error {
 }
 
 // described is the part of a review that depends on nothing but what would be signed:
-// no clock, no signature, no configuration.
+// no clock, no signature, no configuration. What a version adds to a review stays out of
+// it, or requests of other versions would count as altered.
 type described struct {
 	repo.RoleReview
 	Signatures *struct{} `json:"signatures,omitempty"`
 	Warnings   *struct{} `json:"warnings,omitempty"`
+	Stays      *struct{} `json:"stays,omitempty"`
+	Kept       *struct{} `json:"kept,omitempty"`
 }
 
 func (q *Request) describe() ([]byte, error) {
