@@ -133,7 +133,7 @@ func TestForgedRequests(t *testing.T) {
 		{"hint that paints the terminal", "holds the character U+001B", func(f forge) {
 			f.top["intents"] = []any{"\x1b[2Jnothing happens"}
 		}},
-		{"later format", "format 2", func(f forge) { f.top["fleet_hsm_request"] = json.Number("2") }},
+		{"later format", "newer fleet-hsm", func(f forge) { f.top["fleet_hsm_request"] = json.Number("2") }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

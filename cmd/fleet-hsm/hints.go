@@ -119,7 +119,7 @@ func judge(err error) verdict {
 	case errors.Is(err, context.Canceled):
 		return verdict{exitInterrupted, "interrupted", hintInterrupted}
 	case as[*schema.NewerError](err):
-		return verdict{exitRefused, "newer", "nothing was changed; take the version of fleet-hsm that wrote it, or a newer one, on this machine too"}
+		return verdict{exitUnverified, "newer", "nothing was changed; take the version of fleet-hsm that wrote it, or a newer one, on this machine too"}
 	case errors.Is(err, signer.ErrNotConfirmed), errors.Is(err, errNotReset), errors.Is(err, keyring.ErrNotDestroyed):
 		return verdict{exitRefused, "not-confirmed", "run it again to be asked again"}
 	case as[*keyring.DestroysError](err):
