@@ -1,0 +1,78 @@
+package repo_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// TestDryRunListsWhatACommitWrites: no file more and none less, and the roles that a commit
+// signs besides.
+func TestDryRunListsWhatACommitWrites(t *testing.T) {
+	changes := map[string]func(t *testing.T, d *daily, p *repo.Published) (*repo.Change, error){
+		"add": func(t *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
+			return d.Add(p, nil, []repo.StagedItem{d.item(t, "orbit", "linux", "2.0.0", "edge")}, repo.StageOptions{})
+		},
+		"promote": func(_ *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
+			c, _, err := d.Promote(p, nil, repo.Promotion{Version: "1.0.2", From: "old", To: []string{"stable"}}, repo.StageOptions{})
+			return c, err
+		},
+		"remove": func(_ *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
+			c, _, err := d.Remove(p, nil, repo.Removal{Channel: "edge"}, repo.StageOptions{})
+			return c, err
+		},
+		"rotate targets": func(t *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
+			return d.Rotate(p, nil, repo.Rotation{Role: repo.RoleTargets, Set: []repo.Key{d.make(t)}}, repo.StageOptions{})
+		},
+		"rotate timestamp": func(t *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
+			return d.Rotate(p, nil, repo.Rotation{Role: repo.RoleTimestamp, Set: []repo.Key{d.make(t)}}, repo.StageOptions{})
+		},
+		"renew root": func(_ *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
+			return d.Renew(p, nil, repo.RoleRoot, repo.StageOptions{})
+		},
+		"archive": func(_ *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
+			c, _, err := d.Archive(p, nil, keep(1), repo.StageOptions{})
+			return c, err
+		},
+	}
+	forLayouts(t, func(t *testing.T, consistent bool) {
+		base := newDaily(t, consistent)
+		history(t, base, 3)
+		for name, change := range changes {
+			d := *base
+			d.Repo = clone(t, base.Repo)
+			p := d.load(t)
+			c, err := change(t, &d, p)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			list, also, err := d.WouldWrite(p, c, repo.ReleaseOptions{})
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			said := map[string]bool{}
+			for _, w := range list {
+				said[strings.TrimPrefix(w.Path, "repository/")] = true
+			}
+			if slices.Contains(also, repo.RoleTimestamp) != (list[len(list)-1].Path == "repository/timestamp.json") {
+				t.Errorf("%s: %v besides, %+v last", name, also, list[len(list)-1])
+			}
+			before := copyWeb(t, d.Repo)
+			d.publish(t, d.Repo, p, c)
+			wrote := map[string]bool{}
+			for file, data := range copyWeb(t, d.Repo) {
+				if before[file] != data {
+					wrote[file] = true
+				}
+			}
+			if !maps.Equal(said, wrote) {
+				t.Errorf("%s: said %q, wrote %q", name, slices.Sorted(maps.Keys(said)), slices.Sorted(maps.Keys(wrote)))
+			}
+		}
+	})
+}
