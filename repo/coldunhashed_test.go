@@ -1,0 +1,165 @@
+package repo_test
+
+import (
+	"crypto/sha512"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// relist signs snapshot and timestamp again, with other words about the files of roles.
+func relist(t *testing.T, d *daily, edit func(meta map[string]any)) {
+	t.Helper()
+	root := d.load(t).Root
+	var number int64
+	signed := func(role string, change func(signed map[string]any)) []byte {
+		return d.resign(t, []byte(read(t, d.Repo, "repository/"+role+".json")), func(signed map[string]any) {
+			n, err := signed["version"].(json.Number).Int64()
+			if err != nil {
+				t.Fatal(err)
+			}
+			number = n + 1
+			signed["version"] = number
+			change(signed)
+		}, root.Keys(role)[0].ID)
+	}
+	snapshot := signed(repo.RoleSnapshot, func(signed map[string]any) { edit(signed["meta"].(map[string]any)) })
+	write(t, d.Repo, "repository/snapshot.json", string(snapshot))
+	write(t, d.Repo, "repository/"+strconv.FormatInt(number, 10)+".snapshot.json", string(snapshot))
+	sum := sha512.Sum512(snapshot)
+	of := map[string]any{"version": number, "length": len(snapshot), "hashes": map[string]any{"sha512": hex.EncodeToString(sum[:])}}
+	write(t, d.Repo, "repository/timestamp.json", string(signed(repo.RoleTimestamp, func(signed map[string]any) {
+		signed["meta"] = map[string]any{"snapshot.json": of}
+	})))
+}
+
+// TestColdRoleWithoutHashes: a snapshot of another tool may give a role's version alone. Its
+// file counts by that and by its signatures, which a release then looks at.
+func TestColdRoleWithoutHashes(t *testing.T) {
+	t.Parallel()
+	d := newDaily(t, true)
+	history(t, d, 4)
+	d.archive(t, keep(1))
+	const role = "archive-orbit-linux"
+	version := d.cold(t)[role].Version()
+	relist(t, d, func(meta map[string]any) { meta[role+".json"] = map[string]any{"version": version} })
+	if got := d.cold(t)[role]; got.Version() != version {
+		t.Errorf("v%d", got.Version())
+	}
+	judge(t, d.Repo)
+	d.add(t, d.item(t, "orbit", "linux", "2.0.0", "edge"))
+	judge(t, d.Repo)
+
+	name := "repository/" + strconv.FormatInt(version, 10) + "." + role + ".json"
+	whole := read(t, d.Repo, name)
+	forged := d.resign(t, []byte(whole), func(signed map[string]any) { signed["expires"] = "2099-01-01T00:00:00Z" }, d.make(t).ID)
+	for _, file := range []string{name, "repository/" + role + ".json"} {
+		write(t, d.Repo, file, string(forged))
+	}
+	p := d.load(t)
+	if _, err := d.Add(p, nil, []repo.StagedItem{d.item(t, "orbit", "linux", "2.0.1", "edge")}, repo.StageOptions{}); !errors.Is(err, repo.ErrMetadata) {
+		t.Errorf("built on a role that its keys did not sign: %v", err)
+	}
+	later := d.resign(t, []byte(whole), func(signed map[string]any) { signed["version"] = version + 1 }, p.Root.Keys(repo.RoleTargets)[0].ID)
+	for _, file := range []string{name, "repository/" + role + ".json"} {
+		write(t, d.Repo, file, string(later))
+	}
+	p, err := d.Load()
+	if err != nil || len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], role+".json") {
+		t.Errorf("another version: %v, %v", p.Warnings, err)
+	}
+}
+
+// TestWhoseKey: a cold role's keys are asked for as targets' where they are those.
+func TestWhoseKey(t *testing.T) {
+	t.Parallel()
+	d := newDaily(t, true)
+	history(t, d, 4)
+	p := d.load(t)
+	own := d.make(t)
+	for want, a := range map[string]repo.Archive{repo.RoleTargets: keep(1), repo.RoleCold: {Retention: repo.Retention{Keep: 1}, Keys: []repo.Key{own}}} {
+		c, _, err := d.Archive(p, nil, a, repo.StageOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc := c.Doc("archive-orbit-linux")
+		for _, k := range doc.Keys() {
+			if got := doc.KeyRole(k); got != want || (k.ID == own.ID) != (want == repo.RoleCold) {
+				t.Errorf("key %s: asked for as %s, not %s", k.ID, got, want)
+			}
+		}
+		targets := c.Doc(repo.RoleTargets)
+		if got := targets.KeyRole(targets.Keys()[0]); got != repo.RoleTargets {
+			t.Errorf("targets' own: %s", got)
+		}
+		if cold := c.ColdTargets("archive-orbit-linux"); cold == nil || cold.Len() != 2 || cold.Expires().Before(targets.Expires()) || !doc.Expires().Equal(cold.Expires()) {
+			t.Errorf("%+v until %s", cold, doc.Expires())
+		}
+		if c.ColdTargets("nobody") != nil {
+			t.Error("a role that is not there")
+		}
+	}
+}
+
+// TestDryStage: a dry run reads and hashes a file and leaves it where it is.
+func TestDryStage(t *testing.T) {
+	t.Parallel()
+	r, _ := newRepo(t, true)
+	file := folder(t) + "/f"
+	put := func(dry bool) (repo.Content, *repo.Repo) {
+		at := repo.Open(r.Dir(), repo.Options{DryRun: dry})
+		c, err := at.Stage(t.Context(), file, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c, at
+	}
+	writeAt(t, file, "content")
+	dry, at := put(true)
+	if _, err := at.OpenContent(nil, dry); err != nil {
+		t.Error(err)
+	}
+	if found, _ := os.ReadDir(r.Dir() + "/pending/content"); len(found) > 0 {
+		t.Errorf("a dry run wrote %q", found)
+	}
+	if wet, _ := put(false); wet.SHA512 != dry.SHA512 || wet.Length != dry.Length {
+		t.Errorf("%+v, and %+v in earnest", dry, wet)
+	}
+	for _, bad := range []string{"", "gone", "."} {
+		if bad == "" {
+			writeAt(t, file, "")
+			bad = "f"
+		}
+		for _, dry := range []bool{true, false} {
+			var e *repo.ContentError
+			if _, err := repo.Open(r.Dir(), repo.Options{DryRun: dry}).Stage(t.Context(), strings.TrimSuffix(file, "f")+bad, nil); !errors.As(err, &e) {
+				t.Errorf("%q: %v", bad, err)
+			}
+		}
+	}
+}
+
+// TestFaultyError: the first fault is named with its file, and how many more there are.
+func TestFaultyError(t *testing.T) {
+	t.Parallel()
+	err := &repo.FaultyError{Faults: []repo.Fault{{Code: "expired", File: "root.json", Text: "since long"}, {Code: "mixed", Text: "so it is"}}}
+	if want := `clients refuse what would be published on this: expired "root.json": since long (and 1 more)`; err.Error() != want {
+		t.Errorf("%s", err)
+	}
+	if got := err.Faults[1].String(); got != "mixed: so it is" {
+		t.Errorf("%s", got)
+	}
+}
+
+func writeAt(t *testing.T, file, data string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(data), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
