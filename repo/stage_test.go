@@ -1,0 +1,63 @@
+package repo_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// TestStageIsInterrupted: by a person, or by who writes to the file meanwhile. Nothing of it
+// stays, dry or not.
+func TestStageIsInterrupted(t *testing.T) {
+	t.Parallel()
+	for _, dry := range []bool{false, true} {
+		base, _ := newRepo(t, true)
+		r := repo.Open(base.Dir(), repo.Options{DryRun: dry})
+		file := folder(t) + "/f"
+		writeAt(t, file, strings.Repeat("x", 5<<20))
+		ctx, cancel := context.WithCancel(t.Context())
+		if _, err := r.Stage(ctx, file, func(int64, int64) { cancel() }); !errors.Is(err, context.Canceled) {
+			t.Errorf("dry %v: %v", dry, err)
+		}
+		grows := func(int64, int64) {
+			f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
+			if err == nil {
+				_, err = f.WriteString("more")
+				err = errors.Join(err, f.Close())
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		var bad *repo.ContentError
+		if _, err := r.Stage(t.Context(), file, grows); !errors.As(err, &bad) || !strings.Contains(bad.Reason, "while it was read") {
+			t.Errorf("dry %v: %v", dry, err)
+		}
+		if found, _ := os.ReadDir(r.Dir() + "/pending/content"); len(found) > 0 {
+			t.Errorf("dry %v: %v stays", dry, found)
+		}
+	}
+}
+
+// TestItemsThatClaimOnePath with different files are refused, and so are names that are no
+// element of a path.
+func TestItemsThatClaimOnePath(t *testing.T) {
+	t.Parallel()
+	item := func(file, version string) repo.Item {
+		return repo.Item{Name: "orbit", Platform: "linux", Version: version, Channels: []string{"stable"}, File: file}
+	}
+	if err := repo.CheckItems([]repo.Item{item("a/orbit", "1"), item("a/orbit", "2")}); err != nil {
+		t.Error(err)
+	}
+	if err := repo.CheckItems([]repo.Item{item("a/orbit", "1"), item("b/orbit", "2")}); !kindIs(repo.VersionTaken)(err) {
+		t.Errorf("two files for stable: %v", err)
+	}
+	var bad *repo.NameError
+	if err := repo.CheckItems([]repo.Item{item("a/orbit", "../1")}); !errors.As(err, &bad) {
+		t.Errorf("%v", err)
+	}
+}
