@@ -1,0 +1,60 @@
+package repo_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+)
+
+// TestSinceWhenAKeyServes: without a break, as far as the roots are here; a root that is
+// gone leaves what is older without a number.
+func TestSinceWhenAKeyServes(t *testing.T) {
+	forLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := newRepo(t, consistent)
+		root := load(t, r).Root.Keys(repo.RoleRoot)[0]
+		rotate(t, r, kr, repo.RoleTargets) // root v2
+		back := load(t, r).Root.Keys(repo.RoleTargets)[0]
+		rotate(t, r, kr, repo.RoleTargets) // v3: away
+		p := load(t, r)
+		c, err := r.Rotate(p, nil, repo.Rotation{Role: repo.RoleTargets, Set: []repo.Key{back}}, repo.StageOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kr.publish(t, r, p, c) // v4: and back
+		p = load(t, r)
+		if c, err = r.Rotate(p, nil, repo.Rotation{Role: repo.RoleTargets, Set: []repo.Key{kr.make(t)}}, repo.StageOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		since := func() map[tuf.KeyID]int64 {
+			review, err := r.Review(p, c, repo.Expiries{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := map[tuf.KeyID]int64{}
+			for _, k := range review.Roles[0].Stays {
+				out[k.KeyID] = k.Since
+			}
+			for _, k := range review.Roles[0].Keys {
+				out[k.KeyID] = k.Since
+				if k.Gains && k.Since != 0 {
+					t.Errorf("a new key serves since root v%d", k.Since)
+				}
+			}
+			return out
+		}
+		if got := since(); got[root.ID] != 1 || got[back.ID] != 4 {
+			t.Errorf("root's key since v%d, targets' since v%d; want 1 and 4", got[root.ID], got[back.ID])
+		}
+		for _, name := range []string{"1.root.json", "2.root.json"} {
+			if err := os.Remove(filepath.Join(r.Dir(), "repository", name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := since(); got[root.ID] != 0 || got[back.ID] != 4 {
+			t.Errorf("with roots gone: root's key since v%d, targets' since v%d; want 0 and 4", got[root.ID], got[back.ID])
+		}
+	})
+}
