@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/pcsc"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
@@ -72,6 +73,8 @@ func judgeDevice(err error) verdict {
 		return verdict{exitRefused, "not-set-up", `"fleet-hsm token setup" sets its PIN first`}
 	case errors.Is(err, signer.ErrDenied):
 		return secret("denied", `the daemon runs, and polkit does not let this user reach it or the card, most often because there is no active session at the machine (SSH, a service). docs/troubleshooting.md ("denied") has a rule that lets one group in; once the rule is there, `+again(err))
+	case as[*pcsc.LibraryError](err):
+		return secret("unreachable", "install the PC/SC service (Debian and Ubuntu: pcscd; Fedora, RHEL: pcsc-lite); then "+again(err))
 	case errors.Is(err, signer.ErrUnreachable), errors.Is(err, signer.ErrDeadline):
 		return verdict{exitSecret, "unreachable", `the device or its daemon does not answer (YubiKeys need the PC/SC daemon: "systemctl enable --now pcscd.socket"); once it is back, ` + again(err)}
 	case errors.Is(err, signer.ErrNoToken):

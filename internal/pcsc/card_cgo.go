@@ -3,6 +3,7 @@
 package pcsc
 
 /*
+#cgo linux LDFLAGS: -Wl,--as-needed -ldl
 #cgo linux pkg-config: libpcsclite
 #cgo darwin LDFLAGS: -framework PCSC
 #cgo freebsd CFLAGS: -I/usr/local/include -I/usr/local/include/PCSC

@@ -13,6 +13,9 @@
 // Giving a card back leaves it as it is (SCARD_LEAVE_CARD): it is neither reset nor powered
 // off, so whoever connects next may find a PIN still verified.
 //
+// Linux's library is loaded when a card is first asked for; [Loaded] tells why it cannot be.
+// piv-go's calls find it the same way, because this package stands before it.
+//
 // Builds without cgo have [Error] only, except on Windows, which needs no cgo.
 package pcsc
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-piv/piv-go/v2/piv"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/pcsc"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -114,6 +115,9 @@ func (b *Backend) listReaders(ctx context.Context) ([]string, error) {
 	}
 	if err := canceled(ctx); err != nil {
 		return nil, err
+	}
+	if err := pcsc.Loaded(); err != nil {
+		return nil, &causeError{cause: signer.ErrUnreachable, err: err}
 	}
 	ours, cancel := context.WithTimeout(ctx, b.opts.Deadline)
 	defer cancel()
