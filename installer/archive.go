@@ -17,9 +17,6 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// label is what a package says of itself.
-type label struct{ kind, name, version, arch string }
-
 // entry is told of each regular file in a package: its absolute path, its bytes.
 type entry func(name string, r io.Reader) error
 

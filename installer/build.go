@@ -141,13 +141,13 @@ func (b *builder) version(kind string, l *laid) string {
 // pack writes one file beside where it will be.
 func (b *builder) pack(ctx context.Context, kind, arch string, l *laid) (Made, error) {
 	m := Made{Type: kind, Arch: arch, Version: b.version(kind, l), Components: l.components}
-	info, packager, err := b.info(kind, arch, l)
+	p, err := b.packOf(kind, arch, l)
 	if err != nil {
 		return m, err
 	}
 	m.File = b.o.Outfile
 	if m.File == "" {
-		m.File = packager.ConventionalFileName(info)
+		m.File = p.fileName()
 	}
 	f, err := os.CreateTemp(filepath.Dir(m.File), ".fleet-hsm-package-*")
 	if err != nil {
@@ -155,7 +155,7 @@ func (b *builder) pack(ctx context.Context, kind, arch string, l *laid) (Made, e
 	}
 	m.waits = f.Name()
 	sum := &summed{w: f, hash: sha256.New(), ctx: ctx}
-	err = l.write(kind, info, packager, sum)
+	err = p.write(sum)
 	if err == nil {
 		// It may hold a secret; whoever may read it is for its owner to say.
 		err = f.Chmod(b.mode())

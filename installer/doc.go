@@ -29,10 +29,11 @@
 //
 // # How it is made
 //
-// nfpm makes the package, with short stand-ins for large files, since it holds what it
-// makes in memory; the real ones are then put in their place in a stream, and with them
-// the sizes and digests that dpkg and rpm read beforehand (standins.go). So memory does
-// not grow with what is packaged.
+// The formats of dpkg and pacman are written here, in a stream: tar, ar and zstd are the
+// libraries'. RPM's is rpmpack's, which holds what it packs in memory: it packs short
+// stand-ins for large files, and the real ones are put in their place in a stream, with the
+// sizes and digests that rpm reads beforehand (packrpm.go, fillrpm.go). So memory does not
+// grow with what is packaged.
 //
 // # Same input, same bytes
 //

@@ -1,95 +1,67 @@
 package installer
 
 import (
-	"bytes"
-	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-
-	"github.com/goreleaser/nfpm/v2"
-	"github.com/goreleaser/nfpm/v2/arch"
-	"github.com/goreleaser/nfpm/v2/deb"
-	"github.com/goreleaser/nfpm/v2/rpm"
+	"strings"
+	"time"
 )
 
-// packagerOf gives nfpm's back end of a type.
-func packagerOf(kind string) nfpm.Packager {
-	switch kind {
-	case Deb:
-		return deb.Default
-	case RPM:
-		return rpm.DefaultRPM
-	}
-	return arch.Default
+// label is what a package says of itself.
+type label struct{ kind, name, version, arch string }
+
+// pack is one package that is being written.
+type pack struct {
+	label
+	items   []item
+	scripts scripts
+	built   time.Time
+	dir     string
 }
 
-// info is what nfpm is told. It changes what it is given, so each package gets its own.
-func (b *builder) info(kind, processor string, l *laid) (*nfpm.Info, nfpm.Packager, error) {
-	info := &nfpm.Info{
-		Name: packageName, Arch: processor, Platform: "linux", Version: b.version(kind, l), VersionSchema: "none",
-		Section: "admin", Priority: "optional", Maintainer: maintainer, Description: description,
-		Homepage: "https://fleetdm.com", License: "MIT", MTime: b.o.Built, DisableGlobbing: true,
-	}
-	for _, c := range l.contents {
-		if c.Packager == "" || c.Packager == kind {
-			own, about := *c, *c.FileInfo
-			own.FileInfo = &about
-			info.Contents = append(info.Contents, &own)
-		}
-	}
-	// Agents replace their files; what compresses fast is what builds in a second.
-	info.Deb.Compression, info.RPM.Compression = "gzip:1", "gzip:1"
-	info.RPM.BuildHost, info.RPM.Group, info.RPM.Packager = "localhost", "System/Management", maintainer
-	info.ArchLinux.Packager = maintainer
-	if err := b.addScripts(kind, l, info); err != nil {
-		return nil, nil, err
-	}
-	return info, packagerOf(kind), nil
-}
-
-func (b *builder) addScripts(kind string, l *laid, info *nfpm.Info) error {
-	s := scriptsOf(kind)
-	for _, one := range []struct {
-		text string
-		to   *string
-	}{
-		{s.postInstall, &info.Scripts.PostInstall}, {s.preRemove, &info.Scripts.PreRemove}, {s.postRemove, &info.Scripts.PostRemove},
-		{s.postTrans, &info.RPM.Scripts.PostTrans}, {s.postUpgrade, &info.ArchLinux.Scripts.PostUpgrade},
-	} {
-		if one.text == "" {
-			continue
-		}
-		l.n++
-		name := filepath.Join(l.dir, fmt.Sprintf("script-%d", l.n))
-		if err := os.WriteFile(name, []byte(one.text), 0o600); err != nil {
-			return err
-		}
-		*one.to = name
-	}
-	return nil
-}
-
-// write makes a package. pacman's is made in a stream; for the others see standIn.
-func (l *laid) write(kind string, info *nfpm.Info, packager nfpm.Packager, to io.Writer) error {
-	if kind == Arch {
-		return packager.Package(info, to)
-	}
-	real, err := l.standIn(info.Contents)
+// packOf is the package of a type, with the names that its world has for a processor.
+func (b *builder) packOf(kind, processor string, l *laid) (*pack, error) {
+	items, err := l.of(kind)
 	if err != nil {
-		return err
+		return nil, &Error{Kind: Archive, About: "what the package would hold", Text: "fits no file system", Err: err}
 	}
-	var made bytes.Buffer
-	if err := packager.Package(info, &made); err != nil {
-		return err
+	p := &pack{label{kind, packageName, b.version(kind, l), processor}, items, scriptsOf(kind), b.o.Built, l.dir}
+	if kind != Deb {
+		p.arch = map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[processor]
 	}
-	spare, err := os.CreateTemp(l.dir, "spare-")
+	return p, nil
+}
+
+// fileName is how packages of the type are called.
+func (p *pack) fileName() string {
+	switch p.kind {
+	case Deb:
+		return p.name + "_" + p.version + "_" + p.arch + ".deb"
+	case RPM:
+		return p.name + "-" + p.version + "-1." + p.arch + ".rpm"
+	}
+	return p.name + "-" + p.version + "-1-" + p.arch + ".pkg.tar.zst"
+}
+
+// write makes the package. pacman's is made in a stream; the others say in front what comes
+// behind, so the content waits in a file.
+func (p *pack) write(to io.Writer) error {
+	if p.kind == Arch {
+		return p.writeArch(to)
+	}
+	spare, err := os.CreateTemp(p.dir, "spare-")
 	if err != nil {
 		return err
 	}
 	defer func() { _, _ = spare.Close(), os.Remove(spare.Name()) }()
-	if kind == Deb {
-		return fillDeb(&made, real, spare, to)
+	if p.kind == Deb {
+		return p.writeDeb(spare, to)
 	}
-	return fillRPM(&made, real, spare, to)
+	return p.writeRPM(spare, to)
+}
+
+// summary is the first line of the description, details the others.
+func summary() (first string, details []string) {
+	lines := strings.Split(description, "\n")
+	return lines[0], lines[1:]
 }

@@ -13,6 +13,8 @@ const packageName = "fleet-osquery"
 
 const maintainer = "fleet-hsm maintainers <maintainers@fleet-hsm.invalid>"
 
+const homepage = "https://fleetdm.com"
+
 const description = `Fleet's agent (orbit, osqueryd), with a pinned update repository
 The agent keeps itself up to date from one repository: the root that
 vouches for it and its address are inside. Made by fleet-hsm.`

@@ -7,17 +7,13 @@ import (
 	"path"
 	"path/filepath"
 	"strconv"
-	"time"
-
-	"github.com/goreleaser/nfpm/v2/files"
 )
 
 // tree is what a package lays down; its bytes wait in a folder.
 type tree struct {
-	dir      string
-	built    time.Time
-	contents files.Contents
-	n        int
+	dir   string
+	items []item
+	n     int
 }
 
 // next names a file of the folder.
@@ -26,19 +22,19 @@ func (t *tree) next() string {
 	return filepath.Join(t.dir, strconv.Itoa(t.n))
 }
 
-func (t *tree) add(kind, source, target string, mode os.FileMode) {
-	t.contents = append(t.contents, &files.Content{
-		Source: source, Destination: target, Type: kind,
-		FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: mode, MTime: t.built},
-	})
+func (t *tree) folder(name string) {
+	t.items = append(t.items, item{form: aFolder, name: name, mode: 0o755})
 }
 
-func (t *tree) folder(target string)       { t.add(files.TypeDir, "", target, 0o755) }
-func (t *tree) link(target, points string) { t.add(files.TypeSymlink, points, target, 0) }
-func (t *tree) last() *files.Content       { return t.contents[len(t.contents)-1] }
-func (t *tree) file(source, target string, mode os.FileMode) {
-	t.add(files.TypeFile, source, target, mode)
+func (t *tree) link(name, points string) {
+	t.items = append(t.items, item{form: aLink, name: name, from: points, mode: 0o777})
 }
+
+func (t *tree) file(from, name string, mode os.FileMode) {
+	t.items = append(t.items, item{name: name, from: from, mode: mode})
+}
+
+func (t *tree) last() *item { return &t.items[len(t.items)-1] }
 
 // text lays down what is made here.
 func (t *tree) text(target string, mode os.FileMode, data []byte) error {
@@ -62,7 +58,7 @@ func (b *builder) layDown(ctx context.Context, arch string) (*laid, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	l := &laid{tree: tree{dir: dir, built: b.o.Built}, components: b.components[arch]}
+	l := &laid{tree: tree{dir: dir}, components: b.components[arch]}
 	for _, d := range []string{"/opt/orbit", "/var/log/orbit", "/var/log/osquery"} {
 		l.folder(d)
 	}
@@ -121,7 +117,7 @@ func (b *builder) laySettings(l *laid) error {
 			return err
 		}
 	}
-	l.last().Type = files.TypeConfigNoReplace
+	l.last().kept = true
 	return b.layPapers(l)
 }
 
@@ -138,7 +134,7 @@ func (b *builder) layPapers(l *laid) error {
 		if err := l.text(target, 0o644, data); err != nil {
 			return err
 		}
-		l.last().Packager = Deb
+		l.last().only = Deb
 	}
 	return nil
 }
