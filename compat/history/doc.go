@@ -32,4 +32,6 @@
 //	go test -C compat/history .                   # 40 sequences
 //	FLEET_HSM_LONG=1 go test -C compat/history .  # 2,000
 //	FLEET_HSM_SEED=N ...                          # one sequence, told step by step; N-M: these
+//	FLEET_HSM_JUDGE=PROGRAM ...                   # one more client judges; it is called as
+//	                                              # package judge says: --url, --root, --state, all
 package history

@@ -11,7 +11,8 @@ import (
 // version of go-tuf: the clients of v0.7.0 and of v2, as programs, by name.
 type others map[string]string
 
-// buildOthers builds the programs beside this package.
+// buildOthers builds the programs beside this package, and adds the one that the environment
+// names.
 func buildOthers(t *testing.T) others {
 	t.Helper()
 	dir := t.TempDir()
@@ -22,6 +23,9 @@ func buildOthers(t *testing.T) others {
 			t.Fatalf("building %s: %v\n%s", name, err, out)
 		}
 		found[name] = bin
+	}
+	if bin := os.Getenv("FLEET_HSM_JUDGE"); bin != "" {
+		found["$FLEET_HSM_JUDGE"] = bin
 	}
 	return found
 }
