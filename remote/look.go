@@ -33,8 +33,12 @@ type LookOptions struct {
 
 // Look reads and checks the metadata of a published repository.
 func Look(ctx context.Context, o LookOptions) (*Repository, error) {
-	report, err := verify.Run(ctx, verify.Options{Source: o.Source, Root: o.Root, MetadataOnly: true,
+	v, err := Reading(verify.Options{Source: o.Source, Root: o.Root, MetadataOnly: true,
 		CAFile: o.CAFile, CertFile: o.CertFile, KeyFile: o.KeyFile})
+	if err != nil {
+		return nil, err
+	}
+	report, err := verify.Run(ctx, v)
 	if errors.Is(err, verify.ErrNoRoot) {
 		return nil, misuse.Of(err)
 	}
@@ -79,21 +83,9 @@ func IsWebRoot(dir string) bool {
 // IsURL reports whether a source is on a server, and not a folder.
 func IsURL(source string) bool { return strings.Contains(source, "://") }
 
-// CheckSource refuses what is neither a folder nor an address that agents could fetch from.
-func CheckSource(source string) error {
-	scheme, _, ok := strings.Cut(source, "://")
-	if !ok || scheme == "http" || scheme == "https" {
-		return nil
-	}
-	return misuse.Errorf("%q: this looks at what is served, as an agent does: name the https address that agents use, or a folder", source)
-}
-
 // TrustedRoot reads the root that a source is checked from: the file that a person named, or
 // the oldest in a folder, whose path it gives too.
 func TrustedRoot(source, file string) (root []byte, oldest string, err error) {
-	if err := CheckSource(source); err != nil {
-		return nil, "", err
-	}
 	if file != "" {
 		root, err = ReadRoot(file)
 		return root, "", err

@@ -27,12 +27,11 @@ func Follow(addresses []string, o LookOptions) ([]watch.Address, error) {
 			u.User = nil
 			name = u.String()
 		case IsURL(source):
-			s, _, err := OpenStore(source, o.CAFile)
-			if err != nil {
+			var err error
+			if v, err = Reading(v); err != nil {
 				return nil, err
 			}
-			v.Files, v.Source = Files(s), s.String()
-			name = s.String()
+			name = v.Source
 		}
 		place, err := verify.Open(v)
 		if err != nil {
@@ -41,6 +40,20 @@ func Follow(addresses []string, o LookOptions) ([]watch.Address, error) {
 		all = append(all, watch.Address{Name: name, Place: place})
 	}
 	return all, nil
+}
+
+// Reading lets package verify read a source that is a store: a bucket, or a folder by its
+// URL. Folders and web servers it reads itself.
+func Reading(v verify.Options) (verify.Options, error) {
+	if scheme, _, ok := strings.Cut(v.Source, "://"); !ok || scheme == "http" || scheme == "https" {
+		return v, nil
+	}
+	s, _, err := OpenStore(v.Source, v.CAFile)
+	if err != nil {
+		return v, err
+	}
+	v.Files, v.Source = Files(s), s.String()
+	return v, nil
 }
 
 // Files lets package verify read a store.

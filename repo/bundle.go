@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -232,7 +233,8 @@ func checkMembers(file string, before, after *Root) error {
 
 // Trust checks the chain against a root that the caller trusts: it must be one of the
 // chain's, or the one before its first. Errors: *MetadataError,
-// *RefusedError{PublishedMoved} for a change that was made before the trusted root.
+// *RefusedError{PublishedMoved} for a change that was made before the trusted root, NoChange
+// for one that made it.
 func (im *VerifiedBundle) Trust(file string, trusted []byte) error {
 	root, env, err := readRoot(file, trusted)
 	if err != nil {
@@ -241,6 +243,9 @@ func (im *VerifiedBundle) Trust(file string, trusted []byte) error {
 	link := linkOf(root, env)
 	if len(im.Chain) == 0 {
 		return &MetadataError{File: file, Reason: fmt.Sprintf("root v%d is trusted, and the request asks for a repository that is only being made", link.Version)}
+	}
+	if err := im.refuseDone(RoleRoot, env); err != nil {
+		return err
 	}
 	last := im.Chain[len(im.Chain)-1]
 	if link.Version > last.Version {
@@ -262,7 +267,8 @@ func (im *VerifiedBundle) Trust(file string, trusted []byte) error {
 
 // CheckOrigin checks that a request belongs to this repository and to what is published
 // now (p is nil while nothing is). Errors: *RefusedError{ForeignChange} for another
-// repository, *RefusedError{PublishedMoved} for another state of this one.
+// repository, *RefusedError{PublishedMoved} for another state of this one, NoChange for what
+// is published already.
 func (r *Repo) CheckOrigin(p *Published, im *VerifiedBundle) error {
 	if p == nil {
 		if len(im.Chain) > 0 {
@@ -301,11 +307,36 @@ func (r *Repo) CheckOrigin(p *Published, im *VerifiedBundle) error {
 	if !shared {
 		return refuse(ForeignChange, "none of its roots is published here")
 	}
+	if err := im.refusePublished(p); err != nil {
+		return err
+	}
 	if last != now {
 		return refuse(PublishedMoved, "it was made on root v%d; root v%d is published now", last, now)
 	}
 	if t := im.Published.Targets; t != nil && t.Version() != p.VersionOf(RoleTargets) {
 		return refuse(PublishedMoved, "it was made on targets v%d; targets v%d is published now", t.Version(), p.VersionOf(RoleTargets))
+	}
+	return nil
+}
+
+// refusePublished: a change whose root or targets is in force was taken to its end.
+func (im *VerifiedBundle) refusePublished(p *Published) error {
+	env, err := parseEnvelope(p.rootData)
+	if err == nil {
+		err = im.refuseDone(RoleRoot, env)
+	}
+	if err != nil {
+		return err
+	}
+	if env, err = parseEnvelope(p.targetsData); err != nil {
+		return nil // no targets yet, or damaged ones, of which others tell
+	}
+	return im.refuseDone(RoleTargets, env)
+}
+
+func (im *VerifiedBundle) refuseDone(role string, published *envelope) error {
+	if d := im.Change.Doc(role); d != nil && bytes.Equal(d.Payload(), published.signed) {
+		return refuse(NoChange, "its %s v%d is published already", role, d.Version())
 	}
 	return nil
 }

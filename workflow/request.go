@@ -171,6 +171,20 @@ func (w *Session) Accept(file string, q *ceremony.Request, rootFile string) (pin
 	return true, ofRequest(file, q.Trust(rootFile, data))
 }
 
+// RefusePublished: what a request asks for is published in the repository that stands here.
+// Any other repository, or none, has nothing to say of it.
+func (w *Session) RefusePublished(file string, q *ceremony.Request) error {
+	if w.Load() != nil || w.Published == nil {
+		return nil
+	}
+	var refused *repo.RefusedError
+	err := w.Repo.CheckOrigin(w.Published, q.VerifiedBundle)
+	if errors.As(err, &refused) && refused.Kind == repo.NoChange {
+		return ofRequest(file, ofFile(file, err))
+	}
+	return nil
+}
+
 // SenderSays stands before what a request says of itself.
 const SenderSays = "the sender says: "
 

@@ -5,6 +5,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -25,6 +27,7 @@ import (
 //	keyid VAR URI        the ID of a key, in $VAR
 //	reviewed ARG...      run "fleet-hsm review ARG... --json" and keep the hash of the
 //	                     first role in $HASH and of the last in $HASH2
+//	refusing             a server that answers 403 to everything; its address is in $URL
 func TestCeremony(t *testing.T) {
 	t.Parallel()
 	bin, err := clients()
@@ -137,6 +140,11 @@ func ceremonyCommands() map[string]func(*testscript.TestScript, bool, []string) 
 		var shown struct{ KeyID string }
 		ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &shown))
 		ts.Setenv(args[0], shown.KeyID)
+	}
+	m["refusing"] = func(ts *testscript.TestScript, _ bool, _ []string) {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+		ts.Defer(srv.Close)
+		ts.Setenv("URL", srv.URL)
 	}
 	m["reviewed"] = func(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(ts.Exec("fleet-hsm", append([]string{"review", "--json"}, args...)...))

@@ -96,6 +96,8 @@ func judgeRequest(err error) verdict {
 	switch {
 	case errors.As(err, &refused) && refused.Kind == repo.ForeignChange:
 		return verdict{exitUnverified, string(refused.Kind), "nothing was taken from it; ask whoever sent it which repository it is for"}
+	case errors.As(err, &refused) && refused.Kind == repo.NoChange:
+		return verdict{exitRefused, string(refused.Kind), `nothing is left to sign or to attach; "fleet-hsm status" shows what is published`}
 	case errors.As(err, &refused):
 		return verdict{exitRefused, string(refused.Kind), `nothing was taken from it; make a new one with "fleet-hsm request -o FILE" and have it signed again`}
 	case errors.Is(err, repo.ErrExpired):

@@ -188,6 +188,7 @@ func TestPackagedFlags(t *testing.T) {
 	for name, command := range map[string]string{
 		"systemd/fleet-hsm-online.service": "online", "kubernetes/deployment.yaml": "online",
 		"systemd/fleet-hsm-timestamp.service": "timestamp", "kubernetes/cronjob.yaml": "timestamp",
+		"systemd/fleet-hsm-watch.service": "watch",
 	} {
 		var lines []string
 		for line := range strings.Lines(readDoc(t, "packaging", filepath.FromSlash(name))) {
@@ -196,7 +197,7 @@ func TestPackagedFlags(t *testing.T) {
 			}
 		}
 		found := flag.FindAllStringSubmatch(strings.Join(lines, ""), -1)
-		if len(found) < 5 {
+		if len(found) < 4 {
 			t.Errorf("%s: %d flags", name, len(found))
 		}
 		for _, m := range found {
@@ -204,6 +205,21 @@ func TestPackagedFlags(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
+	}
+}
+
+// TestPackagedDocs: what the program names for people to read is on their machine, and two
+// replicas of the signer do not die with one.
+func TestPackagedDocs(t *testing.T) {
+	t.Parallel()
+	packed := readDoc(t, "packaging", "nfpm.yaml") + readDoc(t, "scripts", "package")
+	for _, want := range []string{"$STAGE/docs/, dst: /usr/share/doc/fleet-hsm/docs", "cp -r docs/* packaging/grafana", "fleet-hsm-watch.service"} {
+		if !strings.Contains(packed, want) {
+			t.Errorf("the packages lack %s", want)
+		}
+	}
+	if s := readDoc(t, "packaging", "kubernetes", "deployment.yaml"); !strings.Contains(s, "podAntiAffinity:") || !strings.Contains(s, "topologyKey: kubernetes.io/hostname") {
+		t.Error("the replicas may run on one machine")
 	}
 }
 

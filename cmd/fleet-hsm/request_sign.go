@@ -48,6 +48,9 @@ func (a *app) reviewRequest(file, rootFile string) error {
 	if err != nil {
 		return err
 	}
+	if err := w.RefusePublished(file, q); err != nil {
+		return err
+	}
 	card, err := w.ReviewRequest(q)
 	if err != nil {
 		return err

@@ -34,8 +34,9 @@ func (a *app) verifyCommand() *cobra.Command {
 		Short: "Act as a client: check what is published from a trusted root to the targets",
 		Long: `verify walks as a client does, and checks besides what Fleet's deployed agents
 insist on. It shares no code with what writes repositories. For a folder, the oldest
-N.root.json in it is trusted unless --root names another; a URL demands --root. Exit
-4 if anything is wrong; every finding is listed.`,
+N.root.json in it is trusted unless --root names another; a URL (https://, or s3:// for
+the bucket behind it) demands --root. Exit 4 if anything is wrong; every finding is
+listed.`,
 		Example: `  fleet-hsm verify --all-targets
   fleet-hsm verify --attestations
   fleet-hsm verify https://updates.example.com --root root.json --at +14d`,
@@ -125,8 +126,10 @@ func (a *app) verifyOptions(args []string, o verifyOptions) (verify.Options, err
 	if o.attestations && strings.Contains(opts.Source, "://") {
 		return opts, usagef("--attestations needs the folder: attestations are not published")
 	}
-	opts.Root, err = a.pinnedRoot(opts.Source, o.root)
-	return opts, err
+	if opts.Root, err = a.pinnedRoot(opts.Source, o.root); err != nil {
+		return opts, err
+	}
+	return remote.Reading(opts)
 }
 
 // parseMoment reads "+14d" (or "14d"), a date, or a time; empty is the zero time.

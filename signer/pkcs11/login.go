@@ -87,7 +87,7 @@ func (t *token) mayOffer(ctx context.Context, c *conn, who asker) (p11.TokenInfo
 		return p11.TokenInfo{}, err
 	}
 	if t.refused != nil && !who.sourced(c.slot) {
-		return p11.TokenInfo{}, t.refused.err
+		return p11.TokenInfo{}, t.refused.again()
 	}
 	before, err := t.flags(ctx, c)
 	if err != nil {
@@ -104,7 +104,7 @@ func (t *token) changedSource(ctx context.Context, c *conn, before p11.TokenInfo
 	pin, err := askPIN(ctx, who.ui, pinRequest(c.slot, before, who))
 	if err != nil || sha256.Sum256(pin) == t.refused.pin {
 		clear(pin)
-		return t.refused.err
+		return t.refused.again()
 	}
 	t.refused, t.offers = nil, 0
 	t.pin, t.serial = pin, c.slot.info.SerialNumber

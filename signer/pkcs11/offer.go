@@ -28,6 +28,17 @@ func (t *token) refuse(err error) error {
 	return t.refused.err
 }
 
+// again is the refusal of a PIN that was not offered this time.
+func (r *refusal) again() error { return permanentError{notAgainError{r.err}} }
+
+// notAgainError: the token was not asked, since it refused this PIN before.
+type notAgainError struct{ err error }
+
+func (e notAgainError) Error() string {
+	return fmt.Sprintf("not tried again, until its source has another PIN: %v", e.err)
+}
+func (e notAgainError) Unwrap() error { return e.err }
+
 // unprovenPINError: C_Login failed without saying whether the PIN was wrong, and the
 // token has never taken it. Some modules answer a wrong PIN so, and count it. Like a
 // wrong PIN it is not mended by another try, nor by another process.
