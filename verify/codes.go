@@ -161,6 +161,8 @@ const (
 	CodeTargetHash Code = "target-hash"
 	// CodeTargetEmpty: a target of 0 bytes.
 	CodeTargetEmpty Code = "target-empty"
+	// CodeFileNotSigned: a file from elsewhere has the bytes of no target (see [Report.Which]).
+	CodeFileNotSigned Code = "file-not-signed"
 )
 
 // CodeClient is what go-tuf v2's own client says.

@@ -23,6 +23,7 @@ type verifyOptions struct {
 	caFile              string
 	clientCert, certKey string
 	workers             int
+	files               []string
 	attestations        bool
 	attestationCA       string
 }
@@ -36,9 +37,13 @@ func (a *app) verifyCommand() *cobra.Command {
 insist on. It shares no code with what writes repositories. For a folder, the oldest
 N.root.json in it is trusted unless --root names another; a URL (https://, or s3:// for
 the bucket behind it) demands --root. Exit 4 if anything is wrong; every finding is
-listed.`,
+listed.
+
+--file asks whether a file that you got elsewhere is signed: metadata alone is verified,
+and must name a target of the file's bytes.`,
 		Example: `  fleet-hsm verify --all-targets
   fleet-hsm verify --attestations
+  fleet-hsm verify metadata --root root.json --file fleet-hsm_1.0.0_linux_amd64.tar.gz
   fleet-hsm verify https://updates.example.com --root root.json --at +14d`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runVerify(cmd.Context(), args, o) },
@@ -48,6 +53,7 @@ listed.`,
 	f.BoolVar(&o.everyRoot, "from-every-root", false, "begin at every root that exists, as agents of every age do")
 	f.StringVar(&o.at, "at", "", "judge expiry at this moment: +14d, or 2027-01-31")
 	f.BoolVar(&o.all, "all-targets", false, "read and hash every target")
+	f.StringArrayVar(&o.files, "file", nil, "is this file a target? content is not looked for (may be given more than once)")
 	f.IntVar(&o.workers, "workers", 0, "how many targets to read at once (default: one per processor)")
 	f.BoolVar(&o.attestations, "attestations", false, "check that the stored attestations prove on which card every root key was born")
 	f.StringVar(&o.attestationCA, "attestation-ca", "", "PEM certificates that an attestation may lead to besides Yubico's")
@@ -60,7 +66,8 @@ listed.`,
 type verifyResult struct {
 	Schema int `json:"schema"`
 	*verify.Report
-	OK bool `json:"ok"`
+	OK     bool         `json:"ok"`
+	Signed []signedFile `json:"signed,omitempty"`
 }
 
 func (a *app) runVerify(ctx context.Context, args []string, o verifyOptions) error {
@@ -93,7 +100,14 @@ func (a *app) runVerify(ctx context.Context, args []string, o verifyOptions) err
 		}
 		report.Findings = append(found, report.Findings...)
 	}
-	if err := a.print(verifyResult{Schema: 1, Report: report, OK: report.OK()}, func(w *prompt.Writer) { showReport(w, report) }); err != nil {
+	signed, err := signedFiles(report, o.files)
+	if err != nil {
+		return err
+	}
+	if err := a.print(verifyResult{1, report, report.OK(), signed}, func(w *prompt.Writer) {
+		showReport(w, report)
+		showSignedFiles(w, signed)
+	}); err != nil {
 		return err
 	}
 	if !report.OK() {
@@ -114,7 +128,8 @@ func (a *app) attestations(source string, extra []byte) ([]verify.Finding, error
 func (a *app) verifyOptions(args []string, o verifyOptions) (verify.Options, error) {
 	opts := verify.Options{
 		Source: a.within("repository"), FromEveryRoot: o.everyRoot, AllTargets: o.all, Workers: o.workers,
-		CAFile: o.caFile, CertFile: o.clientCert, KeyFile: o.certKey,
+		MetadataOnly: len(o.files) > 0,
+		CAFile:       o.caFile, CertFile: o.clientCert, KeyFile: o.certKey,
 	}
 	if len(args) == 1 {
 		opts.Source = args[0]
@@ -122,6 +137,9 @@ func (a *app) verifyOptions(args []string, o verifyOptions) (verify.Options, err
 	var err error
 	if opts.At, err = parseMoment(o.at, time.Now()); err != nil {
 		return opts, usage(fmt.Errorf("--at: %w", err))
+	}
+	if o.all && opts.MetadataOnly {
+		return opts, usagef("--file looks at metadata and the file alone; leave --all-targets out")
 	}
 	if o.attestations && strings.Contains(opts.Source, "://") {
 		return opts, usagef("--attestations needs the folder: attestations are not published")
