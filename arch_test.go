@@ -21,18 +21,19 @@ const module = "github.com/fleet-hsm/fleet-hsm"
 // import them, and they import nothing of ours. Tests may use what they judge with.
 var arrows = map[string][]string{
 	"cmd":         {"config", "prompt", "keyring", "workflow", "remote", "status", "page", "doctor", "review", "repo", "ceremony", "online", "store", "verify", "watch", "installer", "lint", "signer", "internal"},
-	"config":      {"signer", "repo", "internal", "internal/tuf"},
-	"workflow":    {"keyring", "repo", "ceremony", "config", "lint", "signer", "internal", "internal/tuf"},
-	"remote":      {"workflow", "keyring", "repo", "store", "online", "verify", "watch", "config", "signer", "internal", "internal/tuf"},
-	"status":      {"workflow", "keyring", "remote", "repo", "verify", "config", "internal/tuf"},
-	"page":        {"status", "repo", "ceremony", "prompt", "internal/tuf"},
-	"review":      {"workflow", "repo", "prompt", "config", "internal/tuf"},
-	"doctor":      {"workflow", "keyring", "repo", "store", "verify", "signer", "internal", "internal/tuf"},
-	"keyring":     {"signer", "repo", "config", "internal", "internal/tuf"},
-	"ceremony":    {"repo", "internal", "internal/tuf"},
+	"config":      {"signer", "repo", "repo/meta", "internal", "internal/tuf"},
+	"workflow":    {"keyring", "repo", "repo/meta", "ceremony", "config", "lint", "signer", "internal", "internal/tuf"},
+	"remote":      {"workflow", "keyring", "repo", "repo/meta", "store", "online", "verify", "watch", "config", "signer", "internal", "internal/tuf"},
+	"status":      {"workflow", "keyring", "remote", "repo", "repo/meta", "verify", "config", "internal/tuf"},
+	"page":        {"status", "repo/meta", "ceremony", "prompt", "internal/tuf"},
+	"review":      {"workflow", "repo", "repo/meta", "prompt", "config", "internal/tuf"},
+	"doctor":      {"workflow", "keyring", "repo", "repo/meta", "store", "verify", "signer", "internal", "internal/tuf"},
+	"keyring":     {"signer", "repo", "repo/meta", "config", "internal", "internal/tuf"},
+	"ceremony":    {"repo", "repo/meta", "internal", "internal/tuf"},
 	"online":      {"internal", "internal/tuf"},
 	"store":       {"internal", "internal/tuf"},
-	"repo":        {"internal", "internal/tuf"},
+	"repo":        {"repo/meta", "internal", "internal/tuf"},
+	"repo/meta":   {"internal", "internal/tuf"}, // of metadata in memory; it reads no file
 	"verify":      {"internal"},
 	"watch":       {"verify", "ceremony", "internal"},
 	"installer":   {"verify", "internal"},
@@ -257,6 +258,38 @@ func TestOnlyBackEndsNameTheirKinds(t *testing.T) {
 	if seen < 100 {
 		t.Errorf("only %d files were looked at", seen)
 	}
+}
+
+// TestOnlyTheRepositoryWritesMetadata: who else gets hold of a root, of targets or of a
+// document that is being signed, reads it and adds signatures, which are verified.
+func TestOnlyTheRepositoryWritesMetadata(t *testing.T) {
+	writes := []string{"SignWith", "Lend", "NewDoc", "NewEnvelope", "Renumber", "SetKeys", "SetConsistent", "SetDelegated"}
+	seen := 0
+	for _, s := range sources(t) {
+		if isTest(s) || part(s.dir) == "repo" || !slices.ContainsFunc(s.file.Imports, func(imp *ast.ImportSpec) bool {
+			return imp.Path.Value == `"`+module+`/repo/meta"`
+		}) {
+			continue
+		}
+		seen++
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok && slices.Contains(writes, sel.Sel.Name) && !external(s.file, sel) {
+				t.Errorf("%s/%s writes metadata: %s", s.dir, s.name, sel.Sel.Name)
+			}
+			return true
+		})
+	}
+	if seen < 20 {
+		t.Errorf("only %d files were looked at", seen)
+	}
+}
+
+// external reports whether a selector is of a package other than repo/meta.
+func external(f *ast.File, sel *ast.SelectorExpr) bool {
+	id, ok := sel.X.(*ast.Ident)
+	return ok && id.Name != "meta" && slices.ContainsFunc(f.Imports, func(imp *ast.ImportSpec) bool {
+		return strings.HasSuffix(imp.Path.Value, "/"+id.Name+`"`) || imp.Path.Value == `"`+id.Name+`"`
+	})
 }
 
 // TestOnlyCommandsKnowCobra: flags, help and arguments are the command line's.

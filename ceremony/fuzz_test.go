@@ -15,6 +15,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // bench is a published repository in which a change waits for two signatures.
@@ -25,11 +26,11 @@ type bench struct {
 	p       *repo.Published // as it is on disk; attach never changes it
 }
 
-func (b *bench) key(t testing.TB) repo.Key {
+func (b *bench) key(t testing.TB) meta.Key {
 	t.Helper()
 	pub, priv, err := ed25519.GenerateKey(rand.Reader)
 	check(t, err)
-	k, err := repo.NewKey(pub)
+	k, err := meta.NewKey(pub)
 	check(t, err)
 	b.keys[k.ID] = priv
 	return k
@@ -42,7 +43,7 @@ func check(t testing.TB, err error) {
 	}
 }
 
-func (b *bench) sign(t testing.TB, d *repo.Doc, most int) {
+func (b *bench) sign(t testing.TB, d *meta.Doc, most int) {
 	t.Helper()
 	for _, k := range d.Missing() {
 		if priv, ok := b.keys[k.ID]; ok && most > 0 {
@@ -57,14 +58,14 @@ func (b *bench) sign(t testing.TB, d *repo.Doc, most int) {
 func newBench(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{r: repo.Open(t.TempDir(), repo.Options{}), keys: map[tuf.KeyID]ed25519.PrivateKey{}}
-	keys := map[string][]repo.Key{}
-	for _, role := range repo.Roles() {
-		keys[role] = []repo.Key{b.key(t), b.key(t)}
+	keys := map[string][]meta.Key{}
+	for _, role := range meta.Roles() {
+		keys[role] = []meta.Key{b.key(t), b.key(t)}
 	}
 	l, err := b.r.Lock(context.Background(), "test", time.Second)
 	check(t, err)
 	t.Cleanup(l.Unlock)
-	c, err := b.r.Init(repo.InitOptions{Keys: keys, Thresholds: map[string]int{repo.RoleRoot: 2}, Consistent: true})
+	c, err := b.r.Init(repo.InitOptions{Keys: keys, Thresholds: map[string]int{meta.RoleRoot: 2}, Consistent: true})
 	check(t, err)
 	for _, d := range c.Docs() {
 		b.sign(t, d, 2)
@@ -81,7 +82,7 @@ func newBench(t testing.TB) *bench {
 	}
 	check(t, b.r.Commit(rel))
 	p, c := b.stage(t)
-	q, err := ceremony.New(b.r, p, c, map[tuf.KeyID]ceremony.Hint{c.Root().Keys(repo.RoleRoot)[0].ID: {URI: place(t, "piv:serial=1;slot=9c"), Name: "blue"}})
+	q, err := ceremony.New(b.r, p, c, map[tuf.KeyID]ceremony.Hint{c.Root().Keys(meta.RoleRoot)[0].ID: {URI: place(t, "piv:serial=1;slot=9c"), Name: "blue"}})
 	check(t, err)
 	b.sign(t, q.Change.Docs()[0], 1)
 	b.request, err = q.Bytes()
@@ -108,7 +109,7 @@ func (b *bench) stage(t testing.TB) (*repo.Published, *repo.Change) {
 	if err == nil {
 		return p, c
 	}
-	c, err = b.r.Rotate(p, nil, repo.Rotation{Role: repo.RoleTargets, Set: []repo.Key{b.key(t)}}, repo.StageOptions{})
+	c, err = b.r.Rotate(p, nil, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{b.key(t)}}, repo.StageOptions{})
 	check(t, err)
 	check(t, b.r.Save(c))
 	return p, c

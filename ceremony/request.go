@@ -15,6 +15,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/schema"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Limits of a request, in bytes and in count.
@@ -106,7 +107,7 @@ func New(r *repo.Repo, p *repo.Published, c *repo.Change, hints map[tuf.KeyID]Hi
 }
 
 // Parse reads and checks a request, by the clock now. name is the file's, for errors.
-// Errors: *Error, *repo.MetadataError, *repo.ExpiredError.
+// Errors: *Error, *meta.FileError, *meta.ExpiredError.
 func Parse(name string, data []byte, now time.Time) (*Request, error) {
 	f, err := decode(name, data)
 	if err != nil {
@@ -247,7 +248,7 @@ func unmarshal(data []byte, into any) error {
 }
 
 // Review describes the request for people; see [repo.NewReview].
-func (q *Request) Review(usual repo.Expiries, now time.Time) (repo.Review, error) {
+func (q *Request) Review(usual meta.Expiries, now time.Time) (repo.Review, error) {
 	return repo.NewReview(q.Published, q.Change, usual, now)
 }
 

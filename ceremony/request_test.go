@@ -12,6 +12,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // altered gives the request with one top-level field replaced.
@@ -85,7 +86,7 @@ func TestDescriptionIsOfTheBytes(t *testing.T) {
 func TestParseLooksAtTheClock(t *testing.T) {
 	b := newBench(t)
 	_, err := ceremony.Parse("change.request", b.request, time.Now().Add(200_000*time.Hour))
-	var expired *repo.ExpiredError
+	var expired *meta.ExpiredError
 	if !errors.As(err, &expired) {
 		t.Errorf("Parse of what is expired: %v", err)
 	}
@@ -112,9 +113,9 @@ func TestSame(t *testing.T) {
 	if theirs := parse(other.request); mine.Same(theirs) || theirs.Same(mine) {
 		t.Error("a request of another repository is said to be the same")
 	}
-	renewed, err := b.r.Renew(b.p, nil, repo.RoleRoot, repo.StageOptions{Expiries: repo.Expiries{repo.RoleRoot: 90000 * time.Hour}})
+	renewed, err := b.r.Renew(b.p, nil, meta.RoleRoot, repo.StageOptions{Expiries: meta.Expiries{meta.RoleRoot: 90000 * time.Hour}})
 	check(t, err)
-	longer, err := b.r.Renew(b.p, nil, repo.RoleRoot, repo.StageOptions{Expiries: repo.Expiries{repo.RoleRoot: 95000 * time.Hour}})
+	longer, err := b.r.Renew(b.p, nil, meta.RoleRoot, repo.StageOptions{Expiries: meta.Expiries{meta.RoleRoot: 95000 * time.Hour}})
 	check(t, err)
 	var two []*ceremony.Request
 	for _, c := range []*repo.Change{renewed, longer} {
@@ -136,7 +137,7 @@ func TestCardOfARequest(t *testing.T) {
 	b := newBench(t)
 	q, err := ceremony.Parse("change.request", b.request, time.Now())
 	check(t, err)
-	review, err := q.Review(repo.Expiries{}, time.Now())
+	review, err := q.Review(meta.Expiries{}, time.Now())
 	check(t, err)
 	var roles []string
 	for _, rc := range review.Roles {
@@ -153,9 +154,9 @@ func TestCardOfARequest(t *testing.T) {
 // TestRequestOfANewRepository: init with a holder elsewhere; no root is published yet.
 func TestRequestOfANewRepository(t *testing.T) {
 	b := &bench{r: repo.Open(t.TempDir(), repo.Options{}), keys: map[tuf.KeyID]ed25519.PrivateKey{}}
-	keys := map[string][]repo.Key{}
-	for _, role := range repo.Roles() {
-		keys[role] = []repo.Key{b.key(t)}
+	keys := map[string][]meta.Key{}
+	for _, role := range meta.Roles() {
+		keys[role] = []meta.Key{b.key(t)}
 	}
 	c, err := b.r.Init(repo.InitOptions{Keys: keys, Consistent: true})
 	check(t, err)
@@ -181,14 +182,14 @@ func TestNewRefusesWhatNobodyShouldSign(t *testing.T) {
 	b := &bench{keys: map[tuf.KeyID]ed25519.PrivateKey{}}
 	now := time.Now()
 	b.r = repo.Open(t.TempDir(), repo.Options{Now: func() time.Time { return now.AddDate(-20, 0, 0) }})
-	keys := map[string][]repo.Key{}
-	for _, role := range repo.Roles() {
-		keys[role] = []repo.Key{b.key(t)}
+	keys := map[string][]meta.Key{}
+	for _, role := range meta.Roles() {
+		keys[role] = []meta.Key{b.key(t)}
 	}
 	c, err := b.r.Init(repo.InitOptions{Keys: keys})
 	check(t, err)
 	later := repo.Open(b.r.Dir(), repo.Options{Now: func() time.Time { return now }})
-	var expired *repo.ExpiredError
+	var expired *meta.ExpiredError
 	if _, err := ceremony.New(later, nil, c, nil); !errors.As(err, &expired) {
 		t.Errorf("a request of an expired root: %v", err)
 	}

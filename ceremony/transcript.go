@@ -16,7 +16,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // ErrTranscript: a transcript whose chain or whose signatures do not hold.
@@ -116,7 +116,7 @@ func Signed(file string) ([]Event, error) {
 		return nil, fmt.Errorf("transcript %q: %w", file, err)
 	}
 	return slices.DeleteFunc(signatures, func(e Event) bool {
-		staged := e.Role != repo.RoleSnapshot && e.Role != repo.RoleTimestamp
+		staged := e.Role != meta.RoleSnapshot && e.Role != meta.RoleTimestamp
 		return staged && !published[version{e.Role, e.Version}]
 	}), nil
 }

@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -42,7 +42,7 @@ type Config struct {
 	File string `yaml:"-"`
 	// Settings are those of the kinds of key, each in a section called as its scheme.
 	Settings signer.Settings          `yaml:"-"`
-	Expiries repo.Expiries            `yaml:"-"`
+	Expiries meta.Expiries            `yaml:"-"`
 	Warnings map[string]time.Duration `yaml:"-"`
 	// Locations is where each key is, SecretSources where secrets come from.
 	Locations     map[tuf.KeyID]signer.URI `yaml:"-"`
@@ -121,7 +121,7 @@ func oneLine(err error) error {
 
 // Parse reads a configuration; nil is an empty one.
 func Parse(data []byte, kinds signer.Kinds) (*Config, error) {
-	c := &Config{Expiries: repo.Expiries{}, Warnings: map[string]time.Duration{}, Locations: map[tuf.KeyID]signer.URI{}, kinds: kinds}
+	c := &Config{Expiries: meta.Expiries{}, Warnings: map[string]time.Duration{}, Locations: map[tuf.KeyID]signer.URI{}, kinds: kinds}
 	err := c.decode(data)
 	if id := (*tuf.KeyIDError)(nil); errors.As(err, &id) {
 		return nil, fmt.Errorf("keys: %w", err)
@@ -167,7 +167,7 @@ func Parse(data []byte, kinds signer.Kinds) (*Config, error) {
 }
 
 func roleDuration(field, role, s string) (time.Duration, error) {
-	if !repo.IsRole(role) {
+	if !meta.IsRole(role) {
 		return 0, fmt.Errorf("%s: %q is not a role; roles are root, targets, snapshot, timestamp", field, role)
 	}
 	d, err := ParseDuration(s)

@@ -11,7 +11,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/internal/owned"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
 	"github.com/fleet-hsm/fleet-hsm/signer/piv"
@@ -79,12 +79,12 @@ func TestWhatIsRead(t *testing.T) {
 	c.File = "/etc/fleet/fleet-hsm.yaml"
 	day := 24 * time.Hour
 	for what, ok := range map[string]bool{
-		"expires":        c.Expiries[repo.RoleRoot] == 7*day,
-		"warn":           c.Early(repo.RoleTimestamp) == day && c.Early(repo.RoleRoot) == 60*day,
+		"expires":        c.Expiries[meta.RoleRoot] == 7*day,
+		"warn":           c.Early(meta.RoleTimestamp) == day && c.Early(meta.RoleRoot) == 60*day,
 		"keys":           c.Locations[keyID(t)].String() == "piv:serial=1;slot=9c",
 		"secrets":        c.SecretSources[0].Source == "env:PIN",
 		"relative files": c.Beside(c.Transcript) == "/etc/fleet/log" && c.Beside("/x") == "/x" && c.Beside("") == "",
-		"lines":          c.Policy[repo.RoleTargets].Lines["names"] == 8,
+		"lines":          c.Policy[meta.RoleTargets].Lines["names"] == 8,
 	} {
 		if !ok {
 			t.Errorf("%s: read as %+v", what, c)
@@ -94,12 +94,12 @@ func TestWhatIsRead(t *testing.T) {
 		"orbit/linux/stable/orbit": true, "orbit": false, "orbiter/linux/stable/orbit": false,
 		"desktop/linux/stable/desktop": true, "desktop/linux/edge/desktop": false, "desktop/linux/stable/a/b": false,
 	} {
-		if c.Policy[repo.RoleTargets].Allows(path) != want {
+		if c.Policy[meta.RoleTargets].Allows(path) != want {
 			t.Errorf("names allow %q: %v", path, !want)
 		}
 	}
-	if err := c.Override([]string{"root=3d"}); err != nil || c.Expiries[repo.RoleRoot] != 3*day {
-		t.Errorf("--expires: %v, %s", err, c.Expiries[repo.RoleRoot])
+	if err := c.Override([]string{"root=3d"}); err != nil || c.Expiries[meta.RoleRoot] != 3*day {
+		t.Errorf("--expires: %v, %s", err, c.Expiries[meta.RoleRoot])
 	}
 	for _, bad := range []string{"root", "root=", "x=3d", "root=-3d"} {
 		if err := c.Override([]string{bad}); !errors.As(err, new(*misuse.Error)) {

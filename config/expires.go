@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Override applies --expires role=DURATION.
@@ -32,7 +32,7 @@ func cutPair(s string) (name, value string, ok bool) {
 // warnDefaults is how early status warns of an expiry.
 func warnDefaults() map[string]time.Duration {
 	day := 24 * time.Hour
-	return map[string]time.Duration{repo.RoleRoot: 60 * day, repo.RoleTargets: 30 * day, repo.RoleSnapshot: 30 * day, repo.RoleTimestamp: 3 * day}
+	return map[string]time.Duration{meta.RoleRoot: 60 * day, meta.RoleTargets: 30 * day, meta.RoleSnapshot: 30 * day, meta.RoleTimestamp: 3 * day}
 }
 
 // Early is how long before its expiry a role is warned of.

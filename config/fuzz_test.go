@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 func FuzzConfig(f *testing.F) {
@@ -27,7 +27,7 @@ func FuzzConfig(f *testing.F) {
 			return
 		}
 		for role, d := range c.Expiries {
-			if !repo.IsRole(role) || d <= 0 {
+			if !meta.IsRole(role) || d <= 0 {
 				t.Errorf("expires: %s: %s was accepted", role, d)
 			}
 		}

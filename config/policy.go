@@ -10,7 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Policy is what the owner of this machine is ready to sign, by role, whatever the
@@ -41,8 +41,8 @@ type RolePolicy struct {
 func (p *Policy) UnmarshalYAML(n *yaml.Node) error {
 	*p = Policy{}
 	return eachField(n, func(name, value *yaml.Node) error {
-		if !repo.IsRole(name.Value) {
-			return fmt.Errorf("line %d: policy: %q is not a role; roles are %s", name.Line, name.Value, strings.Join(repo.Roles(), ", "))
+		if !meta.IsRole(name.Value) {
+			return fmt.Errorf("line %d: policy: %q is not a role; roles are %s", name.Line, name.Value, strings.Join(meta.Roles(), ", "))
 		}
 		rp := RolePolicy{Lines: map[string]int{}}
 		err := eachField(value, func(field, v *yaml.Node) error {
@@ -80,7 +80,7 @@ func eachField(n *yaml.Node, f func(name, value *yaml.Node) error) error {
 }
 
 func (rp *RolePolicy) set(role, field string, v *yaml.Node) error {
-	signed := role == repo.RoleRoot || role == repo.RoleTargets
+	signed := role == meta.RoleRoot || role == meta.RoleTargets
 	switch field {
 	case "min-threshold":
 		n, err := strconv.Atoi(v.Value)
@@ -109,7 +109,7 @@ func (rp *RolePolicy) set(role, field string, v *yaml.Node) error {
 		}
 		rp.Firmware = v.Value
 	case "names":
-		if role != repo.RoleTargets {
+		if role != meta.RoleTargets {
 			return fmt.Errorf("only targets has names")
 		}
 		return rp.setNames(v)

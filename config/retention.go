@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Retention is how many versions of each component and platform stay in targets.json:
@@ -28,12 +28,12 @@ func (c *Config) checkRetention() error {
 
 // Keeps gives what stays in targets.json; keep is a flag's number, 0 for none, and fallback
 // is taken if the configuration says nothing either.
-func (c *Config) Keeps(keep, fallback int) repo.Retention {
+func (c *Config) Keeps(keep, fallback int) meta.Retention {
 	if keep == 0 && c.Retention != nil {
 		keep = c.Retention.Keep
 	}
 	if keep == 0 {
 		keep = fallback
 	}
-	return repo.Retention{Keep: keep, Pinned: c.Pinned}
+	return meta.Retention{Keep: keep, Pinned: c.Pinned}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
@@ -24,10 +25,10 @@ func Attestations(keys *keyring.Ring, source string, extra []byte) ([]verify.Fin
 	p, err := repo.Open(top, repo.Options{}).LoadOnline()
 	if err != nil {
 		// What is wrong with the metadata is among verify's own findings.
-		return []verify.Finding{{Code: "attestation-unchecked", Severity: verify.Error, Role: repo.RoleRoot, Text: err.Error()}}, nil
+		return []verify.Finding{{Code: "attestation-unchecked", Severity: verify.Error, Role: meta.RoleRoot, Text: err.Error()}}, nil
 	}
 	var found []verify.Finding
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		for _, k := range p.Root.Keys(role) {
 			name := filepath.Join("attestations", k.ID.String()+".pem")
 			e := keys.CheckStored(att, filepath.Join(top, name), k, extra)
@@ -38,7 +39,7 @@ func Attestations(keys *keyring.Ring, source string, extra []byte) ([]verify.Fin
 			case e.Attested:
 				f.Code, f.Severity = "attestation-good", verify.Info
 				f.Text = fmt.Sprintf("%s key of card %s, slot %s, firmware %s, PIN %s, touch %s (%s)", role, e.Serial, e.Slot, e.Firmware, e.PINPolicy, e.TouchPolicy, e.Root)
-			case role == repo.RoleRoot:
+			case role == meta.RoleRoot:
 				f.Code, f.Text = "attestation-missing", fmt.Sprintf("nothing proves on which device root key %s was born", k.ShortID())
 			default:
 				continue

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/store"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
@@ -64,7 +65,7 @@ func (e *Examination) Repository() ([]signer.Ref, error) {
 
 func (e *Examination) dates(p *repo.Published) {
 	now := e.Session.Repo.Now()
-	for _, role := range []string{repo.RoleRoot, repo.RoleSnapshot, repo.RoleTimestamp} {
+	for _, role := range []string{meta.RoleRoot, meta.RoleSnapshot, meta.RoleTimestamp} {
 		if err := p.Expired(now, role); err != nil {
 			e.add(Bad(Repository, "expired", err))
 		}

@@ -7,15 +7,15 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
 // keysOf lists every place that is known of a key in root.
-func keysOf(keys *keyring.Ring, root *repo.Root) []signer.Ref {
+func keysOf(keys *keyring.Ring, root *meta.Root) []signer.Ref {
 	var refs []signer.Ref
 	seen := map[string]bool{}
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		for _, k := range root.Keys(role) {
 			for _, c := range keys.Candidates(role, k) {
 				// One file serves all its keys; its public parts are behind the passphrase.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -68,7 +68,7 @@ func Without(w *workflow.Session, words []string) (*WhatIf, error) {
 	}
 	slices.SortFunc(res.Lost, func(a, b LostKey) int { return a.KeyID.Compare(b.KeyID) })
 	byRole := map[string]RoleLeft{}
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		r := left(w, role, lost)
 		byRole[role] = r
 		res.Roles = append(res.Roles, r)
@@ -79,7 +79,7 @@ func Without(w *workflow.Session, words []string) (*WhatIf, error) {
 			res.Until, res.Role = r.Expires, role
 		}
 	}
-	root := byRole[repo.RoleRoot]
+	root := byRole[meta.RoleRoot]
 	res.Recoverable, res.Spare = root.Works, max(0, len(root.Left)-root.Threshold)
 	res.cost(byRole)
 	return res, nil
@@ -88,7 +88,7 @@ func Without(w *workflow.Session, words []string) (*WhatIf, error) {
 // lose notes the keys that a word names, and says how many.
 func lose(w *workflow.Session, word string, lost map[tuf.KeyID]*LostKey) (int, error) {
 	n := 0
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		keys := w.Published.Root.Keys(role)
 		ids, err := w.Keys.IDs(role, keys, []string{word})
 		if err != nil {
@@ -111,7 +111,7 @@ func lose(w *workflow.Session, word string, lost map[tuf.KeyID]*LostKey) (int, e
 }
 
 // isOf: the word is the label of the key's device, or a part of its name.
-func isOf(w *workflow.Session, k repo.Key, word string) bool {
+func isOf(w *workflow.Session, k meta.Key, word string) bool {
 	if len(word) < 3 {
 		return false
 	}
@@ -142,10 +142,10 @@ func (r *WhatIf) cost(roles map[string]RoleLeft) {
 	if len(r.Rotate) == 0 {
 		return
 	}
-	sign := []string{repo.RoleRoot}
-	others := slices.DeleteFunc(slices.Clone(r.Rotate), func(s string) bool { return s == repo.RoleRoot })
+	sign := []string{meta.RoleRoot}
+	others := slices.DeleteFunc(slices.Clone(r.Rotate), func(s string) bool { return s == meta.RoleRoot })
 	if len(others) > 0 {
-		order := []string{repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp}
+		order := []string{meta.RoleTargets, meta.RoleSnapshot, meta.RoleTimestamp}
 		first := slices.IndexFunc(order, func(s string) bool { return slices.Contains(others, s) })
 		sign = append(sign, order[first:]...)
 	}

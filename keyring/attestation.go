@@ -16,7 +16,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -87,7 +87,7 @@ func readOptional(file, flag string) ([]byte, error) {
 // ProofOf says in a word what is stored to prove where a key was born: "attested" if
 // it holds, "attested-by-others" if it is of this key and leads to no root that is
 // known here, "attestation-invalid" otherwise, "" if nothing is stored.
-func (k *Ring) ProofOf(key repo.Key) string {
+func (k *Ring) ProofOf(key meta.Key) string {
 	// Roots of the configuration that cannot be read are told by "key attest".
 	c := k.attesting()
 	if c.att == nil {
@@ -126,7 +126,7 @@ type StoredProof struct {
 }
 
 // CheckStored checks the certificate of a key in a file.
-func (k *Ring) CheckStored(att signer.Attester, file string, key repo.Key, extra []byte) StoredProof {
+func (k *Ring) CheckStored(att signer.Attester, file string, key meta.Key, extra []byte) StoredProof {
 	chain, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return StoredProof{}
@@ -157,7 +157,7 @@ func differs(place signer.URI, name, attested string) bool {
 
 // Proved checks the certificates of a key: those that came with a request, or the ones kept
 // here. Where the roots of the configuration cannot be read nothing is proved.
-func (k *Ring) Proved(key repo.Key, chain string) (signer.Attestation, bool) {
+func (k *Ring) Proved(key meta.Key, chain string) (signer.Attestation, bool) {
 	c := k.attesting()
 	if c.att == nil || c.err != nil || chain == "" && k.opts.Foreign {
 		return signer.Attestation{}, false

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
 )
@@ -132,7 +133,7 @@ func (named) EnvPassphrase(string) bool { return false }
 type bench struct {
 	ring    *Ring
 	devices map[string]*device
-	keys    map[string]repo.Key
+	keys    map[string]meta.Key
 	log     []string // the places that signed
 	cfg     *config.Config
 }
@@ -141,14 +142,14 @@ type bench struct {
 // nobody.
 func newBench(t *testing.T, text string, src named, devices ...string) *bench {
 	t.Helper()
-	b := &bench{devices: map[string]*device{}, keys: map[string]repo.Key{}}
+	b := &bench{devices: map[string]*device{}, keys: map[string]meta.Key{}}
 	for _, name := range devices {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
 		b.devices[name] = &device{key: key}
-		if b.keys[name], err = repo.NewKey(&key.PublicKey); err != nil {
+		if b.keys[name], err = meta.NewKey(&key.PublicKey); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -173,22 +174,22 @@ func newBench(t *testing.T, text string, src named, devices ...string) *bench {
 }
 
 // doc is a new root that wants threshold of the named keys.
-func (b *bench) doc(t *testing.T, threshold int, names ...string) *repo.Doc {
+func (b *bench) doc(t *testing.T, threshold int, names ...string) *meta.Doc {
 	t.Helper()
-	keys := map[string][]repo.Key{}
-	for _, role := range repo.Roles() {
-		keys[role] = []repo.Key{b.keys[names[0]]}
+	keys := map[string][]meta.Key{}
+	for _, role := range meta.Roles() {
+		keys[role] = []meta.Key{b.keys[names[0]]}
 	}
-	keys[repo.RoleRoot] = nil
+	keys[meta.RoleRoot] = nil
 	for _, name := range names {
-		keys[repo.RoleRoot] = append(keys[repo.RoleRoot], b.keys[name])
+		keys[meta.RoleRoot] = append(keys[meta.RoleRoot], b.keys[name])
 	}
 	r := repo.Open(t.TempDir(), repo.Options{Now: time.Now})
 	c, err := r.Init(repo.InitOptions{Keys: keys, Thresholds: map[string]int{"root": threshold, "targets": 1, "snapshot": 1, "timestamp": 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.Doc(repo.RoleRoot)
+	return c.Doc(meta.RoleRoot)
 }
 
 const three = `keys: {<a>: {uri: "card:name=a"}, <b>: {uri: "box:name=b"}, <c>: {uri: "card:name=c", name: blue}}`

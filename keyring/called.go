@@ -8,7 +8,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/nearest"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -87,7 +87,7 @@ func (k *Ring) Calls(word string, id tuf.KeyID) bool {
 
 // IDs gives the key IDs of those keys of a role that the words name; a word that names
 // none of them stays as it is, for who knows the role to refuse.
-func (k *Ring) IDs(role string, keys []repo.Key, words []string) ([]string, error) {
+func (k *Ring) IDs(role string, keys []meta.Key, words []string) ([]string, error) {
 	out := slices.Clone(words)
 	for i, word := range words {
 		var found []string
@@ -108,7 +108,7 @@ func (k *Ring) IDs(role string, keys []repo.Key, words []string) ([]string, erro
 
 // isAt reports whether a URI names the place of a key: what the configuration says, or
 // the file of the role if it can hold no other of its keys.
-func (k *Ring) isAt(role string, key repo.Key, keys []repo.Key, word string) bool {
+func (k *Ring) isAt(role string, key meta.Key, keys []meta.Key, word string) bool {
 	u, err := k.opts.Kinds.Parse(word)
 	if err != nil {
 		return false

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -45,7 +45,7 @@ func RolesOfFile(u signer.URI) []string {
 	if i := strings.IndexByte(name, '.'); i > 0 {
 		name = name[:i] // retired/root.1.json
 	}
-	if repo.IsRole(name) || name == repo.RoleCold {
+	if meta.IsRole(name) || name == meta.RoleCold {
 		return []string{name}
 	}
 	return nil

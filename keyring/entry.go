@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -91,7 +91,7 @@ func IsRoleFile(u signer.URI) bool {
 }
 
 // EntryOf adds what a root names, nil without one.
-func EntryOf(info signer.KeyInfo, root *repo.Root) Entry {
+func EntryOf(info signer.KeyInfo, root *meta.Root) Entry {
 	e := Entry{Algorithm: string(info.Algorithm), URI: info.URI.String(), Problem: info.Problem}
 	if info.Public == nil {
 		return e

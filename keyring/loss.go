@@ -10,7 +10,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -41,7 +41,7 @@ var ErrNotDestroyed = errors.New("that is not what was asked for; nothing was ch
 // Look finds the keys that would be lost: those that are at the place, where the device
 // lists them (l may be nil; without a ui, those that it shows to everybody), and those that
 // the configuration keeps there. root names keys, nil without a repository.
-func (d *Loss) Look(ctx context.Context, k *Ring, root *repo.Root, l signer.KeyLister, ui signer.UI) error {
+func (d *Loss) Look(ctx context.Context, k *Ring, root *meta.Root, l signer.KeyLister, ui signer.UI) error {
 	cfg := k.opts.Config
 	lost := map[tuf.KeyID]bool{}
 	for id, place := range cfg.Locations {
@@ -84,14 +84,14 @@ func onSame(place, device signer.URI) bool {
 }
 
 // rootKeys lists the keys of all roles, each once; none without a root.
-func rootKeys(root *repo.Root) []repo.Key {
+func rootKeys(root *meta.Root) []meta.Key {
 	if root == nil {
 		return nil
 	}
-	var keys []repo.Key
-	for _, role := range repo.Roles() {
+	var keys []meta.Key
+	for _, role := range meta.Roles() {
 		for _, k := range root.Keys(role) {
-			if !slices.ContainsFunc(keys, func(o repo.Key) bool { return o.ID == k.ID }) {
+			if !slices.ContainsFunc(keys, func(o meta.Key) bool { return o.ID == k.ID }) {
 				keys = append(keys, k)
 			}
 		}
@@ -100,7 +100,7 @@ func rootKeys(root *repo.Root) []repo.Key {
 }
 
 // tell puts into words what would be lost. root is nil without a repository.
-func (d *Loss) tell(cfg *config.Config, root *repo.Root, lost map[tuf.KeyID]bool) {
+func (d *Loss) tell(cfg *config.Config, root *meta.Root, lost map[tuf.KeyID]bool) {
 	for _, id := range slices.SortedFunc(maps.Keys(lost), func(a, b tuf.KeyID) int { return strings.Compare(a.String(), b.String()) }) {
 		text := "key " + id.String()[:8]
 		if name := cfg.Keys[id].Name; name != "" {
@@ -120,9 +120,9 @@ func (d *Loss) tell(cfg *config.Config, root *repo.Root, lost map[tuf.KeyID]bool
 	if root == nil {
 		return
 	}
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		keys := root.Keys(role)
-		left := slices.DeleteFunc(slices.Clone(keys), func(k repo.Key) bool { return lost[k.ID] })
+		left := slices.DeleteFunc(slices.Clone(keys), func(k meta.Key) bool { return lost[k.ID] })
 		if len(left) < len(keys) && len(left) < root.Threshold(role) {
 			d.roles = append(d.roles, role)
 		}

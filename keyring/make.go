@@ -15,7 +15,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -48,8 +48,8 @@ func (k *Ring) NewMaker() *Maker { return &Maker{k: k} }
 // Keys opens, or makes, the keys that a plan names, and gives their public parts
 // by role. A role without URIs gets a new key in keys/<role>.json. Places on tokens
 // and in other files are remembered in the configuration.
-func (m *Maker) Keys(ctx context.Context, ui signer.UI, plan map[string][]signer.URI, o MakeOptions) (map[string][]repo.Key, error) {
-	keys := map[string][]repo.Key{}
+func (m *Maker) Keys(ctx context.Context, ui signer.UI, plan map[string][]signer.URI, o MakeOptions) (map[string][]meta.Key, error) {
+	keys := map[string][]meta.Key{}
 	var places []config.Location
 	for _, role := range keyRoles() {
 		uris, planned := plan[role]
@@ -69,7 +69,7 @@ func (m *Maker) Keys(ctx context.Context, ui signer.UI, plan map[string][]signer
 			if err != nil {
 				return nil, err
 			}
-			if slices.ContainsFunc(keys[role], func(other repo.Key) bool { return other.Fingerprint() == k.Fingerprint() }) {
+			if slices.ContainsFunc(keys[role], func(other meta.Key) bool { return other.Fingerprint() == k.Fingerprint() }) {
 				return nil, misuse.Errorf("--%s-key %s is the same key as another one given for the role", role, u)
 			}
 			keys[role] = append(keys[role], k)
@@ -93,7 +93,7 @@ func (m *Maker) newName(keyID tuf.KeyID) string {
 }
 
 // FileKeys makes new keys in keys/<role>.json.
-func (m *Maker) FileKeys(ctx context.Context, ui signer.UI, role string, n int, alg signer.Algorithm) ([]repo.Key, error) {
+func (m *Maker) FileKeys(ctx context.Context, ui signer.UI, role string, n int, alg signer.Algorithm) ([]meta.Key, error) {
 	if m.k.opts.DryRun {
 		return m.StandIns(role, n)
 	}
@@ -102,13 +102,13 @@ func (m *Maker) FileKeys(ctx context.Context, ui signer.UI, role string, n int, 
 	if err != nil {
 		return nil, err
 	}
-	var keys []repo.Key
+	var keys []meta.Key
 	if m.Made == nil {
 		m.Made = map[string][]crypto.PublicKey{}
 	}
 	m.Made[role] = append(m.Made[role], g.Public...)
 	for _, pub := range g.Public {
-		k, err := repo.NewKey(pub)
+		k, err := meta.NewKey(pub)
 		if err != nil {
 			return nil, err
 		}
@@ -120,7 +120,7 @@ func (m *Maker) FileKeys(ctx context.Context, ui signer.UI, role string, n int, 
 
 // resolve gives the public part of the key that a URI names, and its full URI; with
 // generate it is made if it is absent.
-func (m *Maker) resolve(ctx context.Context, ui signer.UI, role string, u signer.URI, o MakeOptions) (repo.Key, signer.URI, error) {
+func (m *Maker) resolve(ctx context.Context, ui signer.UI, role string, u signer.URI, o MakeOptions) (meta.Key, signer.URI, error) {
 	if u.Kind().Elsewhere {
 		k, err := m.k.ReadPublic(u)
 		if err == nil {
@@ -141,14 +141,14 @@ func (m *Maker) resolve(ctx context.Context, ui signer.UI, role string, u signer
 		pub, at, err = m.generate(ctx, ui, role, ref, o)
 	}
 	if err != nil {
-		return repo.Key{}, signer.URI{}, err
+		return meta.Key{}, signer.URI{}, err
 	}
-	if role == repo.RoleRoot && !o.AllowImported {
+	if role == meta.RoleRoot && !o.AllowImported {
 		if err := m.k.refuseImported(ctx, ui, signer.Ref{URI: at, Pinned: pub, Roles: ref.Roles}); err != nil {
-			return repo.Key{}, signer.URI{}, err
+			return meta.Key{}, signer.URI{}, err
 		}
 	}
-	k, err := repo.NewKey(pub)
+	k, err := meta.NewKey(pub)
 	return k, at, err
 }
 
@@ -230,7 +230,7 @@ func (m *Maker) Undo(cause error) error {
 
 // KeyID is what root would call a public key, zero for a key that agents refuse.
 func KeyID(pub crypto.PublicKey) tuf.KeyID {
-	k, err := repo.NewKey(pub)
+	k, err := meta.NewKey(pub)
 	if err != nil {
 		return tuf.KeyID{}
 	}

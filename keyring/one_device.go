@@ -6,15 +6,15 @@ import (
 	"slices"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // OnOneDevice says of which roles a single token, card or file holds as many keys as
 // must sign: whoever has it needs nobody else, whatever the threshold says. hints are
 // what a request says of places, nil for none.
-func (k *Ring) OnOneDevice(root *repo.Root, hints map[tuf.KeyID]Hint) []string {
+func (k *Ring) OnOneDevice(root *meta.Root, hints map[tuf.KeyID]Hint) []string {
 	var out []string
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		need := root.Threshold(role)
 		if need < 2 {
 			continue

@@ -10,7 +10,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -30,7 +30,7 @@ type pinUse struct {
 
 // CheckPINSources refuses a source that two tokens would be offered. keys may have to
 // sign in this command, besides those that flags name.
-func (k *Ring) CheckPINSources(ctx context.Context, keys map[string][]repo.Key) error {
+func (k *Ring) CheckPINSources(ctx context.Context, keys map[string][]meta.Key) error {
 	if s := k.opts.PINSource; s != "" {
 		if err := config.CheckSource(s); err != nil {
 			return misuse.Errorf("--pin-source: %w", err)
@@ -57,7 +57,7 @@ func (k *Ring) CheckPINSources(ctx context.Context, keys map[string][]repo.Key) 
 
 // pinUses says which source each token of the command would be offered: the first that
 // applies, as package prompt has them.
-func (k *Ring) pinUses(ctx context.Context, keys map[string][]repo.Key) (map[string]*pinUse, error) {
+func (k *Ring) pinUses(ctx context.Context, keys map[string][]meta.Key) (map[string]*pinUse, error) {
 	uses := map[string]*pinUse{}
 	for _, role := range keyRoles() {
 		places, err := k.tokenPlaces(ctx, role, keys[role])
@@ -106,7 +106,7 @@ func sameSource(s string) string {
 
 // tokenPlaces lists the places on tokens at which keys of a role are: named by flags, by
 // the configuration, or found among what is plugged in.
-func (k *Ring) tokenPlaces(ctx context.Context, role string, keys []repo.Key) ([]signer.URI, error) {
+func (k *Ring) tokenPlaces(ctx context.Context, role string, keys []meta.Key) ([]signer.URI, error) {
 	cfg := k.opts.Config
 	var out []signer.URI
 	for _, u := range k.URIs[role] {

@@ -12,7 +12,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/internal/schema"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -28,7 +28,7 @@ type PublicFile struct {
 
 // PublicKey is what is read from such a file.
 type PublicKey struct {
-	Key repo.Key
+	Key meta.Key
 	At  signer.URI
 	// Name and attestation are what its holder says of it.
 	Name, Attestation string
@@ -57,7 +57,7 @@ func (k *Ring) ReadPublic(u signer.URI) (PublicKey, error) {
 	if err != nil {
 		return PublicKey{}, misuse.Errorf("%q: %w", file, err)
 	}
-	key, err := repo.NewKey(pub)
+	key, err := meta.NewKey(pub)
 	if err != nil {
 		return PublicKey{}, err
 	}

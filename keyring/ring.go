@@ -12,7 +12,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/locator"
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -74,7 +74,7 @@ type Options struct {
 	// Note and warn talk to the person.
 	Note, Warn func(format string, args ...any)
 	// Signed is told of each signature; nil for nobody.
-	Signed func(d *repo.Doc, key repo.Key, at signer.URI, sig []byte) error
+	Signed func(d *meta.Doc, key meta.Key, at signer.URI, sig []byte) error
 }
 
 // Sources says where the PIN of a token, or the passphrase of a role's key file, would come
@@ -99,7 +99,7 @@ type UI interface {
 // New makes the back ends; it opens nothing.
 func New(o Options) (*Ring, error) {
 	backends := o.Kinds.Backends(o.Folder, o.Settings)
-	be, err := backends.For(RoleFile(repo.RoleRoot))
+	be, err := backends.For(RoleFile(meta.RoleRoot))
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ var errNotHere = errors.New("not on this machine")
 func RoleFile(role string) signer.URI { return signer.FileURI("keys/" + role + ".json") }
 
 // keyRoles lists the roles under which keys are kept.
-func keyRoles() []string { return append(repo.Roles(), repo.RoleCold) }
+func keyRoles() []string { return append(meta.Roles(), meta.RoleCold) }
 
 // Candidate is a place where a key may be.
 type Candidate struct {
@@ -149,7 +149,7 @@ type Candidate struct {
 }
 
 // Candidates lists the places where a key may be, without looking.
-func (k *Ring) Candidates(role string, key repo.Key) []Candidate {
+func (k *Ring) Candidates(role string, key meta.Key) []Candidate {
 	cfg := k.opts.Config
 	var out []Candidate
 	for _, u := range k.URIs[role] {
@@ -169,7 +169,7 @@ func (k *Ring) Candidates(role string, key repo.Key) []Candidate {
 
 // signer opens a key of a role, wherever it is. errNotHere (wrapped) if no place is
 // known or it is in none of them.
-func (k *Ring) signer(ctx context.Context, ui UI, role string, key repo.Key) (signer.Signer, error) {
+func (k *Ring) signer(ctx context.Context, ui UI, role string, key meta.Key) (signer.Signer, error) {
 	if s, ok := k.open[key.ID]; ok {
 		return s, nil
 	}
@@ -194,7 +194,7 @@ func (k *Ring) signer(ctx context.Context, ui UI, role string, key repo.Key) (si
 	return k.onTokens(ctx, ui, role, key)
 }
 
-func (k *Ring) openAt(ctx context.Context, ui UI, c Candidate, role string, key repo.Key) (signer.Signer, error) {
+func (k *Ring) openAt(ctx context.Context, ui UI, c Candidate, role string, key meta.Key) (signer.Signer, error) {
 	s, err := k.Backends.Open(ctx, signer.Ref{URI: c.URI, Pinned: key.Public, Roles: []string{role}}, atHand{ui, c.fromRequest})
 	if err != nil {
 		return nil, err
@@ -209,7 +209,7 @@ func (k *Ring) openAt(ctx context.Context, ui UI, c Candidate, role string, key 
 }
 
 // onTokens looks among the public keys of what is plugged in, without any secret.
-func (k *Ring) onTokens(ctx context.Context, ui UI, role string, key repo.Key) (signer.Signer, error) {
+func (k *Ring) onTokens(ctx context.Context, ui UI, role string, key meta.Key) (signer.Signer, error) {
 	u := k.find(ctx, key)
 	if u.IsZero() {
 		return k.fromHint(ctx, ui, role, key)
@@ -222,7 +222,7 @@ func (k *Ring) onTokens(ctx context.Context, ui UI, role string, key repo.Key) (
 }
 
 // find says where a public key is shown by what is plugged in; zero for nowhere.
-func (k *Ring) find(ctx context.Context, key repo.Key) signer.URI {
+func (k *Ring) find(ctx context.Context, key meta.Key) signer.URI {
 	for _, kind := range k.opts.Kinds {
 		f, ok := k.Backends[kind.Scheme].(signer.Finder)
 		if !ok {
@@ -239,7 +239,7 @@ func (k *Ring) find(ctx context.Context, key repo.Key) signer.URI {
 // fromHint tries the device that a request names, if it is plugged in: an old card does
 // not show its public keys, and so nobody finds them there. It is looked for among what
 // this machine's own module and readers show; a hint cannot name others.
-func (k *Ring) fromHint(ctx context.Context, ui UI, role string, key repo.Key) (signer.Signer, error) {
+func (k *Ring) fromHint(ctx context.Context, ui UI, role string, key meta.Key) (signer.Signer, error) {
 	absent := fmt.Errorf("key %s: %w", key.ShortID(), errNotHere)
 	u, err := k.opts.Kinds.Parse(k.Hints[key.ID].URI.String())
 	if err != nil || !u.ToldBy() {
@@ -274,7 +274,7 @@ func notHere(err error) bool { return errors.Is(err, errNotHere) || absentDevice
 
 // Name is what people call a key: its name in the configuration and its URI, or the
 // key ID.
-func (k *Ring) Name(role string, key repo.Key) string {
+func (k *Ring) Name(role string, key meta.Key) string {
 	cfg := k.opts.Config
 	u, known := cfg.Locations[key.ID]
 	name := cfg.Keys[key.ID].Name
@@ -311,7 +311,7 @@ func (k *Ring) Prefetch(ctx context.Context, ui signer.UI, roles ...string) *syn
 }
 
 // notOnlyFiles refuses --pin-source where every key of the command is in a file.
-func (k *Ring) notOnlyFiles(keys map[string][]repo.Key) error {
+func (k *Ring) notOnlyFiles(keys map[string][]meta.Key) error {
 	cfg := k.opts.Config
 	service := false
 	for _, role := range keyRoles() {

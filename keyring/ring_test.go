@@ -14,6 +14,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -121,7 +122,7 @@ func TestOneSourceForTwoTokens(t *testing.T) {
 		"typed":              {named{}, true},
 	} {
 		b := newBench(t, three, c.src, "a", "b", "c")
-		err := b.ring.CheckPINSources(t.Context(), map[string][]repo.Key{repo.RoleRoot: {b.keys["a"], b.keys["c"]}})
+		err := b.ring.CheckPINSources(t.Context(), map[string][]meta.Key{meta.RoleRoot: {b.keys["a"], b.keys["c"]}})
 		if (err == nil) != c.want || err != nil && (!errors.As(err, new(*misuse.Error)) || !strings.Contains(err.Error(), "card:name=a, card:name=c")) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -138,13 +139,13 @@ func TestOnOneDevice(t *testing.T) {
 	}
 }
 
-func rootOf(t *testing.T, b *bench, threshold int) *repo.Root {
+func rootOf(t *testing.T, b *bench, threshold int) *meta.Root {
 	t.Helper()
-	keys := map[string][]repo.Key{}
-	for _, role := range repo.Roles() {
-		keys[role] = []repo.Key{b.keys["a"]}
+	keys := map[string][]meta.Key{}
+	for _, role := range meta.Roles() {
+		keys[role] = []meta.Key{b.keys["a"]}
 	}
-	keys[repo.RoleRoot] = []repo.Key{b.keys["a"], b.keys["b"], b.keys["c"]}
+	keys[meta.RoleRoot] = []meta.Key{b.keys["a"], b.keys["b"], b.keys["c"]}
 	c, err := repo.Open(t.TempDir(), repo.Options{Now: time.Now}).Init(repo.InitOptions{Keys: keys, Thresholds: map[string]int{"root": threshold, "targets": 1, "snapshot": 1, "timestamp": 1}})
 	if err != nil {
 		t.Fatal(err)
@@ -179,14 +180,14 @@ func TestImported(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.cfg.File = filepath.Join(t.TempDir(), "fleet-hsm.yaml")
-	plan := map[string][]signer.URI{repo.RoleRoot: {u}}
+	plan := map[string][]signer.URI{meta.RoleRoot: {u}}
 	if _, err := b.ring.NewMaker().Keys(t.Context(), &crowd{}, plan, MakeOptions{}); !errors.As(err, new(*ImportedError)) {
 		t.Errorf("%v", err)
 	}
 	if _, err := b.ring.NewMaker().Keys(t.Context(), &crowd{}, plan, MakeOptions{AllowImported: true}); err != nil || b.cfg.Locations[b.keys["a"].ID].String() != "card:name=a" {
 		t.Errorf("%v, kept as %v", err, b.cfg.Locations)
 	}
-	twice := map[string][]signer.URI{repo.RoleTargets: {u, u}}
+	twice := map[string][]signer.URI{meta.RoleTargets: {u, u}}
 	if _, err := b.ring.NewMaker().Keys(t.Context(), &crowd{}, twice, MakeOptions{}); !errors.As(err, new(*misuse.Error)) {
 		t.Errorf("one key twice: %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -28,7 +29,7 @@ func (e *ShortError) Error() string {
 // keep is called after each signature that cost a person something. A key that is
 // not here is passed over; if the others are not enough, the person at the terminal
 // is asked for its card. Any other trouble ends it.
-func (k *Ring) Sign(ctx context.Context, ui UI, d *repo.Doc, keep func() error) error {
+func (k *Ring) Sign(ctx context.Context, ui UI, d *meta.Doc, keep func() error) error {
 	away, err := k.signAtHand(ctx, ui, d, d.Missing(), keep)
 	if err != nil {
 		return err
@@ -55,19 +56,19 @@ func (k *Ring) Sign(ctx context.Context, ui UI, d *repo.Doc, keep func() error) 
 
 // absence is what a pass over the keys of a document did not find.
 type absence struct {
-	keys  []repo.Key   // whose cards can be inserted
+	keys  []meta.Key   // whose cards can be inserted
 	cards []signer.URI // where those keys are
 	err   error        // what the last absent device answered
 }
 
 // signAtHand has a document signed by those of keys that are here.
-func (k *Ring) signAtHand(ctx context.Context, ui UI, d *repo.Doc, keys []repo.Key, keep func() error) (absence, error) {
+func (k *Ring) signAtHand(ctx context.Context, ui UI, d *meta.Doc, keys []meta.Key, keep func() error) (absence, error) {
 	var away absence
 	for _, key := range k.cheapFirst(d, keys) {
 		if d.Met() {
 			break
 		}
-		if !slices.ContainsFunc(d.Missing(), func(m repo.Key) bool { return m.ID == key.ID }) {
+		if !slices.ContainsFunc(d.Missing(), func(m meta.Key) bool { return m.ID == key.ID }) {
 			continue
 		}
 		err := k.signWith(ctx, ui, d, key, keep)
@@ -90,7 +91,7 @@ func (k *Ring) signAtHand(ctx context.Context, ui UI, d *repo.Doc, keys []repo.K
 
 // pulledOut says that a device which was there when its key was looked at is gone, so
 // that nobody wonders why the PIN that they typed did nothing.
-func (k *Ring) pulledOut(ui UI, key repo.Key) {
+func (k *Ring) pulledOut(ui UI, key meta.Key) {
 	s, was := k.open[key.ID]
 	if !was || !s.URI().Kind().Insertable {
 		return
@@ -112,7 +113,7 @@ const (
 
 // signInserted goes on with the keys that were absent, once one of their cards was
 // inserted.
-func (k *Ring) signInserted(ctx context.Context, ui UI, d *repo.Doc, away absence, keep func() error) (absence, error) {
+func (k *Ring) signInserted(ctx context.Context, ui UI, d *meta.Doc, away absence, keep func() error) (absence, error) {
 	missing := len(d.Missing())
 	wait := noticed
 	until := time.Now().Add(settled)
@@ -132,7 +133,7 @@ func (k *Ring) signInserted(ctx context.Context, ui UI, d *repo.Doc, away absenc
 }
 
 // insertable says which card a person could insert to have a key that is absent.
-func (k *Ring) insertable(role string, key repo.Key, err error) (signer.URI, bool) {
+func (k *Ring) insertable(role string, key meta.Key, err error) (signer.URI, bool) {
 	if !errors.Is(err, signer.ErrNoToken) {
 		return signer.URI{}, false
 	}
@@ -179,7 +180,7 @@ func (h atHand) Heard(from, line string) {
 func (atHand) Insert(context.Context, signer.InsertRequest) error { return signer.ErrNoTerminal }
 
 // Short says who must still sign, or nil.
-func (k *Ring) Short(d *repo.Doc) error {
+func (k *Ring) Short(d *meta.Doc) error {
 	short := d.Short()
 	if short == nil {
 		return nil
@@ -201,8 +202,8 @@ func (e *AbsentError) Error() string   { return fmt.Sprintf("%v (%v)", e.Short, 
 func (e *AbsentError) Unwrap() []error { return []error{e.Short, e.Device} }
 
 // cheapFirst puts keys that need no person before the others.
-func (k *Ring) cheapFirst(d *repo.Doc, keys []repo.Key) []repo.Key {
-	cost := func(key repo.Key) int {
+func (k *Ring) cheapFirst(d *meta.Doc, keys []meta.Key) []meta.Key {
+	cost := func(key meta.Key) int {
 		list := k.Candidates(d.KeyRole(key), key)
 		if len(list) == 0 {
 			return 3
@@ -216,11 +217,11 @@ func (k *Ring) cheapFirst(d *repo.Doc, keys []repo.Key) []repo.Key {
 		return 0
 	}
 	out := slices.Clone(keys)
-	slices.SortStableFunc(out, func(a, b repo.Key) int { return cost(a) - cost(b) })
+	slices.SortStableFunc(out, func(a, b meta.Key) int { return cost(a) - cost(b) })
 	return out
 }
 
-func (k *Ring) signWith(ctx context.Context, ui UI, d *repo.Doc, key repo.Key, keep func() error) error {
+func (k *Ring) signWith(ctx context.Context, ui UI, d *meta.Doc, key meta.Key, keep func() error) error {
 	s, err := k.signer(ctx, ui, d.KeyRole(key), key)
 	if err != nil {
 		return err

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // channelView is a table: a component and platform in a row, a named channel in a column.
@@ -32,7 +32,7 @@ type cellView struct {
 	Bytes   int64
 }
 
-func channelsOf(rows []repo.Row) channelView {
+func channelsOf(rows []meta.Row) channelView {
 	v := channelView{Targets: len(rows)}
 	v.Names, v.OtherChannels = channelNames(rows)
 	type component struct{ name, platform string }
@@ -81,7 +81,7 @@ func channelsOf(rows []repo.Row) channelView {
 
 // channelNames are the channels that are words, those that most targets are in first; numbers
 // are versions that are kept.
-func channelNames(rows []repo.Row) (names []string, others int) {
+func channelNames(rows []meta.Row) (names []string, others int) {
 	count := map[string]int{}
 	for _, r := range rows {
 		if r.Channel != "" && (r.Channel[0] < '0' || r.Channel[0] > '9') {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // horizon is how far the timeline looks ahead, and drillEvery how often every key should be
@@ -51,7 +51,7 @@ func dueOf(in Input) ([]dueView, time.Time) {
 }
 
 func who(role string, threshold int) string {
-	if role == repo.RoleTimestamp {
+	if role == meta.RoleTimestamp {
 		return "the unattended signer does, or fleet-hsm timestamp"
 	}
 	if threshold == 1 {

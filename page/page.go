@@ -10,7 +10,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/status"
 )
 
@@ -37,9 +37,9 @@ type Input struct {
 	// Next are commands as they can be typed, and why.
 	Next []Next
 	// Targets are the rows of targets.json.
-	Targets []repo.Row
+	Targets []meta.Row
 	// Roots are the versions of root that are kept, the oldest first.
-	Roots []*repo.Root
+	Roots []*meta.Root
 	// Events are those of the transcript, the oldest first; Transcript says whether there is one.
 	Events     []ceremony.Event
 	Transcript bool

@@ -15,7 +15,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/status"
 )
 
@@ -48,7 +48,7 @@ func example(word string) Input {
 	for _, c := range []string{"desktop", "orbit", "osqueryd"} {
 		for _, p := range []string{"linux", "macos", "windows"} {
 			for i, ch := range []string{"edge", "stable", "1.42.1", "1.41.0", "1.40.2"} {
-				in.Targets = append(in.Targets, repo.Row{Name: c + word, Platform: p, Channel: ch, Version: []string{"1.42.1", "1.41.0", "1.42.1", "1.41.0", "1.40.2"}[i], SHA512: c + p + fmt.Sprint(i%2), Length: 23_400_000 + int64(i*len(p)*100_000), Path: c + p + ch})
+				in.Targets = append(in.Targets, meta.Row{Name: c + word, Platform: p, Channel: ch, Version: []string{"1.42.1", "1.41.0", "1.42.1", "1.41.0", "1.40.2"}[i], SHA512: c + p + fmt.Sprint(i%2), Length: 23_400_000 + int64(i*len(p)*100_000), Path: c + p + ch})
 			}
 		}
 	}
@@ -228,7 +228,7 @@ func large(wide bool) Input {
 	in := example("")
 	in.Targets = nil
 	for i := range 10000 {
-		r := repo.Row{Name: "orbit", Platform: fmt.Sprint("linux", i%5), Channel: fmt.Sprintf("1.%d.0", i/5), Version: fmt.Sprintf("1.%d.0", i/5), SHA512: fmt.Sprint(i), Length: 20_000_000, Path: fmt.Sprint(i)}
+		r := meta.Row{Name: "orbit", Platform: fmt.Sprint("linux", i%5), Channel: fmt.Sprintf("1.%d.0", i/5), Version: fmt.Sprintf("1.%d.0", i/5), SHA512: fmt.Sprint(i), Length: 20_000_000, Path: fmt.Sprint(i)}
 		if wide {
 			r.Name, r.Channel = strings.Repeat(fmt.Sprintf("extension%d", i), 12), fmt.Sprintf("channel%d", i%100)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
@@ -20,8 +21,8 @@ import (
 type Repository struct {
 	Report *verify.Report
 	// Root and Targets are nil if they do not verify; the report says why.
-	Root    *repo.Root
-	Targets *repo.Targets
+	Root    *meta.Root
+	Targets *meta.Targets
 }
 
 // LookOptions say how to reach it.
@@ -47,11 +48,11 @@ func Look(ctx context.Context, o LookOptions) (*Repository, error) {
 	}
 	r := &Repository{Report: report}
 	// What cannot be read here is among the findings.
-	if data, ok := report.Documents[repo.RoleRoot]; ok {
-		r.Root, _ = repo.ReadRoot("root.json", data)
+	if data, ok := report.Documents[meta.RoleRoot]; ok {
+		r.Root, _ = meta.ReadRoot("root.json", data)
 	}
-	if data, ok := report.Documents[repo.RoleTargets]; ok && r.Root != nil {
-		r.Targets, _ = repo.ReadTargets(r.Root, "targets.json", data)
+	if data, ok := report.Documents[meta.RoleTargets]; ok && r.Root != nil {
+		r.Targets, _ = meta.ReadTargets(r.Root, "targets.json", data)
 	}
 	return r, nil
 }

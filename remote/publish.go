@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/store"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
@@ -62,7 +63,7 @@ func CheckPublishable(w *workflow.Session) error {
 func Plan(ctx context.Context, w *workflow.Session, s store.Store, o PublishOptions) (*Upload, error) {
 	plan, err := store.MakePlan(ctx, s, store.Options{
 		Dir: webRoot(o.Folder), WithoutTimestamp: o.WithoutTimestamp, Recheck: o.Recheck, Prune: o.Prune, Grace: o.Grace,
-		Ledger: ledger(o.Folder), Parallel: o.Parallel, Progress: o.Progress, Accepts: repo.Accepts,
+		Ledger: ledger(o.Folder), Parallel: o.Parallel, Progress: o.Progress, Accepts: meta.Accepts,
 		Verify:   func(ctx context.Context) error { return verifyLocal(ctx, webRoot(o.Folder), o.Root) },
 		ReadBack: readBack(o.Root),
 		Settled:  w.End,

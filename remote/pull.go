@@ -6,6 +6,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/store"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
@@ -25,7 +26,7 @@ type PullOptions struct {
 func Pull(ctx context.Context, r *repo.Repo, s store.Store, o PullOptions) (store.PullResult, error) {
 	res, err := store.Pull(ctx, s, store.PullOptions{
 		Dir: webRoot(o.Folder), Targets: o.Targets, Ledger: ledger(o.Folder), Parallel: o.Parallel, Progress: o.Progress,
-		Root: o.Root, Follows: repo.FollowsRoot, Accepts: repo.Accepts, AcceptsCold: repo.AcceptsCold,
+		Root: o.Root, Follows: meta.FollowsRoot, Accepts: meta.Accepts, AcceptsCold: meta.AcceptsCold,
 		Verify: func(ctx context.Context, get store.Fetch) error {
 			err := verify.Refresh(ctx, o.Root, nil, verify.Get(get))
 			if err == nil || errors.Is(err, context.Canceled) {
@@ -50,8 +51,8 @@ func remember(r *repo.Repo) error {
 		return err
 	}
 	// Nothing that a store has heals this one, so it is not called done.
-	var refused *repo.RefusedError
-	if err := r.CheckStanding(p); errors.As(err, &refused) && refused.Kind == repo.RootTwice {
+	var refused *meta.RefusedError
+	if err := r.CheckStanding(p); errors.As(err, &refused) && refused.Kind == meta.RootTwice {
 		return err
 	}
 	return nil

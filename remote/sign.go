@@ -14,7 +14,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/online"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/store"
 )
@@ -51,7 +51,7 @@ func Signer(ctx context.Context, o SignerOptions) (online.Config, error) {
 	}
 	return online.Config{
 		StateFile: o.StateFile, Store: store.Plain{Store: o.Store}, Root: o.Root, Keys: sources,
-		Expires: o.Config.Expiries[repo.RoleTimestamp], Silent: silentDevice, Clock: online.ClockOf(o.Now),
+		Expires: o.Config.Expiries[meta.RoleTimestamp], Silent: silentDevice, Clock: online.ClockOf(o.Now),
 	}, nil
 }
 
@@ -59,20 +59,20 @@ func Signer(ctx context.Context, o SignerOptions) (online.Config, error) {
 // asked: the flags, or the configuration's keys that are or may become timestamp keys,
 // then keys/timestamp.json.
 func timestampKeys(k *keyring.Ring, ui signer.UI, cfg *config.Config, trusted []byte) ([]online.KeySource, error) {
-	if len(k.URIs[repo.RoleTimestamp]) == 0 {
-		root, err := repo.ReadRoot("trusted root", trusted)
+	if len(k.URIs[meta.RoleTimestamp]) == 0 {
+		root, err := meta.ReadRoot("trusted root", trusted)
 		if err != nil {
 			return nil, err
 		}
 		// From here on they count where a PIN source could mean two tokens.
-		k.URIs[repo.RoleTimestamp] = configured(cfg, root)
-		if file := keyring.RoleFile(repo.RoleTimestamp); k.Files.Exists(file) {
-			k.URIs[repo.RoleTimestamp] = append(k.URIs[repo.RoleTimestamp], file)
+		k.URIs[meta.RoleTimestamp] = configured(cfg, root)
+		if file := keyring.RoleFile(meta.RoleTimestamp); k.Files.Exists(file) {
+			k.URIs[meta.RoleTimestamp] = append(k.URIs[meta.RoleTimestamp], file)
 		}
 	}
 	var out []online.KeySource
 	seen := map[string]bool{}
-	for _, u := range k.URIs[repo.RoleTimestamp] {
+	for _, u := range k.URIs[meta.RoleTimestamp] {
 		if !seen[u.String()] {
 			seen[u.String()] = true
 			out = append(out, keySource{k, ui, u})
@@ -84,11 +84,11 @@ func timestampKeys(k *keyring.Ring, ui signer.UI, cfg *config.Config, trusted []
 // configured gives the places of the keys that root names for timestamp, then of those
 // that it names for nothing: a later root may. Both in the order of key IDs. Keys of
 // other roles are left alone: nobody must be asked for the card of a root key.
-func configured(cfg *config.Config, root *repo.Root) []signer.URI {
+func configured(cfg *config.Config, root *meta.Root) []signer.URI {
 	role := map[tuf.KeyID]string{}
-	for _, name := range repo.Roles() {
+	for _, name := range meta.Roles() {
 		for _, key := range root.Keys(name) {
-			if role[key.ID] != repo.RoleTimestamp {
+			if role[key.ID] != meta.RoleTimestamp {
 				role[key.ID] = name
 			}
 		}
@@ -96,7 +96,7 @@ func configured(cfg *config.Config, root *repo.Root) []signer.URI {
 	var now, later []signer.URI
 	for _, id := range slices.SortedFunc(maps.Keys(cfg.Locations), tuf.KeyID.Compare) {
 		switch role[id] {
-		case repo.RoleTimestamp:
+		case meta.RoleTimestamp:
 			now = append(now, cfg.Locations[id])
 		case "":
 			later = append(later, cfg.Locations[id])
@@ -118,7 +118,7 @@ func (s keySource) Name() string { return s.uri.String() }
 func (s keySource) Open(ctx context.Context, role []crypto.PublicKey) (online.Key, error) {
 	var last error
 	for _, pub := range role {
-		key, err := s.k.Backends.Open(ctx, signer.Ref{URI: s.uri, Pinned: pub, Roles: []string{repo.RoleTimestamp}}, s.ui)
+		key, err := s.k.Backends.Open(ctx, signer.Ref{URI: s.uri, Pinned: pub, Roles: []string{meta.RoleTimestamp}}, s.ui)
 		if err != nil {
 			last = err
 			if errors.Is(err, signer.ErrKeyChanged) {

@@ -7,13 +7,14 @@ import (
 	"path/filepath"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/nearest"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // notFound refuses what names something that is not there; word is what was named, known
 // what it could have been.
 func notFound(word string, known []string, format string, args ...any) error {
-	e := refuse(NotFound, format, args...)
-	var r *RefusedError
+	e := meta.Refuse(meta.NotFound, format, args...)
+	var r *meta.RefusedError
 	if errors.As(e, &r) {
 		r.Near = nearest.To(word, known)
 	}
@@ -21,7 +22,7 @@ func notFound(word string, known []string, format string, args ...any) error {
 }
 
 // column gives a column of the rows, for what may have been meant.
-func column(rows []Row, of func(Row) string) []string {
+func column(rows []meta.Row, of func(meta.Row) string) []string {
 	var out []string
 	for _, r := range rows {
 		out = append(out, of(r))
@@ -29,14 +30,14 @@ func column(rows []Row, of func(Row) string) []string {
 	return out
 }
 
-func channelOf(r Row) string { return r.Channel }
-func versionOf(r Row) string { return r.Version }
-func pathOf(r Row) string    { return r.Path }
+func channelOf(r meta.Row) string { return r.Channel }
+func versionOf(r meta.Row) string { return r.Version }
+func pathOf(r meta.Row) string    { return r.Path }
 
 // removedBefore finds, among targets that are not published any more, those that once
 // were: an older targets.json names them, or, in the flat layout, their bytes still lie
 // where they were published.
-func (r *Repo) removedBefore(p *Published, wanted func(Row) bool, paths ...string) (map[string]bool, error) {
+func (r *Repo) removedBefore(p *Published, wanted func(meta.Row) bool, paths ...string) (map[string]bool, error) {
 	gone := map[string]bool{}
 	kept, err := r.History(p)
 	if err != nil {
@@ -47,7 +48,7 @@ func (r *Repo) removedBefore(p *Published, wanted func(Row) bool, paths ...strin
 			continue
 		}
 		for _, path := range paths {
-			if n.Targets.entries[path] != nil {
+			if n.Targets.Entry(path) != nil {
 				gone[path] = true
 			}
 		}
@@ -65,7 +66,7 @@ func (r *Repo) removedBefore(p *Published, wanted func(Row) bool, paths ...strin
 		return gone, nil
 	}
 	for _, path := range paths {
-		if checkPath(path) == nil && r.isFile("repository/targets/"+path) {
+		if meta.CheckPath(path) == nil && r.isFile("repository/targets/"+path) {
 			gone[path] = true
 		}
 	}
@@ -78,7 +79,7 @@ func (r *Repo) isFile(name string) bool {
 }
 
 // removedFlat looks at the files of the flat layout.
-func (r *Repo) removedFlat(wanted func(Row) bool, gone map[string]bool) error {
+func (r *Repo) removedFlat(wanted func(meta.Row) bool, gone map[string]bool) error {
 	if wanted == nil {
 		return nil
 	}
@@ -92,8 +93,8 @@ func (r *Repo) removedFlat(wanted func(Row) bool, gone map[string]bool) error {
 			return err
 		}
 		path := filepath.ToSlash(rel)
-		if name, platform, channel, file, ok := SplitPath(path); ok {
-			if row := (Row{Name: name, Platform: platform, Channel: channel, File: file, Path: path}); wanted(row) {
+		if name, platform, channel, file, ok := meta.SplitPath(path); ok {
+			if row := (meta.Row{Name: name, Platform: platform, Channel: channel, File: file, Path: path}); wanted(row) {
 				gone[path] = true
 			}
 		}

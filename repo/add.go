@@ -3,9 +3,10 @@ package repo
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Item is one file to publish under a version and channels.
@@ -20,12 +21,12 @@ type Item struct {
 // Paths gives the target paths of the item, the version's first, each once. Errors:
 // *NameError.
 func (it Item) Paths() ([]string, error) {
-	if err := checkElement("version", it.Version); err != nil {
+	if err := meta.CheckElement("version", it.Version); err != nil {
 		return nil, err
 	}
 	var paths []string
 	for _, channel := range append([]string{it.Version}, it.Channels...) {
-		p, err := TargetPath(it.Name, it.Platform, channel, filepath.Base(it.File))
+		p, err := meta.TargetPath(it.Name, it.Platform, channel, filepath.Base(it.File))
 		if err != nil {
 			return nil, err
 		}
@@ -38,7 +39,7 @@ func (it Item) Paths() ([]string, error) {
 
 // StageOptions say how targets and root are made.
 type StageOptions struct {
-	Expiries     Expiries
+	Expiries     meta.Expiries
 	AllowShorter bool
 	// Replace permits a version that is published with other bytes.
 	Replace bool
@@ -61,7 +62,7 @@ func CheckItems(items []Item) error {
 		}
 		for _, p := range paths {
 			if other, taken := claimed[p]; taken && other != it.File {
-				return refuse(VersionTaken, "target %q is claimed by %q and by %q", p, other, it.File)
+				return meta.Refuse(meta.VersionTaken, "target %q is claimed by %q and by %q", p, other, it.File)
 			}
 			claimed[p] = it.File
 		}
@@ -74,8 +75,8 @@ func CheckItems(items []Item) error {
 // Errors: *NameError, *RefusedError.
 func (r *Repo) Add(p *Published, staged *Change, items []StagedItem, opts StageOptions) (*Change, error) {
 	c := r.start(p, staged)
-	t := c.currentTargets(p).clone()
-	spelled := spellings(t)
+	t := c.currentTargets(p).Clone()
+	spelled := meta.Spellings(t)
 	for _, it := range items {
 		paths, err := it.Item.Paths()
 		if err != nil {
@@ -88,10 +89,10 @@ func (r *Repo) Add(p *Published, staged *Change, items []StagedItem, opts StageO
 			return nil, err
 		}
 		for _, path := range paths {
-			if err := spelled.take(path); err != nil {
+			if err := spelled.Take(path); err != nil {
 				return nil, err
 			}
-			err := t.set(Target{Path: path, Length: it.Content.Length, SHA512: it.Content.SHA512, Version: it.Item.Version})
+			err := t.Set(meta.Target{Path: path, Length: it.Content.Length, SHA512: it.Content.SHA512, Version: it.Item.Version})
 			if err != nil {
 				return nil, err
 			}
@@ -112,12 +113,12 @@ func channelsOf(it Item) []string {
 }
 
 // restage numbers and dates changed targets, and the cold roles that are staged with them.
-func (r *Repo) restage(p *Published, c *Change, t *Targets, opts StageOptions) error {
-	next, err := r.nextFor(p, RoleTargets)
+func (r *Repo) restage(p *Published, c *Change, t *meta.Targets, opts StageOptions) error {
+	next, err := r.nextFor(p, meta.RoleTargets)
 	if err != nil {
 		return err
 	}
-	usual := utcSecond(r.now().Add(opts.Expiries.of(RoleTargets)))
+	usual := meta.UTCSecond(r.now().Add(opts.Expiries.Of(meta.RoleTargets)))
 	if err := c.restageCold(p, next, usual); err != nil {
 		return err
 	}
@@ -125,7 +126,7 @@ func (r *Repo) restage(p *Published, c *Change, t *Targets, opts StageOptions) e
 	if err != nil {
 		return err
 	}
-	if err := checkExpiry(RoleTargets, p, expires, opts.AllowShorter); err != nil {
+	if err := checkExpiry(meta.RoleTargets, p, expires, opts.AllowShorter); err != nil {
 		return err
 	}
 	if err := c.setTargets(t, next, expires); err != nil {
@@ -135,7 +136,7 @@ func (r *Repo) restage(p *Published, c *Change, t *Targets, opts StageOptions) e
 	return nil
 }
 
-func versionFree(published *Targets, path string, it StagedItem, replace bool) error {
+func versionFree(published *meta.Targets, path string, it StagedItem, replace bool) error {
 	old, there, err := published.Get(path)
 	if err != nil {
 		return err
@@ -143,11 +144,9 @@ func versionFree(published *Targets, path string, it StagedItem, replace bool) e
 	if !there || replace || old.SHA512 == it.Content.SHA512 && old.Length == it.Content.Length {
 		return nil
 	}
-	return refuse(VersionTaken, "%s %s for %s is published with other bytes (sha512 %.16s, %d bytes; the new file has %.16s, %d bytes)",
+	return meta.Refuse(meta.VersionTaken, "%s %s for %s is published with other bytes (sha512 %.16s, %d bytes; the new file has %.16s, %d bytes)",
 		it.Item.Name, it.Item.Version, it.Item.Platform, old.SHA512, old.Length, it.Content.SHA512, it.Content.Length)
 }
-
-var hashedName = regexp.MustCompile(`^([0-9a-f]{128})\.(.+)$`)
 
 // PublishedContent tells whether file names something below repository/targets. If
 // so it gives the bytes that metadata names there: by target path, whether or not a
@@ -164,7 +163,7 @@ func (r *Repo) PublishedContent(p *Published, file string) (content Content, pat
 		return Content{}, "", true, err
 	}
 	if !there {
-		t, there, err = p.Targets.byHashedName(rel)
+		t, there, err = p.Targets.ByHashedName(rel)
 	}
 	if err == nil && !there {
 		t, there, err = p.archived(rel)
@@ -179,16 +178,6 @@ func (r *Repo) PublishedContent(p *Published, file string) (content Content, pat
 		return Content{}, "", true, err
 	}
 	return Content{SHA512: t.SHA512, Length: t.Length}, t.Path, true, nil
-}
-
-func (t *Targets) byHashedName(rel string) (Target, bool, error) {
-	dir, last := filepath.Split(rel)
-	m := hashedName.FindStringSubmatch(last)
-	if m == nil {
-		return Target{}, false, nil
-	}
-	found, there, err := t.Get(filepath.ToSlash(dir) + m[2])
-	return found, there && found.SHA512 == m[1], err
 }
 
 func (r *Repo) belowTargets(file string) (string, bool) {
@@ -232,4 +221,23 @@ func relBelow(root, p string) (string, bool) {
 		return "", false
 	}
 	return filepath.ToSlash(rel), true
+}
+
+// CheckNames refuses items whose paths are new and that not every web root can hold.
+// staged may be nil. Errors: *NameError.
+func (r *Repo) CheckNames(p *Published, staged *Change, items []Item) error {
+	c := r.start(p, staged)
+	spelled := meta.Spellings(c.currentTargets(p))
+	for _, it := range items {
+		paths, err := it.Paths()
+		if err != nil {
+			return err
+		}
+		for _, path := range paths {
+			if err := spelled.Take(path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -5,14 +5,16 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Archive says which entries go into cold roles, or come back from them.
 type Archive struct {
-	Retention
+	meta.Retention
 	// Keys are those of all cold roles from now on, nil for the ones that they have; new
 	// roles get those of targets.
-	Keys []Key
+	Keys []meta.Key
 	// Undo brings everything back into targets.json. The roles stay, empty.
 	Undo bool
 }
@@ -62,7 +64,7 @@ func (r *Repo) Archive(p *Published, staged *Change, a Archive, opts StageOption
 	if len(m.touched) == 0 {
 		return nil, res, m.nothing(a)
 	}
-	if err := m.t.setDelegated(m.roles); err != nil {
+	if err := m.t.SetDelegated(m.roles); err != nil {
 		return nil, res, err
 	}
 	res.After, res.Roles = m.t.Len(), m.result()
@@ -75,42 +77,42 @@ func (r *Repo) Archive(p *Published, staged *Change, a Archive, opts StageOption
 type mover struct {
 	p       *Published
 	c       *Change
-	t       *Targets
-	roles   []ColdRole
-	cold    map[string]*Targets
+	t       *meta.Targets
+	roles   []meta.ColdRole
+	cold    map[string]*meta.Targets
 	touched map[string]int // role -> how many entries it had
 	// keys and threshold are those of a role that is made.
-	keys      []Key
+	keys      []meta.Key
 	threshold int
 }
 
 func newMover(p *Published, c *Change) (*mover, error) {
-	m := &mover{p: p, c: c, t: c.currentTargets(p).clone(), cold: map[string]*Targets{}, touched: map[string]int{}}
-	d, err := m.t.delegated()
+	m := &mover{p: p, c: c, t: c.currentTargets(p).Clone(), cold: map[string]*meta.Targets{}, touched: map[string]int{}}
+	d, err := m.t.Delegated()
 	if err != nil {
-		return nil, &MetadataError{File: "repository/targets.json", Err: err}
+		return nil, &meta.FileError{File: "repository/targets.json", Err: err}
 	}
-	if !d.ours {
-		return nil, refuse(ForeignRoles, "targets.json delegates to roles that another tool made (%s); they cannot be changed here", foreignNames(d))
+	if !d.Ours {
+		return nil, meta.Refuse(meta.ForeignRoles, "targets.json delegates to roles that another tool made (%s); they cannot be changed here", foreignNames(d))
 	}
-	for _, cr := range d.roles {
-		m.roles = append(m.roles, cr.clone())
+	for _, cr := range d.Roles {
+		m.roles = append(m.roles, cr.Clone())
 		now, err := c.currentCold(p, cr.Name)
 		if err != nil {
 			return nil, err
 		}
-		m.cold[cr.Name] = now.clone()
+		m.cold[cr.Name] = now.Clone()
 	}
-	m.keys, m.threshold = c.root.Keys(RoleTargets), c.root.Threshold(RoleTargets)
+	m.keys, m.threshold = c.root.Keys(meta.RoleTargets), c.root.Threshold(meta.RoleTargets)
 	if len(m.roles) > 0 {
 		m.keys, m.threshold = m.roles[0].Keys, max(m.threshold, m.roles[0].Threshold)
 	}
 	return m, nil
 }
 
-func foreignNames(d *delegated) string {
+func foreignNames(d *meta.Delegated) string {
 	var names []string
-	for _, ro := range d.raw.Roles {
+	for _, ro := range d.Raw.Roles {
 		names = append(names, fmt.Sprintf("%.60q", ro.Name))
 	}
 	const enough = 3
@@ -121,7 +123,7 @@ func foreignNames(d *delegated) string {
 }
 
 // touch notes that a role is signed anew.
-func (m *mover) touch(name string) *Targets {
+func (m *mover) touch(name string) *meta.Targets {
 	t := m.cold[name]
 	if _, known := m.touched[name]; !known {
 		m.touched[name] = t.Len()
@@ -130,17 +132,17 @@ func (m *mover) touch(name string) *Targets {
 }
 
 // rekey gives all cold roles other keys.
-func (m *mover) rekey(keys []Key) error {
+func (m *mover) rekey(keys []meta.Key) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	need := m.c.root.Threshold(RoleTargets)
+	need := m.c.root.Threshold(meta.RoleTargets)
 	if len(keys) < need {
-		return refuse(ThresholdHigh, "%d key(s) for the cold roles, and targets needs %d signatures; they need as many", len(keys), need)
+		return meta.Refuse(meta.ThresholdHigh, "%d key(s) for the cold roles, and targets needs %d signatures; they need as many", len(keys), need)
 	}
 	m.keys, m.threshold = keys, need
 	for i, cr := range m.roles {
-		if cr.Threshold == need && sameKeySet(cr.Keys, keys) {
+		if cr.Threshold == need && meta.SameKeySet(cr.Keys, keys) {
 			continue
 		}
 		m.roles[i].Keys, m.roles[i].Threshold = keys, need
@@ -150,27 +152,27 @@ func (m *mover) rekey(keys []Key) error {
 }
 
 // away moves what nothing keeps out of targets.json.
-func (m *mover) away(re Retention) (moved int, stay []string, err error) {
+func (m *mover) away(re meta.Retention) (moved int, stay []string, err error) {
 	rows, _, err := m.t.Rows()
 	if err != nil {
 		return 0, nil, err
 	}
-	for _, row := range re.surplus(rows) {
+	for _, row := range re.Surplus(rows) {
 		pattern := row.Name + "/" + row.Platform + "/*/" + row.File
 		if patternFault(pattern) != "" || strings.ContainsAny(row.Version, patternSigns) || row.Version[0] == '.' {
 			stay = append(stay, row.Path)
 			continue
 		}
 		name := m.roleOf(row, pattern)
-		m.touch(name).entries[row.Path] = m.t.entries[row.Path]
-		delete(m.t.entries, row.Path)
+		m.touch(name).Put(row.Path, m.t.Entry(row.Path))
+		m.t.Remove(row.Path)
 		moved++
 	}
 	return moved, stay, nil
 }
 
 // roleOf finds the role of a component and platform, or makes it.
-func (m *mover) roleOf(row Row, pattern string) string {
+func (m *mover) roleOf(row meta.Row, pattern string) string {
 	prefix := row.Name + "/" + row.Platform + "/*/"
 	for i, cr := range m.roles {
 		if !slices.ContainsFunc(cr.Patterns, func(p string) bool { return strings.HasPrefix(p, prefix) }) {
@@ -181,22 +183,22 @@ func (m *mover) roleOf(row Row, pattern string) string {
 		}
 		return cr.Name
 	}
-	cr := ColdRole{Name: m.freeName(row), Patterns: []string{pattern}, Keys: m.keys, Threshold: m.threshold}
+	cr := meta.ColdRole{Name: m.freeName(row), Patterns: []string{pattern}, Keys: m.keys, Threshold: m.threshold}
 	m.roles = append(m.roles, cr)
-	m.cold[cr.Name] = newTargets()
+	m.cold[cr.Name] = meta.NewTargets()
 	return cr.Name
 }
 
 // freeName makes the name of a role: archive-orbit-linux. Two lines that would be called
 // the same are numbered.
-func (m *mover) freeName(row Row) string {
+func (m *mover) freeName(row meta.Row) string {
 	base := "archive-" + strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' {
 			return r
 		}
 		return '-'
 	}, row.Name+"-"+row.Platform)
-	if most := MaxLastElement - len("-1000"); len(base) > most {
+	if most := meta.MaxLastElement - len("-1000"); len(base) > most {
 		base = base[:most]
 	}
 	name := base
@@ -208,7 +210,7 @@ func (m *mover) freeName(row Row) string {
 
 func (m *mover) taken(name string) bool {
 	same := func(other string) bool { return strings.EqualFold(other, name) }
-	return slices.ContainsFunc(m.roles, func(cr ColdRole) bool { return same(cr.Name) }) || slices.ContainsFunc(m.p.listed(), same)
+	return slices.ContainsFunc(m.roles, func(cr meta.ColdRole) bool { return same(cr.Name) }) || slices.ContainsFunc(m.p.listed(), same)
 }
 
 // back moves everything into targets.json again.
@@ -220,9 +222,9 @@ func (m *mover) back() (int, error) {
 			continue
 		}
 		m.touch(name)
-		for path, raw := range t.entries {
-			m.t.entries[path] = raw
-			delete(t.entries, path)
+		for path, raw := range t.All() {
+			m.t.Put(path, raw)
+			t.Remove(path)
 			moved++
 		}
 	}
@@ -248,9 +250,9 @@ func (m *mover) result() []ArchivedRole {
 
 func (m *mover) nothing(a Archive) error {
 	if a.Undo {
-		return refuse(NoChange, "no target lies in a cold role")
+		return meta.Refuse(meta.NoChange, "no target lies in a cold role")
 	}
-	return refuse(NoChange, "nothing to archive: of %d targets each is a channel, pinned, or among the newest %d", m.t.Len(), a.Keep)
+	return meta.Refuse(meta.NoChange, "nothing to archive: of %d targets each is a channel, pinned, or among the newest %d", m.t.Len(), a.Keep)
 }
 
 func (m *mover) intent(a Archive, res ArchiveResult) string {

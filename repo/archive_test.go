@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // history publishes versions 1.0.1 to 1.0.N of two components on two platforms, the last
@@ -44,15 +45,15 @@ func (d *daily) archive(t testing.TB, a repo.Archive) repo.ArchiveResult {
 	return res
 }
 
-func keep(n int) repo.Archive { return repo.Archive{Retention: repo.Retention{Keep: n}} }
+func keep(n int) repo.Archive { return repo.Archive{Retention: meta.Retention{Keep: n}} }
 
-func (d *daily) cold(t testing.TB) map[string]*repo.Targets {
+func (d *daily) cold(t testing.TB) map[string]*meta.Targets {
 	t.Helper()
 	p := d.load(t)
 	if len(p.Warnings) > 0 {
 		t.Errorf("warnings: %v", p.Warnings)
 	}
-	out := map[string]*repo.Targets{}
+	out := map[string]*meta.Targets{}
 	for _, name := range p.Cold() {
 		cold, err := p.ColdTargets(name)
 		if err != nil {
@@ -63,9 +64,9 @@ func (d *daily) cold(t testing.TB) map[string]*repo.Targets {
 	return out
 }
 
-func refusedAs(t testing.TB, err error, kind repo.RefusedKind) {
+func refusedAs(t testing.TB, err error, kind meta.RefusedKind) {
 	t.Helper()
-	var refused *repo.RefusedError
+	var refused *meta.RefusedError
 	if !errors.As(err, &refused) || refused.Kind != kind {
 		t.Errorf("not refused as %s: %v", kind, err)
 	}
@@ -78,7 +79,7 @@ func TestArchive(t *testing.T) {
 		history(t, d, 6)
 		before := d.load(t)
 		states := []webCopy{copyWeb(t, d.Repo)}
-		res := d.archive(t, repo.Archive{Retention: repo.Retention{Keep: 2, Pinned: []string{"1.0.3", "orbit/1.0.1"}}})
+		res := d.archive(t, repo.Archive{Retention: meta.Retention{Keep: 2, Pinned: []string{"1.0.3", "orbit/1.0.1"}}})
 		// Of 1.0.1 to 1.0.6: 5 and 6 are the newest, 2 is in a channel, 3 is pinned, and 1 for orbit.
 		if res.Moved != 2+4 || len(res.Roles) != 4 || res.Before-res.After != res.Moved {
 			t.Errorf("%+v", res)
@@ -111,7 +112,7 @@ func TestArchive(t *testing.T) {
 		states = append(states, copyWeb(t, d.Repo))
 
 		// A renewal takes the cold roles along.
-		if err := renew(d.Repo, d.keyring, repo.RoleTargets); err != nil {
+		if err := renew(d.Repo, d.keyring, meta.RoleTargets); err != nil {
 			t.Fatal(err)
 		}
 		if now := d.load(t); !now.Targets.Expires().After(p.Targets.Expires()) || d.cold(t)["archive-orbit-linux"].Expires().Before(now.Targets.Expires()) {
@@ -142,7 +143,7 @@ func TestArchive(t *testing.T) {
 		judge(t, d.Repo)
 		follows(t, d.Repo, states...)
 		_, _, err = d.Archive(now, nil, repo.Archive{Undo: true}, repo.StageOptions{})
-		refusedAs(t, err, repo.NoChange)
+		refusedAs(t, err, meta.NoChange)
 	})
 }
 
@@ -165,7 +166,7 @@ func TestArchivedVersionComesBack(t *testing.T) {
 			t.Errorf("stable has %q", got.Version)
 		}
 		_, _, err = d.Promote(p, nil, repo.Promotion{Version: "1.0.5", From: "edge", To: []string{"1.0.4"}, AllowMissing: true}, repo.StageOptions{})
-		refusedAs(t, err, repo.Archived)
+		refusedAs(t, err, meta.Archived)
 
 		content, path, below, err := d.PublishedContent(p, d.dir+"/repository/targets/orbit/linux/1.0.4/orbit")
 		if err != nil || !below || path != "orbit/linux/1.0.4/orbit" {
@@ -185,7 +186,7 @@ func TestArchivedVersionComesBack(t *testing.T) {
 		other := d.item(t, "orbit", "linux", "other", "stable")
 		other.Item.Version = "1.0.4"
 		_, err = d.Add(p, nil, []repo.StagedItem{other}, repo.StageOptions{Replace: true})
-		refusedAs(t, err, repo.Archived)
+		refusedAs(t, err, meta.Archived)
 	})
 }
 
@@ -220,11 +221,11 @@ func TestPrune(t *testing.T) {
 		old := copyWeb(t, d.Repo)
 		p := d.load(t)
 		_, _, undated, err := d.Prune(p, nil, repo.Prune{Before: time.Now().Add(-time.Hour)}, repo.StageOptions{})
-		refusedAs(t, err, repo.NoChange)
+		refusedAs(t, err, meta.NoChange)
 		if undated != 0 {
 			t.Errorf("%d undated", undated)
 		}
-		c, gone, _, err := d.Prune(p, nil, repo.Prune{Retention: repo.Retention{Keep: 2}}, repo.StageOptions{})
+		c, gone, _, err := d.Prune(p, nil, repo.Prune{Retention: meta.Retention{Keep: 2}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -254,7 +255,7 @@ func TestArchiveFollowsTargetsKeys(t *testing.T) {
 		d.archive(t, keep(1))
 		old := copyWeb(t, d.Repo)
 		before := d.cold(t)["archive-orbit-linux"].Version()
-		rotate(t, d.Repo, d.keyring, repo.RoleTargets)
+		rotate(t, d.Repo, d.keyring, meta.RoleTargets)
 		judge(t, d.Repo)
 		follows(t, d.Repo, old)
 		if v := d.cold(t)["archive-orbit-linux"].Version(); v <= before {
@@ -263,25 +264,25 @@ func TestArchiveFollowsTargetsKeys(t *testing.T) {
 		// Keys of its own stay when targets' change, and are changed by archive.
 		own := d.make(t)
 		a := keep(1)
-		a.Keys = []repo.Key{own}
+		a.Keys = []meta.Key{own}
 		d.archive(t, a)
 		judge(t, d.Repo)
 		before = d.cold(t)["archive-orbit-linux"].Version()
-		rotate(t, d.Repo, d.keyring, repo.RoleTargets)
+		rotate(t, d.Repo, d.keyring, meta.RoleTargets)
 		judge(t, d.Repo)
 		if v := d.cold(t)["archive-orbit-linux"].Version(); v != before {
 			t.Errorf("signed again: v%d", v)
 		}
 		// A lost cold key: other keys, signed by targets and the new ones.
 		delete(d.keyring, own.ID)
-		if err := renew(d.Repo, d.keyring, repo.RoleTargets); !errors.Is(err, repo.ErrShort) {
+		if err := renew(d.Repo, d.keyring, meta.RoleTargets); !errors.Is(err, meta.ErrShort) {
 			t.Errorf("renewed without the key: %v", err)
 		}
-		a.Keys = []repo.Key{d.make(t)}
+		a.Keys = []meta.Key{d.make(t)}
 		d.archive(t, a)
 		judge(t, d.Repo)
 		follows(t, d.Repo, old)
-		if err := renew(d.Repo, d.keyring, repo.RoleTargets); err != nil {
+		if err := renew(d.Repo, d.keyring, meta.RoleTargets); err != nil {
 			t.Error(err)
 		}
 	})
@@ -292,7 +293,7 @@ func TestCompareVersions(t *testing.T) {
 	order := []string{"0.9", "1.0-rc1", "1.0-rc2", "1.0", "1.0.1", "1.0.2", "1.0.10", "1.1.10.9", "1.1.10.81462", "1.2", "2", "10"}
 	for i, a := range order {
 		for j, b := range order {
-			if got := repo.CompareVersions(a, b); got != min(1, max(-1, i-j)) {
+			if got := meta.CompareVersions(a, b); got != min(1, max(-1, i-j)) {
 				t.Errorf("%s and %s: %d", a, b, got)
 			}
 		}

@@ -1,9 +1,10 @@
 package repo
 
 import (
-	"fmt"
 	"slices"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // ColdSummary is what the cold roles hold together.
@@ -41,11 +42,11 @@ func (p *Published) ColdSummary() *ColdSummary {
 }
 
 // ArchivedRows lists the targets of the cold roles as c would leave them; c may be nil.
-func (p *Published) ArchivedRows(c *Change) ([]Row, error) {
+func (p *Published) ArchivedRows(c *Change) ([]meta.Row, error) {
 	if c == nil {
 		c = &Change{}
 	}
-	var all []Row
+	var all []meta.Row
 	for _, name := range c.coldNames(p) {
 		t, err := c.currentCold(p, name)
 		if err != nil {
@@ -57,22 +58,22 @@ func (p *Published) ArchivedRows(c *Change) ([]Row, error) {
 		}
 		all = append(all, rows...)
 	}
-	slices.SortFunc(all, compareRows)
+	slices.SortFunc(all, meta.CompareRows)
 	return all, nil
 }
 
-// manyTargets is from how many entries on targets.json is a burden to agents.
-const manyTargets = 2000
+// Weight is that of the published targets.json.
+func (p *Published) Weight() (meta.Weight, error) { return meta.Weigh(p.targetsData) }
 
-// Heavy says what archiving would save, "" where targets.json is light or nothing would go.
-func (t *Targets) Heavy(re Retention, size int64) string {
-	if t.Len() < manyTargets {
-		return ""
+// TargetsSize is the length of the published targets.json.
+func (p *Published) TargetsSize() int64 { return int64(len(p.targetsData)) }
+
+// Weight is that of the targets.json that the change would publish, but for signatures
+// that it does not have yet.
+func (c *Change) Weight() (meta.Weight, error) {
+	data, err := c.targetsDoc.Bytes()
+	if err != nil {
+		return meta.Weight{}, err
 	}
-	n, bytes, err := t.Surplus(re)
-	if err != nil || n == 0 {
-		return ""
-	}
-	return fmt.Sprintf("targets.json has %d targets (%d kB), which every agent fetches after each release and verifies four times a poll; \"fleet-hsm archive --keep %d\" would leave %d (about %d kB)",
-		t.Len(), size/1000, re.Keep, t.Len()-n, max(1, (size-bytes)/1000))
+	return meta.Weigh(data)
 }

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"slices"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Limits of what [Import] takes, in count and bytes. Clients follow at most 1,000
@@ -50,8 +52,8 @@ type VerifiedBundle struct {
 	Published *Published // nil at init; holds root and targets only
 	Change    *Change
 	Chain     []RootLink
-	env       []*envelope // of the chain
-	roots     []*Root
+	env       []*meta.Envelope // of the chain
+	roots     []*meta.Root
 }
 
 // Export gives a staged change as bytes. The chain goes as far back from the
@@ -78,7 +80,7 @@ func (r *Repo) Export(p *Published, c *Change) (Bundle, error) {
 func (r *Repo) rootChain(p *Published) ([]json.RawMessage, error) {
 	chain := []json.RawMessage{p.rootData}
 	for v := p.Root.Version() - 1; v >= 1 && len(chain) < MaxPortableRoots; v-- {
-		data, err := r.readMetadata(versioned(v, "root.json"), MaxRootSize)
+		data, err := r.readMetadata(versioned(v, "root.json"), meta.MaxRootSize)
 		if errors.Is(err, fs.ErrNotExist) {
 			break
 		}
@@ -97,7 +99,7 @@ func (r *Repo) rootChain(p *Published) ([]json.RawMessage, error) {
 // every client, and is not expired. Signatures over it that do not verify are dropped
 // and named in Change.Warnings. file names it in errors. Whether the first root is
 // the right one is for the caller to ask: see [VerifiedBundle.Trust]. Errors:
-// *MetadataError, *ExpiredError.
+// *FileError, *ExpiredError.
 func Import(file string, x Bundle, now time.Time) (*VerifiedBundle, error) {
 	im := &VerifiedBundle{}
 	if err := im.readChain(file, x.Roots); err != nil {
@@ -108,10 +110,10 @@ func Import(file string, x Bundle, now time.Time) (*VerifiedBundle, error) {
 	}
 	f := changeFile{Schema: 1, Created: x.Created, Intents: x.Intents, Root: x.Root, Targets: x.Targets, Cold: x.Cold}
 	if im.Published != nil {
-		f.BaseRoot, f.BaseTargets = im.Published.Root.Version(), im.Published.VersionOf(RoleTargets)
+		f.BaseRoot, f.BaseTargets = im.Published.Root.Version(), im.Published.VersionOf(meta.RoleTargets)
 	}
-	if len(x.Root) > MaxRootSize || x.targetsSize() > MaxPortableTargets {
-		return nil, &MetadataError{File: file, Reason: "what is staged is larger than clients take"}
+	if len(x.Root) > meta.MaxRootSize || x.targetsSize() > MaxPortableTargets {
+		return nil, &meta.FileError{File: file, Reason: "what is staged is larger than clients take"}
 	}
 	var err error
 	if im.Change, err = assemble(file, f, im.Published); err != nil {
@@ -122,18 +124,18 @@ func Import(file string, x Bundle, now time.Time) (*VerifiedBundle, error) {
 
 func (im *VerifiedBundle) readChain(file string, roots []json.RawMessage) error {
 	if len(roots) > MaxPortableRoots {
-		return &MetadataError{File: file, Reason: fmt.Sprintf("%d roots; clients follow %d", len(roots), MaxPortableRoots)}
+		return &meta.FileError{File: file, Reason: fmt.Sprintf("%d roots; clients follow %d", len(roots), MaxPortableRoots)}
 	}
 	for i, data := range roots {
-		if len(data) > MaxRootSize {
-			return &MetadataError{File: file, Reason: fmt.Sprintf("published root number %d of the chain is larger than %d bytes", i+1, MaxRootSize)}
+		if len(data) > meta.MaxRootSize {
+			return &meta.FileError{File: file, Reason: fmt.Sprintf("published root number %d of the chain is larger than %d bytes", i+1, meta.MaxRootSize)}
 		}
-		root, env, err := readRoot(file, data)
+		root, env, err := meta.OpenRoot(file, data)
 		if err != nil {
 			return fmt.Errorf("published root number %d of the chain: %w", i+1, err)
 		}
 		if i > 0 {
-			if err := follows(file, im.roots[i-1], root, env); err != nil {
+			if err := meta.Follows(file, im.roots[i-1], root, env); err != nil {
 				return err
 			}
 		}
@@ -143,26 +145,15 @@ func (im *VerifiedBundle) readChain(file string, roots []json.RawMessage) error 
 	return nil
 }
 
-// follows checks that a root is the next one after another and signed by it.
-func follows(file string, before, root *Root, env *envelope) error {
-	if root.Version() != before.Version()+1 {
-		return &MetadataError{File: file, Reason: fmt.Sprintf("root v%d of the chain is followed by v%d", before.Version(), root.Version())}
-	}
-	if err := verifyRole(before, RoleRoot, file, env); err != nil {
-		return fmt.Errorf("root v%d of the chain: %w", root.Version(), err)
-	}
-	return nil
-}
-
-func linkOf(root *Root, env *envelope) RootLink {
-	sum := sha256.Sum256(env.signed)
+func linkOf(root *meta.Root, env *meta.Envelope) RootLink {
+	sum := sha256.Sum256(env.Signed())
 	return RootLink{Version: root.Version(), Expires: root.Expires(), Hash: hex.EncodeToString(sum[:])}
 }
 
 func (im *VerifiedBundle) readPublished(file string, x Bundle) error {
 	if len(im.roots) == 0 {
 		if len(x.Published) > 0 {
-			return &MetadataError{File: file, Reason: "holds published targets and no published root"}
+			return &meta.FileError{File: file, Reason: "holds published targets and no published root"}
 		}
 		return nil
 	}
@@ -173,21 +164,21 @@ func (im *VerifiedBundle) readPublished(file string, x Bundle) error {
 		return nil
 	}
 	if len(x.Published) == 0 {
-		return &MetadataError{File: file, Reason: "holds new targets and not the published ones"}
+		return &meta.FileError{File: file, Reason: "holds new targets and not the published ones"}
 	}
 	if x.publishedSize() > MaxPortableTargets {
-		return &MetadataError{File: file, Reason: fmt.Sprintf("the published targets are larger than %d bytes", MaxPortableTargets)}
+		return &meta.FileError{File: file, Reason: fmt.Sprintf("the published targets are larger than %d bytes", MaxPortableTargets)}
 	}
-	env, err := parseEnvelope(x.Published)
+	env, err := meta.ParseEnvelope(x.Published)
 	if err != nil {
-		return &MetadataError{File: file, Reason: "published targets", Err: err}
+		return &meta.FileError{File: file, Reason: "published targets", Err: err}
 	}
-	if err := verifyRole(p.Root, RoleTargets, file, env); err != nil {
+	if err := meta.Verify(p.Root, meta.RoleTargets, file, env); err != nil {
 		return fmt.Errorf("published targets: %w", err)
 	}
-	t, err := parseTargets(env.text())
+	t, err := meta.ParseTargets(env.Text())
 	if err != nil {
-		return &MetadataError{File: file, Reason: "published targets", Err: err}
+		return &meta.FileError{File: file, Reason: "published targets", Err: err}
 	}
 	p.Targets, p.targetsEnv, p.targetsData = t, env, x.Published
 	return p.takeCold(file, x.PublishedCold)
@@ -197,33 +188,33 @@ func (im *VerifiedBundle) readPublished(file string, x Bundle) error {
 func (im *VerifiedBundle) checkOffered(file string, now time.Time) error {
 	c := im.Change
 	if len(c.Docs()) == 0 {
-		return &MetadataError{File: file, Reason: "asks for no signature"}
+		return &meta.FileError{File: file, Reason: "asks for no signature"}
 	}
 	for _, d := range c.Docs() {
-		if !now.Before(d.expires) {
-			return &ExpiredError{Role: "requested " + d.role, Version: d.version, Expired: d.expires, Now: now}
+		if !now.Before(d.Expires()) {
+			return &meta.ExpiredError{Role: "requested " + d.Role(), Version: d.Version(), Expired: d.Expires(), Now: now}
 		}
 	}
 	if err := checkCold(im.Published, c); err != nil {
-		return &MetadataError{File: file, Err: err}
+		return &meta.FileError{File: file, Err: err}
 	}
 	if c.rootDoc != nil {
 		return checkMembers(file, c.oldRoot, c.root)
 	}
 	// A new root may take the place of an expired one; nothing else can be published.
-	return im.Published.Expired(now, RoleRoot)
+	return im.Published.Expired(now, meta.RoleRoot)
 }
 
 // checkMembers refuses a new root in which one key would count twice.
-func checkMembers(file string, before, after *Root) error {
-	for _, role := range Roles() {
-		if before != nil && unchangedRole(before, after, role) {
+func checkMembers(file string, before, after *meta.Root) error {
+	for _, role := range meta.Roles() {
+		if before != nil && meta.UnchangedRole(before, after, role) {
 			continue
 		}
 		seen := map[string]bool{}
 		for _, k := range after.Keys(role) {
 			if seen[k.Fingerprint()] {
-				return &MetadataError{File: file, Reason: fmt.Sprintf("role %s would have one public key twice (key ID %s)", role, k.ShortID())}
+				return &meta.FileError{File: file, Reason: fmt.Sprintf("role %s would have one public key twice (key ID %s)", role, k.ShortID())}
 			}
 			seen[k.Fingerprint()] = true
 		}
@@ -232,37 +223,37 @@ func checkMembers(file string, before, after *Root) error {
 }
 
 // Trust checks the chain against a root that the caller trusts: it must be one of the
-// chain's, or the one before its first. Errors: *MetadataError,
+// chain's, or the one before its first. Errors: *FileError,
 // *RefusedError{PublishedMoved} for a change that was made before the trusted root, NoChange
 // for one that made it.
 func (im *VerifiedBundle) Trust(file string, trusted []byte) error {
-	root, env, err := readRoot(file, trusted)
+	root, env, err := meta.OpenRoot(file, trusted)
 	if err != nil {
 		return err
 	}
 	link := linkOf(root, env)
 	if len(im.Chain) == 0 {
-		return &MetadataError{File: file, Reason: fmt.Sprintf("root v%d is trusted, and the request asks for a repository that is only being made", link.Version)}
+		return &meta.FileError{File: file, Reason: fmt.Sprintf("root v%d is trusted, and the request asks for a repository that is only being made", link.Version)}
 	}
-	if err := im.refuseDone(RoleRoot, env); err != nil {
+	if err := im.refuseDone(meta.RoleRoot, env); err != nil {
 		return err
 	}
 	last := im.Chain[len(im.Chain)-1]
 	if link.Version > last.Version {
-		return refuse(PublishedMoved, "the request was made on root v%d, and root v%d of %q is trusted already", last.Version, link.Version, file)
+		return meta.Refuse(meta.PublishedMoved, "the request was made on root v%d, and root v%d of %q is trusted already", last.Version, link.Version, file)
 	}
 	if first := im.Chain[0]; link.Version == first.Version-1 {
-		return follows(file, root, im.roots[0], im.env[0])
+		return meta.Follows(file, root, im.roots[0], im.env[0])
 	}
 	for _, l := range im.Chain {
 		if l.Version == link.Version && l.Hash == link.Hash {
 			return nil
 		}
 		if l.Version == link.Version {
-			return &MetadataError{File: file, Reason: fmt.Sprintf("the request's root v%d (sha256 %.16s) is not the trusted one (sha256 %.16s): it is of another repository", l.Version, l.Hash, link.Hash)}
+			return &meta.FileError{File: file, Reason: fmt.Sprintf("the request's root v%d (sha256 %.16s) is not the trusted one (sha256 %.16s): it is of another repository", l.Version, l.Hash, link.Hash)}
 		}
 	}
-	return &MetadataError{File: file, Reason: fmt.Sprintf("root v%d is trusted, and the request's chain begins with v%d: too new to be checked", link.Version, im.Chain[0].Version)}
+	return &meta.FileError{File: file, Reason: fmt.Sprintf("root v%d is trusted, and the request's chain begins with v%d: too new to be checked", link.Version, im.Chain[0].Version)}
 }
 
 // CheckOrigin checks that a request belongs to this repository and to what is published
@@ -272,13 +263,13 @@ func (im *VerifiedBundle) Trust(file string, trusted []byte) error {
 func (r *Repo) CheckOrigin(p *Published, im *VerifiedBundle) error {
 	if p == nil {
 		if len(im.Chain) > 0 {
-			return refuse(ForeignChange, "it is for a repository that is published, and here nothing is")
+			return meta.Refuse(meta.ForeignChange, "it is for a repository that is published, and here nothing is")
 		}
 		return nil
 	}
 	now := p.Root.Version()
 	if len(im.Chain) == 0 {
-		return refuse(ForeignChange, "it is for a repository that is only being made, and here root v%d is published", now)
+		return meta.Refuse(meta.ForeignChange, "it is for a repository that is only being made, and here root v%d is published", now)
 	}
 	shared := false
 	for _, l := range im.Chain {
@@ -288,55 +279,55 @@ func (r *Repo) CheckOrigin(p *Published, im *VerifiedBundle) error {
 		}
 		if l.Version < now {
 			var err error
-			if data, err = r.readMetadata(versioned(l.Version, "root.json"), MaxRootSize); errors.Is(err, fs.ErrNotExist) {
+			if data, err = r.readMetadata(versioned(l.Version, "root.json"), meta.MaxRootSize); errors.Is(err, fs.ErrNotExist) {
 				continue
 			} else if err != nil {
 				return err
 			}
 		}
-		env, err := parseEnvelope(data)
+		env, err := meta.ParseEnvelope(data)
 		if err != nil {
-			return &MetadataError{File: "repository/" + versioned(l.Version, "root.json"), Err: err}
+			return &meta.FileError{File: "repository/" + versioned(l.Version, "root.json"), Err: err}
 		}
-		if sum := sha256.Sum256(env.signed); hex.EncodeToString(sum[:]) != l.Hash {
-			return refuse(ForeignChange, "its root v%d (sha256 %.16s) is not the one published here: it is of another repository", l.Version, l.Hash)
+		if sum := sha256.Sum256(env.Signed()); hex.EncodeToString(sum[:]) != l.Hash {
+			return meta.Refuse(meta.ForeignChange, "its root v%d (sha256 %.16s) is not the one published here: it is of another repository", l.Version, l.Hash)
 		}
 		shared = true
 	}
 	last := im.Chain[len(im.Chain)-1].Version
 	if !shared {
-		return refuse(ForeignChange, "none of its roots is published here")
+		return meta.Refuse(meta.ForeignChange, "none of its roots is published here")
 	}
 	if err := im.refusePublished(p); err != nil {
 		return err
 	}
 	if last != now {
-		return refuse(PublishedMoved, "it was made on root v%d; root v%d is published now", last, now)
+		return meta.Refuse(meta.PublishedMoved, "it was made on root v%d; root v%d is published now", last, now)
 	}
-	if t := im.Published.Targets; t != nil && t.Version() != p.VersionOf(RoleTargets) {
-		return refuse(PublishedMoved, "it was made on targets v%d; targets v%d is published now", t.Version(), p.VersionOf(RoleTargets))
+	if t := im.Published.Targets; t != nil && t.Version() != p.VersionOf(meta.RoleTargets) {
+		return meta.Refuse(meta.PublishedMoved, "it was made on targets v%d; targets v%d is published now", t.Version(), p.VersionOf(meta.RoleTargets))
 	}
 	return nil
 }
 
 // refusePublished: a change whose root or targets is in force was taken to its end.
 func (im *VerifiedBundle) refusePublished(p *Published) error {
-	env, err := parseEnvelope(p.rootData)
+	env, err := meta.ParseEnvelope(p.rootData)
 	if err == nil {
-		err = im.refuseDone(RoleRoot, env)
+		err = im.refuseDone(meta.RoleRoot, env)
 	}
 	if err != nil {
 		return err
 	}
-	if env, err = parseEnvelope(p.targetsData); err != nil {
+	if env, err = meta.ParseEnvelope(p.targetsData); err != nil {
 		return nil // no targets yet, or damaged ones, of which others tell
 	}
-	return im.refuseDone(RoleTargets, env)
+	return im.refuseDone(meta.RoleTargets, env)
 }
 
-func (im *VerifiedBundle) refuseDone(role string, published *envelope) error {
-	if d := im.Change.Doc(role); d != nil && bytes.Equal(d.Payload(), published.signed) {
-		return refuse(NoChange, "its %s v%d is published already", role, d.Version())
+func (im *VerifiedBundle) refuseDone(role string, published *meta.Envelope) error {
+	if d := im.Change.Doc(role); d != nil && bytes.Equal(d.Payload(), published.Signed()) {
+		return meta.Refuse(meta.NoChange, "its %s v%d is published already", role, d.Version())
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package repo
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // coldData gives the published files of the cold roles that a change signs anew.
@@ -32,12 +34,12 @@ func (p *Published) takeCold(file string, data map[string]json.RawMessage) error
 		p.cold[name] = &coldFile{name: name, data: d}
 	}
 	for name := range data {
-		d, err := p.Targets.delegated()
+		d, err := p.Targets.Delegated()
 		if err != nil {
-			return &MetadataError{File: file, Reason: "published targets", Err: err}
+			return &meta.FileError{File: file, Reason: "published targets", Err: err}
 		}
-		if _, ok := d.find(name); !ok {
-			return &MetadataError{File: file, Reason: fmt.Sprintf("holds published role %.60q, to which the published targets does not delegate", name)}
+		if _, ok := d.Find(name); !ok {
+			return &meta.FileError{File: file, Reason: fmt.Sprintf("holds published role %.60q, to which the published targets does not delegate", name)}
 		}
 		if _, err := p.ColdTargets(name); err != nil {
 			return fmt.Errorf("published role %q: %w", name, err)

@@ -15,9 +15,10 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
-func ids(keys []repo.Key) []tuf.KeyID {
+func ids(keys []meta.Key) []tuf.KeyID {
 	var out []tuf.KeyID
 	for _, k := range keys {
 		out = append(out, k.ID)
@@ -34,18 +35,18 @@ type offered struct {
 	change *repo.Change
 	x      repo.Bundle
 	// root1 and root3 signed root v1 and root v3; root4 is the new one.
-	root1, root3, root4 repo.Key
+	root1, root3, root4 meta.Key
 }
 
 func newOffered(t *testing.T) offered {
 	t.Helper()
 	r, kr := newRepo(t, true)
 	add(t, r, kr, "one", repo.Item{Name: "orbit", Platform: "linux", Version: "1.0.0", Channels: []string{"stable"}})
-	o := offered{r: r, kr: kr, root1: load(t, r).Root.Keys(repo.RoleRoot)[0]}
+	o := offered{r: r, kr: kr, root1: load(t, r).Root.Keys(meta.RoleRoot)[0]}
 	for range 2 {
 		p := load(t, r)
 		o.root3 = kr.make(t)
-		c, err := r.Rotate(p, nil, repo.Rotation{Role: repo.RoleRoot, Set: []repo.Key{o.root3}}, repo.StageOptions{})
+		c, err := r.Rotate(p, nil, repo.Rotation{Role: meta.RoleRoot, Set: []meta.Key{o.root3}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,11 +54,11 @@ func newOffered(t *testing.T) offered {
 	}
 	o.p = load(t, r)
 	o.root4 = kr.make(t)
-	c, err := r.Rotate(o.p, nil, repo.Rotation{Role: repo.RoleRoot, Set: []repo.Key{o.root4}}, repo.StageOptions{})
+	c, err := r.Rotate(o.p, nil, repo.Rotation{Role: meta.RoleRoot, Set: []meta.Key{o.root4}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err = r.Rotate(o.p, c, repo.Rotation{Role: repo.RoleTargets, Set: []repo.Key{kr.make(t)}}, repo.StageOptions{}); err != nil {
+	if c, err = r.Rotate(o.p, c, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{kr.make(t)}}, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if o.x, err = r.Export(o.p, c); err != nil {
@@ -131,7 +132,7 @@ func TestImportRefuses(t *testing.T) {
 		"the root before did not sign":    func(x *repo.Bundle) { x.Roots[1] = o.kr.resign(t, x.Roots[1], same, o.rootKey(t, 2)) },
 		"a root is not signed by itself":  func(x *repo.Bundle) { x.Roots[0] = o.kr.resign(t, x.Roots[0], same, o.root3.ID) },
 		"a root is larger than clients take": func(x *repo.Bundle) {
-			x.Roots[0] = append(x.Roots[0], bytes.Repeat([]byte(" "), repo.MaxRootSize)...)
+			x.Roots[0] = append(x.Roots[0], bytes.Repeat([]byte(" "), meta.MaxRootSize)...)
 		},
 		"a root is no metadata":                func(x *repo.Bundle) { x.Roots[0] = json.RawMessage(`{"signed":7}`) },
 		"more roots than clients follow":       func(x *repo.Bundle) { x.Roots = slices.Repeat(x.Roots[:1], repo.MaxPortableRoots+1) },
@@ -152,7 +153,7 @@ func TestImportRefuses(t *testing.T) {
 		"the new root is a published": func(x *repo.Bundle) { x.Root = o.kr.resign(t, x.Root, setTo("version", 3)) },
 		"the new targets jump far":    func(x *repo.Bundle) { x.Targets = o.kr.resign(t, x.Targets, setTo("version", 2+tuf.MaxJump+1)) },
 		"the new targets go back":     func(x *repo.Bundle) { x.Targets = o.kr.resign(t, x.Targets, setTo("version", 1)) },
-		"the new root is too large":   func(x *repo.Bundle) { x.Root = append(x.Root, bytes.Repeat([]byte(" "), repo.MaxRootSize)...) },
+		"the new root is too large":   func(x *repo.Bundle) { x.Root = append(x.Root, bytes.Repeat([]byte(" "), meta.MaxRootSize)...) },
 		"the new root is a targets":   func(x *repo.Bundle) { x.Root = x.Targets },
 		"the new targets is a root":   func(x *repo.Bundle) { x.Targets = x.Root },
 		"one public key counts twice": func(x *repo.Bundle) {
@@ -164,9 +165,9 @@ func TestImportRefuses(t *testing.T) {
 			x.Roots = slices.Clone(x.Roots)
 			alter(&x)
 			_, err := repo.Import("request", x, time.Now())
-			var bad *repo.MetadataError
-			if !errors.As(err, &bad) && !errors.Is(err, repo.ErrRefused) {
-				t.Errorf("Import: %v; want a *MetadataError", err)
+			var bad *meta.FileError
+			if !errors.As(err, &bad) && !errors.Is(err, meta.ErrRefused) {
+				t.Errorf("Import: %v; want a *FileError", err)
 			}
 		})
 	}
@@ -251,7 +252,7 @@ func TestImportLooksAtTheClock(t *testing.T) {
 				c.alter(&x)
 			}
 			_, err := repo.Import("request", x, time.Now().Add(c.at))
-			var expired *repo.ExpiredError
+			var expired *meta.ExpiredError
 			if errors.As(err, &expired) != c.refused || !c.refused && err != nil {
 				t.Errorf("Import: %v; refused should be %v", err, c.refused)
 			}
@@ -284,7 +285,7 @@ func TestImportDropsSignaturesThatDoNotCount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := im.Change.Doc(repo.RoleRoot)
+	d := im.Change.Doc(meta.RoleRoot)
 	if !d.Signed(o.root3.ID) || d.Signed(o.root4.ID) || d.Signed(stranger.ID) {
 		t.Errorf("signed by root3 %v, root4 %v, a stranger %v; want the first alone", d.Signed(o.root3.ID), d.Signed(o.root4.ID), d.Signed(stranger.ID))
 	}
@@ -339,10 +340,10 @@ func TestTrust(t *testing.T) {
 				t.Fatal(err)
 			}
 			err = im.Trust("trusted.json", c.trusted)
-			var bad *repo.MetadataError
-			var refused *repo.RefusedError
+			var bad *meta.FileError
+			var refused *meta.RefusedError
 			switch {
-			case c.bad && !errors.As(err, &bad), c.moved && (!errors.As(err, &refused) || refused.Kind != repo.PublishedMoved):
+			case c.bad && !errors.As(err, &bad), c.moved && (!errors.As(err, &refused) || refused.Kind != meta.PublishedMoved):
 				t.Errorf("Trust: %v; want metadata refused %v, moved %v", err, c.bad, c.moved)
 			case !c.bad && !c.moved && err != nil:
 				t.Errorf("Trust: %v", err)
@@ -366,27 +367,27 @@ func TestForeign(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := func(name string, r *repo.Repo, p *repo.Published, im *repo.VerifiedBundle, kind repo.RefusedKind) {
+	want := func(name string, r *repo.Repo, p *repo.Published, im *repo.VerifiedBundle, kind meta.RefusedKind) {
 		t.Helper()
 		err := r.CheckOrigin(p, im)
-		var refused *repo.RefusedError
+		var refused *meta.RefusedError
 		if kind == "" && err != nil || kind != "" && (!errors.As(err, &refused) || refused.Kind != kind) {
 			t.Errorf("%s: %v; want %q", name, err, kind)
 		}
 	}
 	want("its own repository", o.r, o.p, im, "")
 	other := newOffered(t)
-	want("another repository of the same versions", other.r, other.p, im, repo.ForeignChange)
-	want("nothing published here", o.r, nil, im, repo.ForeignChange)
+	want("another repository of the same versions", other.r, other.p, im, meta.ForeignChange)
+	want("nothing published here", o.r, nil, im, meta.ForeignChange)
 
 	older, err := repo.Import("request", olderThan(t, o), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	want("made on an older root", o.r, o.p, older, repo.PublishedMoved)
+	want("made on an older root", o.r, o.p, older, meta.PublishedMoved)
 
 	add(t, o.r, o.kr, "two", repo.Item{Name: "orbit", Platform: "linux", Version: "2.0.0"})
-	want("made on older targets", o.r, load(t, o.r), im, repo.PublishedMoved)
+	want("made on older targets", o.r, load(t, o.r), im, meta.PublishedMoved)
 
 	unborn := o.x
 	unborn.Roots, unborn.Published, unborn.Targets = nil, nil, nil
@@ -395,6 +396,6 @@ func TestForeign(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want("a repository that is only being made", o.r, o.p, init, repo.ForeignChange)
+	want("a repository that is only being made", o.r, o.p, init, meta.ForeignChange)
 	want("an init where nothing is", o.r, nil, init, "")
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Agents follow N.root.json one by one from the root that they were packaged with. One
@@ -53,20 +54,20 @@ func (r *Repo) numbered() (map[string][]int64, error) {
 
 // rootLink is one root of the chain as it lies on disk.
 type rootLink struct {
-	root *Root
-	env  *envelope
+	root *meta.Root
+	env  *meta.Envelope
 	data []byte
 }
 
-func (l rootLink) mark() mark { return markOf(l.root.Version(), l.env.signed) }
+func (l rootLink) mark() mark { return markOf(l.root.Version(), l.env.Signed()) }
 
 // readRootLink reads a root of the web root that is signed by itself.
 func (r *Repo) readRootLink(name string) (rootLink, error) {
-	data, err := r.readMetadata(name, MaxRootSize)
+	data, err := r.readMetadata(name, meta.MaxRootSize)
 	if err != nil {
 		return rootLink{}, err
 	}
-	root, env, err := readRoot("repository/"+name, data)
+	root, env, err := meta.OpenRoot("repository/"+name, data)
 	return rootLink{root, env, data}, err
 }
 
@@ -75,7 +76,7 @@ func (r *Repo) numberedRoot(n int64) (rootLink, error) {
 	name := versioned(n, "root.json")
 	l, err := r.readRootLink(name)
 	if err == nil && l.root.Version() != n {
-		err = &MetadataError{File: "repository/" + name, Reason: fmt.Sprintf("is version %d", l.root.Version())}
+		err = &meta.FileError{File: "repository/" + name, Reason: fmt.Sprintf("is version %d", l.root.Version())}
 	}
 	return l, err
 }
@@ -86,7 +87,7 @@ func (r *Repo) oldestRoot() (mark, error) {
 		return mark{}, err
 	}
 	name := "root.json"
-	if list := lists[RoleRoot]; len(list) > 0 {
+	if list := lists[meta.RoleRoot]; len(list) > 0 {
 		name = versioned(list[0], name)
 	}
 	l, err := r.readRootLink(name)
@@ -106,21 +107,21 @@ func (r *Repo) CheckChain(p *Published) error {
 	}
 	last := p.Root.Version()
 	first := last
-	if list := lists[RoleRoot]; len(list) > 0 {
+	if list := lists[meta.RoleRoot]; len(list) > 0 {
 		first = min(first, list[0])
 	}
 	var before rootLink
 	for n := first; n <= last; n++ {
 		l, err := r.numberedRoot(n)
 		if err == nil && n > first {
-			err = follows("repository/"+versioned(n, "root.json"), before.root, l.root, l.env)
+			err = meta.Follows("repository/"+versioned(n, "root.json"), before.root, l.root, l.env)
 		}
 		if err != nil {
 			return brokenChain(n, err)
 		}
 		before = l
 	}
-	if before.mark() != markOf(last, p.rootEnv.signed) {
+	if before.mark() != markOf(last, p.rootEnv.Signed()) {
 		return brokenChain(last, errors.New("it does not match root.json"))
 	}
 	return nil
@@ -128,7 +129,7 @@ func (r *Repo) CheckChain(p *Published) error {
 
 func brokenChain(n int64, err error) error {
 	if notExist(err) {
-		return refuse(RootChain, "%q is missing: agents with an older root stop before it, and no later root reaches them", "repository/"+versioned(n, "root.json"))
+		return meta.Refuse(meta.RootChain, "%q is missing: agents with an older root stop before it, and no later root reaches them", "repository/"+versioned(n, "root.json"))
 	}
-	return refuse(RootChain, "agents with an older root stop before %q: %v", "repository/"+versioned(n, "root.json"), err)
+	return meta.Refuse(meta.RootChain, "agents with an older root stop before %q: %v", "repository/"+versioned(n, "root.json"), err)
 }

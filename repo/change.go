@@ -13,6 +13,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/schema"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Change is a new root, a new targets, or both, on its way to being signed. Snapshot
@@ -34,14 +35,14 @@ type Change struct {
 	// Warnings name signatures that were dropped when it was loaded.
 	Warnings []string
 
-	root       *Root // the root that will be in force; never nil
-	rootDoc    *Doc  // nil: root stays as published
-	targets    *Targets
-	targetsDoc *Doc // nil: targets stays as published
+	root       *meta.Root // the root that will be in force; never nil
+	rootDoc    *meta.Doc  // nil: root stays as published
+	targets    *meta.Targets
+	targetsDoc *meta.Doc // nil: targets stays as published
 	// cold are the roles besides targets that are signed anew, by name.
 	cold map[string]*coldStaged
 	// oldRoot is the published root, nil at init.
-	oldRoot *Root
+	oldRoot *meta.Root
 	stamp   Staging // of the command at work
 	loaded  bool    // some of it was read from a file
 }
@@ -64,8 +65,8 @@ type changeFile struct {
 }
 
 // Docs gives what has to be signed, root first.
-func (c *Change) Docs() []*Doc {
-	var docs []*Doc
+func (c *Change) Docs() []*meta.Doc {
+	var docs []*meta.Doc
 	if c.rootDoc != nil {
 		docs = append(docs, c.rootDoc)
 	}
@@ -79,9 +80,9 @@ func (c *Change) Docs() []*Doc {
 }
 
 // Doc gives what the role has to sign, or nil.
-func (c *Change) Doc(role string) *Doc {
+func (c *Change) Doc(role string) *meta.Doc {
 	for _, d := range c.Docs() {
-		if d.role == role {
+		if d.Role() == role {
 			return d
 		}
 	}
@@ -89,10 +90,10 @@ func (c *Change) Doc(role string) *Doc {
 }
 
 // Root is the root that will be in force after the commit.
-func (c *Change) Root() *Root { return c.root }
+func (c *Change) Root() *meta.Root { return c.root }
 
 // Targets is the staged targets, or nil if they stay as published.
-func (c *Change) Targets() *Targets { return c.targets }
+func (c *Change) Targets() *meta.Targets { return c.targets }
 
 // Met reports whether root and targets have all the signatures they need.
 func (c *Change) Met() bool {
@@ -112,13 +113,13 @@ func (r *Repo) start(p *Published, staged *Change) *Change {
 		return staged
 	}
 	return &Change{
-		BaseRoot: p.Root.Version(), BaseTargets: p.VersionOf(RoleTargets),
-		Created: utcSecond(r.now()), Fresh: true, root: p.Root, oldRoot: p.Root, stamp: r.stamp(),
+		BaseRoot: p.Root.Version(), BaseTargets: p.VersionOf(meta.RoleTargets),
+		Created: meta.UTCSecond(r.now()), Fresh: true, root: p.Root, oldRoot: p.Root, stamp: r.stamp(),
 	}
 }
 
 // currentTargets gives the targets that the change would publish.
-func (c *Change) currentTargets(p *Published) *Targets {
+func (c *Change) currentTargets(p *Published) *meta.Targets {
 	if c.targets != nil {
 		return c.targets
 	}
@@ -126,36 +127,36 @@ func (c *Change) currentTargets(p *Published) *Targets {
 }
 
 // setTargets makes t the staged targets, unsigned.
-func (c *Change) setTargets(t *Targets, next number, expires time.Time) error {
+func (c *Change) setTargets(t *meta.Targets, next number, expires time.Time) error {
 	version := next.v
-	t.head.Version, t.head.Expires = version, utcSecond(expires)
-	signed, err := t.encode()
+	t.Renumber(version, expires)
+	signed, err := t.Encode()
 	if err != nil {
 		return err
 	}
 	c.targets = t
-	if c.targetsDoc != nil && string(c.targetsDoc.env.signed) == string(signed) {
+	if c.targetsDoc != nil && string(c.targetsDoc.Payload()) == string(signed) {
 		return nil
 	}
-	c.targetsDoc = &Doc{role: RoleTargets, version: version, expires: t.head.Expires, env: &envelope{signed: signed}}
+	c.targetsDoc = meta.NewDoc(meta.RoleTargets, version, t.Expires(), meta.NewEnvelope(signed))
 	c.refreshSets()
 	return nil
 }
 
 // setRoot makes root the staged root, unsigned.
-func (c *Change) setRoot(root *Root, next number, expires time.Time) error {
+func (c *Change) setRoot(root *meta.Root, next number, expires time.Time) error {
 	version := next.v
-	root.signed.Version, root.signed.Expires = version, utcSecond(expires)
-	signed, err := root.encode()
+	root.Renumber(version, expires)
+	signed, err := root.Encode()
 	if err != nil {
 		return err
 	}
-	if len(signed) > MaxRootSize-8192 {
-		return refuse(TooLarge, "root would be %d bytes with no room for signatures; clients refuse more than %d", len(signed), MaxRootSize)
+	if len(signed) > meta.MaxRootSize-8192 {
+		return meta.Refuse(meta.TooLarge, "root would be %d bytes with no room for signatures; clients refuse more than %d", len(signed), meta.MaxRootSize)
 	}
 	c.root = root
-	if c.rootDoc == nil || string(c.rootDoc.env.signed) != string(signed) {
-		c.rootDoc = &Doc{role: RoleRoot, version: version, expires: root.Expires(), env: &envelope{signed: signed}}
+	if c.rootDoc == nil || string(c.rootDoc.Payload()) != string(signed) {
+		c.rootDoc = meta.NewDoc(meta.RoleRoot, version, root.Expires(), meta.NewEnvelope(signed))
 	}
 	c.refreshSets()
 	return nil
@@ -164,14 +165,14 @@ func (c *Change) setRoot(root *Root, next number, expires time.Time) error {
 // refreshSets tells each document which keys and thresholds count now.
 func (c *Change) refreshSets() {
 	if c.rootDoc != nil {
-		c.rootDoc.sets = nil
+		sets := []meta.KeySet{c.root.Signers(meta.RoleRoot)}
 		if c.oldRoot != nil {
-			c.rootDoc.sets = append(c.rootDoc.sets, keySet{c.oldRoot.Keys(RoleRoot), c.oldRoot.Threshold(RoleRoot)})
+			sets = []meta.KeySet{c.oldRoot.Signers(meta.RoleRoot), c.root.Signers(meta.RoleRoot)}
 		}
-		c.rootDoc.sets = append(c.rootDoc.sets, keySet{c.root.Keys(RoleRoot), c.root.Threshold(RoleRoot)})
+		c.rootDoc.SignWith(sets...)
 	}
 	if c.targetsDoc != nil {
-		c.targetsDoc.sets = []keySet{{c.root.Keys(RoleTargets), c.root.Threshold(RoleTargets)}}
+		c.targetsDoc.SignWith(c.root.Signers(meta.RoleTargets))
 	}
 	c.refreshColdSets()
 }
@@ -181,11 +182,11 @@ func (c *Change) refreshSets() {
 func (r *Repo) Save(c *Change) error {
 	f := changeFile{Schema: 1, BaseRoot: c.BaseRoot, BaseTargets: c.BaseTargets, Created: c.Created, Intents: c.Intents, Stagings: c.Stagings}
 	for _, d := range c.Docs() {
-		b, err := d.env.bytes()
+		b, err := d.Bytes()
 		if err != nil {
-			return fmt.Errorf("staging %s: %w", d.role, err)
+			return fmt.Errorf("staging %s: %w", d.Role(), err)
 		}
-		f.put(d.role, b)
+		f.put(d.Role(), b)
 	}
 	data, err := json.Marshal(f)
 	if err != nil {
@@ -205,7 +206,7 @@ func (r *Repo) Save(c *Change) error {
 
 // Staged loads the staged change and checks it against what is published (p is nil
 // when nothing is, at init). Signatures that do not verify are dropped and named in
-// Warnings. Errors: ErrNothingStaged, *MetadataError, *RefusedError{PublishedMoved}.
+// Warnings. Errors: ErrNothingStaged, *FileError, *RefusedError{PublishedMoved}.
 func (r *Repo) Staged(p *Published) (*Change, error) {
 	data, err := r.readPending("change.json", maxChangeSize)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -219,10 +220,10 @@ func (r *Repo) Staged(p *Published) (*Change, error) {
 		return nil, err
 	}
 	if err := json.Unmarshal(data, &f); err != nil {
-		return nil, &MetadataError{File: "pending/change.json", Reason: "not a staged change", Err: err}
+		return nil, &meta.FileError{File: "pending/change.json", Reason: "not a staged change", Err: err}
 	}
 	if f.Schema != 1 {
-		return nil, &MetadataError{File: "pending/change.json", Reason: fmt.Sprintf("its schema is %d, which there is none of", f.Schema)}
+		return nil, &meta.FileError{File: "pending/change.json", Reason: fmt.Sprintf("its schema is %d, which there is none of", f.Schema)}
 	}
 	c, err := assemble("pending/change.json", f, p)
 	if r.goesWithCommit(err) {
@@ -244,7 +245,7 @@ func assemble(file string, f changeFile, p *Published) (*Change, error) {
 			return nil, err
 		}
 	} else if f.BaseRoot != 0 {
-		return nil, refuse(PublishedMoved, "the staged change was made on root v%d, and nothing is published here", f.BaseRoot)
+		return nil, meta.Refuse(meta.PublishedMoved, "the staged change was made on root v%d, and nothing is published here", f.BaseRoot)
 	}
 	if err := c.readRoot(file, f.Root); err != nil {
 		return nil, err
@@ -256,7 +257,7 @@ func assemble(file string, f changeFile, p *Published) (*Change, error) {
 		return nil, err
 	}
 	if c.root == nil {
-		return nil, &MetadataError{File: file, Reason: "holds no root, and nothing is published"}
+		return nil, &meta.FileError{File: file, Reason: "holds no root, and nothing is published"}
 	}
 	c.refreshSets()
 	c.dropBad()
@@ -265,10 +266,10 @@ func assemble(file string, f changeFile, p *Published) (*Change, error) {
 
 func (c *Change) checkBase(p *Published) error {
 	if c.BaseRoot != p.Root.Version() {
-		return refuse(PublishedMoved, "the staged change was made on root v%d; root v%d is published now", c.BaseRoot, p.Root.Version())
+		return meta.Refuse(meta.PublishedMoved, "the staged change was made on root v%d; root v%d is published now", c.BaseRoot, p.Root.Version())
 	}
 	if p.Targets != nil && c.BaseTargets != p.Targets.Version() {
-		return refuse(PublishedMoved, "the staged change was made on targets v%d; targets v%d is published now", c.BaseTargets, p.Targets.Version())
+		return meta.Refuse(meta.PublishedMoved, "the staged change was made on targets v%d; targets v%d is published now", c.BaseTargets, p.Targets.Version())
 	}
 	return nil
 }
@@ -277,19 +278,19 @@ func (c *Change) readRoot(file string, data []byte) error {
 	if len(data) == 0 {
 		return nil
 	}
-	env, err := parseEnvelope(data)
+	env, err := meta.ParseEnvelope(data)
 	if err != nil {
-		return &MetadataError{File: file, Reason: "staged root", Err: err}
+		return &meta.FileError{File: file, Reason: "staged root", Err: err}
 	}
-	root, err := parseRoot(env.text())
+	root, err := meta.ParseRoot(env.Text())
 	if err != nil {
-		return &MetadataError{File: file, Reason: "staged root", Err: err}
+		return &meta.FileError{File: file, Reason: "staged root", Err: err}
 	}
 	if root.Version() != c.BaseRoot+1 {
-		return &MetadataError{File: file, Reason: fmt.Sprintf("staged root is v%d, not v%d", root.Version(), c.BaseRoot+1)}
+		return &meta.FileError{File: file, Reason: fmt.Sprintf("staged root is v%d, not v%d", root.Version(), c.BaseRoot+1)}
 	}
 	c.root = root
-	c.rootDoc = &Doc{role: RoleRoot, version: root.Version(), expires: root.Expires(), env: env}
+	c.rootDoc = meta.NewDoc(meta.RoleRoot, root.Version(), root.Expires(), env)
 	return nil
 }
 
@@ -297,30 +298,30 @@ func (c *Change) readTargets(file string, data []byte) error {
 	if len(data) == 0 {
 		return nil
 	}
-	env, err := parseEnvelope(data)
+	env, err := meta.ParseEnvelope(data)
 	if err != nil {
-		return &MetadataError{File: file, Reason: "staged targets", Err: err}
+		return &meta.FileError{File: file, Reason: "staged targets", Err: err}
 	}
-	t, err := parseTargets(env.text())
+	t, err := meta.ParseTargets(env.Text())
 	if err != nil {
-		return &MetadataError{File: file, Reason: "staged targets", Err: err}
+		return &meta.FileError{File: file, Reason: "staged targets", Err: err}
 	}
 	// Not always the next: versions that were published and are lost are passed over.
 	if t.Version() <= c.BaseTargets {
-		return &MetadataError{File: file, Reason: fmt.Sprintf("staged targets is v%d, and v%d is published", t.Version(), c.BaseTargets)}
+		return &meta.FileError{File: file, Reason: fmt.Sprintf("staged targets is v%d, and v%d is published", t.Version(), c.BaseTargets)}
 	}
-	if err := tuf.CheckVersion(RoleTargets, c.BaseTargets, t.Version()); err != nil {
-		return &MetadataError{File: file, Reason: "staged targets", Err: err}
+	if err := tuf.CheckVersion(meta.RoleTargets, c.BaseTargets, t.Version()); err != nil {
+		return &meta.FileError{File: file, Reason: "staged targets", Err: err}
 	}
 	c.targets = t
-	c.targetsDoc = &Doc{role: RoleTargets, version: t.Version(), expires: t.Expires(), env: env}
+	c.targetsDoc = meta.NewDoc(meta.RoleTargets, t.Version(), t.Expires(), env)
 	return nil
 }
 
 func (c *Change) dropBad() {
 	for _, d := range c.Docs() {
-		for _, id := range d.env.dropBad(d.Keys()) {
-			c.Warnings = append(c.Warnings, fmt.Sprintf("dropped a signature of key %s over %s: it does not verify or is of no key of the role", id.Short(), d.role))
+		for _, id := range d.DropBad() {
+			c.Warnings = append(c.Warnings, fmt.Sprintf("dropped a signature of key %s over %s: it does not verify or is of no key of the role", id.Short(), d.Role()))
 		}
 	}
 }

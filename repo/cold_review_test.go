@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // coldReview is what a review says of a change that touches cold roles.
 func coldReview(t *testing.T, d *daily, p *repo.Published, c *repo.Change) map[string]repo.RoleReview {
 	t.Helper()
-	review, err := d.Review(p, c, repo.Expiries{})
+	review, err := d.Review(p, c, meta.Expiries{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +25,7 @@ func coldReview(t *testing.T, d *daily, p *repo.Published, c *repo.Change) map[s
 	if err != nil {
 		t.Fatal(err)
 	}
-	elsewhere, err := repo.NewReview(im.Published, im.Change, repo.Expiries{}, d.Now())
+	elsewhere, err := repo.NewReview(im.Published, im.Change, meta.Expiries{}, d.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,13 +80,13 @@ func TestReviewOfColdRoles(t *testing.T) {
 	says(rr, `role "archive-orbit-linux" may sign for "orbit/linux/*/orbit", by 1 of `+key)
 
 	own := d.make(t)
-	_, seen = archive(repo.Archive{Retention: repo.Retention{Keep: 2}, Keys: []repo.Key{own}})
+	_, seen = archive(repo.Archive{Retention: meta.Retention{Keep: 2}, Keys: []meta.Key{own}})
 	says(seen["targets"], `role "archive-orbit-linux" may sign for "orbit/linux/*/orbit", by 1 of `+own.ID.String())
 	if rr := seen[role]; len(rr.Moved) > 0 || len(rr.Signatures) != 1 || !slices.Contains(rr.Signatures[0].Missing, own.ID) {
 		t.Errorf("%+v", rr)
 	}
 
-	c, _, _, err := d.Prune(d.load(t), nil, repo.Prune{Retention: repo.Retention{Keep: 2}}, repo.StageOptions{})
+	c, _, _, err := d.Prune(d.load(t), nil, repo.Prune{Retention: meta.Retention{Keep: 2}}, repo.StageOptions{})
 	_, seen = staged(c, err)
 	if rr := seen[role]; len(rr.Removed) != 2 || len(rr.Moved) > 0 || rr.Removed[0].Path != "orbit/linux/1.0.1/orbit" {
 		t.Errorf("%+v", rr)
@@ -112,7 +113,7 @@ func TestEvidenceOfColdRoles(t *testing.T) {
 		history(t, d, 4)
 		own, other := d.make(t), d.make(t)
 		a := keep(1)
-		a.Keys = []repo.Key{own}
+		a.Keys = []meta.Key{own}
 		p := d.load(t)
 		c, _, err := d.Archive(p, nil, a, repo.StageOptions{})
 		if err != nil {
@@ -124,7 +125,7 @@ func TestEvidenceOfColdRoles(t *testing.T) {
 		d.publish(t, d.Repo, p, c)
 		p = d.load(t)
 		for name, e := range map[string]struct {
-			key  repo.Key
+			key  meta.Key
 			sig  []byte
 			want repo.Evidence
 		}{
@@ -138,7 +139,7 @@ func TestEvidenceOfColdRoles(t *testing.T) {
 		}
 
 		targets, cold := []byte(read(t, d.Repo, "repository/targets.json")), []byte(read(t, d.Repo, "repository/"+role+".json"))
-		if err := repo.AcceptsCold(targets, role, cold); err != nil {
+		if err := meta.AcceptsCold(targets, role, cold); err != nil {
 			t.Error(err)
 		}
 		byOther := d.resign(t, cold, func(map[string]any) {}, other.ID)
@@ -148,7 +149,7 @@ func TestEvidenceOfColdRoles(t *testing.T) {
 			"targets of a list":     {[]byte(`{"signatures":[],"signed":[]}`), cold},
 			"no role":               {targets, []byte("{")},
 		} {
-			if err := repo.AcceptsCold(files[0], role, files[1]); !errors.Is(err, repo.ErrMetadata) {
+			if err := meta.AcceptsCold(files[0], role, files[1]); !errors.Is(err, meta.ErrMetadata) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -157,7 +158,7 @@ func TestEvidenceOfColdRoles(t *testing.T) {
 			if consistent {
 				write(t, d.Repo, "repository/2.targets.json", data)
 			}
-			if _, err := d.Evidence(p, role, version, doc.Hash(), other.ID, sig); !errors.Is(err, repo.ErrMetadata) {
+			if _, err := d.Evidence(p, role, version, doc.Hash(), other.ID, sig); !errors.Is(err, meta.ErrMetadata) {
 				t.Errorf("targets of %s: %v", name, err)
 			}
 		}
@@ -190,10 +191,10 @@ func TestColdFileIsGone(t *testing.T) {
 			if len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], role+".json") {
 				t.Errorf("%s: warnings %q", name, p.Warnings)
 			}
-			if _, err := p.ColdTargets(role); !errors.Is(err, repo.ErrMetadata) {
+			if _, err := p.ColdTargets(role); !errors.Is(err, meta.ErrMetadata) {
 				t.Errorf("%s: %v", name, err)
 			}
-			if _, err := p.ArchivedRows(nil); !errors.Is(err, repo.ErrMetadata) {
+			if _, err := p.ArchivedRows(nil); !errors.Is(err, meta.ErrMetadata) {
 				t.Errorf("%s: %v", name, err)
 			}
 			if s := p.ColdSummary(); s == nil || s.Roles != 4 || s.Targets != 3*2 || s.Role == role {
@@ -205,12 +206,12 @@ func TestColdFileIsGone(t *testing.T) {
 					return err
 				},
 				"prune": func() error {
-					_, _, _, err := d.Prune(p, nil, repo.Prune{Retention: repo.Retention{Keep: 1}}, repo.StageOptions{})
+					_, _, _, err := d.Prune(p, nil, repo.Prune{Retention: meta.Retention{Keep: 1}}, repo.StageOptions{})
 					return err
 				},
-				"renew": func() error { _, err := d.Renew(p, nil, repo.RoleTargets, repo.StageOptions{}); return err },
+				"renew": func() error { _, err := d.Renew(p, nil, meta.RoleTargets, repo.StageOptions{}); return err },
 			} {
-				if err := try(); !errors.Is(err, repo.ErrMetadata) {
+				if err := try(); !errors.Is(err, meta.ErrMetadata) {
 					t.Errorf("%s, %s: %v", name, what, err)
 				}
 			}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // maxColdVisits is how many roles a client visits in search of a target, with targets.
@@ -33,26 +35,26 @@ func checkCold(p *Published, c *Change) error {
 type coldCheck struct {
 	p             *Published
 	c             *Change
-	before, after *Targets
-	was, is       *delegated
+	before, after *meta.Targets
+	was, is       *meta.Delegated
 }
 
 // newColdCheck gives nil where no role is delegated to.
 func newColdCheck(p *Published, c *Change) (*coldCheck, error) {
-	k := &coldCheck{p: p, c: c, before: newTargets(), after: c.targets}
+	k := &coldCheck{p: p, c: c, before: meta.NewTargets(), after: c.targets}
 	if p != nil && p.Targets != nil {
 		k.before = p.Targets
 	}
 	if k.after == nil {
 		k.after = k.before
 	}
-	a, b := k.before.rest["delegations"], k.after.rest["delegations"]
+	a, b := k.before.RawDelegations(), k.after.RawDelegations()
 	if a == nil && b == nil && len(c.cold) == 0 {
 		return nil, nil
 	}
 	var err error
-	if k.is, err = k.after.delegated(); err == nil {
-		k.was, err = k.before.delegated()
+	if k.is, err = k.after.Delegated(); err == nil {
+		k.was, err = k.before.Delegated()
 	}
 	if err != nil && bytes.Equal(a, b) && len(c.cold) == 0 {
 		return nil, nil // another tool's; the judge says what it makes of it
@@ -63,13 +65,13 @@ func newColdCheck(p *Published, c *Change) (*coldCheck, error) {
 	return k, nil
 }
 
-func trap(format string, args ...any) error { return refuse(ColdTrap, format, args...) }
+func trap(format string, args ...any) error { return meta.Refuse(meta.ColdTrap, format, args...) }
 
 // changed lists the roles that the change adds or delegates to in another way.
-func (k *coldCheck) changed() []delegatedRole {
-	var out []delegatedRole
-	for _, ro := range k.is.raw.Roles {
-		same := slices.ContainsFunc(k.was.raw.Roles, func(o delegatedRole) bool { return equalJSON(o, ro) })
+func (k *coldCheck) changed() []meta.DelegatedRole {
+	var out []meta.DelegatedRole
+	for _, ro := range k.is.Raw.Roles {
+		same := slices.ContainsFunc(k.was.Raw.Roles, func(o meta.DelegatedRole) bool { return equalJSON(o, ro) })
 		if !same {
 			out = append(out, ro)
 		}
@@ -86,8 +88,8 @@ func equalJSON(a, b any) bool {
 // dropped: a role that was listed once stays for ever. An agent refuses a snapshot that
 // lacks one, and then stays on what it had.
 func (k *coldCheck) dropped() error {
-	for _, ro := range k.was.raw.Roles {
-		if !slices.ContainsFunc(k.is.raw.Roles, func(o delegatedRole) bool { return o.Name == ro.Name }) {
+	for _, ro := range k.was.Raw.Roles {
+		if !slices.ContainsFunc(k.is.Raw.Roles, func(o meta.DelegatedRole) bool { return o.Name == ro.Name }) {
 			return trap("role %q would be dropped; agents that know it refuse what comes after, so it stays, if empty", ro.Name)
 		}
 	}
@@ -99,7 +101,7 @@ var coldName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 // roles looks at each role that is new or changed.
 func (k *coldCheck) roles() error {
 	seen := map[string]bool{}
-	for _, ro := range k.is.raw.Roles {
+	for _, ro := range k.is.Raw.Roles {
 		name := strings.ToLower(ro.Name) // as files, on some systems
 		if seen[name] && len(k.changed()) > 0 {
 			return trap("two roles are called %q", ro.Name)
@@ -114,11 +116,11 @@ func (k *coldCheck) roles() error {
 	return nil
 }
 
-func (k *coldCheck) role(ro delegatedRole) error {
+func (k *coldCheck) role(ro meta.DelegatedRole) error {
 	switch {
-	case IsRole(strings.ToLower(ro.Name)) || strings.EqualFold(ro.Name, "mirrors"):
+	case meta.IsRole(strings.ToLower(ro.Name)) || strings.EqualFold(ro.Name, "mirrors"):
 		return trap("role %q has the name of a top-level role; agents refuse that", ro.Name)
-	case !coldName.MatchString(ro.Name) || len(ro.Name) > MaxLastElement || numberedFile.MatchString(ro.Name+".json"):
+	case !coldName.MatchString(ro.Name) || len(ro.Name) > meta.MaxLastElement || numberedFile.MatchString(ro.Name+".json"):
 		return trap("role %.60q has a name that clients could not ask a server for", ro.Name)
 	case len(ro.Prefixes) > 0 && len(ro.Paths) > 0:
 		return trap("role %q has paths and path_hash_prefixes; most clients refuse all of targets.json then", ro.Name)
@@ -165,8 +167,8 @@ const patternSigns = `*?[]\{}()!+@|^`
 
 // keys: whoever signs for a role answers for every path of its patterns that targets.json
 // does not hold, so it takes as many of them as targets does.
-func (k *coldCheck) keys(ro delegatedRole) error {
-	cr, ok := k.is.find(ro.Name)
+func (k *coldCheck) keys(ro meta.DelegatedRole) error {
+	cr, ok := k.is.Find(ro.Name)
 	if !ok {
 		return trap("role %q: threshold %d of %d keys that are listed", ro.Name, ro.Threshold, len(ro.KeyIDs))
 	}
@@ -177,7 +179,7 @@ func (k *coldCheck) keys(ro delegatedRole) error {
 	if len(seen) != len(cr.Keys) || len(seen) < cr.Threshold {
 		return trap("role %q: threshold %d of %d different keys", ro.Name, ro.Threshold, len(seen))
 	}
-	if need := k.c.root.Threshold(RoleTargets); cr.Threshold < need {
+	if need := k.c.root.Threshold(meta.RoleTargets); cr.Threshold < need {
 		return trap("role %q has threshold %d, and targets %d", ro.Name, cr.Threshold, need)
 	}
 	return nil
@@ -185,13 +187,13 @@ func (k *coldCheck) keys(ro delegatedRole) error {
 
 // visits counts the roles that a search may lead to.
 func (k *coldCheck) visits() error {
-	if len(k.changed()) == 0 || len(k.is.raw.Roles) < maxColdVisits {
+	if len(k.changed()) == 0 || len(k.is.Raw.Roles) < maxColdVisits {
 		return nil
 	}
 	for _, ro := range k.changed() {
 		for _, pattern := range ro.Paths {
 			n := 1
-			for _, other := range k.is.raw.Roles {
+			for _, other := range k.is.Raw.Roles {
 				if len(other.Prefixes) > 0 || slices.ContainsFunc(other.Paths, func(o string) bool { return overlap(pattern, o) }) {
 					n++
 				}
@@ -229,7 +231,7 @@ func overlap(a, b string) bool {
 // expiry: an agent that has stored a role finds no target at all once it is expired. What
 // was so before is not made worse.
 func (k *coldCheck) expiry() error {
-	for _, cr := range k.is.roles {
+	for _, cr := range k.is.Roles {
 		now, was, err := k.expiries(cr.Name)
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // offered is a staged change taken apart: the signed parts of targets and cold roles.
@@ -59,7 +60,7 @@ func TestTrapsOfColdRoles(t *testing.T) {
 	archived.archive(t, keep(2))
 	twoOfTwo := newDaily(t, true)
 	history(t, twoOfTwo, 5)
-	twoOfTwo.rotate(t, twoOfTwo.Repo, repo.Rotation{Role: repo.RoleTargets, Set: []repo.Key{twoOfTwo.make(t), twoOfTwo.make(t)}, Threshold: 2})
+	twoOfTwo.rotate(t, twoOfTwo.Repo, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{twoOfTwo.make(t), twoOfTwo.make(t)}, Threshold: 2})
 	const path, hot = "orbit/linux/1.0.1/orbit", "orbit/linux/stable/orbit"
 
 	traps := map[string]struct {
@@ -124,7 +125,7 @@ func TestTrapsOfColdRoles(t *testing.T) {
 			}
 			is := isTrap
 			if c.unread {
-				is = func(err error) bool { return errors.Is(err, repo.ErrMetadata) }
+				is = func(err error) bool { return errors.Is(err, meta.ErrMetadata) }
 			}
 			if !is(err) {
 				t.Errorf("staged: not refused: %v", err)
@@ -151,8 +152,8 @@ func TestTrapsOfColdRoles(t *testing.T) {
 }
 
 func isTrap(err error) bool {
-	var refused *repo.RefusedError
-	return errors.As(err, &refused) && refused.Kind == repo.ColdTrap
+	var refused *meta.RefusedError
+	return errors.As(err, &refused) && refused.Kind == meta.ColdTrap
 }
 
 // crowd delegates what orbit's role has to 32 roles more.

@@ -1,21 +1,25 @@
 package repo
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+)
 
 // staged looks at the entries of the cold roles that are signed anew.
 func (k *coldCheck) staged() error {
 	for name, s := range k.c.cold {
-		cr, ok := k.is.find(name)
+		cr, ok := k.is.Find(name)
 		if !ok {
 			return trap("role %q is signed, and targets.json does not delegate to it", name)
 		}
-		if len(s.targets.rest["delegations"]) > 0 {
+		if len(s.targets.RawDelegations()) > 0 {
 			return trap("role %q delegates further; a search would visit more roles than need be", name)
 		}
-		if k.p != nil && k.p.otherMeta[name+".json"] != nil && s.doc.version <= k.p.otherMeta[name+".json"].Version {
-			return trap("role %q would be v%d, and v%d is published", name, s.doc.version, k.p.otherMeta[name+".json"].Version)
+		if k.p != nil && k.p.otherMeta[name+".json"] != nil && s.doc.Version() <= k.p.otherMeta[name+".json"].Version {
+			return trap("role %q would be v%d, and v%d is published", name, s.doc.Version(), k.p.otherMeta[name+".json"].Version)
 		}
-		for path := range s.targets.entries {
+		for path := range s.targets.All() {
 			if err := k.entry(cr, s.targets, path); err != nil {
 				return err
 			}
@@ -24,17 +28,17 @@ func (k *coldCheck) staged() error {
 	return nil
 }
 
-func (k *coldCheck) entry(cr ColdRole, t *Targets, path string) error {
-	_, _, channel, _, ok := SplitPath(path)
+func (k *coldCheck) entry(cr meta.ColdRole, t *meta.Targets, path string) error {
+	_, _, channel, _, ok := meta.SplitPath(path)
 	target, _, err := t.Get(path)
 	switch {
 	case err != nil:
 		return trap("role %q: %v", cr.Name, err)
 	case !ok || channel != target.Version:
 		return trap("role %q would hold %q, which is a channel: agents that follow it would fetch the role at every poll", cr.Name, path)
-	case !cr.matches(path):
+	case !cr.Matches(path):
 		return trap("role %q would hold %q, which none of its patterns matches: no client looks for it there", cr.Name, path)
-	case k.after.entries[path] != nil:
+	case k.after.Entry(path) != nil:
 		return trap("target %q would stand in targets.json and in role %q", path, cr.Name)
 	}
 	return k.elsewhere(cr.Name, path)
@@ -42,8 +46,8 @@ func (k *coldCheck) entry(cr ColdRole, t *Targets, path string) error {
 
 // elsewhere refuses a path that another cold role holds too.
 func (k *coldCheck) elsewhere(name, path string) error {
-	for _, other := range k.is.roles {
-		if other.Name == name || !other.matches(path) {
+	for _, other := range k.is.Roles {
+		if other.Name == name || !other.Matches(path) {
 			continue
 		}
 		if k.c.cold[other.Name] == nil && k.p != nil && !k.p.cold[other.Name].mayName(path) {
@@ -53,7 +57,7 @@ func (k *coldCheck) elsewhere(name, path string) error {
 		if err != nil {
 			return err
 		}
-		if t != nil && t.entries[path] != nil {
+		if t != nil && t.Entry(path) != nil {
 			return trap("target %q would stand in role %q and in role %q", path, name, other.Name)
 		}
 	}
@@ -61,7 +65,7 @@ func (k *coldCheck) elsewhere(name, path string) error {
 }
 
 // current gives a role as it will be; nil where it is not known here, or not yet made.
-func (k *coldCheck) current(name string) (*Targets, error) {
+func (k *coldCheck) current(name string) (*meta.Targets, error) {
 	if s := k.c.cold[name]; s != nil {
 		return s.targets, nil
 	}
@@ -73,11 +77,11 @@ func (k *coldCheck) current(name string) (*Targets, error) {
 
 // hot: what is new in targets.json stands in no cold role.
 func (k *coldCheck) hot() error {
-	for path, raw := range k.after.entries {
-		if bytes.Equal(raw, k.before.entries[path]) {
+	for path, raw := range k.after.All() {
+		if bytes.Equal(raw, k.before.Entry(path)) {
 			continue
 		}
-		if err := k.elsewhere(RoleTargets, path); err != nil {
+		if err := k.elsewhere(meta.RoleTargets, path); err != nil {
 			return err
 		}
 	}

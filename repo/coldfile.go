@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // A release reads every cold role, since the hash in the snapshot has to fit, and looks for
@@ -24,8 +25,8 @@ type coldFile struct {
 	data    []byte
 	hashed  bool  // the snapshot says which bytes they are, not only which version
 	err     error // why there is no file that fits
-	env     *envelope
-	targets *Targets
+	env     *meta.Envelope
+	targets *meta.Targets
 }
 
 // loadCold reads the files of the roles besides targets that the snapshot lists. They are
@@ -33,7 +34,7 @@ type coldFile struct {
 func (r *Repo) loadCold(p *Published) {
 	p.cold = map[string]*coldFile{}
 	for _, file := range slices.Sorted(maps.Keys(p.otherMeta)) {
-		if file == below(RoleSnapshot) {
+		if file == meta.Below(meta.RoleSnapshot) {
 			continue
 		}
 		f := r.readCold(p, file)
@@ -46,11 +47,11 @@ func (r *Repo) loadCold(p *Published) {
 
 func (r *Repo) readCold(p *Published, file string) *coldFile {
 	f := &coldFile{name: strings.TrimSuffix(file, ".json")}
-	if checkPath(file) != nil || strings.Contains(file, "/") || f.name == file {
-		f.err = &MetadataError{File: "repository/snapshot.json", Reason: fmt.Sprintf("names %q, which is no file of a role", file)}
+	if meta.CheckPath(file) != nil || strings.Contains(file, "/") || f.name == file {
+		f.err = &meta.FileError{File: "repository/snapshot.json", Reason: fmt.Sprintf("names %q, which is no file of a role", file)}
 		return f
 	}
-	m := fileMeta(p.otherMeta[file])
+	m := meta.FileMeta(p.otherMeta[file])
 	names := []string{file}
 	if p.Root.ConsistentSnapshot() {
 		names = append(names, versioned(m.Version, file)) // what clients read
@@ -71,7 +72,7 @@ func (r *Repo) readCold(p *Published, file string) *coldFile {
 			err = errors.New("it is not there")
 		}
 		if f.err == nil {
-			f.err = &MetadataError{File: "repository/" + name, Reason: fmt.Sprintf("is not the file that snapshot.json (version %d) names", p.Snapshot.Version()), Err: err}
+			f.err = &meta.FileError{File: "repository/" + name, Reason: fmt.Sprintf("is not the file that snapshot.json (version %d) names", p.Snapshot.Version()), Err: err}
 		}
 	}
 	return f

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestReleaseParsesNoArchive: an add knows when cold roles expire, and that none of them
@@ -65,7 +66,7 @@ func TestColdRoleInAnotherForm(t *testing.T) {
 			other := d.item(t, "orbit", "linux", "other", "stable")
 			other.Item.Version = "1.0.3"
 			_, err := d.Add(p, nil, []repo.StagedItem{other}, repo.StageOptions{})
-			refusedAs(t, err, repo.Archived)
+			refusedAs(t, err, meta.Archived)
 			d.add(t, d.item(t, "orbit", "linux", "1.0.9", "stable"))
 			if got := d.load(t).Targets.Expires(); !got.Equal(want) {
 				t.Errorf("targets expires %s, and a cold role %s", got, want)

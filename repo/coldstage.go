@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // A cold role is never signed by itself: it takes the version of the targets that are
@@ -15,12 +16,12 @@ import (
 
 // coldStaged is a cold role that is signed anew.
 type coldStaged struct {
-	targets *Targets
-	doc     *Doc // nil until it is numbered
+	targets *meta.Targets
+	doc     *meta.Doc // nil until it is numbered
 }
 
 // ColdTargets gives a staged cold role, nil if it stays as published.
-func (c *Change) ColdTargets(name string) *Targets {
+func (c *Change) ColdTargets(name string) *meta.Targets {
 	if s := c.cold[name]; s != nil {
 		return s.targets
 	}
@@ -28,7 +29,7 @@ func (c *Change) ColdTargets(name string) *Targets {
 }
 
 // currentCold gives a cold role as the change would publish it.
-func (c *Change) currentCold(p *Published, name string) (*Targets, error) {
+func (c *Change) currentCold(p *Published, name string) (*meta.Targets, error) {
 	if s := c.cold[name]; s != nil {
 		return s.targets, nil
 	}
@@ -46,7 +47,7 @@ func (c *Change) coldNames(p *Published) []string {
 }
 
 // stageCold puts entries in the place of a cold role's; it is numbered by restage.
-func (c *Change) stageCold(name string, t *Targets) {
+func (c *Change) stageCold(name string, t *meta.Targets) {
 	if c.cold == nil {
 		c.cold = map[string]*coldStaged{}
 	}
@@ -54,17 +55,17 @@ func (c *Change) stageCold(name string, t *Targets) {
 }
 
 // stageAllCold has every cold role that targets delegates to signed again.
-func (c *Change) stageAllCold(p *Published, t *Targets) error {
-	d, err := t.delegated()
+func (c *Change) stageAllCold(p *Published, t *meta.Targets) error {
+	d, err := t.Delegated()
 	if err != nil {
 		return err
 	}
-	for _, cr := range d.roles {
+	for _, cr := range d.Roles {
 		now, err := c.currentCold(p, cr.Name)
 		if err != nil {
 			return err
 		}
-		c.stageCold(cr.Name, now.clone())
+		c.stageCold(cr.Name, now.Clone())
 	}
 	return nil
 }
@@ -77,15 +78,15 @@ func (c *Change) restageCold(p *Published, next number, expires time.Time) error
 		}
 	}
 	for name, s := range c.cold {
-		if s.doc != nil && s.doc.version == next.v {
+		if s.doc != nil && s.doc.Version() == next.v {
 			continue
 		}
-		s.targets.head.Version, s.targets.head.Expires = next.v, utcSecond(expires)
-		signed, err := s.targets.encode()
+		s.targets.Renumber(next.v, expires)
+		signed, err := s.targets.Encode()
 		if err != nil {
 			return err
 		}
-		s.doc = newColdDoc(name, s.targets, &envelope{signed: signed})
+		s.doc = newColdDoc(name, s.targets, meta.NewEnvelope(signed))
 	}
 	return nil
 }
@@ -93,33 +94,33 @@ func (c *Change) restageCold(p *Published, next number, expires time.Time) error
 // followTargets takes keys that are no longer those of targets from the cold roles that had
 // them, and has those signed anew: a role with keys of targets alone gets the new set. It
 // reports whether any was changed. Errors: *RefusedError{ThresholdHigh}.
-func (c *Change) followTargets(p *Published, t *Targets) (bool, error) {
-	d, err := t.delegated()
-	if err != nil || !d.ours || len(d.roles) == 0 {
+func (c *Change) followTargets(p *Published, t *meta.Targets) (bool, error) {
+	d, err := t.Delegated()
+	if err != nil || !d.Ours || len(d.Roles) == 0 {
 		return false, nil // of another form: see checkCold
 	}
-	now, need := c.root.Keys(RoleTargets), c.root.Threshold(RoleTargets)
-	var roles []ColdRole
+	now, need := c.root.Keys(meta.RoleTargets), c.root.Threshold(meta.RoleTargets)
+	var roles []meta.ColdRole
 	changed := false
-	for _, cr := range d.roles {
-		after := cr.clone()
-		after.Keys = slices.DeleteFunc(after.Keys, func(k Key) bool {
-			return hasKey(p.Root.Keys(RoleTargets), k.ID) && !hasKey(now, k.ID)
+	for _, cr := range d.Roles {
+		after := cr.Clone()
+		after.Keys = slices.DeleteFunc(after.Keys, func(k meta.Key) bool {
+			return meta.HasKey(p.Root.Keys(meta.RoleTargets), k.ID) && !meta.HasKey(now, k.ID)
 		})
 		after.Threshold = max(after.Threshold, need)
-		borrowed := !slices.ContainsFunc(cr.Keys, func(k Key) bool { return !hasKey(p.Root.Keys(RoleTargets), k.ID) })
+		borrowed := !slices.ContainsFunc(cr.Keys, func(k meta.Key) bool { return !meta.HasKey(p.Root.Keys(meta.RoleTargets), k.ID) })
 		if borrowed && (len(after.Keys) < len(cr.Keys) || cr.Threshold != need) {
 			after.Keys, after.Threshold = now, need
 		}
 		if len(after.Keys) < after.Threshold {
-			return false, refuse(ThresholdHigh, "role %q would have %d key(s), and targets needs %d signatures; give the cold roles other keys first", cr.Name, len(after.Keys), need)
+			return false, meta.Refuse(meta.ThresholdHigh, "role %q would have %d key(s), and targets needs %d signatures; give the cold roles other keys first", cr.Name, len(after.Keys), need)
 		}
-		if after.Threshold != cr.Threshold || !sameKeySet(after.Keys, cr.Keys) {
+		if after.Threshold != cr.Threshold || !meta.SameKeySet(after.Keys, cr.Keys) {
 			signed, err := c.currentCold(p, cr.Name)
 			if err != nil {
 				return false, err
 			}
-			c.stageCold(cr.Name, signed.clone())
+			c.stageCold(cr.Name, signed.Clone())
 			changed = true
 		}
 		roles = append(roles, after)
@@ -127,12 +128,14 @@ func (c *Change) followTargets(p *Published, t *Targets) (bool, error) {
 	if !changed {
 		return false, nil
 	}
-	return true, t.setDelegated(roles)
+	return true, t.SetDelegated(roles)
 }
 
 // newColdDoc is met by nobody until targets says who signs for it: see refreshColdSets.
-func newColdDoc(name string, t *Targets, env *envelope) *Doc {
-	return &Doc{role: name, version: t.Version(), expires: t.Expires(), env: env, sets: []keySet{{threshold: 1}}}
+func newColdDoc(name string, t *meta.Targets, env *meta.Envelope) *meta.Doc {
+	d := meta.NewDoc(name, t.Version(), t.Expires(), env)
+	d.SignWith(meta.KeySet{Threshold: 1})
+	return d
 }
 
 // outlivedBy gives the expiry of new targets: the usual one, or that of the first cold
@@ -151,7 +154,7 @@ func (c *Change) outlivedBy(p *Published, usual time.Time) (time.Time, error) {
 	if err == nil && !published.IsZero() && published.Before(first) {
 		first = published
 	}
-	return utcSecond(first), err
+	return meta.UTCSecond(first), err
 }
 
 // refreshColdSets tells the documents of cold roles which keys count.
@@ -159,13 +162,14 @@ func (c *Change) refreshColdSets() {
 	if c.targets == nil {
 		return
 	}
-	d, err := c.targets.delegated()
+	d, err := c.targets.Delegated()
 	if err != nil {
 		return // checkCold refuses it
 	}
 	for name, s := range c.cold {
-		if cr, ok := d.find(name); ok {
-			s.doc.sets, s.doc.lender = []keySet{{cr.Keys, cr.Threshold}}, c.root.Keys(RoleTargets)
+		if cr, ok := d.Find(name); ok {
+			s.doc.SignWith(meta.KeySet{Keys: cr.Keys, Threshold: cr.Threshold})
+			s.doc.Lend(c.root.Keys(meta.RoleTargets))
 		}
 	}
 }
@@ -173,9 +177,9 @@ func (c *Change) refreshColdSets() {
 // put takes the file of a role.
 func (f *changeFile) put(role string, data []byte) {
 	switch role {
-	case RoleRoot:
+	case meta.RoleRoot:
 		f.Root = data
-	case RoleTargets:
+	case meta.RoleTargets:
 		f.Targets = data
 	default:
 		if f.Cold == nil {
@@ -192,27 +196,27 @@ func (c *Change) readCold(file string, cold map[string]json.RawMessage) error {
 		return nil
 	}
 	if c.targets == nil {
-		return &MetadataError{File: file, Reason: "holds cold roles and no targets"}
+		return &meta.FileError{File: file, Reason: "holds cold roles and no targets"}
 	}
-	d, err := c.targets.delegated()
+	d, err := c.targets.Delegated()
 	if err != nil {
-		return &MetadataError{File: file, Reason: "staged targets", Err: err}
+		return &meta.FileError{File: file, Reason: "staged targets", Err: err}
 	}
 	for name, data := range cold {
 		// One that agents refuse is told by checkCold, in its own words.
-		if !slices.ContainsFunc(d.raw.Roles, func(ro delegatedRole) bool { return ro.Name == name }) {
-			return &MetadataError{File: file, Reason: fmt.Sprintf("holds role %.60q, to which its targets do not delegate", name)}
+		if !slices.ContainsFunc(d.Raw.Roles, func(ro meta.DelegatedRole) bool { return ro.Name == name }) {
+			return &meta.FileError{File: file, Reason: fmt.Sprintf("holds role %.60q, to which its targets do not delegate", name)}
 		}
-		env, err := parseEnvelope(data)
+		env, err := meta.ParseEnvelope(data)
 		if err != nil {
-			return &MetadataError{File: file, Reason: fmt.Sprintf("staged role %q", name), Err: err}
+			return &meta.FileError{File: file, Reason: fmt.Sprintf("staged role %q", name), Err: err}
 		}
-		t, err := parseTargets(env.text())
+		t, err := meta.ParseTargets(env.Text())
 		if err != nil {
-			return &MetadataError{File: file, Reason: fmt.Sprintf("staged role %q", name), Err: err}
+			return &meta.FileError{File: file, Reason: fmt.Sprintf("staged role %q", name), Err: err}
 		}
 		if t.Version() != c.targets.Version() {
-			return &MetadataError{File: file, Reason: fmt.Sprintf("staged role %q is v%d, and the targets staged with it v%d", name, t.Version(), c.targets.Version())}
+			return &meta.FileError{File: file, Reason: fmt.Sprintf("staged role %q is v%d, and the targets staged with it v%d", name, t.Version(), c.targets.Version())}
 		}
 		c.stageCold(name, t)
 		c.cold[name].doc = newColdDoc(name, t, env)
@@ -221,17 +225,17 @@ func (c *Change) readCold(file string, cold map[string]json.RawMessage) error {
 }
 
 // coldFiles gives the cold roles of a change as they will stand on disk, by file name.
-func (c *Change) coldFiles() (map[string]metaFile, error) {
-	files := map[string]metaFile{}
+func (c *Change) coldFiles() (map[string]meta.File, error) {
+	files := map[string]meta.File{}
 	for name, s := range c.cold {
-		b, err := s.doc.env.bytes()
+		b, err := s.doc.Bytes()
 		if err != nil {
 			return nil, err
 		}
 		if len(b) > tuf.MaxTargets {
-			return nil, refuse(TooLarge, "%s.json would be %d bytes", name, len(b))
+			return nil, meta.Refuse(meta.TooLarge, "%s.json would be %d bytes", name, len(b))
 		}
-		files[name+".json"] = metaFile{s.doc.version, b}
+		files[name+".json"] = meta.File{Version: s.doc.Version(), Data: b}
 	}
 	return files, nil
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // relist signs snapshot and timestamp again, with other words about the files of roles.
@@ -29,12 +30,12 @@ func relist(t *testing.T, d *daily, edit func(meta map[string]any)) {
 			change(signed)
 		}, root.Keys(role)[0].ID)
 	}
-	snapshot := signed(repo.RoleSnapshot, func(signed map[string]any) { edit(signed["meta"].(map[string]any)) })
+	snapshot := signed(meta.RoleSnapshot, func(signed map[string]any) { edit(signed["meta"].(map[string]any)) })
 	write(t, d.Repo, "repository/snapshot.json", string(snapshot))
 	write(t, d.Repo, "repository/"+strconv.FormatInt(number, 10)+".snapshot.json", string(snapshot))
 	sum := sha512.Sum512(snapshot)
 	of := map[string]any{"version": number, "length": len(snapshot), "hashes": map[string]any{"sha512": hex.EncodeToString(sum[:])}}
-	write(t, d.Repo, "repository/timestamp.json", string(signed(repo.RoleTimestamp, func(signed map[string]any) {
+	write(t, d.Repo, "repository/timestamp.json", string(signed(meta.RoleTimestamp, func(signed map[string]any) {
 		signed["meta"] = map[string]any{"snapshot.json": of}
 	})))
 }
@@ -63,10 +64,10 @@ func TestColdRoleWithoutHashes(t *testing.T) {
 		write(t, d.Repo, file, string(forged))
 	}
 	p := d.load(t)
-	if _, err := d.Add(p, nil, []repo.StagedItem{d.item(t, "orbit", "linux", "2.0.1", "edge")}, repo.StageOptions{}); !errors.Is(err, repo.ErrMetadata) {
+	if _, err := d.Add(p, nil, []repo.StagedItem{d.item(t, "orbit", "linux", "2.0.1", "edge")}, repo.StageOptions{}); !errors.Is(err, meta.ErrMetadata) {
 		t.Errorf("built on a role that its keys did not sign: %v", err)
 	}
-	later := d.resign(t, []byte(whole), func(signed map[string]any) { signed["version"] = version + 1 }, p.Root.Keys(repo.RoleTargets)[0].ID)
+	later := d.resign(t, []byte(whole), func(signed map[string]any) { signed["version"] = version + 1 }, p.Root.Keys(meta.RoleTargets)[0].ID)
 	for _, file := range []string{name, "repository/" + role + ".json"} {
 		write(t, d.Repo, file, string(later))
 	}
@@ -83,19 +84,19 @@ func TestWhoseKey(t *testing.T) {
 	history(t, d, 4)
 	p := d.load(t)
 	own := d.make(t)
-	for want, a := range map[string]repo.Archive{repo.RoleTargets: keep(1), repo.RoleCold: {Retention: repo.Retention{Keep: 1}, Keys: []repo.Key{own}}} {
+	for want, a := range map[string]repo.Archive{meta.RoleTargets: keep(1), meta.RoleCold: {Retention: meta.Retention{Keep: 1}, Keys: []meta.Key{own}}} {
 		c, _, err := d.Archive(p, nil, a, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		doc := c.Doc("archive-orbit-linux")
 		for _, k := range doc.Keys() {
-			if got := doc.KeyRole(k); got != want || (k.ID == own.ID) != (want == repo.RoleCold) {
+			if got := doc.KeyRole(k); got != want || (k.ID == own.ID) != (want == meta.RoleCold) {
 				t.Errorf("key %s: asked for as %s, not %s", k.ID, got, want)
 			}
 		}
-		targets := c.Doc(repo.RoleTargets)
-		if got := targets.KeyRole(targets.Keys()[0]); got != repo.RoleTargets {
+		targets := c.Doc(meta.RoleTargets)
+		if got := targets.KeyRole(targets.Keys()[0]); got != meta.RoleTargets {
 			t.Errorf("targets' own: %s", got)
 		}
 		if cold := c.ColdTargets("archive-orbit-linux"); cold == nil || cold.Len() != 2 || cold.Expires().Before(targets.Expires()) || !doc.Expires().Equal(cold.Expires()) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Unreferenced is a file below repository/targets that no metadata names.
@@ -55,7 +56,7 @@ func (r *Repo) Unreferenced(p *Published, staged *Change, grace time.Duration) (
 
 // publishedForm reports whether a path below targets/ looks like one that add made.
 func publishedForm(rel string) bool {
-	_, _, _, _, ok := SplitPath(rel)
+	_, _, _, _, ok := meta.SplitPath(rel)
 	return ok
 }
 
@@ -63,7 +64,7 @@ func publishedForm(rel string) bool {
 // layouts' forms as far as they apply.
 func (r *Repo) named(p *Published, staged *Change, grace time.Duration) (map[string]bool, error) {
 	named := map[string]bool{}
-	keep := func(t *Targets) error { return nameAll(named, t, p.Root.ConsistentSnapshot()) }
+	keep := func(t *meta.Targets) error { return nameAll(named, t, p.Root.ConsistentSnapshot()) }
 	if err := keep(p.Targets); err != nil {
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func (r *Repo) named(p *Published, staged *Change, grace time.Duration) (map[str
 			return nil, err
 		}
 	}
-	for _, role := range append([]string{RoleTargets}, p.listed()...) {
+	for _, role := range append([]string{meta.RoleTargets}, p.listed()...) {
 		recent, err := r.recentTargets(role, grace)
 		if err != nil {
 			return nil, err
@@ -87,7 +88,7 @@ func (r *Repo) named(p *Published, staged *Change, grace time.Duration) (map[str
 }
 
 // nameCold keeps what the roles besides targets name.
-func (r *Repo) nameCold(p *Published, staged *Change, keep func(*Targets) error) error {
+func (r *Repo) nameCold(p *Published, staged *Change, keep func(*meta.Targets) error) error {
 	for _, role := range p.listed() {
 		t, err := p.listedTargets(role)
 		if err == nil {
@@ -103,7 +104,7 @@ func (r *Repo) nameCold(p *Published, staged *Change, keep func(*Targets) error)
 	return nil
 }
 
-func nameAll(named map[string]bool, t *Targets, consistent bool) error {
+func nameAll(named map[string]bool, t *meta.Targets, consistent bool) error {
 	for _, path := range t.Paths() {
 		if !consistent {
 			named[path] = true
@@ -113,7 +114,7 @@ func nameAll(named map[string]bool, t *Targets, consistent bool) error {
 		if err != nil {
 			return err
 		}
-		named[hashedPath(path, target.SHA512)] = true
+		named[meta.HashedPath(path, target.SHA512)] = true
 	}
 	return nil
 }
@@ -121,16 +122,16 @@ func nameAll(named map[string]bool, t *Targets, consistent bool) error {
 // recentTargets reads the numbered files of targets, or of another role with entries, that
 // were in force within grace: all but those whose successor is older than that. One that
 // cannot be read is an error: what it names is not known to be unused.
-func (r *Repo) recentTargets(role string, grace time.Duration) ([]*Targets, error) {
+func (r *Repo) recentTargets(role string, grace time.Duration) ([]*meta.Targets, error) {
 	lists, err := r.numbered()
 	if err != nil {
 		return nil, err
 	}
 	versions := lists[role]
-	var out []*Targets
+	var out []*meta.Targets
 	for i, n := range versions {
 		// Of targets each version is published; a cold role has only some numbers.
-		if i+1 < len(versions) && (role != RoleTargets || versions[i+1] == n+1) {
+		if i+1 < len(versions) && (role != meta.RoleTargets || versions[i+1] == n+1) {
 			next, err := os.Stat(r.web(versioned(versions[i+1], role+".json")))
 			if err != nil {
 				return nil, err
@@ -148,17 +149,17 @@ func (r *Repo) recentTargets(role string, grace time.Duration) ([]*Targets, erro
 	return out, nil
 }
 
-func (r *Repo) readNumbered(role string, n int64) (*Targets, error) {
+func (r *Repo) readNumbered(role string, n int64) (*meta.Targets, error) {
 	name := versioned(n, role+".json")
 	data, err := r.readMetadata(name, tuf.MaxTargets)
 	if err != nil {
 		return nil, err
 	}
-	env, err := parseEnvelope(data)
+	env, err := meta.ParseEnvelope(data)
 	if err != nil {
-		return nil, &MetadataError{File: "repository/" + name, Err: err}
+		return nil, &meta.FileError{File: "repository/" + name, Err: err}
 	}
-	return parseTargets(env.text())
+	return meta.ParseTargets(env.Text())
 }
 
 // RemoveUnreferenced deletes garbage and the folders that it leaves empty. The lock must be

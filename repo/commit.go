@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Commit publishes a release. Everything new is written and synced below
@@ -232,7 +233,7 @@ func (rel *Release) layoutFlips() bool {
 	return rel.p != nil && rel.p.Root.ConsistentSnapshot() != rel.root.ConsistentSnapshot()
 }
 
-func (b *builder) placeTarget(rel *Release, t Target, used map[string]bool) error {
+func (b *builder) placeTarget(rel *Release, t meta.Target, used map[string]bool) error {
 	staged := b.r.pending("content", t.SHA512)
 	isStaged, err := exists(staged)
 	if err != nil {
@@ -241,7 +242,7 @@ func (b *builder) placeTarget(rel *Release, t Target, used map[string]bool) erro
 	consistent := rel.root.ConsistentSnapshot()
 	dest := t.Path
 	if consistent {
-		dest = hashedPath(t.Path, t.SHA512)
+		dest = meta.HashedPath(t.Path, t.SHA512)
 	}
 	if !isStaged {
 		return b.placePublished(rel, t, dest, used)
@@ -268,7 +269,7 @@ func (b *builder) placeTarget(rel *Release, t Target, used map[string]bool) erro
 
 // placePublished takes bytes that are published already under another path. Links of
 // one content are hashed once.
-func (b *builder) placePublished(rel *Release, t Target, dest string, used map[string]bool) error {
+func (b *builder) placePublished(rel *Release, t meta.Target, dest string, used map[string]bool) error {
 	there := b.r.web("targets/" + dest)
 	if st, err := os.Lstat(there); err == nil && rel.root.ConsistentSnapshot() && st.Mode().IsRegular() && st.Size() == t.Length {
 		return b.r.checkContent(there, t) // named after its hash and there already
@@ -300,12 +301,12 @@ func (r *Repo) publishedPath(p *Published, path, sha512 string) string {
 // pathOf is where the bytes of a target lie below targets/.
 func (r *Repo) pathOf(p *Published, path, sha512 string) string {
 	if p.Root.ConsistentSnapshot() {
-		return hashedPath(path, sha512)
+		return meta.HashedPath(path, sha512)
 	}
 	return path
 }
 
-func sizeIs(file string, t Target) error {
+func sizeIs(file string, t meta.Target) error {
 	st, err := os.Stat(file)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"os"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Content is a file's bytes, on their way into the repository.
@@ -87,7 +88,7 @@ func (r *Repo) OpenContent(p *Published, c Content) (*os.File, error) {
 	if c.staged {
 		return os.Open(r.pending("content", c.SHA512))
 	}
-	name, err := r.publishedFile(p, Target{Length: c.Length, SHA512: c.SHA512})
+	name, err := r.publishedFile(p, meta.Target{Length: c.Length, SHA512: c.SHA512})
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Content is published under the hash that metadata names, and what lies in pending/ or
@@ -43,7 +44,7 @@ func (r *Repo) hashedNow(file, sum string) {
 
 // checkContent refuses a file that does not hold the bytes of t. Errors:
 // *RefusedError{MissingContent}.
-func (r *Repo) checkContent(file string, t Target) error {
+func (r *Repo) checkContent(file string, t meta.Target) error {
 	st, there := stateOf(file)
 	sum := r.hashed[st]
 	if !there || sum == "" {
@@ -56,7 +57,7 @@ func (r *Repo) checkContent(file string, t Target) error {
 		r.hashedNow(file, sum)
 	}
 	if sum != t.SHA512 {
-		return refuse(MissingContent, "the bytes of target %q have changed: they have sha512 %.16s, and metadata says %.16s", t.Path, sum, t.SHA512)
+		return meta.Refuse(meta.MissingContent, "the bytes of target %q have changed: they have sha512 %.16s, and metadata says %.16s", t.Path, sum, t.SHA512)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestContentIsHashedBeforeTheJournal: whatever lies in pending/ or in the web root in
@@ -72,8 +73,8 @@ func reopened(t *testing.T, r *repo.Repo) *repo.Repo {
 func refusedContent(t *testing.T, r *repo.Repo, kr keyring, p *repo.Published, c *repo.Change) {
 	t.Helper()
 	err := publishErr(t, r, kr, p, c)
-	var refused *repo.RefusedError
-	if !errors.As(err, &refused) || refused.Kind != repo.MissingContent {
+	var refused *meta.RefusedError
+	if !errors.As(err, &refused) || refused.Kind != meta.MissingContent {
 		t.Errorf("changed content: %v", err)
 	}
 	if there, err := r.InterruptedCommit(); there || err != nil {

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestStageRefuses: what is no file with bytes cannot be published, and is told by name.
@@ -156,7 +157,7 @@ func TestPublishedContent(t *testing.T) {
 				remove(t, r, "repository/"+name)
 			}
 		}
-		if _, _, _, err := r.PublishedContent(p, webPath(r, "targets/orbit/linux/1/orbit")); !kindIs(repo.MissingContent)(err) {
+		if _, _, _, err := r.PublishedContent(p, webPath(r, "targets/orbit/linux/1/orbit")); !kindIs(meta.MissingContent)(err) {
 			t.Errorf("its bytes are gone: %v", err)
 		}
 	})
@@ -192,7 +193,7 @@ func TestVersionsAreNotReplaced(t *testing.T) {
 		}
 		c.it.File = file
 		_, err = r.Add(p, nil, []repo.StagedItem{{Item: c.it, Content: content}}, repo.StageOptions{Replace: c.replace})
-		if kindIs(repo.VersionTaken)(err) != c.taken || !c.taken && err != nil {
+		if kindIs(meta.VersionTaken)(err) != c.taken || !c.taken && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -216,7 +217,7 @@ func TestCheckItems(t *testing.T) {
 	}{
 		"one file twice":        {[]repo.Item{a, a}, func(err error) bool { return err == nil }},
 		"two, other channels":   {[]repo.Item{a, c}, func(err error) bool { return err == nil }},
-		"two, a shared channel": {[]repo.Item{a, b}, kindIs(repo.VersionTaken)},
+		"two, a shared channel": {[]repo.Item{a, b}, kindIs(meta.VersionTaken)},
 		"a version with a path": {[]repo.Item{a, bad}, isName},
 	} {
 		if err := repo.CheckItems(e.items); !e.want(err) {

@@ -12,11 +12,12 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // twoHolders is a repository whose root three P-256 keys sign, two at a time, with a
 // staged change and a way to get copies of it.
-func twoHolders(t *testing.T) (r *repo.Repo, keys []repo.Key, sign func(c *repo.Change, i int), staged func() *repo.Change) {
+func twoHolders(t *testing.T) (r *repo.Repo, keys []meta.Key, sign func(c *repo.Change, i int), staged func() *repo.Change) {
 	t.Helper()
 	r, kr := newRepo(t, true)
 	priv := map[tuf.KeyID]*ecdsa.PrivateKey{}
@@ -25,7 +26,7 @@ func twoHolders(t *testing.T) (r *repo.Repo, keys []repo.Key, sign func(c *repo.
 		if err != nil {
 			t.Fatal(err)
 		}
-		key, err := repo.NewKey(&k.PublicKey)
+		key, err := meta.NewKey(&k.PublicKey)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,11 +114,11 @@ func TestMergeOfAnotherChange(t *testing.T) {
 	r, _, sign, staged := twoHolders(t)
 	p := load(t, r)
 	kr := keyring{}
-	both, err := r.Rotate(p, staged(), repo.Rotation{Role: "targets", Set: []repo.Key{kr.make(t)}}, repo.StageOptions{})
+	both, err := r.Rotate(p, staged(), repo.Rotation{Role: "targets", Set: []meta.Key{kr.make(t)}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := r.Rotate(p, nil, repo.Rotation{Role: "root", Threshold: 1, Add: []repo.Key{kr.make(t)}}, repo.StageOptions{})
+	other, err := r.Rotate(p, nil, repo.Rotation{Role: "root", Threshold: 1, Add: []meta.Key{kr.make(t)}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,10 +128,10 @@ func TestMergeOfAnotherChange(t *testing.T) {
 	}
 	mine := staged()
 	for name, c := range map[string]*repo.Change{"with targets besides": both, "of another root": other, "of targets alone": targets} {
-		if _, err := mine.Merge(c); !kindIs(repo.OtherChange)(err) {
+		if _, err := mine.Merge(c); !kindIs(meta.OtherChange)(err) {
 			t.Errorf("a copy %s: %v", name, err)
 		}
-		if _, err := c.Merge(mine); !kindIs(repo.OtherChange)(err) {
+		if _, err := c.Merge(mine); !kindIs(meta.OtherChange)(err) {
 			t.Errorf("into one %s: %v", name, err)
 		}
 	}
@@ -146,7 +147,7 @@ func TestEvidence(t *testing.T) {
 	forLayouts(t, func(t *testing.T, consistent bool) {
 		r, kr := newRepo(t, consistent)
 		p := load(t, r)
-		c, err := r.Rotate(p, nil, repo.Rotation{Role: "targets", Set: []repo.Key{kr.make(t)}}, repo.StageOptions{})
+		c, err := r.Rotate(p, nil, repo.Rotation{Role: "targets", Set: []meta.Key{kr.make(t)}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +180,7 @@ func TestEvidence(t *testing.T) {
 			}
 		}
 		write(t, r, "repository/2.root.json", `{"signatures":[],"signed":{"version":"x"}}`)
-		if _, err := r.Evidence(p, "root", 2, hash, key.ID, sig); !errors.Is(err, repo.ErrMetadata) {
+		if _, err := r.Evidence(p, "root", 2, hash, key.ID, sig); !errors.Is(err, meta.ErrMetadata) {
 			t.Errorf("a file without a version: %v", err)
 		}
 	})

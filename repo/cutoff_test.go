@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestCutOffBeforeAnOldCopy: a commit was killed when all was published and nothing noted,
@@ -51,7 +52,7 @@ func TestCutOffBeforeAnOldCopy(t *testing.T) {
 		old.over(t, changed)
 		after = clone(t, changed) // its lock finishes the commit
 		for name, try := range writers(t, after, kr) {
-			if err := try(); !kindIs(repo.WentBack)(err) && !kindIs(repo.LostVersions)(err) {
+			if err := try(); !kindIs(meta.WentBack)(err) && !kindIs(meta.LostVersions)(err) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

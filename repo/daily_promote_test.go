@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // daily is a published repository with targets for every component, platform and
@@ -36,9 +37,9 @@ func newDaily(t testing.TB, consistent bool) *daily {
 		t.Fatal(err)
 	}
 	d.Repo = repo.Open(d.dir, repo.Options{})
-	keys := map[string][]repo.Key{}
-	for _, role := range repo.Roles() {
-		keys[role] = []repo.Key{d.make(t)}
+	keys := map[string][]meta.Key{}
+	for _, role := range meta.Roles() {
+		keys[role] = []meta.Key{d.make(t)}
 	}
 	c, err := d.Init(repo.InitOptions{Keys: keys, Consistent: consistent})
 	if err != nil {
@@ -116,7 +117,7 @@ func TestPromoteRelease(t *testing.T) {
 	if len(moved) != len(items)*3 {
 		t.Errorf("%d lines, not %d", len(moved), len(items)*3)
 	}
-	if docs := c.Docs(); len(docs) != 1 || docs[0].Role() != repo.RoleTargets {
+	if docs := c.Docs(); len(docs) != 1 || docs[0].Role() != meta.RoleTargets {
 		t.Errorf("%d documents to sign", len(docs))
 	}
 	for _, doc := range c.Docs() {
@@ -126,7 +127,7 @@ func TestPromoteRelease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed := []string{repo.RoleTargets}
+	signed := []string{meta.RoleTargets}
 	for {
 		doc, err := rel.Next()
 		if err != nil {
@@ -138,7 +139,7 @@ func TestPromoteRelease(t *testing.T) {
 		signed = append(signed, doc.Role())
 		d.sign(t, doc)
 	}
-	if want := []string{repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp}; !slices.Equal(signed, want) {
+	if want := []string{meta.RoleTargets, meta.RoleSnapshot, meta.RoleTimestamp}; !slices.Equal(signed, want) {
 		t.Errorf("signed %v, not %v", signed, want)
 	}
 	if err := d.Commit(rel); err != nil {
@@ -161,14 +162,14 @@ func TestPromoteRefusals(t *testing.T) {
 		pr   repo.Promotion
 		want func(error) bool
 	}{
-		{repo.Promotion{Version: "3", From: "edge", To: []string{"stable"}}, kindIs(repo.NotFound)},
-		{repo.Promotion{Version: "2", From: "beta", To: []string{"stable"}}, kindIs(repo.NotFound)},
-		{repo.Promotion{Version: "1", From: "edge", To: []string{"edge"}}, func(err error) bool { return errors.Is(err, repo.ErrName) }},
-		{repo.Promotion{Version: "", From: "edge", To: []string{"stable"}}, func(err error) bool { return errors.Is(err, repo.ErrName) }},
+		{repo.Promotion{Version: "3", From: "edge", To: []string{"stable"}}, kindIs(meta.NotFound)},
+		{repo.Promotion{Version: "2", From: "beta", To: []string{"stable"}}, kindIs(meta.NotFound)},
+		{repo.Promotion{Version: "1", From: "edge", To: []string{"edge"}}, func(err error) bool { return errors.Is(err, meta.ErrName) }},
+		{repo.Promotion{Version: "", From: "edge", To: []string{"stable"}}, func(err error) bool { return errors.Is(err, meta.ErrName) }},
 		{repo.Promotion{Version: "2", From: "edge", To: []string{"stable"}}, func(err error) bool {
-			return errors.As(err, &missing) && errors.Is(err, repo.ErrRefused) && len(missing.Missing) == 1
+			return errors.As(err, &missing) && errors.Is(err, meta.ErrRefused) && len(missing.Missing) == 1
 		}},
-		{repo.Promotion{Version: "2", From: "edge", To: []string{"2"}}, kindIs(repo.NoChange)},
+		{repo.Promotion{Version: "2", From: "edge", To: []string{"2"}}, kindIs(meta.NoChange)},
 	} {
 		if _, _, err := d.Promote(p, nil, c.pr, repo.StageOptions{}); !c.want(err) {
 			t.Errorf("%+v: %v", c.pr, err)
@@ -185,9 +186,9 @@ func TestPromoteRefusals(t *testing.T) {
 	}
 }
 
-func kindIs(kind repo.RefusedKind) func(error) bool {
+func kindIs(kind meta.RefusedKind) func(error) bool {
 	return func(err error) bool {
-		var re *repo.RefusedError
+		var re *meta.RefusedError
 		return errors.As(err, &re) && re.Kind == kind
 	}
 }

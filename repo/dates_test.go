@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // reopenAt opens the same folder, whose lock the test holds, under another clock.
@@ -25,7 +26,7 @@ func stagers(t *testing.T, kr keyring) map[string]struct {
 		stage func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error
 	}
 	return map[string]stager{
-		"add": {repo.RoleTargets, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
+		"add": {meta.RoleTargets, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
 			content, _, _, err := r.PublishedContent(p, webPath(r, "targets/orbit/linux/1/orbit"))
 			if err != nil {
 				t.Fatal(err)
@@ -33,27 +34,27 @@ func stagers(t *testing.T, kr keyring) map[string]struct {
 			_, err = r.Add(p, nil, []repo.StagedItem{{Item: repo.Item{Name: "orbit", Platform: "macos", Version: "1"}, Content: content}}, opts)
 			return err
 		}},
-		"promote": {repo.RoleTargets, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
+		"promote": {meta.RoleTargets, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
 			_, _, err := r.Promote(p, nil, repo.Promotion{Version: "1", From: "stable", To: []string{"edge"}}, opts)
 			return err
 		}},
-		"remove": {repo.RoleTargets, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
+		"remove": {meta.RoleTargets, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
 			_, _, err := r.Remove(p, nil, repo.Removal{Channel: "stable"}, opts)
 			return err
 		}},
-		"renew targets": {repo.RoleTargets, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
-			_, err := r.Renew(p, nil, repo.RoleTargets, opts)
+		"renew targets": {meta.RoleTargets, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
+			_, err := r.Renew(p, nil, meta.RoleTargets, opts)
 			return err
 		}},
-		"renew root": {repo.RoleRoot, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
-			_, err := r.Renew(p, nil, repo.RoleRoot, opts)
+		"renew root": {meta.RoleRoot, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
+			_, err := r.Renew(p, nil, meta.RoleRoot, opts)
 			return err
 		}},
-		"rotate": {repo.RoleRoot, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
-			_, err := r.Rotate(p, nil, repo.Rotation{Role: repo.RoleSnapshot, Add: []repo.Key{kr.make(t)}}, opts)
+		"rotate": {meta.RoleRoot, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
+			_, err := r.Rotate(p, nil, repo.Rotation{Role: meta.RoleSnapshot, Add: []meta.Key{kr.make(t)}}, opts)
 			return err
 		}},
-		"migrate": {repo.RoleRoot, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
+		"migrate": {meta.RoleRoot, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
 			_, err := r.Migrate(p, nil, opts)
 			return err
 		}},
@@ -74,24 +75,24 @@ func TestShorterExpiryIsRefused(t *testing.T) {
 		}{{0, false, false}, {time.Second, false, false}, {time.Hour, false, true}, {time.Hour, true, false}} {
 			early := reopenAt(r, time.Now().Add(-at.back))
 			err := c.stage(early, p, repo.StageOptions{AllowShorter: at.shorter})
-			if kindIs(repo.ShorterExpiry)(err) != at.refused || !at.refused && err != nil {
+			if kindIs(meta.ShorterExpiry)(err) != at.refused || !at.refused && err != nil {
 				t.Errorf("%s, clock back by %s, allowed %v: %v", name, at.back, at.shorter, err)
 			}
 		}
 	}
 	// Snapshot and timestamp are dated at commit, and refused before anybody signs.
 	early := reopenAt(r, time.Now().Add(-time.Hour))
-	c, err := early.Renew(p, nil, repo.RoleTargets, repo.StageOptions{AllowShorter: true})
+	c, err := early.Renew(p, nil, meta.RoleTargets, repo.StageOptions{AllowShorter: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := early.CheckRelease(p, c, repo.ReleaseOptions{}); !kindIs(repo.ShorterExpiry)(err) {
+	if err := early.CheckRelease(p, c, repo.ReleaseOptions{}); !kindIs(meta.ShorterExpiry)(err) {
 		t.Errorf("CheckRelease by a clock that went back: %v", err)
 	}
 	if err := early.CheckRelease(p, c, repo.ReleaseOptions{AllowShorter: true}); err != nil {
 		t.Errorf("CheckRelease, allowed: %v", err)
 	}
-	if err := tryStamp(early, kr); !kindIs(repo.ShorterExpiry)(err) {
+	if err := tryStamp(early, kr); !kindIs(meta.ShorterExpiry)(err) {
 		t.Errorf("timestamp by a clock that went back: %v", err)
 	}
 }
@@ -100,7 +101,7 @@ func TestShorterExpiryIsRefused(t *testing.T) {
 func TestExpiriesAreUTC(t *testing.T) {
 	r, kr := newRepo(t, true)
 	there := reopenAt(r, time.Now().Add(time.Hour).In(time.FixedZone("here", -3*3600)))
-	rotate(t, there, kr, repo.RoleTargets)
+	rotate(t, there, kr, meta.RoleTargets)
 	for _, name := range plainFiles {
 		var f struct {
 			Signed struct{ Expires string }
@@ -123,14 +124,14 @@ func TestDefaultExpiries(t *testing.T) {
 	now := time.Now().UTC().Truncate(time.Second)
 	r, kr := newRepo(t, true)
 	at := reopenAt(r, now.Add(time.Hour))
-	rotate(t, at, kr, repo.RoleTargets)
+	rotate(t, at, kr, meta.RoleTargets)
 	p := load(t, at)
 	for role, hours := range map[string]int{"root": 87600, "targets": 26280, "snapshot": 26280, "timestamp": 336} {
 		if got := p.ExpiresOf(role).Sub(now.Add(time.Hour)); got != time.Duration(hours)*time.Hour {
 			t.Errorf("%s is valid for %s, not %dh", role, got, hours)
 		}
 	}
-	rel, err := at.Timestamp(repo.ReleaseOptions{Expiries: repo.Expiries{"timestamp": 1000 * time.Hour}})
+	rel, err := at.Timestamp(repo.ReleaseOptions{Expiries: meta.Expiries{"timestamp": 1000 * time.Hour}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,20 +152,20 @@ func TestExpired(t *testing.T) {
 	}{
 		"today":              {time.Now(), ""},
 		"timestamp expired":  {time.Now().AddDate(0, 1, 0), ""},
-		"snapshot expired":   {years(4), repo.RoleSnapshot},
-		"everything expired": {years(11), repo.RoleRoot},
+		"snapshot expired":   {years(4), meta.RoleSnapshot},
+		"everything expired": {years(11), meta.RoleRoot},
 	} {
 		_, err := reopenAt(r, c.at).Timestamp(repo.ReleaseOptions{})
-		var expired *repo.ExpiredError
+		var expired *meta.ExpiredError
 		if errors.As(err, &expired) != (c.role != "") || expired != nil && expired.Role != c.role || c.role == "" && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if expired != nil && (!errors.Is(err, repo.ErrExpired) || !strings.Contains(err.Error(), c.role+" v1 expired ")) {
+		if expired != nil && (!errors.Is(err, meta.ErrExpired) || !strings.Contains(err.Error(), c.role+" v1 expired ")) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	p := load(t, r)
-	if err := p.Expired(p.ExpiresOf("root"), repo.Roles()...); err == nil {
+	if err := p.Expired(p.ExpiresOf("root"), meta.Roles()...); err == nil {
 		t.Error("at the second of its expiry root counts as good")
 	}
 }
@@ -178,15 +179,15 @@ func TestCommitWithoutTimestamp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := flat.CheckRelease(p, c, without); !kindIs(repo.FlatLayout)(err) {
+	if err := flat.CheckRelease(p, c, without); !kindIs(meta.FlatLayout)(err) {
 		t.Errorf("in the flat layout: %v", err)
 	}
 	r, kr2 := newRepo(t, true)
 	p = load(t, r)
-	if c, err = r.Rotate(p, nil, repo.Rotation{Role: repo.RoleTimestamp, Set: []repo.Key{kr.make(t)}}, repo.StageOptions{}); err != nil {
+	if c, err = r.Rotate(p, nil, repo.Rotation{Role: meta.RoleTimestamp, Set: []meta.Key{kr.make(t)}}, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.CheckRelease(p, c, without); !kindIs(repo.TimestampKeys)(err) {
+	if err := r.CheckRelease(p, c, without); !kindIs(meta.TimestampKeys)(err) {
 		t.Errorf("with other timestamp keys: %v", err)
 	}
 
@@ -205,7 +206,7 @@ func TestCommitWithoutTimestamp(t *testing.T) {
 		t.Fatal(err)
 	}
 	kr2.commit(t, r, rel)
-	if v := rel.Versions(); v[repo.RoleTargets] != 2 || v[repo.RoleSnapshot] != 2 || v[repo.RoleTimestamp] != 1 {
+	if v := rel.Versions(); v[meta.RoleTargets] != 2 || v[meta.RoleSnapshot] != 2 || v[meta.RoleTimestamp] != 1 {
 		t.Errorf("published %v", v)
 	}
 	now := copyWeb(t, r)

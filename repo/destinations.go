@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/webroot"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // checkDestinations refuses renames that the file system would refuse: once the journal is
@@ -20,7 +21,7 @@ func (r *Repo) checkDestinations(renames []rename) error {
 			return err
 		}
 		if st, err := os.Lstat(to); err == nil && st.IsDir() {
-			return refuse(PathTaken, "%q is a folder, and a file is to be published there", to)
+			return meta.Refuse(meta.PathTaken, "%q is a folder, and a file is to be published there", to)
 		}
 		if err := r.checkFolder(filepath.Dir(to), seen); err != nil {
 			return err
@@ -38,7 +39,7 @@ func (r *Repo) unlinked(to string) error {
 	err := webroot.Check(r.path("repository"), strings.TrimPrefix(to, "repository/"))
 	var link *webroot.LinkError
 	if errors.As(err, &link) {
-		return refuse(PathTaken, "%v; put a folder or file of its own there", link)
+		return meta.Refuse(meta.PathTaken, "%v; put a folder or file of its own there", link)
 	}
 	return err
 }
@@ -52,7 +53,7 @@ func (r *Repo) checkFolder(dir string, seen map[string]bool) error {
 	seen[dir] = true
 	st, err := os.Stat(dir)
 	if _, lerr := os.Lstat(dir); err != nil && lerr == nil {
-		return refuse(PathTaken, "%q is a symbolic link that leads nowhere, and a folder has to be there", dir)
+		return meta.Refuse(meta.PathTaken, "%q is a symbolic link that leads nowhere, and a folder has to be there", dir)
 	}
 	if err != nil && filepath.Dir(dir) != dir {
 		return r.checkFolder(filepath.Dir(dir), seen)
@@ -61,7 +62,7 @@ func (r *Repo) checkFolder(dir string, seen map[string]bool) error {
 		return err
 	}
 	if !st.IsDir() {
-		return refuse(PathTaken, "%q is a file, and a folder has to be there", dir)
+		return meta.Refuse(meta.PathTaken, "%q is a file, and a folder has to be there", dir)
 	}
 	if err := r.sameDevice(dir); err != nil {
 		return err
@@ -91,7 +92,7 @@ func (r *Repo) sameDevice(dir string) error {
 		return err
 	}
 	if web.Device != pending.Device || !osfile.SameMount(dir, r.pending()) {
-		return refuse(OtherDevice, "%q and %q are on two file systems, so nothing could be published in one step", dir, r.pending())
+		return meta.Refuse(meta.OtherDevice, "%q and %q are on two file systems, so nothing could be published in one step", dir, r.pending())
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 func webPath(r *repo.Repo, name string) string {
@@ -37,7 +38,7 @@ func TestDestinationsAreCheckedFirst(t *testing.T) {
 		add(t, r, kr, "one", item("1"))
 		p, c, err := put(t, r, "two", item("2"))
 		must(err)
-		c, err = r.Rotate(p, c, repo.Rotation{Role: repo.RoleSnapshot, Add: []repo.Key{kr.make(t)}}, repo.StageOptions{})
+		c, err = r.Rotate(p, c, repo.Rotation{Role: meta.RoleSnapshot, Add: []meta.Key{kr.make(t)}}, repo.StageOptions{})
 		must(err)
 		for _, d := range c.Docs() {
 			kr.sign(t, d)
@@ -46,7 +47,7 @@ func TestDestinationsAreCheckedFirst(t *testing.T) {
 		must(err)
 		spoil(r)
 		before := copyWeb(t, r)
-		if err := kr.tryCommit(r, rel); !errors.Is(err, repo.ErrRefused) {
+		if err := kr.tryCommit(r, rel); !errors.Is(err, meta.ErrRefused) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if _, err := os.Lstat(filepath.Join(r.Dir(), "pending", "journal")); err == nil {
@@ -69,7 +70,7 @@ func TestTimestampPlaceIsCheckedToo(t *testing.T) {
 	if err := os.Mkdir(webPath(r, "timestamp.json"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := kr.tryCommit(r, rel); !kindIs(repo.PathTaken)(err) {
+	if err := kr.tryCommit(r, rel); !kindIs(meta.PathTaken)(err) {
 		t.Errorf("a folder in its place: %v", err)
 	}
 }

@@ -11,11 +11,14 @@
 //	              is about to rename (commit/) and its journal
 //	staged/       fleetctl's; never read, never written: leftovers are only named
 //
+// What the files say, in memory, is package meta: this package reads them, builds the next
+// ones and puts them in place.
+//
 // # A change
 //
 // A [Change] holds a new root, a new targets, or both. It is built in memory by
 // [Repo.Init], [Repo.Add], [Repo.Rotate] and others, is signed with
-// [Change.AddSignature], may wait on disk between commands ([Repo.Save],
+// [meta.Doc.AddSignature], may wait on disk between commands ([Repo.Save],
 // [Repo.Staged]), and becomes a [Release] when root and targets have the signatures
 // they need. A Release adds the snapshot and the timestamp, numbered over what is
 // published at that moment, is signed the same way and is published by
@@ -24,8 +27,8 @@
 //
 // # Who signs
 //
-// The package asks nobody for keys. [Doc.Missing] says which keys could still sign
-// and how many are needed; the caller finds them, signs [Doc.Payload] (canonical
+// The package asks nobody for keys. [meta.Doc.Missing] says which keys could still sign
+// and how many are needed; the caller finds them, signs [meta.Doc.Payload] (canonical
 // JSON of "signed") and hands the signature in. Every signature is verified with the
 // public key that root names before it is kept. A new root needs the threshold of
 // the published root and its own.
@@ -38,10 +41,4 @@
 // the journal goes. Before the journal a crash leaves the old repository; after it
 // the next command that takes the lock finishes the renames and needs no key. A
 // timestamp alone is one rename and needs no journal.
-//
-// # Bytes
-//
-// Metadata is compact JSON without a trailing newline, `signed` in canonical form
-// (OLPC canonical JSON), times in UTC with Z, hashes sha512, targets with
-// custom.version. Key objects are written as go-tuf v0.5.2 writes them; see [NewKey].
 package repo

@@ -3,6 +3,8 @@ package repo
 import (
 	"fmt"
 	"os"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // touchRemoved sets the modification time of target files that a release stops
@@ -37,15 +39,15 @@ func (r *Repo) touchRemoved(rel *Release) error {
 }
 
 // freshen does so for the entries that a role loses, or for all.
-func (r *Repo) freshen(before, after *Targets, all bool) error {
+func (r *Repo) freshen(before, after *meta.Targets, all bool) error {
 	now := r.now()
-	for path := range before.entries {
+	for path := range before.All() {
 		if after != nil && !all {
-			if _, stays := after.entries[path]; stays {
+			if after.Entry(path) != nil {
 				continue
 			}
 		}
-		if checkPath(path) != nil {
+		if meta.CheckPath(path) != nil {
 			continue
 		}
 		err := os.Chtimes(r.web("targets/"+path), now, now)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Evidence says what the published metadata tells of a signature that somebody
@@ -25,7 +26,7 @@ const (
 
 // Evidence looks for the published file of a role and version and verifies a
 // signature over it with the key that one of the published roots names. hash is the
-// SHA-256 of the signed part, hex. Errors: *MetadataError, of files it had to read.
+// SHA-256 of the signed part, hex. Errors: *FileError, of files it had to read.
 func (r *Repo) Evidence(p *Published, role string, version int64, hash string, keyID tuf.KeyID, sig []byte) (Evidence, error) {
 	env, err := r.publishedVersion(role, version)
 	if err != nil {
@@ -37,10 +38,10 @@ func (r *Repo) Evidence(p *Published, role string, version int64, hash string, k
 	if env == nil {
 		return EvidenceGone, nil
 	}
-	if sum := sha256.Sum256(env.signed); hex.EncodeToString(sum[:]) != hash {
+	if sum := sha256.Sum256(env.Signed()); hex.EncodeToString(sum[:]) != hash {
 		return EvidenceOther, nil
 	}
-	if !IsRole(role) {
+	if !meta.IsRole(role) {
 		return r.coldEvidence(env, version, keyID, sig)
 	}
 	chain, err := r.rootChain(p)
@@ -48,12 +49,12 @@ func (r *Repo) Evidence(p *Published, role string, version int64, hash string, k
 		return "", err
 	}
 	for _, data := range chain {
-		root, _, err := readRoot("repository/N.root.json", data)
+		root, _, err := meta.OpenRoot("repository/N.root.json", data)
 		if err != nil {
 			return "", err
 		}
 		k, _, ok := root.Key(keyID)
-		if ok && wiresig.Verify(k.Public, env.signed, sig) == nil {
+		if ok && wiresig.Verify(k.Public, env.Signed(), sig) == nil {
 			return EvidenceGood, nil
 		}
 	}
@@ -62,7 +63,7 @@ func (r *Repo) Evidence(p *Published, role string, version int64, hash string, k
 
 // coldEvidence looks for the key of a cold role in the targets that was signed with it, or
 // that lies here: both are of one version.
-func (r *Repo) coldEvidence(env *envelope, version int64, keyID tuf.KeyID, sig []byte) (Evidence, error) {
+func (r *Repo) coldEvidence(env *meta.Envelope, version int64, keyID tuf.KeyID, sig []byte) (Evidence, error) {
 	for _, name := range []string{versioned(version, "targets.json"), "targets.json"} {
 		data, err := r.readMetadata(name, tuf.MaxTargets)
 		if notExist(err) {
@@ -71,21 +72,21 @@ func (r *Repo) coldEvidence(env *envelope, version int64, keyID tuf.KeyID, sig [
 		if err != nil {
 			return "", err
 		}
-		targets, err := parseEnvelope(data)
+		targets, err := meta.ParseEnvelope(data)
 		if err != nil {
-			return "", &MetadataError{File: "repository/" + name, Err: err}
+			return "", &meta.FileError{File: "repository/" + name, Err: err}
 		}
-		t, err := parseTargets(targets.text())
+		t, err := meta.ParseTargets(targets.Text())
 		if err != nil {
-			return "", &MetadataError{File: "repository/" + name, Err: err}
+			return "", &meta.FileError{File: "repository/" + name, Err: err}
 		}
-		d, err := t.delegated()
+		d, err := t.Delegated()
 		if err != nil {
-			return "", &MetadataError{File: "repository/" + name, Err: err}
+			return "", &meta.FileError{File: "repository/" + name, Err: err}
 		}
-		for _, cr := range d.roles {
+		for _, cr := range d.Roles {
 			for _, k := range cr.Keys {
-				if k.ID == keyID && wiresig.Verify(k.Public, env.signed, sig) == nil {
+				if k.ID == keyID && wiresig.Verify(k.Public, env.Signed(), sig) == nil {
 					return EvidenceGood, nil
 				}
 			}
@@ -96,7 +97,7 @@ func (r *Repo) coldEvidence(env *envelope, version int64, keyID tuf.KeyID, sig [
 
 // publishedVersion reads N.ROLE.json, or ROLE.json if that is the version; nil if
 // neither is here.
-func (r *Repo) publishedVersion(role string, version int64) (*envelope, error) {
+func (r *Repo) publishedVersion(role string, version int64) (*meta.Envelope, error) {
 	for _, name := range []string{versioned(version, role+".json"), role + ".json"} {
 		data, err := r.readMetadata(name, tuf.MaxSize(role))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -105,13 +106,13 @@ func (r *Repo) publishedVersion(role string, version int64) (*envelope, error) {
 		if err != nil {
 			return nil, err
 		}
-		env, err := parseEnvelope(data)
+		env, err := meta.ParseEnvelope(data)
 		if err != nil {
-			return nil, &MetadataError{File: "repository/" + name, Err: err}
+			return nil, &meta.FileError{File: "repository/" + name, Err: err}
 		}
 		v, err := versionIn(env)
 		if err != nil {
-			return nil, &MetadataError{File: "repository/" + name, Err: err}
+			return nil, &meta.FileError{File: "repository/" + name, Err: err}
 		}
 		if v == version {
 			return env, nil
@@ -120,8 +121,8 @@ func (r *Repo) publishedVersion(role string, version int64) (*envelope, error) {
 	return nil, nil
 }
 
-func versionIn(env *envelope) (int64, error) {
-	fields, err := flatten(env.text(), map[string]bool{"targets": true, "keys": true, "roles": true, "meta": true})
+func versionIn(env *meta.Envelope) (int64, error) {
+	fields, err := flatten(env.Text(), map[string]bool{"targets": true, "keys": true, "roles": true, "meta": true})
 	if err != nil {
 		return 0, err
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestForeignRoles: roles that another tool made, with a field that we do not know, are read
@@ -39,7 +40,7 @@ func TestForeignRoles(t *testing.T) {
 		p = d.load(t)
 		for name, a := range map[string]repo.Archive{"archived": keep(1), "brought back": {Undo: true}} {
 			_, _, err := d.Archive(p, nil, a, repo.StageOptions{})
-			if err == nil || !kindIs(repo.ForeignRoles)(err) {
+			if err == nil || !kindIs(meta.ForeignRoles)(err) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

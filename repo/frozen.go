@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // A numbered file is published once and never again with other bytes: agents that have
@@ -37,7 +39,7 @@ func (r *Repo) checkFree(m rename) error {
 	if err != nil {
 		return err
 	}
-	return refuse(VersionRegress, "%q is published with other bytes, and agents may have it", m.To)
+	return meta.Refuse(meta.VersionRegress, "%q is published with other bytes, and agents may have it", m.To)
 }
 
 // overtaken gives a metadata file that an interrupted commit would take back or publish

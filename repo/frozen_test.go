@@ -7,13 +7,14 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // The chain of roots is whole before a new root, or there is none.
 func TestChainBeforeEachRoot(t *testing.T) {
 	forLayouts(t, func(t *testing.T, consistent bool) {
 		base, kr := newRepo(t, consistent)
-		for _, role := range []string{repo.RoleRoot, repo.RoleRoot, repo.RoleTargets} {
+		for _, role := range []string{meta.RoleRoot, meta.RoleRoot, meta.RoleTargets} {
 			rotate(t, base, kr, role)
 		}
 		other, _ := newRepo(t, consistent)
@@ -45,7 +46,7 @@ func TestChainBeforeEachRoot(t *testing.T) {
 		} {
 			r := clone(t, base)
 			c.spoil(r)
-			if err := renew(clone(t, r), kr, repo.RoleRoot); (err == nil) != c.whole {
+			if err := renew(clone(t, r), kr, meta.RoleRoot); (err == nil) != c.whole {
 				t.Errorf("%s: a new root gives %v", c.what, err)
 			}
 			if _, err := r.Mend(true); (err == nil) != c.mended {
@@ -54,7 +55,7 @@ func TestChainBeforeEachRoot(t *testing.T) {
 			if !c.mended {
 				continue
 			}
-			if err := renew(r, kr, repo.RoleRoot); err != nil {
+			if err := renew(r, kr, meta.RoleRoot); err != nil {
 				t.Errorf("%s, mended: %v", c.what, err)
 			}
 			judge(t, r)
@@ -80,7 +81,7 @@ func TestNumberedFilesAreFrozen(t *testing.T) {
 	// Another tool publishes the number between the signature and the commit.
 	write(t, r, "repository/3.targets.json", "{}")
 	before := copyWeb(t, r)
-	if err := kr.tryCommit(r, rel); !kindIs(repo.VersionRegress)(err) {
+	if err := kr.tryCommit(r, rel); !kindIs(meta.VersionRegress)(err) {
 		t.Errorf("committed over it: %v", err)
 	}
 	if now := copyWeb(t, r); !slices.EqualFunc(plainFiles, plainFiles, func(a, b string) bool { return now[a] == before[b] }) {
@@ -117,7 +118,7 @@ func TestJournalOfAnOldCopy(t *testing.T) {
 			t.Errorf("it counts as interrupted: %v, %v", waits, err)
 		}
 		c := repo.Open(r.Dir(), repo.Options{})
-		if v := load(t, c).VersionOf(repo.RoleTimestamp); v != 3 {
+		if v := load(t, c).VersionOf(meta.RoleTimestamp); v != 3 {
 			t.Errorf("readers see timestamp v%d", v)
 		}
 		copied := clone(t, r) // takes the lock, so it recovers

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestGivenUp: what is lost was given up. Nothing is handed out and no timestamp goes on
@@ -33,13 +34,13 @@ func TestGivenUp(t *testing.T) {
 	if !p.NeedsTargets() || len(p.Warnings) == 0 {
 		t.Errorf("needs targets %v, warnings %q", p.NeedsTargets(), p.Warnings)
 	}
-	if err := tryStamp(r, kr); !kindIs(repo.SignAbove)(err) {
+	if err := tryStamp(r, kr); !kindIs(meta.SignAbove)(err) {
 		t.Errorf("a timestamp: %v", err)
 	}
-	if err := r.CheckPublishable(p); !kindIs(repo.SignAbove)(err) {
+	if err := r.CheckPublishable(p); !kindIs(meta.SignAbove)(err) {
 		t.Errorf("publishing: %v", err)
 	}
-	if err := renew(r, kr, repo.RoleTargets); err != nil {
+	if err := renew(r, kr, meta.RoleTargets); err != nil {
 		t.Fatal(err)
 	}
 	now := load(t, r)
@@ -61,17 +62,17 @@ func TestRotationIsLost(t *testing.T) {
 	forLayouts(t, func(t *testing.T, consistent bool) {
 		r, kr := newRepo(t, consistent)
 		add(t, r, kr, "one", item("1"))
-		old := load(t, r).Root.Keys(repo.RoleTargets)[0].ID
+		old := load(t, r).Root.Keys(meta.RoleTargets)[0].ID
 		other := clone(t, r)
 		remove(t, other, "pending/history.json")
-		rotate(t, other, kr, repo.RoleTargets)
+		rotate(t, other, kr, meta.RoleTargets)
 		copyWeb(t, other).over(t, r, "root.json", "2.root.json")
 		forged := clone(t, r)
 		write(t, forged, "repository/targets.json", string(kr.resign(t, []byte(read(t, r, "repository/targets.json")), func(signed map[string]any) {
 			delete(signed["targets"].(map[string]any), "orbit/linux/1/orbit")
 		}, old)))
 		for name, f := range map[string]*repo.Repo{"published": r, "forged": forged} {
-			if _, err := f.Mend(false); !kindIs(repo.LostVersions)(err) {
+			if _, err := f.Mend(false); !kindIs(meta.LostVersions)(err) {
 				t.Errorf("%s: mended: %v", name, err)
 			}
 		}
@@ -81,12 +82,12 @@ func TestRotationIsLost(t *testing.T) {
 		if _, err := r.Mend(true); err != nil {
 			t.Fatal(err)
 		}
-		if err := renew(r, kr, repo.RoleTargets); err != nil {
+		if err := renew(r, kr, meta.RoleTargets); err != nil {
 			t.Fatal(err)
 		}
 		add(t, r, kr, "two", item("2"))
 		judge(t, r)
-		if got := load(t, r).VersionOf(repo.RoleTargets); got < 3 {
+		if got := load(t, r).VersionOf(meta.RoleTargets); got < 3 {
 			t.Errorf("targets v%d", got)
 		}
 	})
@@ -99,17 +100,17 @@ func TestErrorsSayWhat(t *testing.T) {
 	now := time.Date(2030, 1, 10, 0, 0, 0, 0, time.UTC)
 	key := keyring{}.make(t)
 	for want, c := range map[string]struct{ err, is error }{
-		`"repository/x": why: the cause`:  {&repo.MetadataError{File: "repository/x", Reason: "why", Err: cause}, repo.ErrMetadata},
+		`"repository/x": why: the cause`:  {&meta.FileError{File: "repository/x", Reason: "why", Err: cause}, meta.ErrMetadata},
 		`target file "a": why: the cause`: {&repo.ContentError{Path: "a", Reason: "why", Err: cause}, repo.ErrContent},
-		`channel "a/b": why`:              {&repo.NameError{What: "channel", Value: "a/b", Reason: "why"}, repo.ErrName},
-		`root v2 expired 9 days ago (2030-01-01T00:00:00Z); clients refuse it`:        {&repo.ExpiredError{Role: "root", Version: 2, Now: now, Expired: now.AddDate(0, 0, -9)}, repo.ErrExpired},
-		`root v2 expired 5 hours ago (2030-01-09T19:00:00Z); clients refuse it`:       {&repo.ExpiredError{Role: "root", Version: 2, Now: now, Expired: now.Add(-5 * time.Hour)}, repo.ErrExpired},
-		`root v2 expired 1m0s ago (2030-01-09T23:59:00Z); clients refuse it`:          {&repo.ExpiredError{Role: "root", Version: 2, Now: now, Expired: now.Add(-time.Minute)}, repo.ErrExpired},
-		`root v2 has 1 of 2 signatures; keys that could still sign: ` + key.ShortID(): {&repo.ShortError{Role: "root", Version: 2, Have: 1, Need: 2, Missing: []repo.Key{key}}, repo.ErrShort},
+		`channel "a/b": why`:              {&meta.NameError{What: "channel", Value: "a/b", Reason: "why"}, meta.ErrName},
+		`root v2 expired 9 days ago (2030-01-01T00:00:00Z); clients refuse it`:        {&meta.ExpiredError{Role: "root", Version: 2, Now: now, Expired: now.AddDate(0, 0, -9)}, meta.ErrExpired},
+		`root v2 expired 5 hours ago (2030-01-09T19:00:00Z); clients refuse it`:       {&meta.ExpiredError{Role: "root", Version: 2, Now: now, Expired: now.Add(-5 * time.Hour)}, meta.ErrExpired},
+		`root v2 expired 1m0s ago (2030-01-09T23:59:00Z); clients refuse it`:          {&meta.ExpiredError{Role: "root", Version: 2, Now: now, Expired: now.Add(-time.Minute)}, meta.ErrExpired},
+		`root v2 has 1 of 2 signatures; keys that could still sign: ` + key.ShortID(): {&meta.ShortError{Role: "root", Version: 2, Have: 1, Need: 2, Missing: []meta.Key{key}}, meta.ErrShort},
 		`"pending/lock" is held by add (process 1); gave up after 1s`:                 {&repo.LockedError{Path: "pending/lock", Waited: time.Second, Holder: "add (process 1)"}, repo.ErrLocked},
-		`signature of key ` + key.ShortID() + ` over root: the cause`:                 {&repo.SignatureError{Role: "root", KeyID: key.ID, Err: cause}, cause},
+		`signature of key ` + key.ShortID() + ` over root: the cause`:                 {&meta.SignatureError{Role: "root", KeyID: key.ID, Err: cause}, cause},
 		`publishing was interrupted half way: the cause`:                              {&repo.InterruptedError{Err: cause}, cause},
-		`1 of "stable" would stay behind: version 2 is not in "edge" for orbit`:       {&repo.MissingError{Version: "2", From: "edge", To: "stable", Missing: []string{"orbit"}}, repo.ErrRefused},
+		`1 of "stable" would stay behind: version 2 is not in "edge" for orbit`:       {&repo.MissingError{Version: "2", From: "edge", To: "stable", Missing: []string{"orbit"}}, meta.ErrRefused},
 	} {
 		if c.err.Error() != want || !errors.Is(c.err, c.is) {
 			t.Errorf("%v; want %s, which is %v", c.err, want, c.is)
@@ -148,9 +149,9 @@ func TestCheckNames(t *testing.T) {
 // valid for longer than usual is said to be so before anybody signs.
 func TestReviewLooksAtTheClock(t *testing.T) {
 	kr := keyring{}
-	keys := map[string][]repo.Key{}
-	for _, role := range repo.Roles() {
-		keys[role] = []repo.Key{kr.make(t)}
+	keys := map[string][]meta.Key{}
+	for _, role := range meta.Roles() {
+		keys[role] = []meta.Key{kr.make(t)}
 	}
 	made := time.Now()
 	r := repo.Open(folder(t), repo.Options{Now: func() time.Time { return made }})
@@ -160,14 +161,14 @@ func TestReviewLooksAtTheClock(t *testing.T) {
 	}
 	for name, e := range map[string]struct {
 		at    time.Time
-		usual repo.Expiries
+		usual meta.Expiries
 		want  string // "" for no warning
 	}{
-		"now":               {made, repo.DefaultExpiries(), ""},
-		"before it is made": {made.AddDate(0, 0, -3), repo.DefaultExpiries(), "days in the future"},
-		"months later":      {made.AddDate(0, 5, 0), repo.DefaultExpiries(), "days ago"},
-		"when it is over":   {made.AddDate(20, 0, 0), repo.DefaultExpiries(), "expired already"},
-		"longer than usual": {made, repo.Expiries{"root": time.Hour, "targets": time.Hour}, "longer than the usual"},
+		"now":               {made, meta.DefaultExpiries(), ""},
+		"before it is made": {made.AddDate(0, 0, -3), meta.DefaultExpiries(), "days in the future"},
+		"months later":      {made.AddDate(0, 5, 0), meta.DefaultExpiries(), "days ago"},
+		"when it is over":   {made.AddDate(20, 0, 0), meta.DefaultExpiries(), "expired already"},
+		"longer than usual": {made, meta.Expiries{"root": time.Hour, "targets": time.Hour}, "longer than the usual"},
 	} {
 		review, err := repo.NewReview(nil, c, e.usual, e.at)
 		if err != nil {

@@ -31,6 +31,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
@@ -38,13 +39,13 @@ import (
 // public parts.
 type keyring map[tuf.KeyID]ed25519.PrivateKey
 
-func (kr keyring) make(t testing.TB) repo.Key {
+func (kr keyring) make(t testing.TB) meta.Key {
 	t.Helper()
 	pub, priv, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := repo.NewKey(pub)
+	k, err := meta.NewKey(pub)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,14 +53,14 @@ func (kr keyring) make(t testing.TB) repo.Key {
 	return k
 }
 
-func (kr keyring) sign(t testing.TB, d *repo.Doc) {
+func (kr keyring) sign(t testing.TB, d *meta.Doc) {
 	t.Helper()
 	if err := kr.signed(d); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (kr keyring) signed(d *repo.Doc) error {
+func (kr keyring) signed(d *meta.Doc) error {
 	for _, k := range d.Missing() {
 		priv, ok := kr[k.ID]
 		if !ok {
@@ -135,9 +136,9 @@ func newRepo(t testing.TB, consistent bool) (*repo.Repo, keyring) {
 	t.Helper()
 	kr := keyring{}
 	r := repo.Open(folder(t), repo.Options{})
-	keys := map[string][]repo.Key{}
-	for _, role := range repo.Roles() {
-		keys[role] = []repo.Key{kr.make(t)}
+	keys := map[string][]meta.Key{}
+	for _, role := range meta.Roles() {
+		keys[role] = []meta.Key{kr.make(t)}
 	}
 	lock(t, r)
 	c, err := r.Init(repo.InitOptions{Keys: keys, Consistent: consistent})
@@ -211,7 +212,7 @@ func put(t testing.TB, r *repo.Repo, content string, it repo.Item) (*repo.Publis
 func rotate(t testing.TB, r *repo.Repo, kr keyring, role string) {
 	t.Helper()
 	p := load(t, r)
-	c, err := r.Rotate(p, nil, repo.Rotation{Role: role, Set: []repo.Key{kr.make(t)}}, repo.StageOptions{})
+	c, err := r.Rotate(p, nil, repo.Rotation{Role: role, Set: []meta.Key{kr.make(t)}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/schema"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // historyFile remembers the newest version of each role that this folder has held.
@@ -66,14 +67,14 @@ func (r *Repo) readHistory() (history, error) {
 		return none, err
 	}
 	if err := json.Unmarshal(data, &h); err != nil {
-		return none, &MetadataError{File: shown, Reason: "not a history", Err: err}
+		return none, &meta.FileError{File: shown, Reason: "not a history", Err: err}
 	}
 	if h.Schema != 1 {
-		return none, &MetadataError{File: shown, Reason: fmt.Sprintf("its schema is %d, which there is none of", h.Schema)}
+		return none, &meta.FileError{File: shown, Reason: fmt.Sprintf("its schema is %d, which there is none of", h.Schema)}
 	}
 	for role, m := range h.Roles {
-		if !IsRole(role) || m.Version < 1 || m.Version > tuf.MaxVersion {
-			return none, &MetadataError{File: shown, Reason: fmt.Sprintf("names version %d of %q", m.Version, role)}
+		if !meta.IsRole(role) || m.Version < 1 || m.Version > tuf.MaxVersion {
+			return none, &meta.FileError{File: shown, Reason: fmt.Sprintf("names version %d of %q", m.Version, role)}
 		}
 	}
 	if r.otherRepository(h.Oldest) {
@@ -118,7 +119,7 @@ func (r *Repo) noteSound(files map[string]string) {
 
 // RememberTimestamp raises the history to a timestamp that lies elsewhere, such as in a
 // store, so that the next one is signed above it. It has to be signed by the timestamp
-// keys of a root that is here. The lock must be held. Errors: *MetadataError,
+// keys of a root that is here. The lock must be held. Errors: *FileError,
 // *tuf.VersionError.
 func (r *Repo) RememberTimestamp(data []byte) error {
 	p, err := r.loadOnline()
@@ -136,11 +137,11 @@ func (r *Repo) RememberTimestamp(data []byte) error {
 	if err != nil {
 		return err
 	}
-	known := max(h.Roles[RoleTimestamp].Version, p.Timestamp.Version())
-	if err := tuf.CheckVersion(RoleTimestamp, known, m.Version); err != nil {
+	known := max(h.Roles[meta.RoleTimestamp].Version, p.Timestamp.Version())
+	if err := tuf.CheckVersion(meta.RoleTimestamp, known, m.Version); err != nil {
 		return err
 	}
-	if !h.raise(map[string]mark{RoleTimestamp: m}) {
+	if !h.raise(map[string]mark{meta.RoleTimestamp: m}) {
 		return nil
 	}
 	return r.writeHistory(h)
@@ -149,12 +150,12 @@ func (r *Repo) RememberTimestamp(data []byte) error {
 // acceptedHere reports why neither the published root nor the one before it accepts a
 // timestamp: where its keys were changed, the store still has one of the old.
 func (r *Repo) acceptedHere(p *Published, data []byte) error {
-	err := Accepts(p.rootData, RoleTimestamp, data)
+	err := meta.Accepts(p.rootData, meta.RoleTimestamp, data)
 	if err == nil {
 		return nil
 	}
-	before, rerr := r.readMetadata(versioned(p.Root.Version()-1, "root.json"), MaxRootSize)
-	if rerr == nil && Accepts(before, RoleTimestamp, data) == nil {
+	before, rerr := r.readMetadata(versioned(p.Root.Version()-1, "root.json"), meta.MaxRootSize)
+	if rerr == nil && meta.Accepts(before, meta.RoleTimestamp, data) == nil {
 		return nil
 	}
 	return err
@@ -218,8 +219,8 @@ func (r *Repo) remembered(files []string, known map[string]mark) {
 			}
 		}
 	}
-	_, targets := marks[RoleTargets]
-	_, snapshot := marks[RoleSnapshot]
+	_, targets := marks[meta.RoleTargets]
+	_, snapshot := marks[meta.RoleSnapshot]
 	done := h.GivenUp && targets && snapshot
 	raised := h.raise(h.near(known))
 	if h.raise(marks) || raised || done {
@@ -230,15 +231,15 @@ func (r *Repo) remembered(files []string, known map[string]mark) {
 
 // markIn reads the number out of a metadata file, whoever signed it.
 func markIn(data []byte) (mark, error) {
-	env, err := parseEnvelope(data)
+	env, err := meta.ParseEnvelope(data)
 	if err != nil {
 		return mark{}, err
 	}
 	return markOfEnvelope(env)
 }
 
-func markOfEnvelope(env *envelope) (mark, error) {
-	head, err := members(env.text())
+func markOfEnvelope(env *meta.Envelope) (mark, error) {
+	head, err := meta.Members(env.Text())
 	if err != nil {
 		return mark{}, err
 	}
@@ -246,27 +247,27 @@ func markOfEnvelope(env *envelope) (mark, error) {
 	if err := json.Unmarshal(head["version"], &version); err != nil {
 		return mark{}, err
 	}
-	return markOf(version, env.signed), nil
+	return markOf(version, env.Signed()), nil
 }
 
 // marks gives what is published, as far as it was loaded, and of targets.json at least
 // the number that the snapshot names.
 func (p *Published) marks() map[string]mark {
 	out := map[string]mark{}
-	for role, env := range map[string]*envelope{RoleRoot: p.rootEnv, RoleTargets: p.targetsEnv, RoleSnapshot: p.snapshotEnv, RoleTimestamp: p.timestampEnv} {
+	for role, env := range map[string]*meta.Envelope{meta.RoleRoot: p.rootEnv, meta.RoleTargets: p.targetsEnv, meta.RoleSnapshot: p.snapshotEnv, meta.RoleTimestamp: p.timestampEnv} {
 		if v := p.VersionOf(role); env != nil && v > 0 {
-			out[role] = markOf(v, env.signed)
+			out[role] = markOf(v, env.Signed())
 		}
 	}
-	if _, read := out[RoleTargets]; !read && p.Snapshot != nil {
-		out[RoleTargets] = mark{Version: p.Snapshot.Meta().Version}
+	if _, read := out[meta.RoleTargets]; !read && p.Snapshot != nil {
+		out[meta.RoleTargets] = mark{Version: p.Snapshot.Meta().Version}
 	}
 	return out
 }
 
 // plainRole gives the role of a file such as "targets.json".
 func plainRole(name string) (string, bool) {
-	for _, role := range Roles() {
+	for _, role := range meta.Roles() {
 		if name == role+".json" {
 			return role, true
 		}

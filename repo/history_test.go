@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 var plainFiles = []string{"root.json", "targets.json", "snapshot.json", "timestamp.json"}
@@ -23,7 +24,7 @@ func twoStates(t *testing.T, consistent bool) (*repo.Repo, keyring, webCopy) {
 	r, kr := newRepo(t, consistent)
 	add(t, r, kr, "one", item("1"))
 	old := copyWeb(t, r)
-	rotate(t, r, kr, repo.RoleTargets)
+	rotate(t, r, kr, meta.RoleTargets)
 	add(t, r, kr, "two", item("2"))
 	return r, kr, old
 }
@@ -56,10 +57,10 @@ func writers(t *testing.T, r *repo.Repo, kr keyring) map[string]func() error {
 			return c, err
 		}),
 		"rotate": change(func(p *repo.Published) (*repo.Change, error) {
-			return r.Rotate(p, nil, repo.Rotation{Role: repo.RoleSnapshot, Set: []repo.Key{kr.make(t)}}, repo.StageOptions{})
+			return r.Rotate(p, nil, repo.Rotation{Role: meta.RoleSnapshot, Set: []meta.Key{kr.make(t)}}, repo.StageOptions{})
 		}),
-		"renew root":    func() error { return renew(r, kr, repo.RoleRoot) },
-		"renew targets": func() error { return renew(r, kr, repo.RoleTargets) },
+		"renew root":    func() error { return renew(r, kr, meta.RoleRoot) },
+		"renew targets": func() error { return renew(r, kr, meta.RoleTargets) },
 		"timestamp":     func() error { return tryStamp(r, kr) },
 	}
 }
@@ -74,7 +75,7 @@ func TestOldCopyLaidOver(t *testing.T) {
 			c := clone(t, r)
 			old.over(t, c)
 			err := writers(t, c, kr)[name]()
-			if !kindIs(repo.WentBack)(err) {
+			if !kindIs(meta.WentBack)(err) {
 				t.Errorf("%s: %v", name, err)
 			}
 			seen.unchanged(t, c)
@@ -89,7 +90,7 @@ func TestOldCopyLaidOver(t *testing.T) {
 			follows(t, r, old, seen)
 		} else {
 			// root.json is mended; the targets of the new root are gone for good.
-			if !kindIs(repo.LostVersions)(err) {
+			if !kindIs(meta.LostVersions)(err) {
 				t.Fatalf("mended %q, %v", m.Done, err)
 			}
 			for _, name := range plainFiles[1:] {
@@ -127,7 +128,7 @@ func TestEverySubsetGoesBack(t *testing.T) {
 			}
 			r := clone(t, base)
 			old.over(t, r, names...)
-			err := renew(r, kr, repo.RoleTargets)
+			err := renew(r, kr, meta.RoleTargets)
 			if err != nil {
 				if _, merr := r.Mend(false); merr != nil {
 					if _, gerr := r.Mend(true); gerr != nil {
@@ -135,13 +136,13 @@ func TestEverySubsetGoesBack(t *testing.T) {
 						continue
 					}
 				}
-				if err = renew(r, kr, repo.RoleTargets); err != nil {
+				if err = renew(r, kr, meta.RoleTargets); err != nil {
 					t.Errorf("%v, mended: %v", names, err)
 					continue
 				}
 			}
 			p := load(t, r)
-			for _, role := range repo.Roles()[1:] {
+			for _, role := range meta.Roles()[1:] {
 				if p.VersionOf(role) <= was.VersionOf(role) {
 					t.Errorf("%v: %s v%d was signed again", names, role, p.VersionOf(role))
 				}
@@ -159,10 +160,10 @@ func TestTimestampRisesOverTheHistory(t *testing.T) {
 	for range 3 {
 		stamp(t, r, kr)
 	}
-	last := load(t, r).VersionOf(repo.RoleTimestamp)
+	last := load(t, r).VersionOf(meta.RoleTimestamp)
 	old.over(t, r, "timestamp.json")
 	stamp(t, r, kr)
-	if now := load(t, r).VersionOf(repo.RoleTimestamp); now != last+1 {
+	if now := load(t, r).VersionOf(meta.RoleTimestamp); now != last+1 {
 		t.Errorf("timestamp v%d after v%d was put back", now, last)
 	}
 }
@@ -179,17 +180,17 @@ func TestTimestampOnAnothersSnapshot(t *testing.T) {
 		}
 		remove(t, other, "pending/history.json")
 		for range 3 {
-			rotate(t, other, kr, repo.RoleSnapshot)
+			rotate(t, other, kr, meta.RoleSnapshot)
 		}
 		copyWeb(t, other).over(t, r)
-		if err := tryStamp(r, kr); !kindIs(repo.LostVersions)(err) && !kindIs(repo.WentBack)(err) {
+		if err := tryStamp(r, kr); !kindIs(meta.LostVersions)(err) && !kindIs(meta.WentBack)(err) {
 			t.Errorf("a timestamp over older targets: %v", err)
 		}
 		// Where nothing contradicts it, it is read once and known from then on.
 		add(t, other, kr, "two", item("2"))
 		remove(t, other, "pending/history.json")
 		stamp(t, other, kr)
-		rotate(t, other, kr, repo.RoleSnapshot)
+		rotate(t, other, kr, meta.RoleSnapshot)
 		stamp(t, other, kr)
 		remove(t, other, "repository/targets.json")
 		if err := tryStamp(other, kr); err != nil {
@@ -213,7 +214,7 @@ func TestTimestampNotesTargets(t *testing.T) {
 		t.Fatal(err)
 	}
 	add(t, r, kr, "three", item("3"))
-	if got := load(t, r).VersionOf(repo.RoleTargets); got != 4 {
+	if got := load(t, r).VersionOf(meta.RoleTargets); got != 4 {
 		t.Errorf("after targets v3 comes v%d", got)
 	}
 }
@@ -256,7 +257,7 @@ func TestStagedChangeOfAnOldCopy(t *testing.T) {
 		if c, err = r.Staged(p); err != nil {
 			t.Fatal(err)
 		}
-		if err := kr.try(r, p, c); !errors.Is(err, repo.ErrRefused) {
+		if err := kr.try(r, p, c); !errors.Is(err, meta.ErrRefused) {
 			t.Errorf("published again: %v", err)
 		}
 		seen.unchanged(t, r)
@@ -285,7 +286,7 @@ func TestDamagedHistory(t *testing.T) {
 	add(t, r, kr, "one", item("1"))
 	for _, text := range []string{"{", `{"schema":0}`, `{"schema":1,"roles":{"root":{"version":0}}}`, `{"schema":1,"roles":{"x":{"version":1}}}`} {
 		write(t, r, "pending/history.json", text)
-		if _, err := r.Load(); !errors.Is(err, repo.ErrMetadata) {
+		if _, err := r.Load(); !errors.Is(err, meta.ErrMetadata) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

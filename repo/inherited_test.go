@@ -17,6 +17,7 @@ import (
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
@@ -84,7 +85,7 @@ func TestInheritedIsStoredAsItIs(t *testing.T) {
 		before := findings(t, r)
 		old := metadataOf(t, r)
 		add(t, r, kr, "next", repo.Item{Name: "other", Platform: "linux", Version: "2"})
-		rotate(t, r, kr, repo.RoleTargets)
+		rotate(t, r, kr, meta.RoleTargets)
 		stamp(t, r, kr)
 		for name, data := range metadataOf(t, r) {
 			if bytes.Equal(old[name], data) {
@@ -129,7 +130,7 @@ func theirs(t *testing.T, r *repo.Repo, kr keyring, customs map[string]string) {
 	}
 	put := func(role string, v any) theirFile {
 		data := theirSign(t, p, kr, role, v)
-		if p.Root.ConsistentSnapshot() && role != repo.RoleTimestamp {
+		if p.Root.ConsistentSnapshot() && role != meta.RoleTimestamp {
 			write("7."+role+".json", data)
 		}
 		write(role+".json", data)
@@ -140,9 +141,9 @@ func theirs(t *testing.T, r *repo.Repo, kr keyring, customs map[string]string) {
 		c := json.RawMessage(custom)
 		targets[path] = theirFile{Length: int64(len(content)), Hashes: map[string]string{"sha512": sum512(content)}, Custom: &c}
 	}
-	m := put(repo.RoleTargets, theirTargets{"targets", "1.0", 7, expires, targets})
-	m = put(repo.RoleSnapshot, theirListing{"snapshot", "1.0", 7, expires, map[string]theirFile{"targets.json": m}})
-	put(repo.RoleTimestamp, theirListing{"timestamp", "1.0", 7, expires, map[string]theirFile{"snapshot.json": m}})
+	m := put(meta.RoleTargets, theirTargets{"targets", "1.0", 7, expires, targets})
+	m = put(meta.RoleSnapshot, theirListing{"snapshot", "1.0", 7, expires, map[string]theirFile{"targets.json": m}})
+	put(meta.RoleTimestamp, theirListing{"timestamp", "1.0", 7, expires, map[string]theirFile{"snapshot.json": m}})
 }
 
 func theirSign(t *testing.T, p *repo.Published, kr keyring, role string, v any) []byte {

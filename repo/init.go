@@ -4,15 +4,17 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // InitOptions say what a new repository is like.
 type InitOptions struct {
 	// Keys gives the keys of each role; Thresholds how many must sign (1 if absent).
-	Keys       map[string][]Key
+	Keys       map[string][]meta.Key
 	Thresholds map[string]int
 	Consistent bool
-	Expiries   Expiries
+	Expiries   meta.Expiries
 }
 
 // CheckInit refuses a folder that holds a repository, or what is left of one,
@@ -32,7 +34,7 @@ func (r *Repo) CheckInit() error {
 		return err
 	}
 	if staged {
-		return refuse(UnfinishedState, "a new repository waits for signatures already: a staged change in %q", r.pending())
+		return meta.Refuse(meta.UnfinishedState, "a new repository waits for signatures already: a staged change in %q", r.pending())
 	}
 	return nil
 }
@@ -41,22 +43,22 @@ func (r *Repo) CheckInit() error {
 // *RefusedError, ErrKey.
 func (r *Repo) Init(opts InitOptions) (*Change, error) {
 	now := r.now()
-	c := &Change{Created: utcSecond(now), Fresh: true, stamp: r.stamp()}
-	root := newRoot(opts.Consistent)
-	for _, role := range Roles() {
+	c := &Change{Created: meta.UTCSecond(now), Fresh: true, stamp: r.stamp()}
+	root := meta.NewRoot(opts.Consistent)
+	for _, role := range meta.Roles() {
 		threshold := opts.Thresholds[role]
 		if threshold == 0 {
 			threshold = 1
 		}
-		if err := root.setKeys(role, opts.Keys[role], threshold); err != nil {
+		if err := root.SetKeys(role, opts.Keys[role], threshold); err != nil {
 			return nil, err
 		}
 	}
 	first := number{1}
-	if err := c.setRoot(root, first, now.Add(opts.Expiries.of(RoleRoot))); err != nil {
+	if err := c.setRoot(root, first, now.Add(opts.Expiries.Of(meta.RoleRoot))); err != nil {
 		return nil, err
 	}
-	if err := c.setTargets(newTargets(), first, now.Add(opts.Expiries.of(RoleTargets))); err != nil {
+	if err := c.setTargets(meta.NewTargets(), first, now.Add(opts.Expiries.Of(meta.RoleTargets))); err != nil {
 		return nil, err
 	}
 	c.intend("init: a new repository")

@@ -11,6 +11,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/schema"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // journal is pending/journal: the renames of a commit that must all happen. It is
@@ -141,20 +142,20 @@ func (r *Repo) readJournal() (journal, bool, error) {
 		return journal{}, false, err
 	}
 	if err := json.Unmarshal(data, &j); err != nil {
-		return journal{}, false, &MetadataError{File: "pending/journal", Reason: "not a journal", Err: err}
+		return journal{}, false, &meta.FileError{File: "pending/journal", Reason: "not a journal", Err: err}
 	}
 	if j.Schema != 1 {
-		return journal{}, false, &MetadataError{File: "pending/journal", Reason: fmt.Sprintf("its schema is %d, which there is none of", j.Schema)}
+		return journal{}, false, &meta.FileError{File: "pending/journal", Reason: fmt.Sprintf("its schema is %d, which there is none of", j.Schema)}
 	}
 	for _, m := range j.Renames {
 		if !strings.HasPrefix(m.From, "commit/") || !strings.HasPrefix(m.To, "repository/") ||
-			checkPath(m.From) != nil || checkPath(m.To) != nil {
-			return journal{}, false, &MetadataError{File: "pending/journal", Reason: fmt.Sprintf("names %q, which no commit writes", m.To)}
+			meta.CheckPath(m.From) != nil || meta.CheckPath(m.To) != nil {
+			return journal{}, false, &meta.FileError{File: "pending/journal", Reason: fmt.Sprintf("names %q, which no commit writes", m.To)}
 		}
 	}
 	for role, m := range j.Marks {
-		if !IsRole(role) || tuf.CheckVersion(role, 0, m.Version) != nil {
-			return journal{}, false, &MetadataError{File: "pending/journal", Reason: fmt.Sprintf("names version %d of %q", m.Version, role)}
+		if !meta.IsRole(role) || tuf.CheckVersion(role, 0, m.Version) != nil {
+			return journal{}, false, &meta.FileError{File: "pending/journal", Reason: fmt.Sprintf("names version %d of %q", m.Version, role)}
 		}
 	}
 	return j, true, nil

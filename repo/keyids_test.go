@@ -10,6 +10,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // notKeyIDs are attacks on whoever prints a key ID or makes a file name of it.
@@ -29,7 +30,7 @@ func TestOnlyKeyIDsInDocuments(t *testing.T) {
 	t.Parallel()
 	r, kr := newRepo(t, true)
 	p := load(t, r)
-	c, err := r.Rotate(p, nil, repo.Rotation{Role: repo.RoleTargets, Add: []repo.Key{kr.make(t)}}, repo.StageOptions{})
+	c, err := r.Rotate(p, nil, repo.Rotation{Role: meta.RoleTargets, Add: []meta.Key{kr.make(t)}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +57,7 @@ func TestOnlyKeyIDsInDocuments(t *testing.T) {
 					t.Fatal(err)
 				}
 				var bad *tuf.KeyIDError
-				if err := load(); !errors.As(err, &bad) || !errors.Is(err, repo.ErrMetadata) {
+				if err := load(); !errors.As(err, &bad) || !errors.Is(err, meta.ErrMetadata) {
 					t.Errorf("%s, %s, %s: error %v, want a KeyIDError", name, where, what, err)
 				}
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Mended says what [Repo.Mend] did.
@@ -28,7 +29,7 @@ type Mended struct {
 // to a number that is missing or holds what nobody signed. What is lost is refused,
 // unless giveUp says that it stays lost: then the next change is built on what is here
 // and numbered above it. The lock must be held. Errors: *RefusedError{RootChain,
-// LostVersions}, *MetadataError.
+// LostVersions}, *FileError.
 func (r *Repo) Mend(giveUp bool) (Mended, error) {
 	h, err := r.readHistory()
 	if err != nil {
@@ -71,7 +72,7 @@ func (m *mender) roots() error {
 	if err != nil {
 		return err
 	}
-	list := lists[RoleRoot]
+	list := lists[meta.RoleRoot]
 	plain, perr := m.r.readRootLink("root.json")
 	if perr != nil && len(list) == 0 {
 		if notExist(perr) {
@@ -90,15 +91,15 @@ func (m *mender) roots() error {
 		first, last = min(first, list[0]), max(last, list[len(list)-1])
 	}
 	if last-first >= MaxPortableRoots {
-		return refuse(RootChain, "%d roots lie between %q and root v%d; clients follow %d", last-first, "repository/"+versioned(first, "root.json"), last, MaxPortableRoots)
+		return meta.Refuse(meta.RootChain, "%d roots lie between %q and root v%d; clients follow %d", last-first, "repository/"+versioned(first, "root.json"), last, MaxPortableRoots)
 	}
 	for n := first; n <= last; n++ {
 		link, err := m.link(n)
 		if err != nil {
 			return brokenChain(n, err)
 		}
-		if m.contradicts(RoleRoot, link.mark()) {
-			return m.r.rootTwice(link, m.h.Roles[RoleRoot])
+		if m.contradicts(meta.RoleRoot, link.mark()) {
+			return m.r.rootTwice(link, m.h.Roles[meta.RoleRoot])
 		}
 		m.top = link
 	}
@@ -117,11 +118,11 @@ func (m *mender) link(n int64) (rootLink, error) {
 		return l, err
 	}
 	for _, from := range m.r.spareRoots() {
-		data, rerr := readLimited(from, from, MaxRootSize)
+		data, rerr := readLimited(from, from, meta.MaxRootSize)
 		if rerr != nil {
 			continue
 		}
-		root, env, rerr := readRoot(from, data)
+		root, env, rerr := meta.OpenRoot(from, data)
 		if rerr != nil || root.Version() != n {
 			continue
 		}
@@ -137,7 +138,7 @@ func (m *mender) follows(file string, l rootLink) error {
 	if m.top.root == nil {
 		return nil
 	}
-	return follows(file, m.top.root, l.root, l.env)
+	return meta.Follows(file, m.top.root, l.root, l.env)
 }
 
 // spareRoots lists the files in which a root that is missing may lie.
@@ -166,23 +167,23 @@ func (m *mender) sets() error {
 	if err != nil {
 		return err
 	}
-	s, ok := m.r.newestSet(m.top.root, lists[RoleSnapshot])
+	s, ok := m.r.newestSet(m.top.root, lists[meta.RoleSnapshot])
 	if !ok || m.plainNewer(s) || m.twice(s) {
 		return nil
 	}
 	m.cold(s)
-	m.put("targets.json", s.targets.data, "targets.json is version %d again", s.targets.version)
-	m.put("snapshot.json", s.snapshot.data, "snapshot.json is version %d again", s.snapshot.version)
+	m.put("targets.json", s.targets.Data, "targets.json is version %d again", s.targets.Version)
+	m.put("snapshot.json", s.snapshot.Data, "snapshot.json is version %d again", s.snapshot.Version)
 	return nil
 }
 
 // cold makes the numbered files of cold roles that a set names the plain ones.
 func (m *mender) cold(s set) {
-	for _, file := range slices.Sorted(maps.Keys(s.meta.meta)) {
-		if file == below(RoleSnapshot) || checkPath(file) != nil || strings.Contains(file, "/") {
+	for _, file := range slices.Sorted(maps.Keys(s.meta.Files())) {
+		if file == meta.Below(meta.RoleSnapshot) || meta.CheckPath(file) != nil || strings.Contains(file, "/") {
 			continue
 		}
-		named := fileMeta(s.meta.meta[file])
+		named := meta.FileMeta(s.meta.Files()[file])
 		data, err := m.r.readMetadata(versioned(named.Version, file), tuf.MaxTargets)
 		if err == nil && len(named.Hashes) > 0 && named.Fits(data) == nil {
 			m.put(file, data, "%s is version %d again", file, named.Version)
@@ -198,8 +199,8 @@ func (m *mender) contradicts(role string, now mark) bool {
 // twice reports whether a set holds a version that was published from here with another
 // content, or is older than what was: another tool may have signed it again.
 func (m *mender) twice(s set) bool {
-	for role, file := range map[string]metaFile{RoleSnapshot: s.snapshot, RoleTargets: s.targets} {
-		now, err := markIn(file.data)
+	for role, file := range map[string]meta.File{meta.RoleSnapshot: s.snapshot, meta.RoleTargets: s.targets} {
+		now, err := markIn(file.Data)
 		if err != nil || m.contradicts(role, now) || now.Version < m.h.Roles[role].Version {
 			return true
 		}
@@ -210,12 +211,12 @@ func (m *mender) twice(s set) bool {
 // plainNewer: the plain snapshot verifies and has no numbered copy yet, as after a
 // change of the layout that fleetctl made.
 func (m *mender) plainNewer(s set) bool {
-	_, env, err := m.r.readNamed(m.top.root, RoleSnapshot, "snapshot.json")
+	_, env, err := m.r.readNamed(m.top.root, meta.RoleSnapshot, "snapshot.json")
 	if err != nil {
 		return false
 	}
 	plain, err := markOfEnvelope(env)
-	return err == nil && plain.Version > s.snapshot.version
+	return err == nil && plain.Version > s.snapshot.Version
 }
 
 // publish puts the files in place as a commit does.
@@ -303,11 +304,11 @@ func lostCold(p *Published) error {
 // unusable: the plain files do not verify together, and nothing here can take their
 // place.
 func unusable(err error) error {
-	var bad *MetadataError
+	var bad *meta.FileError
 	if !errors.As(err, &bad) {
 		return err
 	}
-	return refuse(LostVersions, "%v, and nothing in this folder can take its place", err)
+	return meta.Refuse(meta.LostVersions, "%v, and nothing in this folder can take its place", err)
 }
 
 // giveUp notes that what is lost stays lost.
@@ -316,14 +317,14 @@ func (m *mender) giveUp() error {
 	if err != nil {
 		return err
 	}
-	stamp, err := readLimited(m.r.web("timestamp.json"), "repository/timestamp.json", MaxTimestampSize)
-	if h.Roles[RoleTimestamp].Version == 0 && err != nil {
-		return refuse(LostVersions, "nothing here tells which timestamp was the last (%v)", err)
+	stamp, err := readLimited(m.r.web("timestamp.json"), "repository/timestamp.json", meta.MaxTimestampSize)
+	if h.Roles[meta.RoleTimestamp].Version == 0 && err != nil {
+		return meta.Refuse(meta.LostVersions, "nothing here tells which timestamp was the last (%v)", err)
 	}
 	if err == nil {
 		now, err := markIn(stamp)
-		if err == nil && tuf.CheckVersion(RoleTimestamp, h.Roles[RoleTimestamp].Version, now.Version) == nil {
-			h.raise(map[string]mark{RoleTimestamp: now})
+		if err == nil && tuf.CheckVersion(meta.RoleTimestamp, h.Roles[meta.RoleTimestamp].Version, now.Version) == nil {
+			h.raise(map[string]mark{meta.RoleTimestamp: now})
 		}
 	}
 	h.GivenUp = true

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestMendColdRole: an older file of a cold role was put back. With consistent snapshots the
@@ -26,7 +26,7 @@ func TestMendColdRole(t *testing.T) {
 				t.Errorf("%v, %v", m.Done, err)
 			}
 		} else {
-			refusedAs(t, err, repo.LostVersions)
+			refusedAs(t, err, meta.LostVersions)
 			if err != nil && !strings.Contains(err.Error(), file) {
 				t.Errorf("it names another file: %v", err)
 			}

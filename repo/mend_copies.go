@@ -1,6 +1,9 @@
 package repo
 
-import "github.com/fleet-hsm/fleet-hsm/internal/tuf"
+import (
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+)
 
 // copies puts N.snapshot.json and N.targets.json, which clients read with consistent
 // snapshots, beside plain files that are whole: one is missing, or what lies there was
@@ -14,19 +17,19 @@ func (m *mender) copies() {
 	if err != nil || !p.targetsMatch || p.givenUp {
 		return
 	}
-	m.copyOf(RoleTargets, metaFile{p.Targets.Version(), p.targetsData})
-	m.copyOf(RoleSnapshot, metaFile{p.Snapshot.Version(), p.snapshotData})
+	m.copyOf(meta.RoleTargets, meta.File{Version: p.Targets.Version(), Data: p.targetsData})
+	m.copyOf(meta.RoleSnapshot, meta.File{Version: p.Snapshot.Version(), Data: p.snapshotData})
 }
 
-func (m *mender) copyOf(role string, plain metaFile) {
-	now, err := markIn(plain.data)
-	name := versioned(plain.version, role+".json")
+func (m *mender) copyOf(role string, plain meta.File) {
+	now, err := markIn(plain.Data)
+	name := versioned(plain.Version, role+".json")
 	if err != nil || m.contradicts(role, now) {
 		return
 	}
 	data, err := m.r.readMetadata(name, tuf.MaxSize(role))
 	if notExist(err) {
-		m.put(name, plain.data, "%s was missing and is put back from %s.json", name, role)
+		m.put(name, plain.Data, "%s was missing and is put back from %s.json", name, role)
 		return
 	}
 	if err != nil {
@@ -36,12 +39,12 @@ func (m *mender) copyOf(role string, plain metaFile) {
 		return
 	}
 	m.junk = append(m.junk, name)
-	m.put(name, plain.data, "%s was signed by nobody and is put back from %s.json", name, role)
+	m.put(name, plain.Data, "%s was signed by nobody and is put back from %s.json", name, role)
 }
 
 // everSigned reports whether the keys of any root of the chain signed a file.
 func (m *mender) everSigned(role string, data []byte) bool {
-	env, err := parseEnvelope(data)
+	env, err := meta.ParseEnvelope(data)
 	if err != nil {
 		return false
 	}
@@ -50,7 +53,7 @@ func (m *mender) everSigned(role string, data []byte) bool {
 		if err != nil {
 			return false // the chain begins above it
 		}
-		if verifyRole(l.root, role, "", env) == nil {
+		if meta.Verify(l.root, role, "", env) == nil {
 			return true
 		}
 	}

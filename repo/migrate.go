@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Migrate stages a root that says consistent snapshots, on a flat repository. At
@@ -23,13 +24,13 @@ import (
 func (r *Repo) Migrate(p *Published, staged *Change, opts StageOptions) (*Change, error) {
 	c := r.start(p, staged)
 	if c.root.ConsistentSnapshot() {
-		return nil, refuse(NoChange, "the repository has consistent snapshots already")
+		return nil, meta.Refuse(meta.NoChange, "the repository has consistent snapshots already")
 	}
 	if err := r.checkHashable(p); err != nil {
 		return nil, err
 	}
-	root := c.root.clone()
-	root.signed.ConsistentSnapshot = true
+	root := c.root.Clone()
+	root.SetConsistent()
 	if err := r.restageRoot(p, c, root, opts); err != nil {
 		return nil, err
 	}
@@ -44,19 +45,19 @@ func (r *Repo) checkHashable(p *Published) error {
 		if err != nil {
 			return err
 		}
-		if err := checkPath(name); err != nil {
+		if err := meta.CheckPath(name); err != nil {
 			return err
 		}
 		if t.SHA512 == "" {
-			return refuse(MissingContent, "target %q has no sha512, so it cannot be given a hashed name; add it again or remove it first", name)
+			return meta.Refuse(meta.MissingContent, "target %q has no sha512, so it cannot be given a hashed name; add it again or remove it first", name)
 		}
-		if last := path.Base(name); len(last) > MaxLastElement {
-			return &NameError{What: "target file name", Value: last, Reason: fmt.Sprintf("%d bytes; at most %d fit behind a hash; remove it first", len(last), MaxLastElement)}
+		if last := path.Base(name); len(last) > meta.MaxLastElement {
+			return &meta.NameError{What: "target file name", Value: last, Reason: fmt.Sprintf("%d bytes; at most %d fit behind a hash; remove it first", len(last), meta.MaxLastElement)}
 		}
 		file := r.web("targets/" + name)
 		err = sizeIs(file, t)
 		if errors.Is(err, fs.ErrNotExist) {
-			return refuse(MissingContent, "target %q is in targets.json and not in the folder; add it again or remove it first", name)
+			return meta.Refuse(meta.MissingContent, "target %q is in targets.json and not in the folder; add it again or remove it first", name)
 		}
 		if err != nil {
 			return err
@@ -77,7 +78,7 @@ type Oddity struct {
 // says what is wrong with them.
 func (r *Repo) Oddities() []Oddity {
 	var out []Oddity
-	for _, role := range Roles() {
+	for _, role := range meta.Roles() {
 		name := role + ".json"
 		data, err := r.readMetadata(name, tuf.MaxSize(role))
 		if err != nil {

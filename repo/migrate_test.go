@@ -8,11 +8,12 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 func isName(err error) bool {
-	var e *repo.NameError
-	return errors.As(err, &e) && errors.Is(err, repo.ErrName)
+	var e *meta.NameError
+	return errors.As(err, &e) && errors.Is(err, meta.ErrName)
 }
 
 // TestMigrate: hashed names for everything, numbered files of the versions in force, plain
@@ -41,7 +42,7 @@ func TestMigrate(t *testing.T) {
 	}
 	judge(t, r)
 	follows(t, r, before)
-	if _, err := r.Migrate(load(t, r), nil, repo.StageOptions{}); !kindIs(repo.NoChange)(err) {
+	if _, err := r.Migrate(load(t, r), nil, repo.StageOptions{}); !kindIs(meta.NoChange)(err) {
 		t.Errorf("a second time: %v", err)
 	}
 	// A file of fleetctl's that nobody names any more is listed in both forms.
@@ -58,7 +59,7 @@ func TestMigrateRefusesFirst(t *testing.T) {
 		spoil func(r *repo.Repo)
 		want  func(error) bool
 	}{
-		"a file is missing": {func(r *repo.Repo) { remove(t, r, "repository/targets/orbit/linux/1/orbit") }, kindIs(repo.MissingContent)},
+		"a file is missing": {func(r *repo.Repo) { remove(t, r, "repository/targets/orbit/linux/1/orbit") }, kindIs(meta.MissingContent)},
 		"a file was cut": {func(r *repo.Repo) { write(t, r, "repository/targets/orbit/linux/1/orbit", "o") },
 			func(err error) bool { return errors.Is(err, repo.ErrContent) }},
 		"no sha512": {func(r *repo.Repo) {
@@ -66,7 +67,7 @@ func TestMigrateRefusesFirst(t *testing.T) {
 				target := targets["orbit/linux/1/orbit"].(map[string]any)
 				target["hashes"] = map[string]any{"sha256": strings.Repeat("0", 64)}
 			})
-		}, kindIs(repo.MissingContent)},
+		}, kindIs(meta.MissingContent)},
 		"a name with no room for a hash": {func(r *repo.Repo) {
 			kr.edit(t, r, func(targets map[string]any) { targets["a/b/c/"+long] = targets["orbit/linux/1/orbit"] })
 			if err := os.MkdirAll(webPath(r, "targets/a/b/c"), 0o755); err != nil {
@@ -93,7 +94,7 @@ func TestMigrateRefusesFirst(t *testing.T) {
 // edit publishes other targets, signed by the role, as another tool could.
 func (kr keyring) edit(t *testing.T, r *repo.Repo, change func(targets map[string]any)) {
 	t.Helper()
-	key := load(t, r).Root.Keys(repo.RoleTargets)[0].ID
+	key := load(t, r).Root.Keys(meta.RoleTargets)[0].ID
 	raw := kr.resign(t, []byte(read(t, r, "repository/targets.json")), func(signed map[string]any) {
 		change(signed["targets"].(map[string]any))
 	}, key)
@@ -105,7 +106,7 @@ func (kr keyring) edit(t *testing.T, r *repo.Repo, change func(targets map[strin
 func TestOddities(t *testing.T) {
 	r, kr := newRepo(t, false)
 	add(t, r, kr, "one", item("1"))
-	key := load(t, r).Root.Keys(repo.RoleTimestamp)[0].ID
+	key := load(t, r).Root.Keys(meta.RoleTimestamp)[0].ID
 	local := kr.resign(t, []byte(read(t, r, "repository/timestamp.json")), setTo("expires", "2036-12-06T17:07:47-03:00"), key)
 	write(t, r, "repository/timestamp.json", string(local))
 	write(t, r, "repository/root.json", read(t, r, "repository/root.json")+"\n")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestNotedVersionsAreNotSignedAgain: what a log outside of the folder says was signed
@@ -21,10 +22,10 @@ func TestNotedVersionsAreNotSignedAgain(t *testing.T) {
 		repo.Noted
 		want int64
 	}{
-		"ours":                  {repo.Noted{Role: repo.RoleTimestamp, Version: 9, KeyID: key(repo.RoleTimestamp)}, 10},
-		"of another repository": {repo.Noted{Role: repo.RoleTimestamp, Version: 9, KeyID: key(repo.RoleSnapshot)}, 2},
-		"of another role":       {repo.Noted{Role: repo.RoleSnapshot, Version: 9, KeyID: key(repo.RoleSnapshot)}, 2},
-		"out of reach":          {repo.Noted{Role: repo.RoleTimestamp, Version: tuf.MaxVersion, KeyID: key(repo.RoleTimestamp)}, 2},
+		"ours":                  {repo.Noted{Role: meta.RoleTimestamp, Version: 9, KeyID: key(meta.RoleTimestamp)}, 10},
+		"of another repository": {repo.Noted{Role: meta.RoleTimestamp, Version: 9, KeyID: key(meta.RoleSnapshot)}, 2},
+		"of another role":       {repo.Noted{Role: meta.RoleSnapshot, Version: 9, KeyID: key(meta.RoleSnapshot)}, 2},
+		"out of reach":          {repo.Noted{Role: meta.RoleTimestamp, Version: tuf.MaxVersion, KeyID: key(meta.RoleTimestamp)}, 2},
 	} {
 		r := repo.Open(clone(t, kept).Dir(), repo.Options{Noted: func() ([]repo.Noted, error) { return []repo.Noted{noted.Noted}, nil }})
 		stamp(t, r, kr)
@@ -33,10 +34,10 @@ func TestNotedVersionsAreNotSignedAgain(t *testing.T) {
 		}
 	}
 	r := repo.Open(clone(t, kept).Dir(), repo.Options{Noted: func() ([]repo.Noted, error) {
-		return []repo.Noted{{Role: repo.RoleRoot, Version: 2, KeyID: key(repo.RoleRoot)}}, nil
+		return []repo.Noted{{Role: meta.RoleRoot, Version: 2, KeyID: key(meta.RoleRoot)}}, nil
 	}})
-	var refused *repo.RefusedError
-	if err := renew(r, kr, repo.RoleRoot); !errors.As(err, &refused) || refused.Kind != repo.VersionRegress {
+	var refused *meta.RefusedError
+	if err := renew(r, kr, meta.RoleRoot); !errors.As(err, &refused) || refused.Kind != meta.VersionRegress {
 		t.Errorf("a root v2 that was published already: %v", err)
 	}
 }
@@ -56,13 +57,13 @@ func TestStagedNumberThatWasNoted(t *testing.T) {
 	p := load(t, r)
 	before := copyWeb(t, r)
 	r = repo.Open(r.Dir(), repo.Options{Noted: func() ([]repo.Noted, error) {
-		return []repo.Noted{{Role: repo.RoleTargets, Version: 2, KeyID: p.Root.Keys(repo.RoleTargets)[0].ID}}, nil
+		return []repo.Noted{{Role: meta.RoleTargets, Version: 2, KeyID: p.Root.Keys(meta.RoleTargets)[0].ID}}, nil
 	}})
 	if c, err = r.Staged(p); err != nil {
 		t.Fatal(err)
 	}
-	var refused *repo.RefusedError
-	if err := kr.try(r, p, c); !errors.As(err, &refused) || refused.Kind != repo.PublishedMoved {
+	var refused *meta.RefusedError
+	if err := kr.try(r, p, c); !errors.As(err, &refused) || refused.Kind != meta.PublishedMoved {
 		t.Errorf("targets v2 is published a second time: %v", err)
 	}
 	before.unchanged(t, r)
@@ -79,10 +80,10 @@ func TestRememberTimestamp(t *testing.T) {
 			stamp(t, elsewhere, kr)
 		}
 		other, _ := newRepo(t, consistent)
-		if err := r.RememberTimestamp(timestampOf(t, other)); !errors.Is(err, repo.ErrMetadata) {
+		if err := r.RememberTimestamp(timestampOf(t, other)); !errors.Is(err, meta.ErrMetadata) {
 			t.Errorf("another repository's: %v", err)
 		}
-		rotate(t, r, kr, repo.RoleTimestamp) // the store's is signed by the key before
+		rotate(t, r, kr, meta.RoleTimestamp) // the store's is signed by the key before
 		if err := r.RememberTimestamp(timestampOf(t, elsewhere)); err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // number is a version that may be signed: nothing that was ever seen here carries it or
@@ -29,7 +30,7 @@ func (r *Repo) numbers(p *Published) (*numbers, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, role := range Roles() {
+	for _, role := range meta.Roles() {
 		// The published one first: see next.
 		n.saw(role, p.VersionOf(role), h.Roles[role].Version)
 		// A number that nobody can have reached is not one of ours; see [tuf.MaxJump].
@@ -41,10 +42,10 @@ func (r *Repo) numbers(p *Published) (*numbers, error) {
 		}
 	}
 	if p.Snapshot != nil {
-		n.saw(RoleTargets, p.Snapshot.Meta().Version)
+		n.saw(meta.RoleTargets, p.Snapshot.Meta().Version)
 	}
 	if p.Timestamp != nil {
-		n.saw(RoleSnapshot, p.Timestamp.Meta().Version)
+		n.saw(meta.RoleSnapshot, p.Timestamp.Meta().Version)
 	}
 	if err := r.sawNoted(n, p); err != nil {
 		return nil, err
@@ -75,7 +76,7 @@ func (r *Repo) sawNoted(n *numbers, p *Published) error {
 		return err
 	}
 	for _, s := range noted {
-		ours := slices.ContainsFunc(p.Root.Keys(s.Role), func(k Key) bool { return k.ID == s.KeyID })
+		ours := slices.ContainsFunc(p.Root.Keys(s.Role), func(k meta.Key) bool { return k.ID == s.KeyID })
 		if ours && tuf.CheckVersion(s.Role, p.VersionOf(s.Role), s.Version) == nil {
 			n.saw(s.Role, s.Version)
 		}
@@ -108,8 +109,8 @@ func (n *numbers) next(role string) (number, error) {
 	if err != nil {
 		return number{}, err
 	}
-	if role == RoleRoot && len(n.known[role]) > 0 && v != n.known[role][0]+1 {
-		return number{}, refuse(VersionRegress, "root v%d cannot be signed: v%d was published from here or lies in repository/ already", n.known[role][0]+1, v-1)
+	if role == meta.RoleRoot && len(n.known[role]) > 0 && v != n.known[role][0]+1 {
+		return number{}, meta.Refuse(meta.VersionRegress, "root v%d cannot be signed: v%d was published from here or lies in repository/ already", n.known[role][0]+1, v-1)
 	}
 	return number{v}, nil
 }
@@ -122,20 +123,20 @@ func (n *numbers) free(role string, version int64) bool {
 
 // Versions gives the versions that are published once the release is committed.
 func (rel *Release) Versions() map[string]int64 {
-	v := map[string]int64{RoleRoot: rel.root.Version(), RoleSnapshot: rel.snapshotFile.version}
+	v := map[string]int64{meta.RoleRoot: rel.root.Version(), meta.RoleSnapshot: rel.snapshotFile.Version}
 	switch {
 	case rel.c != nil:
-		v[RoleTargets] = rel.targetsFile.version
+		v[meta.RoleTargets] = rel.targetsFile.Version
 	case rel.p.Targets != nil:
-		v[RoleTargets] = rel.p.Targets.Version()
+		v[meta.RoleTargets] = rel.p.Targets.Version()
 	default:
-		v[RoleTargets] = rel.p.Snapshot.Meta().Version
+		v[meta.RoleTargets] = rel.p.Snapshot.Meta().Version
 	}
 	switch {
 	case rel.timestamp != nil:
-		v[RoleTimestamp] = rel.timestamp.version
+		v[meta.RoleTimestamp] = rel.timestamp.Version()
 	case rel.p != nil:
-		v[RoleTimestamp] = rel.p.Timestamp.Version()
+		v[meta.RoleTimestamp] = rel.p.Timestamp.Version()
 	}
 	return v
 }

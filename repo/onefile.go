@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // place is where a published path really is: a folder that exists, and the rest of the
@@ -41,7 +42,7 @@ func (r *Repo) checkOneFile(rel *Release, renames []rename) error {
 	for _, name := range rel.publishedNames() {
 		id, there := c.inode(name)
 		if to, near := folded[strings.ToLower(name)]; near && there && !written[name] && c.oneFile(to, name) {
-			return refuse(SameFile, "%q and %q are one file here: this file system does not tell upper from lower case", to, name)
+			return meta.Refuse(meta.SameFile, "%q and %q are one file here: this file system does not tell upper from lower case", to, name)
 		}
 		to, same := c.inodes[id]
 		if written[name] || !there || !same {
@@ -51,7 +52,7 @@ func (r *Repo) checkOneFile(rel *Release, renames []rename) error {
 			return err
 		}
 		if !rel.root.ConsistentSnapshot() {
-			return refuse(SameFile, "%q and %q are hard links of one file, and only one of them changes", to, name)
+			return meta.Refuse(meta.SameFile, "%q and %q are hard links of one file, and only one of them changes", to, name)
 		}
 	}
 	return nil
@@ -66,11 +67,11 @@ func (rel *Release) publishedNames() []string {
 	names := make([]string, 0, t.Len())
 	for _, path := range t.Paths() {
 		target, _, err := t.Get(path)
-		if err != nil || checkPath(path) != nil {
+		if err != nil || meta.CheckPath(path) != nil {
 			continue // told where it is needed
 		}
 		if rel.root.ConsistentSnapshot() {
-			path = hashedPath(path, target.SHA512)
+			path = meta.HashedPath(path, target.SHA512)
 		}
 		names = append(names, "repository/targets/"+path)
 	}
@@ -93,7 +94,7 @@ func (c *oneFile) claim(name string) error {
 	}
 	at := place{dir.id, dir.rest + "/" + strings.ToLower(filepath.Base(full))}
 	if other, taken := c.at[at]; taken && other != name {
-		return refuse(SameFile, "%q and %q are one file here, or differ only in upper and lower case: one would take the other's place", name, other)
+		return meta.Refuse(meta.SameFile, "%q and %q are one file here, or differ only in upper and lower case: one would take the other's place", name, other)
 	}
 	c.at[at] = name
 	return nil

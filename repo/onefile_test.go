@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Two published paths that are one file: refused before anything is written, in both
@@ -53,7 +54,7 @@ func TestTwoPathsOneFile(t *testing.T) {
 			if err == nil {
 				err = kr.try(r, p, change)
 			}
-			if refused := errors.Is(err, repo.ErrRefused); refused != (!consistent || c.consistent) {
+			if refused := errors.Is(err, meta.ErrRefused); refused != (!consistent || c.consistent) {
 				t.Errorf("%s: %v", name, err)
 			}
 			if err == nil {

@@ -4,180 +4,25 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
-	"encoding/json"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
-	"github.com/secure-systems-lab/go-securesystemslib/cjson"
-
-	"github.com/fleet-hsm/fleet-hsm/internal/canonjson"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Parsers of what may come from elsewhere: a published repository, a folder that
 // travelled on a stick, a person's typing.
 
-// Canonical JSON, written as JSON, is read as the same canonical JSON.
-func FuzzEscapes(f *testing.F) {
-	for _, s := range []string{
-		`{}`, `"a"`, `{"a":"\n"}`, `"\u0000\u001f\u007f"`, `{"a\tb":["\r",{"\b":"\f"}]}`, `{"a":"\\n","b":"\\\n"}`, `{"a":"\"\n\""}`, `{"a":"é\u2028"}`,
-	} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		got, err := canonjson.Encode(raw)
-		if err != nil || !json.Valid(raw) {
-			return
-		}
-		text := escapeControls(got)
-		again, err := canonjson.Encode(text)
-		if err != nil || !bytes.Equal(again, got) {
-			t.Fatalf("%q, written as %q, is read as %q (%v)", got, text, again, err)
-		}
-	})
-}
-
-func FuzzEnvelope(f *testing.F) {
-	for _, s := range seedMetadata(f) {
-		f.Add(s)
-	}
-	f.Add([]byte(`{"signatures":[],"signed":{}}`))
-	f.Add([]byte(`{"signatures":null,"signed":[]}`))
-	f.Add([]byte(`{"signed":{"a":"\n"},"signatures":[{"keyid":"<","sig":"zz"}]}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		env, err := parseEnvelope(data)
-		if err != nil {
-			return
-		}
-		b, err := env.bytes()
-		if err != nil {
-			t.Fatalf("%q is read and cannot be written: %v", data, err)
-		}
-		var compact bytes.Buffer
-		if err := json.Compact(&compact, b); err != nil || !bytes.Equal(compact.Bytes(), b) {
-			t.Fatalf("%q is not compact JSON (%v)", b, err)
-		}
-		again, err := parseEnvelope(b)
-		if err != nil || !bytes.Equal(again.signed, env.signed) || len(again.signatures) != len(env.signatures) {
-			t.Fatalf("%q is read back as something else (%v)", b, err)
-		}
-	})
-}
-
-// What a role's metadata says survives being read and written.
-func FuzzRoles(f *testing.F) {
-	for _, s := range seedMetadata(f) {
-		f.Add(s)
-	}
-	f.Add([]byte(`{"signatures":[],"signed":{"_type":"targets","expires":"2030-01-01T00:00:00-03:00","spec_version":"1.0","targets":{"a\nb":{"custom":{"x":"\t"},"hashes":{"sha512":"00"},"length":1}},"version":1}}`))
-	f.Add([]byte(`{"signatures":[],"signed":{"_type":"targets","delegations":{"keys":{},"roles":[]},"expires":"2030-01-01T00:00:00Z","targets":{"x":null},"version":1}}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		env, err := parseEnvelope(data)
-		if err != nil {
-			return
-		}
-		for _, role := range []string{RoleSnapshot, RoleTimestamp} {
-			if l, err := parseListing(role, env.text()); err == nil && (l.Meta().Version < 1 || l.Version() < 1) {
-				t.Errorf("a %s without versions was accepted", role)
-			}
-		}
-		fuzzRoot(t, env)
-		fuzzTargets(t, env)
-	})
-}
-
-func fuzzRoot(t *testing.T, env *envelope) {
-	root, err := parseRoot(env.text())
-	if err != nil {
-		return
-	}
-	for _, role := range Roles() {
-		if root.Threshold(role) < 1 || len(root.Keys(role)) < root.Threshold(role) {
-			t.Errorf("role %s: threshold %d of %d keys was accepted", role, root.Threshold(role), len(root.Keys(role)))
-		}
-	}
-	signed, err := root.clone().encode()
-	if err != nil {
-		t.Fatalf("a root is read and cannot be written: %v", err)
-	}
-	again, err := parseRoot(escapeControls(signed))
-	if err != nil || again.Version() != root.Version() || len(again.keys) != len(root.keys) {
-		t.Fatalf("a root is read back as something else (%v)", err)
-	}
-}
-
-func fuzzTargets(t *testing.T, env *envelope) {
-	targets, err := parseTargets(env.text())
-	if err != nil {
-		return
-	}
-	for _, p := range targets.Paths() {
-		_, _, _ = targets.Get(p)
-	}
-	signed, err := targets.clone().encode()
-	if err != nil {
-		return // an entry without a canonical form; nothing is signed
-	}
-	if canon, err := canonjson.Encode(escapeControls(signed)); err != nil || !bytes.Equal(canon, signed) {
-		t.Fatalf("what would be signed is not canonical: %q (%v)", signed, err)
-	}
-	again, err := parseTargets(escapeControls(signed))
-	if err != nil {
-		t.Fatalf("targets are read and written, and not read back: %v", err)
-	}
-	if again.Version() != targets.Version() || again.Len() != targets.Len() {
-		t.Fatalf("version %d with %d paths is read back as %d with %d", targets.Version(), targets.Len(), again.Version(), again.Len())
-	}
-	for _, p := range targets.Paths() {
-		if _, there := again.entries[p]; !there {
-			t.Fatalf("path %q is gone", p)
-		}
-	}
-}
-
-// A path that is accepted stays below targets/, is a file name everywhere, and says
-// again what it was made of.
-func FuzzTargetPath(f *testing.F) {
-	for _, s := range [][4]string{
-		{"orbit", "linux", "stable", "orbit"}, {"extensions/hello", "windows", "1", "x.ext.exe"}, {"desktop", "windows-arm64", "1.2.3", "x"},
-		{"..", "linux", "1", "x"}, {"a/b", "linux", "1", "x"}, {"extensions/", "linux", "1", "x"}, {"extensions", "linux", "1", "x"}, {"extensions/..", "linux", "1", "x"},
-		{"a\\b", "linux", "1", "x"}, {"a", "l\x00", "1", "x"}, {"a", "linux", "\xff", "x"}, {"a", "linux", strings.Repeat("c", 256), "x"}, {strings.Repeat("n", 127), "linux", "1", "x"},
-		{"é", "linux", "1", "x.pkg"}, {" a", "linux", "1", "x"}, {"a", "linux", "\u202e", "x"}, {"a%2f", "linux", "1", "x"}, {".", "linux", "1", "x"},
-	} {
-		f.Add(s[0], s[1], s[2], s[3])
-	}
-	f.Fuzz(func(t *testing.T, name, platform, channel, file string) {
-		p, err := TargetPath(name, platform, channel, file)
-		if err != nil {
-			return
-		}
-		if path.Clean(p) != p || path.IsAbs(p) || !utf8.ValidString(p) || strings.ContainsAny(p, "\\\x00\n") || checkPath(p) != nil {
-			t.Fatalf("path %q was accepted", p)
-		}
-		if n := len(path.Base(p)); n > MaxLastElement {
-			t.Fatalf("path %q ends in %d bytes", p, n)
-		}
-		gotName, gotPlatform, gotChannel, _, ok := SplitPath(p)
-		if !ok || gotName != name || gotPlatform != platform || gotChannel != channel {
-			t.Fatalf("%q, %q, %q is %q, which is read as %q, %q, %q", name, platform, channel, p, gotName, gotPlatform, gotChannel)
-		}
-		if raw, err := cjson.EncodeCanonical(p); err != nil || !bytes.Equal(raw, []byte(canonicalString(p))) {
-			t.Fatalf("%q in canonical form is %q, not %q", p, canonicalString(p), raw)
-		}
-	})
-}
-
 // A staged change from a stick is refused or understood, and no signature counts
 // that does not verify.
 func FuzzStaged(f *testing.F) {
 	r, published := seedRepo(f, f.TempDir())
-	c, err := r.Rotate(published, nil, Rotation{Role: RoleRoot, Add: []Key{seedKey(f, 9)}}, StageOptions{})
+	c, err := r.Rotate(published, nil, Rotation{Role: meta.RoleRoot, Add: []meta.Key{seedKey(f, 9)}}, StageOptions{})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -258,9 +103,9 @@ func FuzzJournal(f *testing.F) {
 }
 
 // seedKey is a key of a fixed seed: a corpus must not change from run to run.
-func seedKey(t testing.TB, n byte) Key {
+func seedKey(t testing.TB, n byte) meta.Key {
 	t.Helper()
-	k, err := NewKey(seedPrivate(n).Public())
+	k, err := meta.NewKey(seedPrivate(n).Public())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,10 +127,10 @@ func seedRepo(t testing.TB, dir string) (*Repo, *Published) {
 	}
 	t.Cleanup(l.Unlock)
 	private := map[tuf.KeyID]ed25519.PrivateKey{}
-	keys := map[string][]Key{}
-	for i, role := range Roles() {
+	keys := map[string][]meta.Key{}
+	for i, role := range meta.Roles() {
 		k := seedKey(t, byte(i+1))
-		keys[role], private[k.ID] = []Key{k}, seedPrivate(byte(i+1))
+		keys[role], private[k.ID] = []meta.Key{k}, seedPrivate(byte(i+1))
 	}
 	c, err := r.Init(InitOptions{Keys: keys, Consistent: true})
 	if err != nil {
@@ -314,7 +159,7 @@ func seedRepo(t testing.TB, dir string) (*Repo, *Published) {
 	return r, p
 }
 
-func seedSign(t testing.TB, d *Doc, private map[tuf.KeyID]ed25519.PrivateKey) {
+func seedSign(t testing.TB, d *meta.Doc, private map[tuf.KeyID]ed25519.PrivateKey) {
 	t.Helper()
 	for _, k := range d.Missing() {
 		sig, err := wiresig.Sign(private[k.ID], d.Payload())
@@ -325,19 +170,4 @@ func seedSign(t testing.TB, d *Doc, private map[tuf.KeyID]ed25519.PrivateKey) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// seedMetadata gives the published files of a small repository.
-func seedMetadata(t testing.TB) [][]byte {
-	t.Helper()
-	r, _ := seedRepo(t, t.TempDir())
-	var out [][]byte
-	for _, role := range Roles() {
-		b, err := os.ReadFile(r.web(role + ".json"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, b)
-	}
-	return out
 }

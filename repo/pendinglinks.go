@@ -4,6 +4,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // A folder that somebody handed over may hold links in pending/ that lead to files of
@@ -40,5 +42,5 @@ func (r *Repo) readPending(name string, limit int64) ([]byte, error) {
 }
 
 func pendingLink(path string) error {
-	return refuse(PathTaken, "%q is a symbolic link, and below pending/ none is followed", path)
+	return meta.Refuse(meta.PathTaken, "%q is a symbolic link, and below pending/ none is followed", path)
 }

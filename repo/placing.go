@@ -2,20 +2,22 @@ package repo
 
 import (
 	"bytes"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // toPlace lists the targets whose bytes a release puts in place: those whose entry is new
 // or changed, or all if the layout changes. An entry that only goes from one role to
 // another has its bytes where they are.
-func (rel *Release) toPlace() ([]Target, error) {
-	var out []Target
+func (rel *Release) toPlace() ([]meta.Target, error) {
+	var out []meta.Target
 	roles, err := rel.rolesToPlace()
 	if err != nil {
 		return nil, err
 	}
 	for _, t := range roles {
 		for _, path := range t.Paths() {
-			stays, err := rel.hasBytes(path, t.entries[path])
+			stays, err := rel.hasBytes(path, t.Entry(path))
 			if err != nil {
 				return nil, err
 			}
@@ -24,7 +26,7 @@ func (rel *Release) toPlace() ([]Target, error) {
 			}
 			target, _, err := t.Get(path)
 			if err == nil {
-				err = checkPath(path)
+				err = meta.CheckPath(path)
 			}
 			if err != nil {
 				return nil, err
@@ -36,12 +38,12 @@ func (rel *Release) toPlace() ([]Target, error) {
 }
 
 // rolesToPlace gives the roles that hold entries which may need bytes.
-func (rel *Release) rolesToPlace() ([]*Targets, error) {
+func (rel *Release) rolesToPlace() ([]*meta.Targets, error) {
 	hot := rel.c.targets
 	if hot == nil {
 		hot = rel.p.Targets
 	}
-	roles := []*Targets{hot}
+	roles := []*meta.Targets{hot}
 	for _, name := range rel.c.coldNames(rel.p) {
 		if rel.c.cold[name] == nil && !rel.layoutFlips() {
 			continue
@@ -74,19 +76,19 @@ func (rel *Release) hasBytes(path string, entry []byte) (bool, error) {
 	if rel.p == nil || rel.layoutFlips() {
 		return false, nil
 	}
-	if bytes.Equal(rel.p.Targets.entries[path], entry) {
+	if bytes.Equal(rel.p.Targets.Entry(path), entry) {
 		return true, nil
 	}
 	_, t, err := rel.p.coldOf(path)
 	if err != nil || t == nil {
 		return false, err
 	}
-	return bytes.Equal(t.entries[path], entry), nil
+	return bytes.Equal(t.Entry(path), entry), nil
 }
 
 // publishedFile finds a file in the web root that holds the bytes of t.
-func (r *Repo) publishedFile(p *Published, t Target) (string, error) {
-	missing := refuse(MissingContent, "the bytes of target %q (sha512 %.16s) are neither staged nor published", t.Path, t.SHA512)
+func (r *Repo) publishedFile(p *Published, t meta.Target) (string, error) {
+	missing := meta.Refuse(meta.MissingContent, "the bytes of target %q (sha512 %.16s) are neither staged nor published", t.Path, t.SHA512)
 	if p == nil || p.Targets == nil {
 		return "", missing
 	}
@@ -106,9 +108,9 @@ func (r *Repo) publishedFile(p *Published, t Target) (string, error) {
 }
 
 // fileNamed is publishedFile among the entries of one role; "" for none.
-func (r *Repo) fileNamed(p *Published, role *Targets, t Target) (string, error) {
-	for path, raw := range role.entries {
-		if !bytes.Contains(raw, []byte(t.SHA512)) || checkPath(path) != nil {
+func (r *Repo) fileNamed(p *Published, role *meta.Targets, t meta.Target) (string, error) {
+	for path, raw := range role.All() {
+		if !bytes.Contains(raw, []byte(t.SHA512)) || meta.CheckPath(path) != nil {
 			continue
 		}
 		name := r.publishedPath(p, path, t.SHA512)

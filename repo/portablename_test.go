@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestUnportableNames: what Windows or macOS cannot hold beside what is there is refused
@@ -36,7 +37,7 @@ func TestUnportableNames(t *testing.T) {
 		"dot at the end":           item("orbit", "linux", "1.1."),
 	} {
 		_, err := r.Add(p, nil, []repo.StagedItem{{Item: it, Content: content}}, repo.StageOptions{})
-		var ne *repo.NameError
+		var ne *meta.NameError
 		if !errors.As(err, &ne) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -45,7 +46,7 @@ func TestUnportableNames(t *testing.T) {
 		t.Errorf("nothing is wrong with %v: %q", p.Targets.Paths(), got)
 	}
 	_, _, err = r.Promote(p, nil, repo.Promotion{Version: "1.0", From: "stable", To: []string{"STABLE"}}, repo.StageOptions{})
-	var ne *repo.NameError
+	var ne *meta.NameError
 	if !errors.As(err, &ne) || !strings.Contains(ne.Error(), "differs only in case") {
 		t.Errorf("promoted: %v", err)
 	}

@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Promotion says which version goes from one channel to others.
@@ -41,24 +43,24 @@ func (e *MissingError) Error() string {
 }
 
 // Is makes it a refusal.
-func (e *MissingError) Is(target error) bool { return target == ErrRefused }
+func (e *MissingError) Is(target error) bool { return target == meta.ErrRefused }
 
 func (pr Promotion) check() error {
-	if err := checkElement("version", pr.Version); err != nil {
+	if err := meta.CheckElement("version", pr.Version); err != nil {
 		return err
 	}
 	for _, ch := range append([]string{pr.From}, pr.To...) {
-		if err := checkElement("channel", ch); err != nil {
+		if err := meta.CheckElement("channel", ch); err != nil {
 			return err
 		}
 	}
 	if slices.Contains(pr.To, pr.From) {
-		return &NameError{What: "destination channel", Value: pr.From, Reason: "is the one that it is promoted from"}
+		return &meta.NameError{What: "destination channel", Value: pr.From, Reason: "is the one that it is promoted from"}
 	}
 	return nil
 }
 
-func (pr Promotion) covers(r Row) bool {
+func (pr Promotion) covers(r meta.Row) bool {
 	return (len(pr.Names) == 0 || slices.Contains(pr.Names, r.Name)) &&
 		(len(pr.Platforms) == 0 || slices.Contains(pr.Platforms, r.Platform))
 }
@@ -70,12 +72,12 @@ func (r *Repo) Promote(p *Published, staged *Change, pr Promotion, opts StageOpt
 		return nil, nil, err
 	}
 	c := r.start(p, staged)
-	t := c.currentTargets(p).clone()
+	t := c.currentTargets(p).Clone()
 	from, err := c.inChannel(p, t, pr.From)
 	if err != nil {
 		return nil, nil, err
 	}
-	var moving []Row
+	var moving []meta.Row
 	for _, row := range from {
 		if row.Version == pr.Version && pr.covers(row) {
 			moving = append(moving, row)
@@ -94,14 +96,14 @@ func (r *Repo) Promote(p *Published, staged *Change, pr Promotion, opts StageOpt
 		return nil, nil, err
 	}
 	if len(table) == 0 {
-		return nil, nil, refuse(NoChange, "version %q is in %s already", pr.Version, strings.Join(pr.To, ", "))
+		return nil, nil, meta.Refuse(meta.NoChange, "version %q is in %s already", pr.Version, strings.Join(pr.To, ", "))
 	}
 	c.intend("promote %s from %s to %s (%d targets)", pr.Version, pr.From, strings.Join(pr.To, ", "), len(moving))
 	return c, table, r.restage(p, c, t, opts)
 }
 
 // nowhere says that there is nothing to promote, and what may have been meant.
-func (pr Promotion) nowhere(t *Targets, from []Row) error {
+func (pr Promotion) nowhere(t *meta.Targets, from []meta.Row) error {
 	word, known := pr.Version, column(from, versionOf)
 	if len(from) == 0 {
 		rows, _, err := t.Rows()
@@ -113,7 +115,7 @@ func (pr Promotion) nowhere(t *Targets, from []Row) error {
 	return notFound(word, known, "version %q is not in channel %q%s", pr.Version, pr.From, whatIsThere(from, pr))
 }
 
-func whatIsThere(from []Row, pr Promotion) string {
+func whatIsThere(from []meta.Row, pr Promotion) string {
 	var have []string
 	for _, row := range from {
 		if s := row.Name + " " + row.Version; pr.covers(row) && !slices.Contains(have, s) {
@@ -127,14 +129,14 @@ func whatIsThere(from []Row, pr Promotion) string {
 }
 
 // complete refuses to leave something of the first To channel behind.
-func (pr Promotion) complete(t *Targets, from, moving []Row) error {
-	there, err := t.inChannel(pr.To[0])
+func (pr Promotion) complete(t *meta.Targets, from, moving []meta.Row) error {
+	there, err := t.InChannel(pr.To[0])
 	if err != nil {
 		return err
 	}
 	e := &MissingError{Version: pr.Version, From: pr.From, To: pr.To[0]}
 	for _, row := range there {
-		same := func(o Row) bool { return o.Name == row.Name && o.Platform == row.Platform }
+		same := func(o meta.Row) bool { return o.Name == row.Name && o.Platform == row.Platform }
 		if !pr.covers(row) || slices.ContainsFunc(moving, same) {
 			continue
 		}
@@ -150,9 +152,9 @@ func (pr Promotion) complete(t *Targets, from, moving []Row) error {
 	return e
 }
 
-func (pr Promotion) apply(p *Published, c *Change, t *Targets, moving []Row) ([]Promoted, error) {
+func (pr Promotion) apply(p *Published, c *Change, t *meta.Targets, moving []meta.Row) ([]Promoted, error) {
 	var table []Promoted
-	spelled := spellings(t)
+	spelled := meta.Spellings(t)
 	for _, row := range moving {
 		for _, ch := range pr.To {
 			dest := path.Join(row.Name, row.Platform, ch, row.File)
@@ -163,13 +165,13 @@ func (pr Promotion) apply(p *Published, c *Change, t *Targets, moving []Row) ([]
 			if old.SHA512 == row.SHA512 && old.Version == row.Version {
 				continue
 			}
-			if err := spelled.take(dest); err != nil {
+			if err := spelled.Take(dest); err != nil {
 				return nil, err
 			}
 			if err := c.notArchived(p, dest); err != nil {
 				return nil, err
 			}
-			if err := t.set(Target{Path: dest, Length: row.Length, SHA512: row.SHA512, Version: row.Version}); err != nil {
+			if err := t.Set(meta.Target{Path: dest, Length: row.Length, SHA512: row.SHA512, Version: row.Version}); err != nil {
 				return nil, err
 			}
 			table = append(table, Promoted{Name: row.Name, Platform: row.Platform, Channel: ch, Before: old.Version, After: row.Version})

@@ -5,11 +5,13 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Prune says which versions are taken out for good.
 type Prune struct {
-	Retention
+	meta.Retention
 	// Before, if it is not zero, spares what was published here later, and what cannot be
 	// dated because its content is not here.
 	Before time.Time
@@ -28,13 +30,13 @@ type Pruned struct {
 // were spared because nothing here tells their age. Errors: *RefusedError{NoChange, ...}.
 func (r *Repo) Prune(p *Published, staged *Change, pr Prune, opts StageOptions) (c *Change, gone []Pruned, undated int, err error) {
 	c = r.start(p, staged)
-	t := c.currentTargets(p).clone()
+	t := c.currentTargets(p).Clone()
 	rows, role, err := allRows(p, c, t)
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	cold := map[string]*Targets{}
-	for _, row := range pr.surplus(rows) {
+	cold := map[string]*meta.Targets{}
+	for _, row := range pr.Surplus(rows) {
 		old, dated := r.olderThan(p, row, pr.Before)
 		if !dated {
 			undated++
@@ -43,15 +45,15 @@ func (r *Repo) Prune(p *Published, staged *Change, pr Prune, opts StageOptions) 
 			continue
 		}
 		name := role[row.Path]
-		if name == RoleTargets {
-			delete(t.entries, row.Path)
+		if name == meta.RoleTargets {
+			t.Remove(row.Path)
 		} else if err := dropCold(p, c, cold, name, row.Path); err != nil {
 			return nil, nil, 0, err
 		}
 		gone = append(gone, Pruned{Path: row.Path, Version: row.Version, Length: row.Length, Role: name})
 	}
 	if len(gone) == 0 {
-		return nil, nil, undated, refuse(NoChange, "nothing to prune: of %d targets each is a channel, pinned, or to be kept", len(rows))
+		return nil, nil, undated, meta.Refuse(meta.NoChange, "nothing to prune: of %d targets each is a channel, pinned, or to be kept", len(rows))
 	}
 	for name, t := range cold {
 		c.stageCold(name, t)
@@ -61,18 +63,18 @@ func (r *Repo) Prune(p *Published, staged *Change, pr Prune, opts StageOptions) 
 }
 
 // allRows lists the entries of targets.json and of the cold roles, and which role each is in.
-func allRows(p *Published, c *Change, t *Targets) ([]Row, map[string]string, error) {
+func allRows(p *Published, c *Change, t *meta.Targets) ([]meta.Row, map[string]string, error) {
 	all, _, err := t.Rows()
 	if err != nil {
 		return nil, nil, err
 	}
 	role := map[string]string{}
 	for _, row := range all {
-		role[row.Path] = RoleTargets
+		role[row.Path] = meta.RoleTargets
 	}
-	d, err := t.delegated()
+	d, err := t.Delegated()
 	if err != nil {
-		return nil, nil, &MetadataError{File: "repository/targets.json", Err: err}
+		return nil, nil, &meta.FileError{File: "repository/targets.json", Err: err}
 	}
 	for _, name := range c.coldNames(p) {
 		now, err := c.currentCold(p, name)
@@ -83,8 +85,8 @@ func allRows(p *Published, c *Change, t *Targets) ([]Row, map[string]string, err
 		if err != nil {
 			return nil, nil, err
 		}
-		if _, ours := d.find(name); !ours && len(rows) > 0 {
-			return nil, nil, refuse(ForeignRoles, "role %.60q is of a form that another tool made; its entries cannot be changed here", name)
+		if _, ours := d.Find(name); !ours && len(rows) > 0 {
+			return nil, nil, meta.Refuse(meta.ForeignRoles, "role %.60q is of a form that another tool made; its entries cannot be changed here", name)
 		}
 		for _, row := range rows {
 			role[row.Path] = name
@@ -95,20 +97,20 @@ func allRows(p *Published, c *Change, t *Targets) ([]Row, map[string]string, err
 }
 
 // dropCold takes a path out of a cold role; cold keeps those that are changed.
-func dropCold(p *Published, c *Change, cold map[string]*Targets, name, path string) error {
+func dropCold(p *Published, c *Change, cold map[string]*meta.Targets, name, path string) error {
 	if cold[name] == nil {
 		now, err := c.currentCold(p, name)
 		if err != nil {
 			return err
 		}
-		cold[name] = now.clone()
+		cold[name] = now.Clone()
 	}
-	delete(cold[name].entries, path)
+	cold[name].Remove(path)
 	return nil
 }
 
 // olderThan reports whether the content of an entry lies here since before a moment.
-func (r *Repo) olderThan(p *Published, row Row, before time.Time) (old, dated bool) {
+func (r *Repo) olderThan(p *Published, row meta.Row, before time.Time) (old, dated bool) {
 	if before.IsZero() {
 		return true, true
 	}

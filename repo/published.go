@@ -9,20 +9,21 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Published is what stands in repository/ now, verified from root.json downwards.
 type Published struct {
-	Root      *Root
-	Targets   *Targets // nil if it was not asked for
-	Snapshot  *Listing
-	Timestamp *Listing
+	Root      *meta.Root
+	Targets   *meta.Targets // nil if it was not asked for
+	Snapshot  *meta.Listing
+	Timestamp *meta.Listing
 	// Warnings name what a client would stumble over and the next commit mends, such
 	// as a snapshot that does not match targets.json after fleetctl was interrupted.
 	Warnings []string
 
-	rootEnv, targetsEnv                  *envelope
-	snapshotEnv, timestampEnv            *envelope
+	rootEnv, targetsEnv                  *meta.Envelope
+	snapshotEnv, timestampEnv            *meta.Envelope
 	rootData, targetsData, snapshotData  []byte
 	timestampData                        []byte
 	otherMeta                            map[string]*metadata.MetaFiles
@@ -41,7 +42,7 @@ type Published struct {
 }
 
 // Load reads and verifies everything that is published. Expired metadata is loaded;
-// see [Published.Expired]. Errors: ErrNoRepository, *MetadataError.
+// see [Published.Expired]. Errors: ErrNoRepository, *FileError.
 func (r *Repo) Load() (*Published, error) { return r.settled(r.load) }
 
 func (r *Repo) load() (*Published, error) {
@@ -68,13 +69,13 @@ func (r *Repo) loadOnline() (*Published, error) {
 		return nil, err
 	}
 	p.givenUp = h.GivenUp
-	if p.Snapshot, p.snapshotData, p.snapshotEnv, err = r.loadListing(p, RoleSnapshot, h.Roles[RoleSnapshot]); err != nil {
+	if p.Snapshot, p.snapshotData, p.snapshotEnv, err = r.loadListing(p, meta.RoleSnapshot, h.Roles[meta.RoleSnapshot]); err != nil {
 		return nil, err
 	}
-	p.otherMeta = p.Snapshot.meta
-	known := h.Roles[RoleSnapshot]
-	p.snapshotOfOthers = known.Version > 0 && known != markOf(p.Snapshot.Version(), p.snapshotEnv.signed)
-	if p.Timestamp, p.timestampData, p.timestampEnv, err = r.loadListing(p, RoleTimestamp, h.Roles[RoleTimestamp]); err != nil {
+	p.otherMeta = p.Snapshot.Files()
+	known := h.Roles[meta.RoleSnapshot]
+	p.snapshotOfOthers = known.Version > 0 && known != markOf(p.Snapshot.Version(), p.snapshotEnv.Signed())
+	if p.Timestamp, p.timestampData, p.timestampEnv, err = r.loadListing(p, meta.RoleTimestamp, h.Roles[meta.RoleTimestamp]); err != nil {
 		return nil, err
 	}
 	return p, r.checkStamp(p)
@@ -85,12 +86,12 @@ func (r *Repo) LoadRoot() (*Published, error) { return r.settled(r.loadRoot) }
 
 // loadListing reads and verifies snapshot or timestamp. Where what is lost was given up,
 // one that cannot be used is an empty one, which the next change replaces.
-func (r *Repo) loadListing(p *Published, role string, known mark) (*Listing, []byte, *envelope, error) {
+func (r *Repo) loadListing(p *Published, role string, known mark) (*meta.Listing, []byte, *meta.Envelope, error) {
 	data, env, err := r.loadRole(p.Root, role)
-	var l *Listing
+	var l *meta.Listing
 	if err == nil {
-		if l, err = parseListing(role, env.text()); err != nil {
-			err = &MetadataError{File: "repository/" + role + ".json", Err: err}
+		if l, err = meta.ParseListing(role, env.Text()); err != nil {
+			err = &meta.FileError{File: "repository/" + role + ".json", Err: err}
 		}
 	}
 	if err == nil || !p.givenUp {
@@ -103,7 +104,7 @@ func (r *Repo) loadListing(p *Published, role string, known mark) (*Listing, []b
 		}
 	}
 	p.Warnings = append(p.Warnings, err.Error()+"; the next change signs it anew")
-	return &Listing{role: role}, nil, &envelope{}, nil
+	return meta.NoListing(role), nil, &meta.Envelope{}, nil
 }
 
 func (p *Published) claim(role string, version int64) {
@@ -114,14 +115,14 @@ func (p *Published) claim(role string, version int64) {
 }
 
 func (r *Repo) loadRoot() (*Published, error) {
-	data, err := r.readMetadata("root.json", MaxRootSize)
+	data, err := r.readMetadata("root.json", meta.MaxRootSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, r.noRoot()
 	}
 	if err != nil {
 		return nil, err
 	}
-	root, env, err := readRoot("repository/root.json", data)
+	root, env, err := meta.OpenRoot("repository/root.json", data)
 	if err != nil {
 		return nil, err
 	}
@@ -134,55 +135,31 @@ func (r *Repo) noRoot() error {
 	if err != nil {
 		return err
 	}
-	if list := lists[RoleRoot]; len(list) > 0 {
-		return refuse(WentBack, `"repository/root.json" is missing, and %q is here`, "repository/"+versioned(list[len(list)-1], "root.json"))
+	if list := lists[meta.RoleRoot]; len(list) > 0 {
+		return meta.Refuse(meta.WentBack, `"repository/root.json" is missing, and %q is here`, "repository/"+versioned(list[len(list)-1], "root.json"))
 	}
 	return fmt.Errorf("%w: %q has no repository/root.json", ErrNoRepository, r.dir)
 }
 
-// readRoot parses a root and checks that it is signed by itself.
-func readRoot(file string, data []byte) (*Root, *envelope, error) {
-	env, err := parseEnvelope(data)
-	if err != nil {
-		return nil, nil, &MetadataError{File: file, Err: err}
-	}
-	root, err := parseRoot(env.text())
-	if err != nil {
-		return nil, nil, &MetadataError{File: file, Reason: "clients refuse it", Err: err}
-	}
-	if err := verifyRole(root, RoleRoot, file, env); err != nil {
-		return nil, nil, err
-	}
-	return root, env, nil
-}
-
 // loadRole reads NAME.json and verifies its signatures against root.
-func (r *Repo) loadRole(root *Root, role string) ([]byte, *envelope, error) {
+func (r *Repo) loadRole(root *meta.Root, role string) ([]byte, *meta.Envelope, error) {
 	name := role + ".json"
 	data, err := r.readMetadata(name, tuf.MaxSize(role))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, &MetadataError{File: "repository/" + name, Reason: "missing"}
+		return nil, nil, &meta.FileError{File: "repository/" + name, Reason: "missing"}
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	env, err := parseEnvelope(data)
+	env, err := meta.ParseEnvelope(data)
 	if err != nil {
-		return nil, nil, &MetadataError{File: "repository/" + name, Err: err}
+		return nil, nil, &meta.FileError{File: "repository/" + name, Err: err}
 	}
-	return data, env, verifyRole(root, role, "repository/"+name, env)
-}
-
-func verifyRole(root *Root, role, file string, env *envelope) error {
-	keys, need := root.Keys(role), root.Threshold(role)
-	if have := len(env.counted(keys)); have < need {
-		return &MetadataError{File: file, Reason: fmt.Sprintf("%d of %d signatures verify with the %s keys of root v%d", have, need, role, root.Version())}
-	}
-	return nil
+	return data, env, meta.Verify(root, role, "repository/"+name, env)
 }
 
 func (r *Repo) loadTargets(p *Published) error {
-	data, env, err := r.loadRole(p.Root, RoleTargets)
+	data, env, err := r.loadRole(p.Root, meta.RoleTargets)
 	if err != nil && p.givenUp && env != nil && r.wasPublished(p, env) {
 		p.Warnings = append(p.Warnings, err.Error()+"; it was published under an earlier root, and the next change signs it anew")
 		err = nil
@@ -190,22 +167,22 @@ func (r *Repo) loadTargets(p *Published) error {
 	if err != nil {
 		return err
 	}
-	t, err := parseTargets(env.text())
+	t, err := meta.ParseTargets(env.Text())
 	if err != nil {
-		return &MetadataError{File: "repository/targets.json", Err: err}
+		return &meta.FileError{File: "repository/targets.json", Err: err}
 	}
 	p.Targets, p.targetsEnv, p.targetsData = t, env, data
 	r.loadCold(p)
 	m := p.Snapshot.Meta()
 	if t.Version() < m.Version && !p.givenUp {
-		return &MetadataError{File: "repository/targets.json", Reason: fmt.Sprintf(
+		return &meta.FileError{File: "repository/targets.json", Reason: fmt.Sprintf(
 			"is version %d, older than version %d that snapshot.json names: an old file was put back", t.Version(), m.Version)}
 	}
-	p.targetsMatch = matches(m, data, t.Version())
+	p.targetsMatch = meta.Matches(m, data, t.Version())
 	if !p.targetsMatch {
 		p.Warnings = append(p.Warnings, fmt.Sprintf(
 			"repository/targets.json (version %d) is not the file that snapshot.json (version %d) names; %s",
-			t.Version(), p.Snapshot.Version(), r.whatClientsDo(p.Root, RoleTargets, m, "clients fail until the next commit")))
+			t.Version(), p.Snapshot.Version(), r.whatClientsDo(p.Root, meta.RoleTargets, m, "clients fail until the next commit")))
 	}
 	return nil
 }
@@ -213,12 +190,12 @@ func (r *Repo) loadTargets(p *Published) error {
 // wasPublished reports whether a targets.json that the present root does not accept is the
 // newest that was published from here, under an earlier root: what a rotation made of it
 // is lost. Nothing else that a key signed before it was replaced is believed.
-func (r *Repo) wasPublished(p *Published, env *envelope) bool {
+func (r *Repo) wasPublished(p *Published, env *meta.Envelope) bool {
 	h, err := r.readHistory()
 	if err != nil {
 		return false
 	}
-	if m, err := markOfEnvelope(env); err != nil || m != h.Roles[RoleTargets] {
+	if m, err := markOfEnvelope(env); err != nil || m != h.Roles[meta.RoleTargets] {
 		return false
 	}
 	for n := p.Root.Version() - 1; n >= 1; n-- {
@@ -226,7 +203,7 @@ func (r *Repo) wasPublished(p *Published, env *envelope) bool {
 		if err != nil {
 			return false
 		}
-		if verifyRole(l.root, RoleTargets, "repository/targets.json", env) == nil {
+		if meta.Verify(l.root, meta.RoleTargets, "repository/targets.json", env) == nil {
 			return true
 		}
 	}
@@ -237,10 +214,10 @@ func (r *Repo) wasPublished(p *Published, env *envelope) bool {
 func (r *Repo) checkStamp(p *Published) error {
 	m := p.Timestamp.Meta()
 	if p.Snapshot.Version() < m.Version && !p.givenUp {
-		return &MetadataError{File: "repository/snapshot.json", Reason: fmt.Sprintf(
+		return &meta.FileError{File: "repository/snapshot.json", Reason: fmt.Sprintf(
 			"is version %d, older than version %d that timestamp.json names: an old file was put back", p.Snapshot.Version(), m.Version)}
 	}
-	p.snapshotMatchesOnStamp = matches(m, p.snapshotData, p.Snapshot.Version())
+	p.snapshotMatchesOnStamp = meta.Matches(m, p.snapshotData, p.Snapshot.Version())
 	if p.snapshotMatchesOnStamp {
 		return nil
 	}
@@ -251,19 +228,19 @@ func (r *Repo) checkStamp(p *Published) error {
 	}
 	p.Warnings = append(p.Warnings, fmt.Sprintf(
 		"repository/snapshot.json (version %d) is not the file that timestamp.json (version %d) names; %s",
-		p.Snapshot.Version(), p.Timestamp.Version(), r.whatClientsDo(p.Root, RoleSnapshot, m, "clients fail until the next timestamp")))
+		p.Snapshot.Version(), p.Timestamp.Version(), r.whatClientsDo(p.Root, meta.RoleSnapshot, m, "clients fail until the next timestamp")))
 	return nil
 }
 
 // whatClientsDo says what it means to clients that NAME.json is not the file that m
 // names: with consistent snapshots they read the numbered one.
-func (r *Repo) whatClientsDo(root *Root, role string, m tuf.FileMeta, fail string) string {
+func (r *Repo) whatClientsDo(root *meta.Root, role string, m tuf.FileMeta, fail string) string {
 	if !root.ConsistentSnapshot() {
 		return fail
 	}
 	name := versioned(m.Version, role+".json")
 	data, err := r.readMetadata(name, tuf.MaxSize(role))
-	if err != nil || !matches(m, data, m.Version) {
+	if err != nil || !meta.Matches(m, data, m.Version) {
 		return fail
 	}
 	return fmt.Sprintf("clients read repository/%s, which is, and go on", name)
@@ -299,13 +276,13 @@ func (r *Repo) CheckPublishable(p *Published) error {
 // ExpiresOf gives the published expiry of a role; the zero time if it is not loaded.
 func (p *Published) ExpiresOf(role string) time.Time {
 	switch {
-	case role == RoleRoot && p.Root != nil:
+	case role == meta.RoleRoot && p.Root != nil:
 		return p.Root.Expires()
-	case role == RoleTargets && p.Targets != nil:
+	case role == meta.RoleTargets && p.Targets != nil:
 		return p.Targets.Expires()
-	case role == RoleSnapshot && p.Snapshot != nil:
+	case role == meta.RoleSnapshot && p.Snapshot != nil:
 		return p.Snapshot.Expires()
-	case role == RoleTimestamp && p.Timestamp != nil:
+	case role == meta.RoleTimestamp && p.Timestamp != nil:
 		return p.Timestamp.Expires()
 	case p.cold[role] != nil:
 		if t, err := p.ColdTargets(role); err == nil {
@@ -318,15 +295,15 @@ func (p *Published) ExpiresOf(role string) time.Time {
 // VersionOf gives the published version of a role; 0 if it is not loaded.
 func (p *Published) VersionOf(role string) int64 {
 	switch {
-	case role == RoleRoot && p.Root != nil:
+	case role == meta.RoleRoot && p.Root != nil:
 		return p.Root.Version()
-	case role == RoleTargets && p.Targets != nil:
+	case role == meta.RoleTargets && p.Targets != nil:
 		return p.Targets.Version()
-	case role == RoleSnapshot && p.Snapshot != nil:
+	case role == meta.RoleSnapshot && p.Snapshot != nil:
 		return p.Snapshot.Version()
-	case role == RoleTimestamp && p.Timestamp != nil:
+	case role == meta.RoleTimestamp && p.Timestamp != nil:
 		return p.Timestamp.Version()
-	case p.otherMeta[role+".json"] != nil && role != RoleTargets:
+	case p.otherMeta[role+".json"] != nil && role != meta.RoleTargets:
 		return p.otherMeta[role+".json"].Version
 	case p.cold[role] != nil:
 		if t, err := p.ColdTargets(role); err == nil {
@@ -338,19 +315,19 @@ func (p *Published) VersionOf(role string) int64 {
 
 // SignedBy gives the keys of a role whose signatures over the published metadata
 // verify, one for each public key; none if the role is not loaded.
-func (p *Published) SignedBy(role string) []Key {
-	env := map[string]*envelope{RoleRoot: p.rootEnv, RoleTargets: p.targetsEnv, RoleSnapshot: p.snapshotEnv, RoleTimestamp: p.timestampEnv}[role]
+func (p *Published) SignedBy(role string) []meta.Key {
+	env := map[string]*meta.Envelope{meta.RoleRoot: p.rootEnv, meta.RoleTargets: p.targetsEnv, meta.RoleSnapshot: p.snapshotEnv, meta.RoleTimestamp: p.timestampEnv}[role]
 	if env == nil {
 		return nil
 	}
-	return env.counted(p.Root.Keys(role))
+	return env.Counted(p.Root.Keys(role))
 }
 
 // Expired returns an *ExpiredError for the first of the roles that is expired.
 func (p *Published) Expired(now time.Time, roles ...string) error {
 	for _, role := range roles {
 		if at := p.ExpiresOf(role); !at.IsZero() && !now.Before(at) {
-			return &ExpiredError{Role: role, Version: p.VersionOf(role), Expired: at, Now: now}
+			return &meta.ExpiredError{Role: role, Version: p.VersionOf(role), Expired: at, Now: now}
 		}
 	}
 	return nil

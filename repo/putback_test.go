@@ -4,7 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestPutBack: with nothing that remembers, an older file under a newer one is told by what
@@ -18,7 +18,7 @@ func TestPutBack(t *testing.T) {
 		c := clone(t, r)
 		remove(t, c, "pending/history.json")
 		old.over(t, c, name)
-		if _, err := c.Load(); !errors.Is(err, repo.ErrMetadata) {
+		if _, err := c.Load(); !errors.Is(err, meta.ErrMetadata) {
 			t.Errorf("%s was put back: %v", name, err)
 		}
 	}
@@ -26,7 +26,7 @@ func TestPutBack(t *testing.T) {
 	c := clone(t, r)
 	remove(t, c, "pending/history.json")
 	old.over(t, c, "snapshot.json", "targets.json")
-	if err := tryStamp(c, kr); !errors.Is(err, repo.ErrMetadata) {
+	if err := tryStamp(c, kr); !errors.Is(err, meta.ErrMetadata) {
 		t.Errorf("both were put back: %v", err)
 	}
 }

@@ -10,15 +10,16 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestInit: only where nothing is; each role with a key, and a threshold that it can meet.
 func TestInit(t *testing.T) {
 	kr := keyring{}
-	keys := func() map[string][]repo.Key {
-		m := map[string][]repo.Key{}
-		for _, role := range repo.Roles() {
-			m[role] = []repo.Key{kr.make(t), kr.make(t)}
+	keys := func() map[string][]meta.Key {
+		m := map[string][]meta.Key{}
+		for _, role := range meta.Roles() {
+			m[role] = []meta.Key{kr.make(t), kr.make(t)}
 		}
 		return m
 	}
@@ -32,10 +33,10 @@ func TestInit(t *testing.T) {
 		want func(error) bool
 	}{
 		"two of two":           {repo.InitOptions{Keys: one, Thresholds: map[string]int{"root": 2}}, func(err error) bool { return err == nil }},
-		"three of two":         {repo.InitOptions{Keys: one, Thresholds: map[string]int{"root": 3}}, kindIs(repo.ThresholdHigh)},
-		"below one":            {repo.InitOptions{Keys: one, Thresholds: map[string]int{"root": -1}}, kindIs(repo.ThresholdHigh)},
-		"a role without a key": {repo.InitOptions{Keys: none}, kindIs(repo.LastKey)},
-		"one key twice":        {repo.InitOptions{Keys: twice}, kindIs(repo.DuplicateKey)},
+		"three of two":         {repo.InitOptions{Keys: one, Thresholds: map[string]int{"root": 3}}, kindIs(meta.ThresholdHigh)},
+		"below one":            {repo.InitOptions{Keys: one, Thresholds: map[string]int{"root": -1}}, kindIs(meta.ThresholdHigh)},
+		"a role without a key": {repo.InitOptions{Keys: none}, kindIs(meta.LastKey)},
+		"one key twice":        {repo.InitOptions{Keys: twice}, kindIs(meta.DuplicateKey)},
 	} {
 		r := repo.Open(folder(t), repo.Options{})
 		if _, err := r.Init(c.opts); !c.want(err) {
@@ -58,7 +59,7 @@ func TestInit(t *testing.T) {
 			t.Fatal(err)
 		}
 		write(t, r, name, "{}")
-		if err := r.CheckInit(); !errors.Is(err, repo.ErrExists) && !kindIs(repo.UnfinishedState)(err) {
+		if err := r.CheckInit(); !errors.Is(err, repo.ErrExists) && !kindIs(meta.UnfinishedState)(err) {
 			t.Errorf("with %q: %v", name, err)
 		}
 		if there := r.CheckThere(); (there == nil) != (name != "repository/targets.json") {
@@ -81,32 +82,32 @@ func TestReaders(t *testing.T) {
 		err error
 		ok  bool
 	}{
-		"the next root":          {repo.FollowsRoot(root1, root2), true},
-		"the same root":          {repo.FollowsRoot(root2, root2), true},
-		"the one after the next": {repo.FollowsRoot(root1, root3), false},
-		"the one before":         {repo.FollowsRoot(root2, root1), false},
-		"a stranger's":           {repo.FollowsRoot(root1, strange), false},
-		"targets for a root":     {repo.FollowsRoot(root1, targets), false},
-		"after targets":          {repo.FollowsRoot(targets, root1), false},
-		"targets of its root":    {repo.Accepts(root3, "targets", targets), true},
-		"targets of an old root": {repo.Accepts(root2, "targets", targets), false},
-		"targets of a stranger":  {repo.Accepts(strange, "targets", targets), false},
-		"targets as a timestamp": {repo.Accepts(root3, "timestamp", targets), false},
-		"no metadata":            {repo.Accepts(root3, "targets", []byte("[]")), false},
-		"no root":                {repo.Accepts(targets, "targets", targets), false},
+		"the next root":          {meta.FollowsRoot(root1, root2), true},
+		"the same root":          {meta.FollowsRoot(root2, root2), true},
+		"the one after the next": {meta.FollowsRoot(root1, root3), false},
+		"the one before":         {meta.FollowsRoot(root2, root1), false},
+		"a stranger's":           {meta.FollowsRoot(root1, strange), false},
+		"targets for a root":     {meta.FollowsRoot(root1, targets), false},
+		"after targets":          {meta.FollowsRoot(targets, root1), false},
+		"targets of its root":    {meta.Accepts(root3, "targets", targets), true},
+		"targets of an old root": {meta.Accepts(root2, "targets", targets), false},
+		"targets of a stranger":  {meta.Accepts(strange, "targets", targets), false},
+		"targets as a timestamp": {meta.Accepts(root3, "timestamp", targets), false},
+		"no metadata":            {meta.Accepts(root3, "targets", []byte("[]")), false},
+		"no root":                {meta.Accepts(targets, "targets", targets), false},
 	} {
-		if (c.err == nil) != c.ok || c.err != nil && !errors.Is(c.err, repo.ErrMetadata) {
+		if (c.err == nil) != c.ok || c.err != nil && !errors.Is(c.err, meta.ErrMetadata) {
 			t.Errorf("%s: %v", name, c.err)
 		}
 	}
-	now, err := repo.ReadRoot("x", root3)
+	now, err := meta.ReadRoot("x", root3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ts, err := repo.ReadTargets(now, "x", targets); err != nil || ts.Len() != 2 {
+	if ts, err := meta.ReadTargets(now, "x", targets); err != nil || ts.Len() != 2 {
 		t.Errorf("targets: %v", err)
 	}
-	if _, err := repo.ReadTargets(now, "x", []byte(read(t, r, "repository/snapshot.json"))); !errors.Is(err, repo.ErrMetadata) {
+	if _, err := meta.ReadTargets(now, "x", []byte(read(t, r, "repository/snapshot.json"))); !errors.Is(err, meta.ErrMetadata) {
 		t.Errorf("a snapshot for targets: %v", err)
 	}
 	p := load(t, r)
@@ -121,7 +122,7 @@ func TestReaders(t *testing.T) {
 		t.Errorf("not publishable: %v", err)
 	}
 	remove(t, r, "repository/2.root.json")
-	if err := r.CheckPublishable(p); !kindIs(repo.RootChain)(err) {
+	if err := r.CheckPublishable(p); !kindIs(meta.RootChain)(err) {
 		t.Errorf("publishable with a gap in the chain: %v", err)
 	}
 }
@@ -196,12 +197,12 @@ func TestRows(t *testing.T) {
 
 func TestCheckPlatform(t *testing.T) {
 	for _, p := range []string{"linux", "linux-arm64", "macos", "macos-app", "windows", "windows-arm64"} {
-		if err := repo.CheckPlatform(p); err != nil {
+		if err := meta.CheckPlatform(p); err != nil {
 			t.Errorf("%s: %v", p, err)
 		}
 	}
 	for _, p := range []string{"", "Linux", "darwin", "linux/..", "linux-arm"} {
-		if err := repo.CheckPlatform(p); !isName(err) {
+		if err := meta.CheckPlatform(p); !isName(err) {
 			t.Errorf("%q: %v", p, err)
 		}
 	}

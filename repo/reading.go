@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Commands that only read take no lock. They may run beside a commit, or after one
@@ -78,8 +80,8 @@ func (r *Repo) fingerprint() string {
 // goesWithCommit reports whether the change that a reader found in change.json is
 // published by a commit that runs, was interrupted, or has just ended.
 func (r *Repo) goesWithCommit(refused error) bool {
-	var moved *RefusedError
-	if !errors.As(refused, &moved) || moved.Kind != PublishedMoved {
+	var moved *meta.RefusedError
+	if !errors.As(refused, &moved) || moved.Kind != meta.PublishedMoved {
 		return false
 	}
 	if j, found, err := r.readJournal(); err == nil && found && r.overtaken(j) == "" {

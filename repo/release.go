@@ -8,11 +8,12 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // ReleaseOptions say how snapshot and timestamp are made.
 type ReleaseOptions struct {
-	Expiries Expiries
+	Expiries meta.Expiries
 	// AllowShorter permits an expiry before the published one.
 	AllowShorter bool
 	// WithoutTimestamp leaves the timestamp to another machine (consistent snapshots
@@ -26,29 +27,29 @@ type ReleaseOptions struct {
 type Release struct {
 	p    *Published // nil at init
 	c    *Change    // nil for a timestamp alone
-	root *Root      // in force after the commit
+	root *meta.Root // in force after the commit
 	opts ReleaseOptions
 	now  time.Time
 
 	numbers *numbers
 
 	needSnapshot, needTimestamp bool
-	snapshot, timestamp         *Doc
-	targetsFile, snapshotFile   metaFile
+	snapshot, timestamp         *meta.Doc
+	targetsFile, snapshotFile   meta.File
 	// coldFiles are the cold roles that are new, by file name.
-	coldFiles map[string]metaFile
+	coldFiles map[string]meta.File
 }
 
 // Timestamp prepares the next timestamp over the published snapshot. It does not
 // read targets.json unless snapshot.json is not the file that the published
 // timestamp names; then targets.json must be the one that the snapshot names.
-// Errors: *MetadataError, *ExpiredError, *RefusedError{ShorterExpiry}.
+// Errors: *FileError, *ExpiredError, *RefusedError{ShorterExpiry}.
 func (r *Repo) Timestamp(opts ReleaseOptions) (*Release, error) {
 	p, err := r.settled(r.loadOnline)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.Expired(r.now(), RoleRoot, RoleSnapshot); err != nil {
+	if err := p.Expired(r.now(), meta.RoleRoot, meta.RoleSnapshot); err != nil {
 		return nil, err
 	}
 	// What another tool has signed may stand on targets older than those published from
@@ -58,7 +59,7 @@ func (r *Repo) Timestamp(opts ReleaseOptions) (*Release, error) {
 			return nil, err
 		}
 		if !p.targetsMatch {
-			return nil, &MetadataError{File: "repository/targets.json", Reason: fmt.Sprintf(
+			return nil, &meta.FileError{File: "repository/targets.json", Reason: fmt.Sprintf(
 				"is not the file that snapshot v%d names; a timestamp over it would stop every client", p.Snapshot.Version())}
 		}
 	}
@@ -72,7 +73,7 @@ func (r *Repo) Timestamp(opts ReleaseOptions) (*Release, error) {
 	if rel.numbers, err = r.numbers(p); err != nil {
 		return nil, err
 	}
-	rel.snapshotFile = metaFile{p.Snapshot.Version(), p.snapshotData}
+	rel.snapshotFile = meta.File{Version: p.Snapshot.Version(), Data: p.snapshotData}
 	return rel, nil
 }
 
@@ -83,7 +84,7 @@ func (rel *Release) Published() *Published { return rel.p }
 // Errors: *RefusedError.
 func (r *Repo) CheckRelease(p *Published, c *Change, opts ReleaseOptions) error {
 	if opts.WithoutTimestamp && !c.root.ConsistentSnapshot() {
-		return refuse(FlatLayout, "a commit without timestamp needs consistent snapshots; here clients would fail until the timestamp came")
+		return meta.Refuse(meta.FlatLayout, "a commit without timestamp needs consistent snapshots; here clients would fail until the timestamp came")
 	}
 	if p == nil {
 		return r.CheckSound(nil, c)
@@ -95,15 +96,15 @@ func (r *Repo) CheckRelease(p *Published, c *Change, opts ReleaseOptions) error 
 		return err
 	}
 	rel := &Release{p: p, c: c, root: c.root, opts: opts, now: r.now()}
-	if opts.WithoutTimestamp && !rel.accepts(RoleTimestamp, p.timestampEnv) {
-		return refuse(TimestampKeys, "root v%d asks for other timestamp keys than those that signed timestamp v%d; without a new one every client would fail", c.root.Version(), p.Timestamp.Version())
+	if opts.WithoutTimestamp && !rel.accepts(meta.RoleTimestamp, p.timestampEnv) {
+		return meta.Refuse(meta.TimestampKeys, "root v%d asks for other timestamp keys than those that signed timestamp v%d; without a new one every client would fail", c.root.Version(), p.Timestamp.Version())
 	}
 	rel.decide()
 	if err := r.checkSound(rel); err != nil {
 		return err
 	}
 	for _, role := range rel.Roles() {
-		expires := utcSecond(rel.now.Add(opts.Expiries.of(role)))
+		expires := meta.UTCSecond(rel.now.Add(opts.Expiries.Of(role)))
 		if err := checkExpiry(role, p, expires, opts.AllowShorter); err != nil {
 			return err
 		}
@@ -132,7 +133,7 @@ func (r *Repo) Release(p *Published, c *Change, opts ReleaseOptions) (*Release, 
 	}
 	rel.decide()
 	if !rel.needSnapshot {
-		rel.snapshotFile = metaFile{p.Snapshot.Version(), p.snapshotData}
+		rel.snapshotFile = meta.File{Version: p.Snapshot.Version(), Data: p.snapshotData}
 	}
 	return rel, nil
 }
@@ -143,17 +144,17 @@ func (rel *Release) fixTargets() error {
 		return err
 	}
 	if rel.c.targetsDoc == nil {
-		rel.targetsFile = metaFile{rel.p.Targets.Version(), rel.p.targetsData}
+		rel.targetsFile = meta.File{Version: rel.p.Targets.Version(), Data: rel.p.targetsData}
 		return nil
 	}
-	b, err := rel.c.targetsDoc.env.bytes()
+	b, err := rel.c.targetsDoc.Bytes()
 	if err != nil {
 		return err
 	}
 	if len(b) > tuf.MaxTargets {
-		return refuse(TooLarge, "targets.json would be %d bytes", len(b))
+		return meta.Refuse(meta.TooLarge, "targets.json would be %d bytes", len(b))
 	}
-	rel.targetsFile = metaFile{rel.c.targets.Version(), b}
+	rel.targetsFile = meta.File{Version: rel.c.targets.Version(), Data: b}
 	return nil
 }
 
@@ -168,49 +169,30 @@ func (rel *Release) decide() {
 		rel.needSnapshot, rel.needTimestamp = true, true
 		return
 	}
-	rel.needSnapshot = rel.c.targetsDoc != nil || !p.targetsMatch || !rel.accepts(RoleSnapshot, p.snapshotEnv)
+	rel.needSnapshot = rel.c.targetsDoc != nil || !p.targetsMatch || !rel.accepts(meta.RoleSnapshot, p.snapshotEnv)
 	rel.needTimestamp = rel.needSnapshot || !p.snapshotMatchesOnStamp || rel.rolesLostPower() ||
-		!sameKeys(p.Root, rel.root, RoleTimestamp)
+		!meta.SameKeys(p.Root, rel.root, meta.RoleTimestamp)
 	if rel.opts.WithoutTimestamp {
 		rel.needTimestamp = false
 	}
 }
 
-func (rel *Release) accepts(role string, env *envelope) bool {
-	return verifyRole(rel.root, role, "", env) == nil
+func (rel *Release) accepts(role string, env *meta.Envelope) bool {
+	return meta.Verify(rel.root, role, "", env) == nil
 }
 
 func (rel *Release) rolesLostPower() bool {
-	for _, role := range []string{RoleTargets, RoleSnapshot, RoleTimestamp} {
-		if rel.p.Root.Threshold(role) != rel.root.Threshold(role) || keysRemoved(rel.p.Root, rel.root, role) {
+	for _, role := range []string{meta.RoleTargets, meta.RoleSnapshot, meta.RoleTimestamp} {
+		if rel.p.Root.Threshold(role) != rel.root.Threshold(role) || meta.KeysRemoved(rel.p.Root, rel.root, role) {
 			return true
 		}
 	}
 	return false
-}
-
-func keysRemoved(before, after *Root, role string) bool {
-	kept := map[tuf.KeyID]bool{}
-	for _, k := range after.Keys(role) {
-		kept[k.ID] = true
-	}
-	for _, k := range before.Keys(role) {
-		if !kept[k.ID] {
-			return true
-		}
-	}
-	return false
-}
-
-// sameKeys reports whether a timestamp that the old root's keys signed is still good
-// under the new root's; an added key alone changes nothing.
-func sameKeys(before, after *Root, role string) bool {
-	return !keysRemoved(before, after, role) && before.Threshold(role) == after.Threshold(role)
 }
 
 // Next gives what has to be signed now: the snapshot, then, when that is signed, the
 // timestamp over it; nil when all is signed.
-func (rel *Release) Next() (*Doc, error) {
+func (rel *Release) Next() (*meta.Doc, error) {
 	if rel.needSnapshot && rel.snapshot == nil {
 		if err := rel.makeSnapshot(); err != nil {
 			return nil, err
@@ -237,16 +219,16 @@ func (rel *Release) Next() (*Doc, error) {
 func (rel *Release) Roles() []string {
 	var roles []string
 	if rel.needSnapshot {
-		roles = append(roles, RoleSnapshot)
+		roles = append(roles, meta.RoleSnapshot)
 	}
 	if rel.needTimestamp {
-		roles = append(roles, RoleTimestamp)
+		roles = append(roles, meta.RoleTimestamp)
 	}
 	return roles
 }
 
 // Root is the root that will be in force after the commit.
-func (rel *Release) Root() *Root { return rel.root }
+func (rel *Release) Root() *meta.Root { return rel.root }
 
 func (rel *Release) makeSnapshot() error {
 	others := map[string]*metadata.MetaFiles{}
@@ -254,30 +236,30 @@ func (rel *Release) makeSnapshot() error {
 		maps.Copy(others, rel.p.otherMeta)
 	}
 	for name, f := range rel.coldFiles {
-		others[name] = describe(f)
+		others[name] = meta.Describe(f)
 	}
 	var err error
-	rel.snapshot, err = rel.makeListing(RoleSnapshot, rel.targetsFile, others)
+	rel.snapshot, err = rel.makeListing(meta.RoleSnapshot, rel.targetsFile, others)
 	return err
 }
 
 func (rel *Release) makeTimestamp() error {
 	if rel.needSnapshot {
-		b, err := rel.snapshot.env.bytes()
+		b, err := rel.snapshot.Bytes()
 		if err != nil {
 			return err
 		}
 		if len(b) > tuf.MaxSnapshot {
-			return refuse(TooLarge, "snapshot.json would be %d bytes; clients refuse more than %d", len(b), tuf.MaxSnapshot)
+			return meta.Refuse(meta.TooLarge, "snapshot.json would be %d bytes; clients refuse more than %d", len(b), tuf.MaxSnapshot)
 		}
-		rel.snapshotFile = metaFile{rel.snapshot.version, b}
+		rel.snapshotFile = meta.File{Version: rel.snapshot.Version(), Data: b}
 	}
 	var err error
-	rel.timestamp, err = rel.makeListing(RoleTimestamp, rel.snapshotFile, nil)
+	rel.timestamp, err = rel.makeListing(meta.RoleTimestamp, rel.snapshotFile, nil)
 	return err
 }
 
-func (rel *Release) makeListing(role string, file metaFile, others map[string]*metadata.MetaFiles) (*Doc, error) {
+func (rel *Release) makeListing(role string, file meta.File, others map[string]*metadata.MetaFiles) (*meta.Doc, error) {
 	next, err := rel.numbers.next(role)
 	if err != nil {
 		return nil, err
@@ -286,12 +268,13 @@ func (rel *Release) makeListing(role string, file metaFile, others map[string]*m
 	if err != nil {
 		return nil, err
 	}
-	signed, err := newListing(role, next.v, expires, file, others)
+	signed, err := meta.NewListing(role, next.v, expires, file, others)
 	if err != nil {
 		return nil, err
 	}
-	return &Doc{role: role, version: next.v, expires: expires, env: &envelope{signed: signed},
-		sets: []keySet{{rel.root.Keys(role), rel.root.Threshold(role)}}}, nil
+	d := meta.NewDoc(role, next.v, expires, meta.NewEnvelope(signed))
+	d.SignWith(rel.root.Signers(role))
+	return d, nil
 }
 
 // expiry is when a new snapshot or timestamp expires.
@@ -300,7 +283,7 @@ func (rel *Release) expiry(role string) (time.Time, error) {
 	if rel.p != nil && !rel.opts.AllowShorter {
 		published = rel.p.ExpiresOf(role)
 	}
-	t, _ := tuf.NewExpiry(rel.now, rel.opts.Expiries.of(role), published, roundingSlack)
+	t, _ := tuf.NewExpiry(rel.now, rel.opts.Expiries.Of(role), published, roundingSlack)
 	return t, checkExpiry(role, rel.p, t, rel.opts.AllowShorter)
 }
 
@@ -315,8 +298,8 @@ func checkExpiry(role string, p *Published, expires time.Time, allowShorter bool
 	}
 	// go-tuf rounds to the nearest second, so what fleetctl wrote a moment ago may seem
 	// to expire a second later.
-	if old := p.ExpiresOf(role); expires.Add(roundingSlack).Before(utcSecond(old)) {
-		return refuse(ShorterExpiry, "the new %s would expire %s, before the published one (%s)",
+	if old := p.ExpiresOf(role); expires.Add(roundingSlack).Before(meta.UTCSecond(old)) {
+		return meta.Refuse(meta.ShorterExpiry, "the new %s would expire %s, before the published one (%s)",
 			role, expires.Format(time.RFC3339), old.UTC().Format(time.RFC3339))
 	}
 	return nil
@@ -343,14 +326,14 @@ func (rel *Release) finish() ([]webFile, error) {
 		files = append(files, numberedFiles(cold)...)
 	}
 	if consistent && (changedTargets || flips) {
-		files = append(files, webFile{versioned(rel.targetsFile.version, "targets.json"), rel.targetsFile.data})
+		files = append(files, webFile{versioned(rel.targetsFile.Version, "targets.json"), rel.targetsFile.Data})
 	}
 	if consistent && (rel.needSnapshot || flips) {
 		// Without a timestamp to make, nobody has fixed the snapshot's bytes yet.
 		if err := rel.fixSnapshot(); err != nil {
 			return nil, err
 		}
-		files = append(files, webFile{versioned(rel.snapshotFile.version, "snapshot.json"), rel.snapshotFile.data})
+		files = append(files, webFile{versioned(rel.snapshotFile.Version, "snapshot.json"), rel.snapshotFile.Data})
 	}
 	root, err := rel.rootFiles(consistent)
 	if err != nil {
@@ -361,10 +344,10 @@ func (rel *Release) finish() ([]webFile, error) {
 	}
 	files = append(files, plainFiles(cold)...)
 	if changedTargets {
-		files = append(files, webFile{"targets.json", rel.targetsFile.data})
+		files = append(files, webFile{"targets.json", rel.targetsFile.Data})
 	}
 	if rel.needSnapshot {
-		files = append(files, webFile{"snapshot.json", rel.snapshotFile.data})
+		files = append(files, webFile{"snapshot.json", rel.snapshotFile.Data})
 	}
 	if consistent {
 		files = append(files, root...)
@@ -373,11 +356,11 @@ func (rel *Release) finish() ([]webFile, error) {
 }
 
 func (rel *Release) fixSnapshot() error {
-	if !rel.needSnapshot || rel.snapshotFile.data != nil {
+	if !rel.needSnapshot || rel.snapshotFile.Data != nil {
 		return nil
 	}
-	b, err := rel.snapshot.env.bytes()
-	rel.snapshotFile = metaFile{rel.snapshot.version, b}
+	b, err := rel.snapshot.Bytes()
+	rel.snapshotFile = meta.File{Version: rel.snapshot.Version(), Data: b}
 	return err
 }
 
@@ -385,12 +368,12 @@ func (rel *Release) appendTimestamp(files []webFile) ([]webFile, error) {
 	if !rel.needTimestamp {
 		return files, nil
 	}
-	data, err := rel.timestamp.env.bytes()
+	data, err := rel.timestamp.Bytes()
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > MaxTimestampSize {
-		return nil, refuse(TooLarge, "timestamp.json would be %d bytes; clients refuse more than %d", len(data), MaxTimestampSize)
+	if len(data) > meta.MaxTimestampSize {
+		return nil, meta.Refuse(meta.TooLarge, "timestamp.json would be %d bytes; clients refuse more than %d", len(data), meta.MaxTimestampSize)
 	}
 	return append(files, webFile{"timestamp.json", data}), nil
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Removal says which targets are taken out: by path, or all of a channel.
@@ -18,7 +20,7 @@ type Removal struct {
 // in the repository until [Repo.Collect]. Errors: *NameError, *RefusedError.
 func (r *Repo) Remove(p *Published, staged *Change, rm Removal, opts StageOptions) (*Change, []string, error) {
 	c := r.start(p, staged)
-	t := c.currentTargets(p).clone()
+	t := c.currentTargets(p).Clone()
 	rows, role, err := allRows(p, c, t)
 	if err != nil {
 		return nil, nil, err
@@ -27,10 +29,10 @@ func (r *Repo) Remove(p *Published, staged *Change, rm Removal, opts StageOption
 	if err != nil {
 		return nil, nil, err
 	}
-	cold := map[string]*Targets{}
+	cold := map[string]*meta.Targets{}
 	for _, path := range gone {
-		if name := role[path]; name == "" || name == RoleTargets {
-			delete(t.entries, path)
+		if name := role[path]; name == "" || name == meta.RoleTargets {
+			t.Remove(path)
 		} else if err := dropCold(p, c, cold, name, path); err != nil {
 			return nil, nil, err
 		}
@@ -43,8 +45,8 @@ func (r *Repo) Remove(p *Published, staged *Change, rm Removal, opts StageOption
 }
 
 // meant names the target that a path of the file system, or of a URL, leads to.
-func meant(t *Targets, path string) string {
-	if _, rest, ok := strings.Cut("/"+path, "/targets/"); ok && t.entries[rest] != nil {
+func meant(t *meta.Targets, path string) string {
+	if _, rest, ok := strings.Cut("/"+path, "/targets/"); ok && t.Entry(rest) != nil {
 		return fmt.Sprintf("; did you mean %q?", rest)
 	}
 	return ""
@@ -52,11 +54,11 @@ func meant(t *Targets, path string) string {
 
 // toRemove lists the paths that a removal takes out. What was taken out before is no
 // mistake, and nothing to do; what never was there is.
-func (r *Repo) toRemove(p *Published, rm Removal, t *Targets, rows []Row, role map[string]string) ([]string, error) {
+func (r *Repo) toRemove(p *Published, rm Removal, t *meta.Targets, rows []meta.Row, role map[string]string) ([]string, error) {
 	var out []string
 	before := 0
 	for _, path := range rm.Paths {
-		if _, ok := t.entries[path]; ok || role[path] != "" {
+		if t.Entry(path) != nil || role[path] != "" {
 			if !slices.Contains(out, path) {
 				out = append(out, path)
 			}
@@ -86,17 +88,17 @@ func (r *Repo) toRemove(p *Published, rm Removal, t *Targets, rows []Row, role m
 		return out, nil
 	}
 	if rm.Channel == "" && before > 0 {
-		return nil, refuse(NoChange, "it is not published any more")
+		return nil, meta.Refuse(meta.NoChange, "it is not published any more")
 	}
 	return nil, r.emptyChannel(p, rm, rows)
 }
 
 // inChannel lists the paths of the channel.
-func (rm Removal) inChannel(rows []Row) (out []string, err error) {
-	if err := checkElement("channel", rm.Channel); err != nil {
+func (rm Removal) inChannel(rows []meta.Row) (out []string, err error) {
+	if err := meta.CheckElement("channel", rm.Channel); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(rows, compareRows)
+	slices.SortFunc(rows, meta.CompareRows)
 	for _, row := range rows {
 		if rm.covers(row) {
 			out = append(out, row.Path)
@@ -105,18 +107,18 @@ func (rm Removal) inChannel(rows []Row) (out []string, err error) {
 	return out, nil
 }
 
-func (rm Removal) covers(row Row) bool {
+func (rm Removal) covers(row meta.Row) bool {
 	return row.Channel == rm.Channel && Promotion{Names: rm.Names, Platforms: rm.Platforms}.covers(row)
 }
 
 // emptyChannel says why nothing of a channel can be removed.
-func (r *Repo) emptyChannel(p *Published, rm Removal, rows []Row) error {
+func (r *Repo) emptyChannel(p *Published, rm Removal, rows []meta.Row) error {
 	gone, err := r.removedBefore(p, rm.covers)
 	if err != nil {
 		return err
 	}
 	if len(gone) > 0 {
-		return refuse(NoChange, "channel %q holds no such target any more", rm.Channel)
+		return meta.Refuse(meta.NoChange, "channel %q holds no such target any more", rm.Channel)
 	}
 	return notFound(rm.Channel, column(rows, channelOf), "channel %q holds no such target", rm.Channel)
 }

@@ -1,14 +1,18 @@
 package repo
 
-import "time"
+import (
+	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+)
 
 // Renew stages a role again with the same content and keys and a new expiry: root, or
 // targets with the cold roles (snapshot and timestamp follow at commit). It is what a quiet repository
 // needs before root or targets expire. Errors: *RefusedError.
 func (r *Repo) Renew(p *Published, staged *Change, role string, opts StageOptions) (*Change, error) {
 	c := r.start(p, staged)
-	if role == RoleRoot {
-		if err := r.restageRoot(p, c, c.root.clone(), opts); err != nil {
+	if role == meta.RoleRoot {
+		if err := r.restageRoot(p, c, c.root.Clone(), opts); err != nil {
 			return nil, err
 		}
 		c.intend("renew root: expires %s", c.root.Expires().Format(time.DateOnly))
@@ -17,7 +21,7 @@ func (r *Repo) Renew(p *Published, staged *Change, role string, opts StageOption
 	if err := c.stageAllCold(p, c.currentTargets(p)); err != nil {
 		return nil, err
 	}
-	if err := r.restage(p, c, c.currentTargets(p).clone(), opts); err != nil {
+	if err := r.restage(p, c, c.currentTargets(p).Clone(), opts); err != nil {
 		return nil, err
 	}
 	c.intend("renew targets: expires %s", c.targets.Expires().Format(time.DateOnly))

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // renames is what pending/journal says is to be moved, in order.
@@ -39,7 +40,7 @@ type decided struct {
 func changes(kr keyring) map[string]func(t *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error) {
 	rotation := func(role string) func(t *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error) {
 		return func(t *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error) {
-			return r.Rotate(p, nil, repo.Rotation{Role: role, Set: []repo.Key{kr.make(t)}}, repo.StageOptions{})
+			return r.Rotate(p, nil, repo.Rotation{Role: role, Set: []meta.Key{kr.make(t)}}, repo.StageOptions{})
 		}
 	}
 	return map[string]func(t *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error){
@@ -55,9 +56,9 @@ func changes(kr keyring) map[string]func(t *testing.T, r *repo.Repo, p *repo.Pub
 			c, _, err := r.Remove(p, nil, repo.Removal{Channel: "stable"}, repo.StageOptions{})
 			return c, err
 		},
-		"rotate root":      rotation(repo.RoleRoot),
-		"rotate targets":   rotation(repo.RoleTargets),
-		"rotate timestamp": rotation(repo.RoleTimestamp),
+		"rotate root":      rotation(meta.RoleRoot),
+		"rotate targets":   rotation(meta.RoleTargets),
+		"rotate timestamp": rotation(meta.RoleTimestamp),
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Repo is a repository's folder. Its methods that write need the lock (see
@@ -72,7 +74,7 @@ func (r *Repo) CheckThere() error {
 		}
 	}
 	lists, err := r.numbered()
-	if err == nil && len(lists[RoleRoot]) > 0 {
+	if err == nil && len(lists[meta.RoleRoot]) > 0 {
 		return nil // its root.json was lost; see loadRoot
 	}
 	return fmt.Errorf("%w: %q has no repository/root.json", ErrNoRepository, r.dir)
@@ -93,7 +95,7 @@ func readLimited(path, shown string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if !st.Mode().IsRegular() {
-		return nil, &MetadataError{File: shown, Reason: "not a regular file"}
+		return nil, &meta.FileError{File: shown, Reason: "not a regular file"}
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -106,7 +108,7 @@ func readLimited(path, shown string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(data.Len()) > limit {
-		return nil, &MetadataError{File: shown, Reason: fmt.Sprintf("larger than %d bytes, which clients refuse", limit)}
+		return nil, &meta.FileError{File: shown, Reason: fmt.Sprintf("larger than %d bytes, which clients refuse", limit)}
 	}
 	return data.Bytes(), nil
 }

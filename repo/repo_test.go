@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 func TestLifeOfARepository(t *testing.T) {
@@ -19,9 +20,9 @@ func TestLifeOfARepository(t *testing.T) {
 				t.Fatal(err)
 			}
 			kr.commit(t, r, rel)
-			for _, role := range repo.Roles() {
+			for _, role := range meta.Roles() {
 				p := load(t, r)
-				c, err := r.Rotate(p, nil, repo.Rotation{Role: role, Set: []repo.Key{kr.make(t)}}, repo.StageOptions{})
+				c, err := r.Rotate(p, nil, repo.Rotation{Role: role, Set: []meta.Key{kr.make(t)}}, repo.StageOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Review says in plain data what signing a change would mean, role by role.
@@ -29,7 +30,7 @@ type RoleReview struct {
 	OldExpires time.Time `json:"old_expires,omitzero"`
 	// Hash is the SHA-256 of the payload, hex.
 	Hash       string            `json:"sha256"`
-	Signatures []Tallied         `json:"signatures"`
+	Signatures []meta.Tallied    `json:"signatures"`
 	Keys       []KeyChange       `json:"keys,omitempty"`
 	Stays      []KeyStays        `json:"stays,omitempty"`
 	Thresholds []ThresholdChange `json:"thresholds,omitempty"`
@@ -43,15 +44,6 @@ type RoleReview struct {
 	// Other are changes of fields that have no line of their own.
 	Other    []string `json:"other,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
-}
-
-// Tallied is one threshold and how far it is met.
-type Tallied struct {
-	By      string      `json:"by"` // "published root", "new root", or the role
-	Have    int         `json:"have"`
-	Need    int         `json:"need"`
-	Signed  []tuf.KeyID `json:"signed"`
-	Missing []tuf.KeyID `json:"missing"`
 }
 
 // KeyChange is a key that gains or loses a role.
@@ -102,7 +94,7 @@ type TargetChange struct {
 }
 
 // Review describes a change against what is published (p is nil at init).
-func (r *Repo) Review(p *Published, c *Change, usual Expiries) (Review, error) {
+func (r *Repo) Review(p *Published, c *Change, usual meta.Expiries) (Review, error) {
 	review, err := NewReview(p, c, usual, r.now())
 	if err == nil && p != nil {
 		r.tellSince(p, &review)
@@ -113,18 +105,18 @@ func (r *Repo) Review(p *Published, c *Change, usual Expiries) (Review, error) {
 // NewReview describes a change against what was published when it was made (p is nil at
 // init). Every field of what would be signed that differs is in it; usual and now
 // only decide about warnings.
-func NewReview(p *Published, c *Change, usual Expiries, now time.Time) (Review, error) {
+func NewReview(p *Published, c *Change, usual meta.Expiries, now time.Time) (Review, error) {
 	review := Review{Intents: c.Intents, Staged: c.Stagings, Created: c.Created, Drops: c.Warnings}
 	for _, d := range c.Docs() {
-		rc := RoleReview{Role: d.role, To: d.version, Expires: d.expires, Hash: d.Hash(), Signatures: d.Tallied()}
+		rc := RoleReview{Role: d.Role(), To: d.Version(), Expires: d.Expires(), Hash: d.Hash(), Signatures: d.Tallied()}
 		if p != nil {
-			rc.From, rc.OldExpires = p.VersionOf(d.role), p.ExpiresOf(d.role)
+			rc.From, rc.OldExpires = p.VersionOf(d.Role()), p.ExpiresOf(d.Role())
 		}
 		var err error
-		switch d.role {
-		case RoleRoot:
+		switch d.Role() {
+		case meta.RoleRoot:
 			err = rc.compareRoots(p, c)
-		case RoleTargets:
+		case meta.RoleTargets:
 			err = rc.compareTargets(p, c)
 		default:
 			err = rc.compareCold(p, c)
@@ -132,10 +124,10 @@ func NewReview(p *Published, c *Change, usual Expiries, now time.Time) (Review, 
 		if err != nil {
 			return Review{}, err
 		}
-		if IsRole(d.role) {
+		if meta.IsRole(d.Role()) {
 			rc.warnGap() // cold roles have gaps between their numbers
 		}
-		rc.warn(now, usual.of(usualRole(d.role)))
+		rc.warn(now, usual.Of(usualRole(d.Role())))
 		rc.warnClock(now, c.Created)
 		review.Roles = append(review.Roles, rc)
 	}
@@ -144,10 +136,10 @@ func NewReview(p *Published, c *Change, usual Expiries, now time.Time) (Review, 
 
 // usualRole: a cold role expires as targets does.
 func usualRole(role string) string {
-	if IsRole(role) {
+	if meta.IsRole(role) {
 		return role
 	}
-	return RoleTargets
+	return meta.RoleTargets
 }
 
 // warnGap names versions that are passed over: they were published and are lost, or
@@ -156,27 +148,6 @@ func (rc *RoleReview) warnGap() {
 	if rc.From > 0 && rc.To > rc.From+1 {
 		rc.Warnings = append(rc.Warnings, fmt.Sprintf("it follows v%d, and passes over %d version(s) between", rc.From, rc.To-rc.From-1))
 	}
-}
-
-// Tallied is Tallies in plain data.
-func (d *Doc) Tallied() []Tallied {
-	var out []Tallied
-	for i, t := range d.Tallies() {
-		by := d.role
-		if d.role == RoleRoot && len(d.sets) == 2 {
-			by = []string{"published root", "new root"}[i]
-		}
-		out = append(out, Tallied{By: by, Have: t.Have, Need: t.Need, Signed: ids(t.Signed), Missing: ids(t.Missing)})
-	}
-	return out
-}
-
-func ids(keys []Key) []tuf.KeyID {
-	out := make([]tuf.KeyID, 0, len(keys))
-	for _, k := range keys {
-		out = append(out, k.ID)
-	}
-	return out
 }
 
 func (rc *RoleReview) warn(now time.Time, usual time.Duration) {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // moves knows which entries go from one role to another: what a role loses, and what
@@ -24,9 +26,9 @@ func newMoves(p *Published, c *Change) (*moves, error) {
 	if len(c.cold) == 0 || p == nil || p.Targets == nil {
 		return m, nil
 	}
-	m.compare(RoleTargets, p.Targets, c.targets)
+	m.compare(meta.RoleTargets, p.Targets, c.targets)
 	for name, s := range c.cold {
-		before := newTargets()
+		before := meta.NewTargets()
 		if p.cold[name] != nil {
 			var err error
 			if before, err = p.ColdTargets(name); err != nil {
@@ -38,14 +40,14 @@ func newMoves(p *Published, c *Change) (*moves, error) {
 	return m, nil
 }
 
-func (m *moves) compare(role string, before, after *Targets) {
-	for path, raw := range before.entries {
-		if after.entries[path] == nil {
+func (m *moves) compare(role string, before, after *meta.Targets) {
+	for path, raw := range before.All() {
+		if after.Entry(path) == nil {
 			m.left[path] = seat{role, raw}
 		}
 	}
-	for path, raw := range after.entries {
-		if before.entries[path] == nil {
+	for path, raw := range after.All() {
+		if before.Entry(path) == nil {
 			m.came[path] = seat{role, raw}
 		}
 	}
@@ -71,31 +73,31 @@ func (rc *RoleReview) moved(m *moves, role, path string, before, after []byte) b
 
 // delegationLines says in words to whom targets delegates what; ok is false for what could
 // not be said so, of a form that is not ours.
-func delegationLines(before, after *Targets) (lines []string, ok bool) {
-	was, err := before.delegated()
-	if err != nil || !was.ours {
+func delegationLines(before, after *meta.Targets) (lines []string, ok bool) {
+	was, err := before.Delegated()
+	if err != nil || !was.Ours {
 		return nil, false
 	}
-	is, err := after.delegated()
-	if err != nil || !is.ours {
+	is, err := after.Delegated()
+	if err != nil || !is.Ours {
 		return nil, false
 	}
-	for _, cr := range is.roles {
-		old, had := was.find(cr.Name)
-		if had && slices.Equal(old.Patterns, cr.Patterns) && old.Threshold == cr.Threshold && slices.Equal(ids(old.Keys), ids(cr.Keys)) {
+	for _, cr := range is.Roles {
+		old, had := was.Find(cr.Name)
+		if had && slices.Equal(old.Patterns, cr.Patterns) && old.Threshold == cr.Threshold && slices.Equal(meta.IDs(old.Keys), meta.IDs(cr.Keys)) {
 			continue
 		}
 		var keys []string
 		for _, k := range cr.Keys {
-			if id, err := keyID(k.object); err != nil || id != k.ID {
+			if !k.OwnID() {
 				return nil, false // what the ID stands for has to be seen
 			}
 			keys = append(keys, k.ID.String())
 		}
 		lines = append(lines, fmt.Sprintf("role %q may sign for %s, by %d of %s", cr.Name, quotedList(cr.Patterns), cr.Threshold, strings.Join(keys, ", ")))
 	}
-	for _, cr := range was.roles {
-		if _, stays := is.find(cr.Name); !stays {
+	for _, cr := range was.Roles {
+		if _, stays := is.Find(cr.Name); !stays {
 			lines = append(lines, fmt.Sprintf("role %q is dropped", cr.Name))
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestCardShowsEveryField changes one field at a time of what is staged, over all
@@ -29,7 +30,7 @@ func TestCardShowsEveryField(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rot := repo.Rotation{Role: repo.RoleSnapshot, Add: []repo.Key{kr.make(t)}, Threshold: 2}
+	rot := repo.Rotation{Role: meta.RoleSnapshot, Add: []meta.Key{kr.make(t)}, Threshold: 2}
 	if c, err = r.Rotate(p, c, rot, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -38,11 +39,11 @@ func TestCardShowsEveryField(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := cardOf(t, base)
-	for _, role := range []string{repo.RoleRoot, repo.RoleTargets} {
+	for _, role := range []string{meta.RoleRoot, meta.RoleTargets} {
 		shown, refused := 0, 0
 		for what, altered := range alterations(t, envelopeOf(base, role)) {
 			x := base
-			if role == repo.RoleRoot {
+			if role == meta.RoleRoot {
 				x.Root = altered
 			} else {
 				x.Targets = altered
@@ -64,7 +65,7 @@ func TestCardShowsEveryField(t *testing.T) {
 }
 
 func envelopeOf(x repo.Bundle, role string) []byte {
-	if role == repo.RoleRoot {
+	if role == meta.RoleRoot {
 		return x.Root
 	}
 	return x.Targets

@@ -1,7 +1,6 @@
 package repo
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -9,9 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/secure-systems-lab/go-securesystemslib/cjson"
-
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // compareRoots says what a staged root changes: keys, thresholds and layout in lines
@@ -19,22 +17,22 @@ import (
 // be signed is left out.
 func (rc *RoleReview) compareRoots(p *Published, c *Change) error {
 	before, beforeText := rootBefore(p, c)
-	for _, role := range Roles() {
+	for _, role := range meta.Roles() {
 		rc.compareRole(role, before, c.root)
 	}
 	if before.ConsistentSnapshot() != c.root.ConsistentSnapshot() {
 		rc.Other = append(rc.Other, fmt.Sprintf("consistent_snapshot: %t to %t", before.ConsistentSnapshot(), c.root.ConsistentSnapshot()))
 	}
 	shown := map[string]bool{"version": true, "expires": true, "consistent_snapshot": true}
-	for _, role := range Roles() {
+	for _, role := range meta.Roles() {
 		shown[fieldPath("roles", role, "threshold")], shown[fieldPath("roles", role, "keyids")] = true, true
 	}
-	for _, id := range sortedNames(before.keys, c.root.keys) {
+	for _, id := range sortedNames(before.AllKeys(), c.root.AllKeys()) {
 		if rc.compareKey(id, before, c.root) {
 			shown[fieldPath("keys", id)] = true
 		}
 	}
-	text := c.rootDoc.env.text()
+	text := c.rootDoc.Text()
 	if err := rc.compareFields(beforeText, text, shown); err != nil {
 		return err
 	}
@@ -43,33 +41,29 @@ func (rc *RoleReview) compareRoots(p *Published, c *Change) error {
 
 // rootBefore gives what a new root is compared with: the published one, or one
 // without keys.
-func rootBefore(p *Published, c *Change) (*Root, []byte) {
+func rootBefore(p *Published, c *Change) (*meta.Root, []byte) {
 	if p != nil {
-		return p.Root, p.rootEnv.text()
+		return p.Root, p.rootEnv.Text()
 	}
-	empty := newRoot(c.root.ConsistentSnapshot())
-	for _, role := range Roles() {
-		empty.signed.Roles[role].Threshold = 0
-	}
-	return empty, []byte(`{"_type":"root","spec_version":"` + specVersion + `"}`)
+	return meta.NoRoot(c.root.ConsistentSnapshot())
 }
 
-func (rc *RoleReview) compareRole(role string, before, after *Root) {
+func (rc *RoleReview) compareRole(role string, before, after *meta.Root) {
 	changes := len(rc.Keys)
 	for _, k := range after.Keys(role) {
-		if !hasKey(before.Keys(role), k.ID) {
+		if !meta.HasKey(before.Keys(role), k.ID) {
 			rc.Keys = append(rc.Keys, KeyChange{Role: role, KeyID: k.ID, Type: k.Type(), Gains: true})
 		}
 	}
 	for _, k := range before.Keys(role) {
-		if hasKey(after.Keys(role), k.ID) {
+		if meta.HasKey(after.Keys(role), k.ID) {
 			rc.Stays = append(rc.Stays, KeyStays{Role: role, KeyID: k.ID})
 		}
-		if !hasKey(after.Keys(role), k.ID) {
+		if !meta.HasKey(after.Keys(role), k.ID) {
 			rc.Keys = append(rc.Keys, KeyChange{Role: role, KeyID: k.ID, Type: k.Type()})
 		}
 	}
-	a, b := ids(before.Keys(role)), ids(after.Keys(role))
+	a, b := meta.IDs(before.Keys(role)), meta.IDs(after.Keys(role))
 	usual := slices.DeleteFunc(slices.Clone(a), func(id tuf.KeyID) bool { return !slices.Contains(b, id) })
 	for _, ch := range rc.Keys[changes:] {
 		if ch.Gains {
@@ -92,38 +86,30 @@ func (rc *RoleReview) compareRole(role string, before, after *Root) {
 
 // compareKey reports whether the lines of the roles say all there is to say of a key
 // that comes or goes; otherwise it adds what is missing.
-func (rc *RoleReview) compareKey(id string, before, after *Root) bool {
-	old, had := before.keys[id]
-	now, has := after.keys[id]
+func (rc *RoleReview) compareKey(id string, before, after *meta.Root) bool {
+	old, had := before.AllKeys()[id]
+	now, has := after.AllKeys()[id]
 	switch {
 	case had && has:
-		if !sameObject(old, now) {
+		if !meta.SameObject(old, now) {
 			rc.Other = append(rc.Other, fmt.Sprintf("key %s keeps its ID, and the key under it changes", old.ShortID()))
 			rc.Warnings = append(rc.Warnings, fmt.Sprintf("key %s keeps its ID, and the key under it changes", old.ShortID()))
 		}
 		return false
-	case has && !used(after, id):
+	case has && !after.Names(id):
 		rc.Other = append(rc.Other, fmt.Sprintf("key %s is listed and has no role", now.ShortID()))
 	case has:
-		made, err := NewKey(now.Public)
-		if err == nil && made.ID.String() == id && sameObject(made, now) {
+		made, err := meta.NewKey(now.Public)
+		if err == nil && made.ID.String() == id && meta.SameObject(made, now) {
 			return true
 		}
 		rc.Other = append(rc.Other, fmt.Sprintf("key %s is not called after its content; its fingerprint is %s", now.ShortID(), now.Fingerprint()))
-	case !used(before, id):
+	case !before.Names(id):
 		rc.Other = append(rc.Other, fmt.Sprintf("key %s, which had no role, is no longer listed", old.ShortID()))
 	default:
 		return true
 	}
 	return false
-}
-
-func used(r *Root, id string) bool { return len(r.rolesOf(id)) > 0 }
-
-func sameObject(a, b Key) bool {
-	x, errX := cjson.EncodeCanonical(a.object)
-	y, errY := cjson.EncodeCanonical(b.object)
-	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
 // compareFields adds a line for each field that differs and that shown does not name.

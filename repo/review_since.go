@@ -1,6 +1,9 @@
 package repo
 
-import "github.com/fleet-hsm/fleet-hsm/internal/tuf"
+import (
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+)
 
 // maxSince is how many roots are looked at to say since when a key serves.
 const maxSince = 500
@@ -10,7 +13,7 @@ const maxSince = 500
 func (r *Repo) tellSince(p *Published, review *Review) {
 	for i := range review.Roles {
 		rc := &review.Roles[i]
-		if rc.Role != RoleRoot {
+		if rc.Role != meta.RoleRoot {
 			continue
 		}
 		since := r.since(p)
@@ -35,7 +38,7 @@ type served struct {
 // was before it is unknown, and the keys that go back so far have no number.
 func (r *Repo) since(p *Published) map[served]int64 {
 	open := map[served]bool{}
-	for _, role := range Roles() {
+	for _, role := range meta.Roles() {
 		for _, k := range p.Root.Keys(role) {
 			open[served{role, k.ID}] = true
 		}
@@ -48,7 +51,7 @@ func (r *Repo) since(p *Published) map[served]int64 {
 			return out
 		}
 		for s := range open {
-			if !hasKey(before.root.Keys(s.role), s.id) {
+			if !meta.HasKey(before.root.Keys(s.role), s.id) {
 				out[s] = n
 				delete(open, s)
 			}

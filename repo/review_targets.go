@@ -3,13 +3,16 @@ package repo
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // compareTargets says what a staged targets changes, path by path, and whatever else
 // in it differs.
 func (rc *RoleReview) compareTargets(p *Published, c *Change) error {
-	before := newTargets()
+	before := meta.NewTargets()
 	if p != nil && p.Targets != nil {
 		before = p.Targets
 	}
@@ -21,12 +24,12 @@ func (rc *RoleReview) compareTargets(p *Published, c *Change) error {
 	if lines, ok := delegationLines(before, c.targets); ok {
 		rc.Other, shown["delegations"] = append(rc.Other, lines...), true
 	}
-	return rc.compareEntries(RoleTargets, before, c.targets, mv, shown, c.targetsDoc)
+	return rc.compareEntries(meta.RoleTargets, before, c.targets, mv, shown, c.targetsDoc)
 }
 
 // compareCold does so for a cold role.
 func (rc *RoleReview) compareCold(p *Published, c *Change) error {
-	before := newTargets()
+	before := meta.NewTargets()
 	if p != nil && p.cold[rc.Role] != nil {
 		var err error
 		if before, err = p.ColdTargets(rc.Role); err != nil {
@@ -41,34 +44,34 @@ func (rc *RoleReview) compareCold(p *Published, c *Change) error {
 	return rc.compareEntries(rc.Role, before, s.targets, mv, map[string]bool{"version": true, "expires": true}, s.doc)
 }
 
-func (rc *RoleReview) compareEntries(role string, before, after *Targets, mv *moves, shown map[string]bool, d *Doc) error {
-	for _, path := range sortedNames(before.entries, after.entries) {
-		if bytes.Equal(before.entries[path], after.entries[path]) {
+func (rc *RoleReview) compareEntries(role string, before, after *meta.Targets, mv *moves, shown map[string]bool, d *meta.Doc) error {
+	for _, path := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(before.Paths(), after.Paths())))) {
+		if bytes.Equal(before.Entry(path), after.Entry(path)) {
 			rc.Kept++
 			continue
 		}
-		if rc.moved(mv, role, path, before.entries[path], after.entries[path]) {
+		if rc.moved(mv, role, path, before.Entry(path), after.Entry(path)) {
 			continue
 		}
 		if err := rc.compareTarget(path, before, after); err != nil {
 			return err
 		}
 	}
-	a, err := json.Marshal(before.rest)
+	a, err := json.Marshal(before.Others())
 	if err != nil {
 		return err
 	}
-	b, err := json.Marshal(after.rest)
+	b, err := json.Marshal(after.Others())
 	if err != nil {
 		return err
 	}
 	if err := rc.compareFields(a, b, shown); err != nil {
 		return err
 	}
-	return rc.checkExpiresText(d.env.text())
+	return rc.checkExpiresText(d.Text())
 }
 
-func (rc *RoleReview) compareTarget(path string, before, after *Targets) error {
+func (rc *RoleReview) compareTarget(path string, before, after *meta.Targets) error {
 	old, had, err := before.Get(path)
 	if err != nil {
 		return err
@@ -83,7 +86,7 @@ func (rc *RoleReview) compareTarget(path string, before, after *Targets) error {
 		rc.Removed = append(rc.Removed, ch)
 		return nil
 	}
-	if ch.Details, err = entryDetails(before.entries[path], after.entries[path], now); err != nil {
+	if ch.Details, err = entryDetails(before.Entry(path), after.Entry(path), now); err != nil {
 		return err
 	}
 	ch.Other = len(ch.Details) > 0
@@ -97,7 +100,7 @@ func (rc *RoleReview) compareTarget(path string, before, after *Targets) error {
 
 // entryDetails names the fields of an entry that differ and are not its length,
 // sha512 and version, or that are not written as the review shows them.
-func entryDetails(before, after json.RawMessage, now Target) ([]string, error) {
+func entryDetails(before, after json.RawMessage, now meta.Target) ([]string, error) {
 	fields, err := flatten(after, nil)
 	if err != nil {
 		return nil, err
@@ -106,7 +109,7 @@ func entryDetails(before, after json.RawMessage, now Target) ([]string, error) {
 	for path, text := range map[string]string{
 		"length":         strconv.FormatInt(now.Length, 10),
 		"hashes.sha512":  strconv.Quote(now.SHA512),
-		"custom.version": canonicalString(now.Version),
+		"custom.version": meta.CanonicalString(now.Version),
 	} {
 		if fields[path] == text {
 			shown[path] = true

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestRogueRoleIsNoSource: who has the keys of snapshot and timestamp alone can list a role
@@ -22,7 +23,7 @@ func TestRogueRoleIsNoSource(t *testing.T) {
 		root := d.load(t).Root
 		edited := func(role string, edit func(signed map[string]any)) []byte {
 			was := []byte(read(t, d.Repo, "repository/"+role+".json"))
-			if role == repo.RoleTargets { // signed by nobody
+			if role == meta.RoleTargets { // signed by nobody
 				return d.resign(t, was, edit)
 			}
 			return d.resign(t, was, edit, root.Keys(role)[0].ID)
@@ -45,19 +46,19 @@ func TestRogueRoleIsNoSource(t *testing.T) {
 			sum := sha512.Sum512(data)
 			return map[string]any{"version": number, "length": len(data), "hashes": map[string]any{"sha512": hex.EncodeToString(sum[:])}}
 		}
-		evil := edited(repo.RoleTargets, func(signed map[string]any) {
+		evil := edited(meta.RoleTargets, func(signed map[string]any) {
 			entry := entriesOf(signed)["orbit/linux/1.0.1/orbit"].(map[string]any)
 			entry["custom"] = map[string]any{"version": version}
 			signed["version"], signed["targets"] = 1, map[string]any{path: entry}
 		})
 		lay("evil.json", 1, evil)
 		var n int64
-		snapshot := edited(repo.RoleSnapshot, func(signed map[string]any) {
+		snapshot := edited(meta.RoleSnapshot, func(signed map[string]any) {
 			n = next(signed)
 			signed["meta"].(map[string]any)["evil.json"] = describe(1, evil)
 		})
 		lay("snapshot.json", n, snapshot)
-		lay("timestamp.json", 0, edited(repo.RoleTimestamp, func(signed map[string]any) {
+		lay("timestamp.json", 0, edited(meta.RoleTimestamp, func(signed map[string]any) {
 			next(signed)
 			signed["meta"] = map[string]any{"snapshot.json": describe(n, snapshot)}
 		}))
@@ -67,7 +68,7 @@ func TestRogueRoleIsNoSource(t *testing.T) {
 			t.Errorf("%v has a say: %v", p.Cold(), err)
 		}
 		promotion := repo.Promotion{Version: version, From: version, To: []string{"stable"}, AllowMissing: true}
-		if c, _, err := d.Promote(p, nil, promotion, repo.StageOptions{}); !kindIs(repo.NotFound)(err) {
+		if c, _, err := d.Promote(p, nil, promotion, repo.StageOptions{}); !kindIs(meta.NotFound)(err) {
 			t.Errorf("promoted from it: %v, %v", c.Targets().Paths(), err)
 		}
 		if rows, err := p.ArchivedRows(nil); err != nil || len(rows) != 0 {

@@ -5,15 +5,15 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Rotation says how the keys of a role change.
 type Rotation struct {
 	Role string
 	// Set is the complete new set; nil leaves the set, to which Add and Remove apply.
-	Set    []Key
-	Add    []Key
+	Set    []meta.Key
+	Add    []meta.Key
 	Remove []string // key IDs, or unambiguous beginnings of at least 8 digits
 	// Threshold is 0 to leave it.
 	Threshold int
@@ -24,7 +24,7 @@ type Rotation struct {
 // root. Errors: *RefusedError.
 func (r *Repo) Rotate(p *Published, staged *Change, rot Rotation, opts StageOptions) (*Change, error) {
 	c := r.start(p, staged)
-	root := c.root.clone()
+	root := c.root.Clone()
 	keys, err := rot.apply(root.Keys(rot.Role))
 	if err != nil {
 		return nil, err
@@ -33,12 +33,12 @@ func (r *Repo) Rotate(p *Published, staged *Change, rot Rotation, opts StageOpti
 	if threshold == 0 {
 		threshold = root.Threshold(rot.Role)
 	}
-	before := root.clone()
-	if err := root.setKeys(rot.Role, keys, threshold); err != nil {
+	before := root.Clone()
+	if err := root.SetKeys(rot.Role, keys, threshold); err != nil {
 		return nil, err
 	}
-	if unchangedRole(before, root, rot.Role) {
-		return nil, refuse(NoChange, "role %s has these keys and this threshold already", rot.Role)
+	if meta.UnchangedRole(before, root, rot.Role) {
+		return nil, meta.Refuse(meta.NoChange, "role %s has these keys and this threshold already", rot.Role)
 	}
 	if err := r.restageRoot(p, c, root, opts); err != nil {
 		return nil, err
@@ -47,15 +47,15 @@ func (r *Repo) Rotate(p *Published, staged *Change, rot Rotation, opts StageOpti
 	return c, r.resignTargets(p, c, opts)
 }
 
-func (r *Repo) restageRoot(p *Published, c *Change, root *Root, opts StageOptions) error {
-	expires := utcSecond(r.now().Add(opts.Expiries.of(RoleRoot)))
-	if err := checkExpiry(RoleRoot, p, expires, opts.AllowShorter); err != nil {
+func (r *Repo) restageRoot(p *Published, c *Change, root *meta.Root, opts StageOptions) error {
+	expires := meta.UTCSecond(r.now().Add(opts.Expiries.Of(meta.RoleRoot)))
+	if err := checkExpiry(meta.RoleRoot, p, expires, opts.AllowShorter); err != nil {
 		return err
 	}
 	if err := r.CheckChain(p); err != nil {
 		return err
 	}
-	next, err := r.nextFor(p, RoleRoot)
+	next, err := r.nextFor(p, meta.RoleRoot)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (r *Repo) restageRoot(p *Published, c *Change, root *Root, opts StageOption
 // resignTargets stages the same targets again, at the next version, if the published
 // signatures do not meet the new root, or if agents saw newer ones.
 func (r *Repo) resignTargets(p *Published, c *Change, opts StageOptions) error {
-	t := c.currentTargets(p).clone()
+	t := c.currentTargets(p).Clone()
 	lent, err := c.followTargets(p, t)
 	if err != nil {
 		return err
@@ -73,24 +73,13 @@ func (r *Repo) resignTargets(p *Published, c *Change, opts StageOptions) error {
 	if c.targetsDoc != nil && !lent {
 		return nil
 	}
-	if verifyRole(c.root, RoleTargets, "", p.targetsEnv) == nil && !p.givenUp && !lent {
+	if meta.Verify(c.root, meta.RoleTargets, "", p.targetsEnv) == nil && !p.givenUp && !lent {
 		return nil
 	}
 	return r.restage(p, c, t, opts)
 }
 
-func unchangedRole(before, after *Root, role string) bool {
-	return before.Threshold(role) == after.Threshold(role) && sameKeySet(before.Keys(role), after.Keys(role))
-}
-
-func sameKeySet(a, b []Key) bool {
-	sorted := func(keys []Key) []tuf.KeyID {
-		return slices.SortedFunc(slices.Values(ids(keys)), tuf.KeyID.Compare)
-	}
-	return slices.Equal(sorted(a), sorted(b))
-}
-
-func (rot Rotation) apply(current []Key) ([]Key, error) {
+func (rot Rotation) apply(current []meta.Key) ([]meta.Key, error) {
 	keys := slices.Clone(current)
 	if rot.Set != nil {
 		keys = slices.Clone(rot.Set)
@@ -108,7 +97,7 @@ func (rot Rotation) apply(current []Key) ([]Key, error) {
 // minKeyPrefix is how much of a key ID must be typed at least.
 const minKeyPrefix = 8
 
-func findKey(keys []Key, prefix, role string) (int, error) {
+func findKey(keys []meta.Key, prefix, role string) (int, error) {
 	found := -1
 	for i, k := range keys {
 		if k.ID.String() == prefix {
@@ -118,25 +107,25 @@ func findKey(keys []Key, prefix, role string) (int, error) {
 			continue
 		}
 		if found >= 0 {
-			return 0, refuse(UnknownKey, "%q is the beginning of two key IDs of role %s", prefix, role)
+			return 0, meta.Refuse(meta.UnknownKey, "%q is the beginning of two key IDs of role %s", prefix, role)
 		}
 		found = i
 	}
 	if found < 0 {
-		return 0, refuse(UnknownKey, "role %s has no key %q", role, prefix)
+		return 0, meta.Refuse(meta.UnknownKey, "role %s has no key %q", role, prefix)
 	}
 	return found, nil
 }
 
-func (rot Rotation) describe(before, after *Root) string {
+func (rot Rotation) describe(before, after *meta.Root) string {
 	var parts []string
 	for _, k := range after.Keys(rot.Role) {
-		if !hasKey(before.Keys(rot.Role), k.ID) {
+		if !meta.HasKey(before.Keys(rot.Role), k.ID) {
 			parts = append(parts, "add key "+k.ShortID())
 		}
 	}
 	for _, k := range before.Keys(rot.Role) {
-		if !hasKey(after.Keys(rot.Role), k.ID) {
+		if !meta.HasKey(after.Keys(rot.Role), k.ID) {
 			parts = append(parts, "remove key "+k.ShortID())
 		}
 	}
@@ -144,8 +133,4 @@ func (rot Rotation) describe(before, after *Root) string {
 		parts = append(parts, fmt.Sprintf("threshold %d to %d", a, b))
 	}
 	return "rotate " + rot.Role + ": " + strings.Join(parts, ", ")
-}
-
-func hasKey(keys []Key, id tuf.KeyID) bool {
-	return slices.ContainsFunc(keys, func(k Key) bool { return k.ID == id })
 }

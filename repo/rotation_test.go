@@ -6,34 +6,35 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestWhatARotationSignsAgain: DESIGN 3 and COMPAT 5.4. Agents drop snapshot and targets
 // when keys of theirs are taken away, and fetch them again only if the timestamp rises.
 func TestWhatARotationSignsAgain(t *testing.T) {
-	type rotation = func(kr keyring, root *repo.Root) repo.Rotation
+	type rotation = func(kr keyring, root *meta.Root) repo.Rotation
 	replace := func(role string) rotation {
-		return func(kr keyring, _ *repo.Root) repo.Rotation {
-			return repo.Rotation{Role: role, Set: []repo.Key{kr.make(t)}}
+		return func(kr keyring, _ *meta.Root) repo.Rotation {
+			return repo.Rotation{Role: role, Set: []meta.Key{kr.make(t)}}
 		}
 	}
 	grow := func(role string) rotation {
-		return func(kr keyring, _ *repo.Root) repo.Rotation {
-			return repo.Rotation{Role: role, Add: []repo.Key{kr.make(t)}}
+		return func(kr keyring, _ *meta.Root) repo.Rotation {
+			return repo.Rotation{Role: role, Add: []meta.Key{kr.make(t)}}
 		}
 	}
 	double := func(role string) rotation {
-		return func(kr keyring, _ *repo.Root) repo.Rotation {
-			return repo.Rotation{Role: role, Add: []repo.Key{kr.make(t)}, Threshold: 2}
+		return func(kr keyring, _ *meta.Root) repo.Rotation {
+			return repo.Rotation{Role: role, Add: []meta.Key{kr.make(t)}, Threshold: 2}
 		}
 	}
 	shrink := func(role string) rotation {
-		return func(_ keyring, root *repo.Root) repo.Rotation {
+		return func(_ keyring, root *meta.Root) repo.Rotation {
 			return repo.Rotation{Role: role, Remove: []string{root.Keys(role)[1].ID.String()}}
 		}
 	}
 	lower := func(role string) rotation {
-		return func(_ keyring, _ *repo.Root) repo.Rotation { return repo.Rotation{Role: role, Threshold: 1} }
+		return func(_ keyring, _ *meta.Root) repo.Rotation { return repo.Rotation{Role: role, Threshold: 1} }
 	}
 	list := func(roles ...string) []string { return roles }
 	for name, c := range map[string]struct {
@@ -70,9 +71,9 @@ func TestWhatARotationSignsAgain(t *testing.T) {
 			before := load(t, r)
 			kr.rotate(t, r, c.rotate(kr, before.Root))
 			after := load(t, r)
-			for _, role := range repo.Roles() {
+			for _, role := range meta.Roles() {
 				want := before.VersionOf(role)
-				if role == repo.RoleRoot || slices.Contains(c.want, role) {
+				if role == meta.RoleRoot || slices.Contains(c.want, role) {
 					want++
 				}
 				if got := after.VersionOf(role); got != want {
@@ -100,25 +101,25 @@ func TestRotateRefuses(t *testing.T) {
 	r, kr := newRepo(t, true)
 	p := load(t, r)
 	key := p.Root.Keys("targets")[0]
-	more := []repo.Key{kr.make(t), kr.make(t)}
+	more := []meta.Key{kr.make(t), kr.make(t)}
 	for name, c := range map[string]struct {
 		rot  repo.Rotation
-		kind repo.RefusedKind
+		kind meta.RefusedKind
 	}{
-		"the same key again":            {repo.Rotation{Role: "targets", Add: []repo.Key{key}}, repo.DuplicateKey},
-		"one new key twice":             {repo.Rotation{Role: "targets", Set: []repo.Key{more[0], more[0]}}, repo.DuplicateKey},
-		"the last key":                  {repo.Rotation{Role: "targets", Remove: []string{key.ID.String()}}, repo.LastKey},
-		"a key of another role":         {repo.Rotation{Role: "targets", Remove: []string{p.Root.Keys("root")[0].ID.String()}}, repo.UnknownKey},
-		"too little of a key ID":        {repo.Rotation{Role: "targets", Remove: []string{key.ID.String()[:7]}}, repo.UnknownKey},
-		"more signatures than keys":     {repo.Rotation{Role: "targets", Threshold: 2}, repo.ThresholdHigh},
-		"a threshold below one":         {repo.Rotation{Role: "targets", Threshold: -1}, repo.ThresholdHigh},
-		"the keys that it has":          {repo.Rotation{Role: "targets", Set: []repo.Key{key}}, repo.NoChange},
-		"the threshold that it has":     {repo.Rotation{Role: "targets", Threshold: 1}, repo.NoChange},
-		"a key added and taken at once": {repo.Rotation{Role: "targets", Set: []repo.Key{more[0]}, Remove: []string{more[0].ID.String()[:8]}}, repo.LastKey},
+		"the same key again":            {repo.Rotation{Role: "targets", Add: []meta.Key{key}}, meta.DuplicateKey},
+		"one new key twice":             {repo.Rotation{Role: "targets", Set: []meta.Key{more[0], more[0]}}, meta.DuplicateKey},
+		"the last key":                  {repo.Rotation{Role: "targets", Remove: []string{key.ID.String()}}, meta.LastKey},
+		"a key of another role":         {repo.Rotation{Role: "targets", Remove: []string{p.Root.Keys("root")[0].ID.String()}}, meta.UnknownKey},
+		"too little of a key ID":        {repo.Rotation{Role: "targets", Remove: []string{key.ID.String()[:7]}}, meta.UnknownKey},
+		"more signatures than keys":     {repo.Rotation{Role: "targets", Threshold: 2}, meta.ThresholdHigh},
+		"a threshold below one":         {repo.Rotation{Role: "targets", Threshold: -1}, meta.ThresholdHigh},
+		"the keys that it has":          {repo.Rotation{Role: "targets", Set: []meta.Key{key}}, meta.NoChange},
+		"the threshold that it has":     {repo.Rotation{Role: "targets", Threshold: 1}, meta.NoChange},
+		"a key added and taken at once": {repo.Rotation{Role: "targets", Set: []meta.Key{more[0]}, Remove: []string{more[0].ID.String()[:8]}}, meta.LastKey},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := r.Rotate(p, nil, c.rot, repo.StageOptions{})
-			var refused *repo.RefusedError
+			var refused *meta.RefusedError
 			if !errors.As(err, &refused) || refused.Kind != c.kind {
 				t.Errorf("Rotate: %v; want %q", err, c.kind)
 			}
@@ -134,7 +135,7 @@ func TestRotateRefuses(t *testing.T) {
 func TestKeysThatNoRoleNamesAreDropped(t *testing.T) {
 	r, kr := newRepo(t, true)
 	old := load(t, r).Root.Keys("targets")[0]
-	kr.rotate(t, r, repo.Rotation{Role: "targets", Set: []repo.Key{kr.make(t)}})
+	kr.rotate(t, r, repo.Rotation{Role: "targets", Set: []meta.Key{kr.make(t)}})
 	if _, _, ok := load(t, r).Root.Key(old.ID); ok {
 		t.Error("the replaced key is still among root's keys")
 	}

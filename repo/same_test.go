@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestHolds: what is published in every respect is held, and nothing that a new entry, the
@@ -45,7 +46,7 @@ func TestHolds(t *testing.T) {
 			"published bytes changed": {content: "one", it: item("1"), spoil: content("onf")},
 			"a timestamp is due": {content: "one", it: item("1"), spoil: func(r *repo.Repo) {
 				old := copyWeb(t, r)
-				if err := renew(r, kr, repo.RoleTargets); err != nil {
+				if err := renew(r, kr, meta.RoleTargets); err != nil {
 					t.Fatal(err)
 				}
 				old.over(t, r, "timestamp.json")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestSameBytesWithoutArchive: a repository without cold roles is written byte for byte as
@@ -40,22 +41,22 @@ func fixedLife(t *testing.T, consistent bool) string {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	r := repo.Open(dir, repo.Options{Now: func() time.Time { now = now.Add(time.Minute).Truncate(time.Minute); return now }})
 	kr := keyring{}
-	key := func() repo.Key {
+	key := func() meta.Key {
 		priv := ed25519.NewKeyFromSeed([]byte(fmt.Sprintf("%032d", len(kr))))
 		pub, ok := priv.Public().(ed25519.PublicKey)
 		if !ok {
 			t.Fatal("no Ed25519 key")
 		}
-		k, err := repo.NewKey(pub)
+		k, err := meta.NewKey(pub)
 		if err != nil {
 			t.Fatal(err)
 		}
 		kr[k.ID] = priv
 		return k
 	}
-	keys := map[string][]repo.Key{}
-	for _, role := range repo.Roles() {
-		keys[role] = []repo.Key{key()}
+	keys := map[string][]meta.Key{}
+	for _, role := range meta.Roles() {
+		keys[role] = []meta.Key{key()}
 	}
 	publish := func(make func(p *repo.Published) (*repo.Change, error)) {
 		t.Helper()
@@ -101,13 +102,13 @@ func fixedLife(t *testing.T, consistent bool) string {
 		c, _, err := r.Remove(p, nil, repo.Removal{Channel: "1.0.0"}, repo.StageOptions{})
 		return c, err
 	})
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		publish(func(p *repo.Published) (*repo.Change, error) {
-			return r.Rotate(p, nil, repo.Rotation{Role: role, Set: []repo.Key{key()}}, repo.StageOptions{})
+			return r.Rotate(p, nil, repo.Rotation{Role: role, Set: []meta.Key{key()}}, repo.StageOptions{})
 		})
 	}
 	publish(func(p *repo.Published) (*repo.Change, error) {
-		return r.Renew(p, nil, repo.RoleTargets, repo.StageOptions{})
+		return r.Renew(p, nil, meta.RoleTargets, repo.StageOptions{})
 	})
 	p, err := r.Load()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestSecondTime: to take away what was taken away before is no mistake, and nothing to
@@ -30,7 +31,7 @@ func TestSecondTime(t *testing.T) {
 			}
 			d.publish(t, d.Repo, d.load(t), c)
 			_, err = remove(rm)
-			refusedAs(t, err, repo.NoChange)
+			refusedAs(t, err, meta.NoChange)
 		}
 		for near, rm := range map[string]repo.Removal{
 			"stable":                  {Channel: "stabel"},
@@ -38,8 +39,8 @@ func TestSecondTime(t *testing.T) {
 			"orbit/linux/old/orbit":   {Paths: []string{"orbit/linux/odl/orbit"}},
 		} {
 			_, err := remove(rm)
-			refusedAs(t, err, repo.NotFound)
-			var r *repo.RefusedError
+			refusedAs(t, err, meta.NotFound)
+			var r *meta.RefusedError
 			if !errors.As(err, &r) || r.Near != near {
 				t.Errorf("%+v: %v; %q should be near (%+v)", rm, err, near, r)
 			}
@@ -59,9 +60,9 @@ func TestSecondTime(t *testing.T) {
 			}
 		}
 		_, err := remove(repo.Removal{Paths: []string{path}})
-		refusedAs(t, err, repo.NotFound)
+		refusedAs(t, err, meta.NotFound)
 		_, err = remove(repo.Removal{Channel: "edge"})
-		refusedAs(t, err, repo.NotFound)
+		refusedAs(t, err, meta.NotFound)
 	})
 }
 
@@ -79,7 +80,7 @@ func TestHeavy(t *testing.T) {
 	}
 	d.add(t, items...)
 	p := d.load(t)
-	re := repo.Retention{Keep: 9}
+	re := meta.Retention{Keep: 9}
 	if s := p.Targets.Heavy(re, p.TargetsSize()); s != "" {
 		t.Errorf("1,999 targets: %s", s)
 	}
@@ -96,7 +97,7 @@ func TestHeavy(t *testing.T) {
 	if s := p.Targets.Heavy(re, p.TargetsSize()); !strings.Contains(s, `"fleet-hsm archive --keep 9" would leave 9 `) {
 		t.Errorf("2,000 targets: %q", s)
 	}
-	if s := p.Targets.Heavy(repo.Retention{Keep: 5000}, p.TargetsSize()); s != "" {
+	if s := p.Targets.Heavy(meta.Retention{Keep: 5000}, p.TargetsSize()); s != "" {
 		t.Errorf("nothing would go: %q", s)
 	}
 	c, _, err := d.Archive(p, nil, repo.Archive{Retention: re}, repo.StageOptions{})

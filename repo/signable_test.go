@@ -13,6 +13,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // A signature is verified before it is kept: agents with go-tuf v0.5.2 give up at a
@@ -20,7 +21,7 @@ import (
 // good one of the same key either.
 func TestOnlyGoodSignaturesAreKept(t *testing.T) {
 	r, kr := newRepo(t, true)
-	rel, err := r.Timestamp(repo.ReleaseOptions{Expiries: map[string]time.Duration{repo.RoleTimestamp: 30 * 24 * time.Hour}})
+	rel, err := r.Timestamp(repo.ReleaseOptions{Expiries: map[string]time.Duration{meta.RoleTimestamp: 30 * 24 * time.Hour}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +50,7 @@ func TestOnlyGoodSignaturesAreKept(t *testing.T) {
 	refused := func(when string) {
 		t.Helper()
 		for name, b := range bad {
-			var e *repo.SignatureError
+			var e *meta.SignatureError
 			if err := d.AddSignature(b.keyID, b.sig); !errors.As(err, &e) {
 				t.Errorf("%s, a signature %s: %v, want a SignatureError", when, name, err)
 			}
@@ -70,7 +71,7 @@ func TestOnlyGoodSignaturesAreKept(t *testing.T) {
 	load(t, r)
 }
 
-func signature(t testing.TB, kr keyring, k repo.Key, message []byte) []byte {
+func signature(t testing.TB, kr keyring, k meta.Key, message []byte) []byte {
 	t.Helper()
 	sig, err := wiresig.Sign(kr[k.ID], message)
 	if err != nil {
@@ -89,7 +90,7 @@ func TestSignatureCountsUnderItsKeyIDOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, other := p.Root.Keys(repo.RoleTimestamp)[0].ID, p.Root.Keys(repo.RoleSnapshot)[0].ID
+	id, other := p.Root.Keys(meta.RoleTimestamp)[0].ID, p.Root.Keys(meta.RoleSnapshot)[0].ID
 	moved := bytes.ReplaceAll(data, []byte(id.String()), []byte(other.String()))
 	if bytes.Equal(moved, data) {
 		t.Fatal("the key ID is not in the file")
@@ -97,9 +98,9 @@ func TestSignatureCountsUnderItsKeyIDOnly(t *testing.T) {
 	if err := os.WriteFile(file, moved, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var e *repo.MetadataError
+	var e *meta.FileError
 	if _, err := r.LoadOnline(); !errors.As(err, &e) || e.File != "repository/timestamp.json" {
-		t.Errorf("%v, want a MetadataError for repository/timestamp.json", err)
+		t.Errorf("%v, want a FileError for repository/timestamp.json", err)
 	}
 }
 
@@ -130,13 +131,13 @@ func TestLockIsForOne(t *testing.T) {
 func TestNewRootNeedsOldKeys(t *testing.T) {
 	r, kr := newRepo(t, true)
 	p := load(t, r)
-	old, fresh := p.Root.Keys(repo.RoleRoot)[0], kr.make(t)
-	c, err := r.Rotate(p, nil, repo.Rotation{Role: repo.RoleRoot, Set: []repo.Key{fresh}}, repo.StageOptions{})
+	old, fresh := p.Root.Keys(meta.RoleRoot)[0], kr.make(t)
+	c, err := r.Rotate(p, nil, repo.Rotation{Role: meta.RoleRoot, Set: []meta.Key{fresh}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := c.Doc(repo.RoleRoot)
-	for _, k := range []repo.Key{fresh, old} {
+	d := c.Doc(meta.RoleRoot)
+	for _, k := range []meta.Key{fresh, old} {
 		if d.Met() {
 			t.Fatal("one of the two keys is enough")
 		}

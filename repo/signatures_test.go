@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestWhoMaySignARoot: a new root needs the threshold of the published root and its own.
@@ -12,20 +13,20 @@ func TestWhoMaySignARoot(t *testing.T) {
 	r, kr := newRepo(t, true)
 	p := load(t, r)
 	old := p.Root.Keys("root")[0]
-	fresh := []repo.Key{kr.make(t), kr.make(t)}
+	fresh := []meta.Key{kr.make(t), kr.make(t)}
 	c, err := r.Rotate(p, nil, repo.Rotation{Role: "root", Set: fresh, Threshold: 2}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := c.Doc("root")
 	for _, step := range []struct {
-		key repo.Key
+		key meta.Key
 		met bool
 	}{{fresh[0], false}, {fresh[1], false}, {old, true}} {
 		if d.Met() {
 			t.Fatalf("met before key %s signed", step.key.ShortID())
 		}
-		if _, err := r.Release(p, c, repo.ReleaseOptions{}); !errors.Is(err, repo.ErrShort) {
+		if _, err := r.Release(p, c, repo.ReleaseOptions{}); !errors.Is(err, meta.ErrShort) {
 			t.Fatalf("Release with signatures missing: %v", err)
 		}
 		if err := d.AddSignature(step.key.ID, signature(t, kr, step.key, d.Payload())); err != nil {
@@ -42,7 +43,7 @@ func TestWhoMaySignARoot(t *testing.T) {
 func TestStagedChangeStaysOnItsBase(t *testing.T) {
 	for name, meanwhile := range map[string]func(t *testing.T, r *repo.Repo, kr keyring){
 		"a root was published": func(t *testing.T, r *repo.Repo, kr keyring) {
-			kr.rotate(t, r, repo.Rotation{Role: "snapshot", Set: []repo.Key{kr.make(t)}})
+			kr.rotate(t, r, repo.Rotation{Role: "snapshot", Set: []meta.Key{kr.make(t)}})
 		},
 		"targets were published": func(t *testing.T, r *repo.Repo, kr keyring) {
 			add(t, r, kr, "two", repo.Item{Name: "orbit", Platform: "linux", Version: "2.0.0"})
@@ -51,7 +52,7 @@ func TestStagedChangeStaysOnItsBase(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r, kr := newRepo(t, true)
 			p := load(t, r)
-			c, err := r.Rotate(p, nil, repo.Rotation{Role: "targets", Set: []repo.Key{kr.make(t)}}, repo.StageOptions{})
+			c, err := r.Rotate(p, nil, repo.Rotation{Role: "targets", Set: []meta.Key{kr.make(t)}}, repo.StageOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,8 +66,8 @@ func TestStagedChangeStaysOnItsBase(t *testing.T) {
 			now := load(t, r)
 			moved := func(what string, err error) {
 				t.Helper()
-				var refused *repo.RefusedError
-				if !errors.As(err, &refused) || refused.Kind != repo.PublishedMoved {
+				var refused *meta.RefusedError
+				if !errors.As(err, &refused) || refused.Kind != meta.PublishedMoved {
 					t.Errorf("%s: %v; want published-moved", what, err)
 				}
 			}
@@ -83,7 +84,7 @@ func TestStagedChangeStaysOnItsBase(t *testing.T) {
 func TestTimestampsGoOnWhileAChangeWaits(t *testing.T) {
 	r, kr := newRepo(t, true)
 	p := load(t, r)
-	c, err := r.Rotate(p, nil, repo.Rotation{Role: "targets", Set: []repo.Key{kr.make(t)}}, repo.StageOptions{})
+	c, err := r.Rotate(p, nil, repo.Rotation{Role: "targets", Set: []meta.Key{kr.make(t)}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestSinceWhenAKeyServes: without a break, as far as the roots are here; a root that is
@@ -14,22 +15,22 @@ import (
 func TestSinceWhenAKeyServes(t *testing.T) {
 	forLayouts(t, func(t *testing.T, consistent bool) {
 		r, kr := newRepo(t, consistent)
-		root := load(t, r).Root.Keys(repo.RoleRoot)[0]
-		rotate(t, r, kr, repo.RoleTargets) // root v2
-		back := load(t, r).Root.Keys(repo.RoleTargets)[0]
-		rotate(t, r, kr, repo.RoleTargets) // v3: away
+		root := load(t, r).Root.Keys(meta.RoleRoot)[0]
+		rotate(t, r, kr, meta.RoleTargets) // root v2
+		back := load(t, r).Root.Keys(meta.RoleTargets)[0]
+		rotate(t, r, kr, meta.RoleTargets) // v3: away
 		p := load(t, r)
-		c, err := r.Rotate(p, nil, repo.Rotation{Role: repo.RoleTargets, Set: []repo.Key{back}}, repo.StageOptions{})
+		c, err := r.Rotate(p, nil, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{back}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		kr.publish(t, r, p, c) // v4: and back
 		p = load(t, r)
-		if c, err = r.Rotate(p, nil, repo.Rotation{Role: repo.RoleTargets, Set: []repo.Key{kr.make(t)}}, repo.StageOptions{}); err != nil {
+		if c, err = r.Rotate(p, nil, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{kr.make(t)}}, repo.StageOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		since := func() map[tuf.KeyID]int64 {
-			review, err := r.Review(p, c, repo.Expiries{})
+			review, err := r.Review(p, c, meta.Expiries{})
 			if err != nil {
 				t.Fatal(err)
 			}

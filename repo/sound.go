@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Nobody builds on what clients refuse. What this package reads it has judged by its own
@@ -55,7 +56,7 @@ func (e *FaultyError) Error() string {
 }
 
 // Is makes errors.Is(err, ErrMetadata) hold.
-func (e *FaultyError) Is(target error) bool { return target == ErrMetadata }
+func (e *FaultyError) Is(target error) bool { return target == meta.ErrMetadata }
 
 // CheckSound refuses a change after which clients would still meet what stops them now.
 // Errors: *FaultyError.
@@ -78,7 +79,7 @@ func (r *Repo) checkSound(rel *Release) error {
 	}
 	signs := rel.Roles()
 	for _, d := range rel.c.Docs() {
-		signs = append(signs, d.role)
+		signs = append(signs, d.Role())
 	}
 	kept := slices.DeleteFunc(slices.Clone(found), func(f Fault) bool { return slices.Contains(signs, f.Role) })
 	if len(kept) < len(found) {
@@ -103,14 +104,14 @@ func (r *Repo) checkSound(rel *Release) error {
 func (r *Repo) draftFaults(rel *Release) ([]Fault, error) {
 	var all []Fault
 	for _, d := range rel.c.Docs() {
-		key := d.role + d.Hash()
+		key := d.Role() + d.Hash()
 		found, known := r.drafts[key]
 		if !known {
-			file, err := d.env.bytes()
+			file, err := d.Bytes()
 			if err != nil {
 				return nil, err
 			}
-			found = r.judge.Draft(d.role, rel.root.ConsistentSnapshot(), file)
+			found = r.judge.Draft(d.Role(), rel.root.ConsistentSnapshot(), file)
 			r.drafts[key] = found
 		}
 		all = append(all, found...)
@@ -167,8 +168,8 @@ func (r *Repo) judgedFiles(p *Published) map[string]string {
 		}
 	}
 	p.hashes = map[string]string{
-		RoleRoot: hashOf(p.rootData), RoleTargets: hashOf(p.targetsData),
-		RoleSnapshot: hashOf(p.snapshotData), RoleTimestamp: hashOf(p.timestampData),
+		meta.RoleRoot: hashOf(p.rootData), meta.RoleTargets: hashOf(p.targetsData),
+		meta.RoleSnapshot: hashOf(p.snapshotData), meta.RoleTimestamp: hashOf(p.timestampData),
 	}
 	return maps.Clone(p.hashes)
 }
@@ -213,40 +214,11 @@ func (rel *Release) namedTwice() []Fault {
 	if after == nil {
 		after = rel.p.Targets
 	}
-	for _, path := range rel.p.targetsEnv.twice {
-		if now, ok := after.entries[path]; ok && bytes.Equal(now, rel.p.Targets.entries[path]) {
-			found = append(found, Fault{Code: "duplicate-field", Role: RoleTargets, File: "targets.json",
+	for _, path := range rel.p.targetsEnv.Twice() {
+		if now := after.Entry(path); now != nil && bytes.Equal(now, rel.p.Targets.Entry(path)) {
+			found = append(found, Fault{Code: "duplicate-field", Role: meta.RoleTargets, File: "targets.json",
 				Text: fmt.Sprintf("target %q stands there twice, and clients differ on which counts", path)})
 		}
 	}
 	return found
-}
-
-// pathsTwice lists the target paths that a targets.json has twice, as they are read.
-func pathsTwice(signed []byte) []string {
-	var body struct {
-		Targets json.RawMessage `json:"targets"`
-	}
-	if json.Unmarshal(signed, &body) != nil {
-		return nil
-	}
-	dec := json.NewDecoder(bytes.NewReader(body.Targets))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return nil
-	}
-	seen := map[string]bool{}
-	var twice []string
-	for dec.More() {
-		t, err := dec.Token()
-		name, ok := t.(string)
-		var value json.RawMessage
-		if err != nil || !ok || dec.Decode(&value) != nil {
-			return twice
-		}
-		if seen[name] && !slices.Contains(twice, name) {
-			twice = append(twice, name)
-		}
-		seen[name] = true
-	}
-	return twice
 }

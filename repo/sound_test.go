@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
@@ -101,7 +102,7 @@ func faultyStates() map[string]faulty {
 		// Two names that no UTF-8 can tell apart.
 		"surrogates": {code: verify.CodeDuplicateField, raw: `"b\ud800/linux/1/b":` + entry() + `,"b\udc00/linux/1/b":` + entry(`"1"`, `"2"`)},
 		"indented": {code: verify.CodeNotCompact, mends: newTargets, file: func(role, s string) string {
-			if role != repo.RoleTargets {
+			if role != meta.RoleTargets {
 				return s
 			}
 			var b bytes.Buffer
@@ -109,14 +110,14 @@ func faultyStates() map[string]faulty {
 			return b.String()
 		}},
 		"signed twice": {code: verify.CodeSignatureDuplicate, mends: newTargets, file: func(role, s string) string {
-			if role != repo.RoleTargets {
+			if role != meta.RoleTargets {
 				return s
 			}
 			from, to := strings.Index(s, `"signatures":[`)+len(`"signatures":[`), strings.LastIndex(s, "]")
 			return s[:to] + "," + s[from:to] + s[to:]
 		}},
 		"snapshot signed twice": {code: verify.CodeSignatureDuplicate, mends: allRoles, file: func(role, s string) string {
-			if role != repo.RoleSnapshot {
+			if role != meta.RoleSnapshot {
 				return s
 			}
 			from, to := strings.Index(s, `"signatures":[`)+len(`"signatures":[`), strings.LastIndex(s, "]")
@@ -126,12 +127,12 @@ func faultyStates() map[string]faulty {
 			remove(t, r, "repository/7.targets.json")
 		}},
 		"a gap": {code: verify.CodeRootGap, after: func(t *testing.T, r *repo.Repo, kr keyring) {
-			rotate(t, r, kr, repo.RoleTimestamp)
-			rotate(t, r, kr, repo.RoleTimestamp)
+			rotate(t, r, kr, meta.RoleTimestamp)
+			rotate(t, r, kr, meta.RoleTimestamp)
 			remove(t, r, "repository/2.root.json")
 		}},
 		"no numbered root": {code: verify.CodeRootGap, after: func(t *testing.T, r *repo.Repo, kr keyring) {
-			rotate(t, r, kr, repo.RoleTimestamp)
+			rotate(t, r, kr, meta.RoleTimestamp)
 			remove(t, r, "repository/2.root.json")
 		}},
 	}
@@ -169,7 +170,7 @@ func theirsRaw(t *testing.T, r *repo.Repo, kr keyring, targets string, form func
 		if form != nil {
 			data = []byte(form(role, string(data)))
 		}
-		if p.Root.ConsistentSnapshot() && role != repo.RoleTimestamp {
+		if p.Root.ConsistentSnapshot() && role != meta.RoleTimestamp {
 			lay(t, filepath.Join(web, "7."+role+".json"), data)
 		}
 		lay(t, filepath.Join(web, role+".json"), data)
@@ -179,9 +180,9 @@ func theirsRaw(t *testing.T, r *repo.Repo, kr keyring, targets string, form func
 		file, _ := json.Marshal(m)
 		return fmt.Sprintf(`{"_type":%q,"spec_version":"1.0","version":7,"expires":"EXPIRES","meta":{%q:%s}}`, role, name, file)
 	}
-	m := put(repo.RoleTargets, targets)
-	m = put(repo.RoleSnapshot, above(repo.RoleSnapshot, "targets.json", m))
-	put(repo.RoleTimestamp, above(repo.RoleTimestamp, "snapshot.json", m))
+	m := put(meta.RoleTargets, targets)
+	m = put(meta.RoleSnapshot, above(meta.RoleSnapshot, "targets.json", m))
+	put(meta.RoleTimestamp, above(meta.RoleTimestamp, "snapshot.json", m))
 	for _, path := range []string{"orbit/linux/edge/orbit", "orbit/linux/1/orbit"} {
 		if p.Root.ConsistentSnapshot() {
 			path = filepath.Join(filepath.Dir(path), sum512([]byte("their content"))+".orbit")
@@ -253,15 +254,15 @@ func changing(t *testing.T, kr keyring) map[string]func(r *repo.Repo) error {
 			return c, err
 		}),
 		"renew": change(func(r *repo.Repo, p *repo.Published) (*repo.Change, error) {
-			return r.Renew(p, nil, repo.RoleTargets, opts)
+			return r.Renew(p, nil, meta.RoleTargets, opts)
 		}),
 		"renew-root": change(func(r *repo.Repo, p *repo.Published) (*repo.Change, error) {
-			return r.Renew(p, nil, repo.RoleRoot, opts)
+			return r.Renew(p, nil, meta.RoleRoot, opts)
 		}),
 	}
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		cmds["rotate-"+role] = change(func(r *repo.Repo, p *repo.Published) (*repo.Change, error) {
-			return r.Rotate(p, nil, repo.Rotation{Role: role, Set: []repo.Key{kr.make(t)}}, opts)
+			return r.Rotate(p, nil, repo.Rotation{Role: role, Set: []meta.Key{kr.make(t)}}, opts)
 		})
 	}
 	return cmds
@@ -299,8 +300,8 @@ func TestNothingIsBuiltOnWhatIsFatal(t *testing.T) {
 					case err != nil && !maps.Equal(before, copyWeb(t, r)):
 						t.Errorf("%s is refused (%v), and repository/ is not as it was", command, err)
 					}
-					var refused *repo.RefusedError
-					if err != nil && !errors.Is(err, repo.ErrMetadata) && !(errors.As(err, &refused) && refused.Kind == repo.RootChain) {
+					var refused *meta.RefusedError
+					if err != nil && !errors.Is(err, meta.ErrMetadata) && !(errors.As(err, &refused) && refused.Kind == meta.RootChain) {
 						t.Errorf("%s is refused for another reason: %v", command, err)
 					}
 				}
@@ -367,7 +368,7 @@ func TestSoundIsLookedAtOnce(t *testing.T) {
 		step(1, "the first add", more("1"))
 		step(0, "the second", more("2"))
 		step(0, "timestamp", func(r *repo.Repo) { stamp(t, r, kr) })
-		step(0, "a rotation", func(r *repo.Repo) { rotate(t, r, kr, repo.RoleSnapshot) })
+		step(0, "a rotation", func(r *repo.Repo) { rotate(t, r, kr, meta.RoleSnapshot) })
 		theirsRaw(t, base, kr, `{"_type":"targets","spec_version":"1.0","version":7,"expires":"EXPIRES","targets":{}}`, nil)
 		step(0, "timestamp over another's", func(r *repo.Repo) { stamp(t, r, kr) })
 		step(1, "an add after another's", more("3"))

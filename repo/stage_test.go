@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestStageIsInterrupted: by a person, or by who writes to the file meanwhile. Nothing of it
@@ -53,10 +54,10 @@ func TestItemsThatClaimOnePath(t *testing.T) {
 	if err := repo.CheckItems([]repo.Item{item("a/orbit", "1"), item("a/orbit", "2")}); err != nil {
 		t.Error(err)
 	}
-	if err := repo.CheckItems([]repo.Item{item("a/orbit", "1"), item("b/orbit", "2")}); !kindIs(repo.VersionTaken)(err) {
+	if err := repo.CheckItems([]repo.Item{item("a/orbit", "1"), item("b/orbit", "2")}); !kindIs(meta.VersionTaken)(err) {
 		t.Errorf("two files for stable: %v", err)
 	}
-	var bad *repo.NameError
+	var bad *meta.NameError
 	if err := repo.CheckItems([]repo.Item{item("a/orbit", "../1")}); !errors.As(err, &bad) {
 		t.Errorf("%v", err)
 	}

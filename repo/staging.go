@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Staging says which command staged an intent, when and who ran it. It is talk, as the
@@ -20,7 +22,7 @@ const maxStagingWord = 256
 
 // stamp is what the intents of a command are marked with.
 func (r *Repo) stamp() Staging {
-	return Staging{Command: cutWord(r.command), By: cutWord(r.person), At: utcSecond(r.now())}
+	return Staging{Command: cutWord(r.command), By: cutWord(r.person), At: meta.UTCSecond(r.now())}
 }
 
 func cutWord(s string) string {
@@ -36,7 +38,7 @@ func readStagings(file string, f changeFile) ([]Staging, error) {
 	var out []Staging
 	for _, s := range f.Stagings {
 		if len(s.Command) > maxStagingWord || len(s.By) > maxStagingWord {
-			return nil, &MetadataError{File: file, Reason: fmt.Sprintf("a name of who staged it is longer than %d bytes", maxStagingWord)}
+			return nil, &meta.FileError{File: file, Reason: fmt.Sprintf("a name of who staged it is longer than %d bytes", maxStagingWord)}
 		}
 		told := slices.ContainsFunc(out, func(o Staging) bool { return o.Intent == s.Intent })
 		if !told && slices.Contains(f.Intents, s.Intent) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Standing compares what is published with everything else in this folder that carries
@@ -50,8 +51,8 @@ func (r *Repo) checkHistory(p *Published, c *Change) error {
 		return err
 	}
 	for _, d := range c.Docs() {
-		if !n.free(d.role, d.version) {
-			return refuse(PublishedMoved, "the staged change is %s v%d, and that version was published from here or lies in repository/ already", d.role, d.version)
+		if !n.free(d.Role(), d.Version()) {
+			return meta.Refuse(meta.PublishedMoved, "the staged change is %s v%d, and that version was published from here or lies in repository/ already", d.Role(), d.Version())
 		}
 	}
 	if p.givenUp && c.targetsDoc == nil {
@@ -67,7 +68,7 @@ func (r *Repo) checkFollowed(p *Published, c *Change) error {
 	if err != nil {
 		return err
 	}
-	if c.rootDoc == nil && len(lists[RoleRoot]) == 0 {
+	if c.rootDoc == nil && len(lists[meta.RoleRoot]) == 0 {
 		return nil
 	}
 	return r.CheckChain(p)
@@ -76,7 +77,7 @@ func (r *Repo) checkFollowed(p *Published, c *Change) error {
 // signAbove: snapshot and timestamp alone would show agents older targets than they
 // have seen.
 func signAbove(p *Published) error {
-	return refuse(SignAbove, "newer versions were published from here and given up: targets and snapshot have to be signed above them first (snapshot v%d is here)", p.VersionOf(RoleSnapshot))
+	return meta.Refuse(meta.SignAbove, "newer versions were published from here and given up: targets and snapshot have to be signed above them first (snapshot v%d is here)", p.VersionOf(meta.RoleSnapshot))
 }
 
 type standing struct {
@@ -88,13 +89,13 @@ type standing struct {
 }
 
 func (s *standing) back(format string, args ...any) {
-	s.found = append(s.found, refuse(WentBack, format, args...))
+	s.found = append(s.found, meta.Refuse(meta.WentBack, format, args...))
 }
 
 // root: the next root lies here already, so agents are ahead of root.json.
 func (s *standing) root() {
 	mine := s.p.Root.Version()
-	list := s.lists[RoleRoot]
+	list := s.lists[meta.RoleRoot]
 	if len(list) == 0 || list[len(list)-1] <= mine {
 		return
 	}
@@ -108,9 +109,9 @@ func (s *standing) sets() {
 	if !s.p.Root.ConsistentSnapshot() || s.p.Snapshot == nil || s.p.givenUp {
 		return
 	}
-	if set, ok := s.r.newestSet(s.p.Root, above(s.lists[RoleSnapshot], s.p.Snapshot.Version())); ok {
+	if set, ok := s.r.newestSet(s.p.Root, above(s.lists[meta.RoleSnapshot], s.p.Snapshot.Version())); ok {
 		s.back(`"repository/snapshot.json" is version %d, and %q lies beside it with the targets it names: an older file was put back`,
-			s.p.Snapshot.Version(), "repository/"+versioned(set.snapshot.version, "snapshot.json"))
+			s.p.Snapshot.Version(), "repository/"+versioned(set.snapshot.Version, "snapshot.json"))
 		return
 	}
 	s.sameAs("snapshot.json", s.p.Snapshot.Version(), s.p.snapshotData)
@@ -141,35 +142,35 @@ func (s *standing) lost() {
 	if len(s.found) > 0 {
 		return // mending may bring it back
 	}
-	for _, role := range []string{RoleRoot, RoleTargets, RoleSnapshot} {
+	for _, role := range []string{meta.RoleRoot, meta.RoleTargets, meta.RoleSnapshot} {
 		m, now := s.h.Roles[role], s.p.VersionOf(role)
-		if now == 0 || s.h.GivenUp && role != RoleRoot {
+		if now == 0 || s.h.GivenUp && role != meta.RoleRoot {
 			continue
 		}
-		kind := LostVersions
-		if role == RoleRoot {
-			kind = LostRoot
+		kind := meta.LostVersions
+		if role == meta.RoleRoot {
+			kind = meta.LostRoot
 		}
 		switch {
 		case m.Version > now:
-			s.found = append(s.found, refuse(kind, "%s v%d was published from here, and only v%d is here: an older copy was put back", role, m.Version, now))
-		case role == RoleRoot && m.contradicts(s.p.marks()[role]):
+			s.found = append(s.found, meta.Refuse(kind, "%s v%d was published from here, and only v%d is here: an older copy was put back", role, m.Version, now))
+		case role == meta.RoleRoot && m.contradicts(s.p.marks()[role]):
 			s.found = append(s.found, s.r.rootTwice(rootLink{s.p.Root, s.p.rootEnv, s.p.rootData}, m))
 		case m.contradicts(s.p.marks()[role]):
-			s.found = append(s.found, refuse(kind, "%s v%d was published from here with other content than it has now: an older copy was put back and signed again", role, now))
+			s.found = append(s.found, meta.Refuse(kind, "%s v%d was published from here with other content than it has now: an older copy was put back and signed again", role, now))
 		}
 	}
 }
 
 // set is a snapshot and the targets that it names, as N.*.json lie here.
 type set struct {
-	snapshot, targets metaFile
-	meta              *Listing
+	snapshot, targets meta.File
+	meta              *meta.Listing
 }
 
 // newestSet finds the snapshot of the highest version that root's keys signed and whose
 // targets are here and signed as well.
-func (r *Repo) newestSet(root *Root, versions []int64) (set, bool) {
+func (r *Repo) newestSet(root *meta.Root, versions []int64) (set, bool) {
 	for _, n := range slices.Backward(versions) {
 		if s, ok := r.readSet(root, n); ok {
 			return s, true
@@ -178,35 +179,35 @@ func (r *Repo) newestSet(root *Root, versions []int64) (set, bool) {
 	return set{}, false
 }
 
-func (r *Repo) readSet(root *Root, n int64) (set, bool) {
-	data, env, err := r.readNamed(root, RoleSnapshot, versioned(n, "snapshot.json"))
+func (r *Repo) readSet(root *meta.Root, n int64) (set, bool) {
+	data, env, err := r.readNamed(root, meta.RoleSnapshot, versioned(n, "snapshot.json"))
 	if err != nil {
 		return set{}, false
 	}
-	l, err := parseListing(RoleSnapshot, env.text())
+	l, err := meta.ParseListing(meta.RoleSnapshot, env.Text())
 	if err != nil || l.Version() != n {
 		return set{}, false
 	}
 	m := l.Meta()
-	targets, tenv, err := r.readNamed(root, RoleTargets, versioned(m.Version, "targets.json"))
-	if err != nil || !matches(m, targets, m.Version) {
+	targets, tenv, err := r.readNamed(root, meta.RoleTargets, versioned(m.Version, "targets.json"))
+	if err != nil || !meta.Matches(m, targets, m.Version) {
 		return set{}, false
 	}
-	if t, err := parseTargets(tenv.text()); err != nil || t.Version() != m.Version {
+	if t, err := meta.ParseTargets(tenv.Text()); err != nil || t.Version() != m.Version {
 		return set{}, false
 	}
-	return set{snapshot: metaFile{n, data}, targets: metaFile{m.Version, targets}, meta: l}, true
+	return set{snapshot: meta.File{Version: n, Data: data}, targets: meta.File{Version: m.Version, Data: targets}, meta: l}, true
 }
 
 // readNamed reads a role's file of any name and verifies its signatures against root.
-func (r *Repo) readNamed(root *Root, role, name string) ([]byte, *envelope, error) {
+func (r *Repo) readNamed(root *meta.Root, role, name string) ([]byte, *meta.Envelope, error) {
 	data, err := r.readMetadata(name, tuf.MaxSize(role))
 	if err != nil {
 		return nil, nil, err
 	}
-	env, err := parseEnvelope(data)
+	env, err := meta.ParseEnvelope(data)
 	if err != nil {
-		return nil, nil, &MetadataError{File: "repository/" + name, Reason: err.Error()}
+		return nil, nil, &meta.FileError{File: "repository/" + name, Reason: err.Error()}
 	}
-	return data, env, verifyRole(root, role, "repository/"+name, env)
+	return data, env, meta.Verify(root, role, "repository/"+name, env)
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestNothingPlantedSteers: whatever stands in any field of a file in pending/ or
@@ -100,8 +101,8 @@ func TestLinksInPendingLeadNowhere(t *testing.T) {
 		}
 		r := repo.Open(dir, repo.Options{})
 		live(t, r, kr)
-		var refused *repo.RefusedError
-		if _, err := r.Lock(t.Context(), "test", time.Second); !errors.As(err, &refused) || refused.Kind != repo.PathTaken {
+		var refused *meta.RefusedError
+		if _, err := r.Lock(t.Context(), "test", time.Second); !errors.As(err, &refused) || refused.Kind != meta.PathTaken {
 			t.Errorf("%s: %v", name, err)
 		}
 		if events := seen(); len(events) > 0 {
@@ -119,7 +120,7 @@ func planted(t *testing.T) (string, keyring) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err = r.Rotate(p, c, repo.Rotation{Role: repo.RoleRoot, Add: []repo.Key{kr.make(t)}}, repo.StageOptions{}); err != nil {
+	if c, err = r.Rotate(p, c, repo.Rotation{Role: meta.RoleRoot, Add: []meta.Key{kr.make(t)}}, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	kr.sign(t, c.Docs()[0])

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Two roots of one number, both signed by the root before them, are two repositories from
@@ -15,14 +17,14 @@ import (
 // here.
 func (r *Repo) rootTwice(here rootLink, known mark) error {
 	n := here.root.Version()
-	return refuse(RootTwice, "root v%d was signed twice: %q, which is here, is %s; published from here was %s",
+	return meta.Refuse(meta.RootTwice, "root v%d was signed twice: %q, which is here, is %s; published from here was %s",
 		n, "repository/"+versioned(n, "root.json"), described(here), r.whichRoot(known))
 }
 
 // described names a root by its hash and its signers.
 func described(l rootLink) string {
 	var ids []string
-	for _, k := range l.env.counted(l.root.Keys(RoleRoot)) {
+	for _, k := range l.env.Counted(l.root.Keys(meta.RoleRoot)) {
 		ids = append(ids, k.ShortID())
 	}
 	return fmt.Sprintf("%.16s, signed by %s", l.mark().SHA256, strings.Join(ids, ", "))
@@ -32,12 +34,12 @@ func described(l rootLink) string {
 // does so anywhere in this folder.
 func (r *Repo) whichRoot(known mark) string {
 	for _, file := range r.spareRoots() {
-		data, err := readLimited(file, file, MaxRootSize)
+		data, err := readLimited(file, file, meta.MaxRootSize)
 		if err != nil {
 			continue
 		}
-		root, env, err := readRoot(file, data)
-		if err != nil || markOf(root.Version(), env.signed) != known {
+		root, env, err := meta.OpenRoot(file, data)
+		if err != nil || markOf(root.Version(), env.Signed()) != known {
 			continue
 		}
 		shown, err := filepath.Rel(r.dir, file)

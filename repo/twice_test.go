@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestRootSignedTwice: two folders that were one rotated root, and the files of one lie
@@ -19,9 +19,9 @@ func TestRootSignedTwice(t *testing.T) {
 		r, kr := newRepo(t, consistent)
 		add(t, r, kr, "one", item("1"))
 		twin := clone(t, r)
-		rotate(t, r, kr, repo.RoleRoot)
+		rotate(t, r, kr, meta.RoleRoot)
 		ours := load(t, r).RootJSON()
-		rotate(t, twin, kr, repo.RoleRoot)
+		rotate(t, twin, kr, meta.RoleRoot)
 		served := copyWeb(t, twin)
 		if err := os.MkdirAll(filepath.Join(r.Dir(), "repository", ".backup"), 0o755); err != nil {
 			t.Fatal(err)
@@ -30,10 +30,10 @@ func TestRootSignedTwice(t *testing.T) {
 		served.over(t, r)
 		for name, try := range writers(t, r, kr) {
 			err := try()
-			if !kindIs(repo.RootTwice)(err) {
+			if !kindIs(meta.RootTwice)(err) {
 				t.Errorf("%s: %v", name, err)
 			}
-			for _, key := range load(t, twin).SignedBy(repo.RoleRoot) {
+			for _, key := range load(t, twin).SignedBy(meta.RoleRoot) {
 				if err != nil && !strings.Contains(err.Error(), key.ShortID()) {
 					t.Errorf("%s does not say who signed it: %v", name, err)
 				}
@@ -43,7 +43,7 @@ func TestRootSignedTwice(t *testing.T) {
 			}
 		}
 		for _, giveUp := range []bool{false, true} {
-			if _, err := r.Mend(giveUp); !kindIs(repo.RootTwice)(err) {
+			if _, err := r.Mend(giveUp); !kindIs(meta.RootTwice)(err) {
 				t.Errorf("mend, %v: %v", giveUp, err)
 			}
 		}
@@ -53,7 +53,7 @@ func TestRootSignedTwice(t *testing.T) {
 		if err := os.Remove(filepath.Join(anew.Dir(), "pending", "history.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Fatal(err)
 		}
-		rotate(t, anew, kr, repo.RoleTargets)
+		rotate(t, anew, kr, meta.RoleTargets)
 		judge(t, anew)
 		follows(t, anew, served)
 	})

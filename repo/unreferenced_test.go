@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // aged makes every file below the web root so much older.
@@ -130,7 +131,7 @@ func TestRemove(t *testing.T) {
 	for name, c := range map[string]struct {
 		rm   repo.Removal
 		want []string
-		kind repo.RefusedKind
+		kind meta.RefusedKind
 		bad  bool
 	}{
 		"a path":                   {rm: repo.Removal{Paths: []string{"orbit/linux/1/orbit"}}, want: []string{"orbit/linux/1/orbit"}},
@@ -139,9 +140,9 @@ func TestRemove(t *testing.T) {
 		"one component of it":      {rm: repo.Removal{Channel: "stable", Names: []string{"orbit"}}, want: []string{"orbit/linux/stable/orbit", "orbit/macos/stable/orbit"}},
 		"one platform of it":       {rm: repo.Removal{Channel: "stable", Platforms: []string{"linux"}}, want: []string{"orbit/linux/stable/orbit", "osqueryd/linux/stable/osqueryd"}},
 		"a path and a channel":     {rm: repo.Removal{Paths: []string{"orbit/linux/1/orbit"}, Channel: "5"}, want: []string{"orbit/linux/1/orbit", "osqueryd/linux/5/osqueryd"}},
-		"no such path":             {rm: repo.Removal{Paths: []string{"orbit/linux/9/orbit"}}, kind: repo.NotFound},
-		"no such channel":          {rm: repo.Removal{Channel: "edge"}, kind: repo.NotFound},
-		"no such platform":         {rm: repo.Removal{Channel: "stable", Platforms: []string{"windows"}}, kind: repo.NotFound},
+		"no such path":             {rm: repo.Removal{Paths: []string{"orbit/linux/9/orbit"}}, kind: meta.NotFound},
+		"no such channel":          {rm: repo.Removal{Channel: "edge"}, kind: meta.NotFound},
+		"no such platform":         {rm: repo.Removal{Channel: "stable", Platforms: []string{"windows"}}, kind: meta.NotFound},
 		"a channel that is a path": {rm: repo.Removal{Channel: "../stable"}, bad: true},
 	} {
 		change, gone, err := r.Remove(p, nil, c.rm, repo.StageOptions{})

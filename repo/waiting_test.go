@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestStagedOnDisk: a change waits, can be withdrawn to what was staged before, and is
@@ -89,16 +90,16 @@ func TestStagedFilesThatNobodyWrote(t *testing.T) {
 		"no metadata":           `{"schema":1,"base_root":1,"base_targets":1,"root":{"signed":1},"targets":{}}`,
 	} {
 		write(t, r, "pending/change.json", text)
-		if c, err := r.Staged(p); !errors.Is(err, repo.ErrMetadata) {
+		if c, err := r.Staged(p); !errors.Is(err, meta.ErrMetadata) {
 			t.Errorf("%s: %+v, %v", name, c, err)
 		}
 	}
 	write(t, r, "pending/change.json", `{"schema":1}`)
-	if _, err := r.Staged(nil); !errors.Is(err, repo.ErrMetadata) {
+	if _, err := r.Staged(nil); !errors.Is(err, meta.ErrMetadata) {
 		t.Errorf("an empty change where nothing is published: %v", err)
 	}
 	write(t, r, "pending/change.json", `{"schema":1,"base_root":1}`)
-	if _, err := r.Staged(nil); !kindIs(repo.PublishedMoved)(err) {
+	if _, err := r.Staged(nil); !kindIs(meta.PublishedMoved)(err) {
 		t.Errorf("one on root v1 where nothing is published: %v", err)
 	}
 }

@@ -3,6 +3,8 @@ package repo
 import (
 	"fmt"
 	"path"
+
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // WouldWrite is a file that a commit would write.
@@ -29,13 +31,13 @@ func (r *Repo) WouldWrite(p *Published, c *Change, opts ReleaseOptions) ([]Would
 		return nil, nil, err
 	}
 	add := func(role string, version int64) {
-		if c.root.ConsistentSnapshot() && role != RoleTimestamp || role == RoleRoot {
+		if c.root.ConsistentSnapshot() && role != meta.RoleTimestamp || role == meta.RoleRoot {
 			out = append(out, WouldWrite{Path: "repository/" + versioned(version, role+".json")})
 		}
 		out = append(out, WouldWrite{Path: "repository/" + role + ".json"})
 	}
 	for _, d := range c.Docs() {
-		add(d.role, d.version)
+		add(d.Role(), d.Version())
 	}
 	for _, role := range rel.Roles() {
 		next, err := numbers.next(role)
@@ -69,7 +71,7 @@ func (r *Repo) wouldPlace(p *Published, c *Change) ([]WouldWrite, error) {
 		}
 		at := name
 		if c.root.ConsistentSnapshot() {
-			at = hashedPath(name, t.SHA512)
+			at = meta.HashedPath(name, t.SHA512)
 		}
 		out = append(out, WouldWrite{Path: path.Join("repository/targets", at), Size: t.Length})
 	}

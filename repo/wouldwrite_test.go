@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // TestDryRunListsWhatACommitWrites: no file more and none less, and the roles that a commit
@@ -25,13 +26,13 @@ func TestDryRunListsWhatACommitWrites(t *testing.T) {
 			return c, err
 		},
 		"rotate targets": func(t *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
-			return d.Rotate(p, nil, repo.Rotation{Role: repo.RoleTargets, Set: []repo.Key{d.make(t)}}, repo.StageOptions{})
+			return d.Rotate(p, nil, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{d.make(t)}}, repo.StageOptions{})
 		},
 		"rotate timestamp": func(t *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
-			return d.Rotate(p, nil, repo.Rotation{Role: repo.RoleTimestamp, Set: []repo.Key{d.make(t)}}, repo.StageOptions{})
+			return d.Rotate(p, nil, repo.Rotation{Role: meta.RoleTimestamp, Set: []meta.Key{d.make(t)}}, repo.StageOptions{})
 		},
 		"renew root": func(_ *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
-			return d.Renew(p, nil, repo.RoleRoot, repo.StageOptions{})
+			return d.Renew(p, nil, meta.RoleRoot, repo.StageOptions{})
 		},
 		"archive": func(_ *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
 			c, _, err := d.Archive(p, nil, keep(1), repo.StageOptions{})
@@ -59,7 +60,7 @@ func TestDryRunListsWhatACommitWrites(t *testing.T) {
 			for _, w := range list {
 				said[strings.TrimPrefix(w.Path, "repository/")] = true
 			}
-			if slices.Contains(also, repo.RoleTimestamp) != (list[len(list)-1].Path == "repository/timestamp.json") {
+			if slices.Contains(also, meta.RoleTimestamp) != (list[len(list)-1].Path == "repository/timestamp.json") {
 				t.Errorf("%s: %v besides, %+v last", name, also, list[len(list)-1])
 			}
 			before := copyWeb(t, d.Repo)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // maxAgents is how many lines say what agents will do; the changes themselves are listed
@@ -28,7 +29,7 @@ func showAgents(w *prompt.Writer, rc repo.RoleReview) {
 
 func agents(rc repo.RoleReview) []prompt.Text {
 	switch {
-	case rc.Role == repo.RoleRoot:
+	case rc.Role == meta.RoleRoot:
 		return agentsOfRoot(rc)
 	case len(rc.Moved) > 0:
 		n := 0
@@ -55,7 +56,7 @@ func agentsOfRoot(rc repo.RoleReview) []prompt.Text {
 		return []prompt.Text{prompt.Sprintf("trust this root if they are packaged with it")}
 	}
 	var out []prompt.Text
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		gains, loses := 0, 0
 		for _, k := range rc.Keys {
 			if k.Role == role && k.Gains {
@@ -93,7 +94,7 @@ func agentsOfTargets(rc repo.RoleReview) []prompt.Text {
 	platforms := map[move][]string{}
 	pinned := 0
 	note := func(t repo.TargetChange, gone bool) {
-		name, platform, channel, _, ok := repo.SplitPath(t.Path)
+		name, platform, channel, _, ok := meta.SplitPath(t.Path)
 		if !ok {
 			return
 		}
@@ -171,7 +172,7 @@ func showStays(w *prompt.Writer, rc repo.RoleReview, keys Keys) {
 		w.Item("stays", prompt.Sprintf("%d targets as they are", rc.Kept))
 	}
 	label := "stays"
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		var list []prompt.Text
 		for _, k := range rc.Stays {
 			if k.Role == role {
@@ -199,7 +200,7 @@ func since(version int64) prompt.Text {
 // key of root is worth a line.
 func touched(rc repo.RoleReview, role string) bool {
 	if len(rc.Keys)+len(rc.Thresholds) == 0 {
-		return role == repo.RoleRoot
+		return role == meta.RoleRoot
 	}
 	return slices.ContainsFunc(rc.Keys, func(k repo.KeyChange) bool { return k.Role == role }) ||
 		slices.ContainsFunc(rc.Thresholds, func(t repo.ThresholdChange) bool { return t.Role == role })

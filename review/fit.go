@@ -6,6 +6,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // screen is how many lines a terminal has, less the question below the review.
@@ -28,7 +29,7 @@ func (c compact) role(rc repo.RoleReview) {
 		from = prompt.Sprintf("v%d (new)", rc.To)
 	}
 	w.Printf("%s %s, expires %s (in %s)\n", strings.ToUpper(rc.Role), from, rc.Expires.UTC().Format("2006-01-02 15:04:05 UTC"), config.DaysUntil(rc.Expires))
-	if repo.IsRole(rc.Role) && !signedAgain(rc) {
+	if meta.IsRole(rc.Role) && !signedAgain(rc) {
 		showAgents(w, rc)
 	}
 	showGains(w, rc, c.keys)
@@ -53,7 +54,7 @@ func (c compact) role(rc repo.RoleReview) {
 	}
 	w.Item("signed", prompt.Join(signed, ", "))
 	showWarnings(w, rc)
-	if repo.IsRole(rc.Role) {
+	if meta.IsRole(rc.Role) {
 		showWords(w, rc.Hash)
 	}
 	c.hash(rc.Hash)
@@ -61,7 +62,7 @@ func (c compact) role(rc repo.RoleReview) {
 
 // signedAgain: targets whose keys change is signed again as it is.
 func signedAgain(rc repo.RoleReview) bool {
-	return rc.Role != repo.RoleRoot && len(rc.Added)+len(rc.Changed)+len(rc.Removed)+len(rc.Moved)+len(rc.Other) == 0
+	return rc.Role != meta.RoleRoot && len(rc.Added)+len(rc.Changed)+len(rc.Removed)+len(rc.Moved)+len(rc.Other) == 0
 }
 
 // hash shows it in one line where there is room.
@@ -85,7 +86,7 @@ func (c compact) targets(rc repo.RoleReview) {
 	channels := map[likeness][]string{}
 	details := map[likeness][]string{}
 	take := func(verb string, t repo.TargetChange) {
-		name, platform, channel, file, ok := repo.SplitPath(t.Path)
+		name, platform, channel, file, ok := meta.SplitPath(t.Path)
 		if !ok {
 			name, platform, channel, file = t.Path, "", "", ""
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -36,9 +37,9 @@ func TestShow(t *testing.T) {
 	card := repo.Review{
 		Intents: []string{"add orbit 1.2.3", workflow.SenderSays + "hurry"},
 		Roles: []repo.RoleReview{{
-			Role: repo.RoleTargets, From: 4, To: 5, Expires: time.Date(2099, 1, 31, 0, 0, 0, 0, time.UTC), Hash: hash,
-			Keys:       []repo.KeyChange{{Role: repo.RoleTargets, Type: "ed25519", Gains: true}, {Role: repo.RoleRoot, Type: "rsa"}},
-			Thresholds: []repo.ThresholdChange{{Role: repo.RoleRoot, From: 2, To: 1}},
+			Role: meta.RoleTargets, From: 4, To: 5, Expires: time.Date(2099, 1, 31, 0, 0, 0, 0, time.UTC), Hash: hash,
+			Keys:       []repo.KeyChange{{Role: meta.RoleTargets, Type: "ed25519", Gains: true}, {Role: meta.RoleRoot, Type: "rsa"}},
+			Thresholds: []repo.ThresholdChange{{Role: meta.RoleRoot, From: 2, To: 1}},
 			Added:      []repo.TargetChange{{Path: "orbit/linux/stable/orbit", NewVersion: "1.2.3", NewLength: 5, NewSHA512: content}, {Path: "orbit/linux/1.2.3/orbit", NewSHA512: content}},
 			Removed:    []repo.TargetChange{{Path: "old", OldVersion: "1"}},
 			Warnings:   []string{"beware"},

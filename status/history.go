@@ -2,6 +2,7 @@ package status
 
 import (
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -13,13 +14,13 @@ type HistoryEntry struct {
 }
 
 // changed compares two versions, by component, platform and channel.
-func changed(before, after []repo.Row, wants func(repo.Row) bool) []repo.Promoted {
-	old := map[string]repo.Row{}
+func changed(before, after []meta.Row, wants func(meta.Row) bool) []repo.Promoted {
+	old := map[string]meta.Row{}
 	for _, r := range before {
 		old[r.Path] = r
 	}
 	var out []repo.Promoted
-	note := func(r repo.Row, from, to string) {
+	note := func(r meta.Row, from, to string) {
 		if wants(r) {
 			out = append(out, repo.Promoted{Name: r.Name, Platform: r.Platform, Channel: r.Channel, Before: from, After: to})
 		}
@@ -41,13 +42,13 @@ func changed(before, after []repo.Row, wants func(repo.Row) bool) []repo.Promote
 
 // History is what each kept version of targets changed against the one before it that is
 // kept too, the oldest first; wants narrows it.
-func History(w *workflow.Session, wants func(repo.Row) bool) ([]HistoryEntry, error) {
+func History(w *workflow.Session, wants func(meta.Row) bool) ([]HistoryEntry, error) {
 	kept, err := w.Repo.History(w.Published)
 	if err != nil {
 		return nil, err
 	}
 	out := []HistoryEntry{}
-	var before []repo.Row
+	var before []meta.Row
 	for _, n := range kept {
 		e := HistoryEntry{Version: n.Version, Changes: []repo.Promoted{}}
 		if n.Err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -105,9 +106,9 @@ func (r *Report) stepsExpiring(now time.Time) []Step {
 		}
 		do := Timestamp
 		switch role.Role {
-		case repo.RoleRoot:
+		case meta.RoleRoot:
 			do = RenewRoot
-		case repo.RoleTargets, repo.RoleSnapshot:
+		case meta.RoleTargets, meta.RoleSnapshot:
 			do = RenewTargets
 		}
 		if has(out, do) || do == Timestamp && has(out, RenewTargets) {

@@ -5,13 +5,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // report has a role that is as far from its expiry as left says, and warned of below early.
 func report(now time.Time, left map[string]time.Duration) *Report {
 	r := &Report{}
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		l, ok := left[role]
 		if !ok {
 			l = 1000 * time.Hour
@@ -31,14 +31,14 @@ func TestStepsExpiring(t *testing.T) {
 		want []Todo
 	}{
 		"nothing":               {nil, nil},
-		"just not yet":          {map[string]time.Duration{repo.RoleTimestamp: 100 * time.Hour}, nil},
-		"timestamp":             {map[string]time.Duration{repo.RoleTimestamp: soon}, []Todo{Timestamp}},
-		"timestamp, over":       {map[string]time.Duration{repo.RoleTimestamp: over}, []Todo{Timestamp}},
-		"root":                  {map[string]time.Duration{repo.RoleRoot: soon}, []Todo{RenewRoot}},
-		"snapshot":              {map[string]time.Duration{repo.RoleSnapshot: soon}, []Todo{RenewTargets}},
-		"targets and snapshot":  {map[string]time.Duration{repo.RoleTargets: soon, repo.RoleSnapshot: over}, []Todo{RenewTargets}},
-		"targets and timestamp": {map[string]time.Duration{repo.RoleTargets: soon, repo.RoleTimestamp: over}, []Todo{RenewTargets}},
-		"root and timestamp":    {map[string]time.Duration{repo.RoleRoot: over, repo.RoleTimestamp: over}, []Todo{RenewRoot, Timestamp}},
+		"just not yet":          {map[string]time.Duration{meta.RoleTimestamp: 100 * time.Hour}, nil},
+		"timestamp":             {map[string]time.Duration{meta.RoleTimestamp: soon}, []Todo{Timestamp}},
+		"timestamp, over":       {map[string]time.Duration{meta.RoleTimestamp: over}, []Todo{Timestamp}},
+		"root":                  {map[string]time.Duration{meta.RoleRoot: soon}, []Todo{RenewRoot}},
+		"snapshot":              {map[string]time.Duration{meta.RoleSnapshot: soon}, []Todo{RenewTargets}},
+		"targets and snapshot":  {map[string]time.Duration{meta.RoleTargets: soon, meta.RoleSnapshot: over}, []Todo{RenewTargets}},
+		"targets and timestamp": {map[string]time.Duration{meta.RoleTargets: soon, meta.RoleTimestamp: over}, []Todo{RenewTargets}},
+		"root and timestamp":    {map[string]time.Duration{meta.RoleRoot: over, meta.RoleTimestamp: over}, []Todo{RenewRoot, Timestamp}},
 	} {
 		var got []Todo
 		r := report(now, c.left)
@@ -58,7 +58,7 @@ func TestStepsExpiring(t *testing.T) {
 func TestExpiryText(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	r := report(now, map[string]time.Duration{repo.RoleRoot: -25 * time.Hour, repo.RoleTimestamp: 73 * time.Hour})
+	r := report(now, map[string]time.Duration{meta.RoleRoot: -25 * time.Hour, meta.RoleTimestamp: 73 * time.Hour})
 	got := r.expiryWarnings(now)
 	want := []string{"root v3 expired 25 hours ago; agents refuse it", "timestamp v3 expires in 3 days"}
 	if !slices.Equal(got, want) {
@@ -69,12 +69,12 @@ func TestExpiryText(t *testing.T) {
 // TestChanged: what one version of targets changed against the one before.
 func TestChanged(t *testing.T) {
 	t.Parallel()
-	row := func(channel, version, sum string) repo.Row {
-		return repo.Row{Name: "orbit", Platform: "linux", Channel: channel, Path: "orbit/linux/" + channel + "/orbit", Version: version, SHA512: sum}
+	row := func(channel, version, sum string) meta.Row {
+		return meta.Row{Name: "orbit", Platform: "linux", Channel: channel, Path: "orbit/linux/" + channel + "/orbit", Version: version, SHA512: sum}
 	}
-	before := []repo.Row{row("stable", "1", "a"), row("edge", "2", "b"), row("old", "0", "c"), row("same", "1", "a")}
-	after := []repo.Row{row("stable", "2", "b"), row("edge", "2", "x"), row("same", "1", "a"), row("new", "3", "d")}
-	all := func(repo.Row) bool { return true }
+	before := []meta.Row{row("stable", "1", "a"), row("edge", "2", "b"), row("old", "0", "c"), row("same", "1", "a")}
+	after := []meta.Row{row("stable", "2", "b"), row("edge", "2", "x"), row("same", "1", "a"), row("new", "3", "d")}
+	all := func(meta.Row) bool { return true }
 	var got [][3]string
 	for _, c := range changed(before, after, all) {
 		got = append(got, [3]string{c.Channel, c.Before, c.After})
@@ -83,7 +83,7 @@ func TestChanged(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
-	if some := changed(before, after, func(r repo.Row) bool { return r.Channel == "new" }); len(some) != 1 {
+	if some := changed(before, after, func(r meta.Row) bool { return r.Channel == "new" }); len(some) != 1 {
 		t.Errorf("narrowed to one channel: %v", some)
 	}
 }

@@ -5,14 +5,14 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/remote"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
 // OfRemote says how a repository stands that a server gives out, as far as it verifies.
 func OfRemote(rr *remote.Repository, cfg *config.Config, now time.Time) *Report {
 	r := &Report{Source: rr.Report.Source, Consistent: rr.Report.ConsistentSnapshot}
-	for _, name := range repo.Roles() {
+	for _, name := range meta.Roles() {
 		found, ok := rr.Report.Role(name)
 		if !ok || found.Expires.IsZero() {
 			continue // it could not be fetched, or does not verify: the findings say which

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // RootChange is what one version of root changed against the one before it.
@@ -17,15 +17,15 @@ type RootChange struct {
 
 // RootChanges says what each version of root changed, the oldest first; name says what a
 // key is called.
-func RootChanges(roots []*repo.Root, name func(tuf.KeyID) string) []RootChange {
+func RootChanges(roots []*meta.Root, name func(tuf.KeyID) string) []RootChange {
 	out := []RootChange{}
-	var before *repo.Root
+	var before *meta.Root
 	for _, r := range roots {
 		c := RootChange{Version: r.Version(), Expires: r.Expires().UTC(), Changes: []string{}}
 		if before == nil {
 			c.Changes = append(c.Changes, "the first that is kept")
 		} else {
-			for _, role := range repo.Roles() {
+			for _, role := range meta.Roles() {
 				c.Changes = append(c.Changes, roleChanges(before, r, role, name)...)
 			}
 		}
@@ -37,9 +37,9 @@ func RootChanges(roots []*repo.Root, name func(tuf.KeyID) string) []RootChange {
 	return out
 }
 
-func roleChanges(before, after *repo.Root, role string, name func(tuf.KeyID) string) []string {
+func roleChanges(before, after *meta.Root, role string, name func(tuf.KeyID) string) []string {
 	var out []string
-	has := func(r *repo.Root, id tuf.KeyID) bool {
+	has := func(r *meta.Root, id tuf.KeyID) bool {
 		for _, k := range r.Keys(role) {
 			if k.ID == id {
 				return true
@@ -65,7 +65,7 @@ func roleChanges(before, after *repo.Root, role string, name func(tuf.KeyID) str
 
 // Since is the version of root from which on a key serves in a role without a break, as far
 // as the versions are kept; 0 if it does not.
-func Since(roots []*repo.Root, role string, id tuf.KeyID) int64 {
+func Since(roots []*meta.Root, role string, id tuf.KeyID) int64 {
 	since := int64(0)
 	for _, r := range roots {
 		there := false

@@ -9,6 +9,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -45,7 +46,7 @@ func newRole(cfg *config.Config, role string, version int64, expires, now time.T
 	left := expires.Sub(now)
 	usual, ok := cfg.Expiries[role]
 	if !ok {
-		usual = repo.DefaultExpiries()[role]
+		usual = meta.DefaultExpiries()[role]
 	}
 	return Role{Role: role, Version: version, Expires: expires.UTC(), DaysLeft: int(left.Hours() / 24),
 		Keys: []Key{}, Left: left, Early: cfg.Early(role), Usual: usual}
@@ -62,7 +63,7 @@ type Key struct {
 }
 
 // keyOf says of a key what the configuration knows.
-func keyOf(cfg *config.Config, k repo.Key) Key {
+func keyOf(cfg *config.Config, k meta.Key) Key {
 	key := Key{KeyID: k.ID, Type: k.Type(), Place: Unknown, Name: cfg.Keys[k.ID].Name}
 	if u, ok := cfg.Locations[k.ID]; ok {
 		key.Place = u.String()
@@ -74,7 +75,7 @@ func keyOf(cfg *config.Config, k repo.Key) Key {
 const Unknown = "unknown"
 
 // KeyOf says besides whether the role's key file may hold it, and what proves its birth.
-func KeyOf(w *workflow.Session, role string, k repo.Key) Key {
+func KeyOf(w *workflow.Session, role string, k meta.Key) Key {
 	key := keyOf(w.Config, k)
 	key.Proof = w.Keys.ProofOf(k)
 	if key.Place != Unknown || !w.Keys.Files.Exists(keyring.RoleFile(role)) {
@@ -122,14 +123,14 @@ func Of(w *workflow.Session, clock error) (*Report, error) {
 	for _, err := range standing {
 		r.Warnings = append(r.Warnings, err.Error())
 	}
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		r.Roles = append(r.Roles, roleOf(w, role, now))
 	}
 	if s := w.Heavy(w.Published.Targets); s != "" {
 		r.Warnings = append(r.Warnings, s)
 	}
 	r.Warnings = slices.Concat(r.Warnings, w.Published.Targets.UnportableNames(), r.expiryWarnings(now))
-	r.coldExpiry(now, w.Config.Early(repo.RoleTargets))
+	r.coldExpiry(now, w.Config.Early(meta.RoleTargets))
 	if w.Staged != nil {
 		card, err := w.Repo.Review(w.Published, w.Staged, w.Config.Expiries)
 		if err != nil {
@@ -138,7 +139,7 @@ func Of(w *workflow.Session, clock error) (*Report, error) {
 		r.Staged = &card
 	}
 	r.Next = r.steps(w, standing)
-	if r.coldExpires(now, w.Config.Early(repo.RoleTargets)) && !has(r.Next, RenewTargets) {
+	if r.coldExpires(now, w.Config.Early(meta.RoleTargets)) && !has(r.Next, RenewTargets) {
 		r.Next = append(r.Next, Step{RenewTargets, fmt.Sprintf("cold role %s is renewed with targets", r.Archive.Role)})
 	}
 	return r, nil
@@ -167,7 +168,7 @@ func roleOf(w *workflow.Session, role string, now time.Time) Role {
 	r.Threshold, r.Signed = w.Published.Root.Threshold(role), len(signed)
 	for _, k := range w.Published.Root.Keys(role) {
 		key := KeyOf(w, role, k)
-		key.Signed = slices.ContainsFunc(signed, func(s repo.Key) bool { return s.ID == k.ID })
+		key.Signed = slices.ContainsFunc(signed, func(s meta.Key) bool { return s.ID == k.ID })
 		r.Keys = append(r.Keys, key)
 	}
 	return r

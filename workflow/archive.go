@@ -6,21 +6,22 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // ColdKeys opens the keys that the cold roles are to have.
-func (w *Session) ColdKeys(ctx context.Context, uris []string) ([]repo.Key, error) {
+func (w *Session) ColdKeys(ctx context.Context, uris []string) ([]meta.Key, error) {
 	for _, s := range uris {
-		if err := w.Keys.Add(repo.RoleCold, s); err != nil {
+		if err := w.Keys.Add(meta.RoleCold, s); err != nil {
 			return nil, err
 		}
 	}
-	return w.resolveAll(ctx, repo.RoleCold, uris, keyring.MakeOptions{})
+	return w.resolveAll(ctx, meta.RoleCold, uris, keyring.MakeOptions{})
 }
 
 // StandInColdKeys are as many keys that nobody keeps, for a preview.
-func (w *Session) StandInColdKeys(uris []string) ([]repo.Key, error) {
-	var keys []repo.Key
+func (w *Session) StandInColdKeys(uris []string) ([]meta.Key, error) {
+	var keys []meta.Key
 	for _, s := range uris {
 		if _, err := w.Keys.Parse(s); err != nil {
 			return nil, err
@@ -38,7 +39,7 @@ func (w *Session) StandInColdKeys(uris []string) ([]repo.Key, error) {
 const usualKeep = 10
 
 // Heavy says what archiving would save of targets, "" for nothing.
-func (w *Session) Heavy(t *repo.Targets) string {
+func (w *Session) Heavy(t *meta.Targets) string {
 	return t.Heavy(w.Config.Keeps(0, usualKeep), w.Published.TargetsSize())
 }
 

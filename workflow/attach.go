@@ -3,13 +3,14 @@ package workflow
 import (
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Attached is what one request brought: signatures that were not here yet.
 type Attached struct {
 	File    string
 	Request *ceremony.Request
-	Merged  map[string]repo.Merged // by role
+	Merged  map[string]meta.Merged // by role
 }
 
 // Attach takes the signatures of requests into the staged change and saves it, or takes

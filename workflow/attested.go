@@ -8,6 +8,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -42,7 +43,7 @@ func (w *Session) WarnUnattested(review *repo.Review, c *repo.Change, hints map[
 
 // needsNoProof: a key in a file can be copied, and everybody knows. A key that is not
 // known to be in one counts as such where no key of its role is on a device.
-func (w *Session) needsNoProof(role string, k repo.Key, c *repo.Change, hints map[tuf.KeyID]keyring.Hint) bool {
+func (w *Session) needsNoProof(role string, k meta.Key, c *repo.Change, hints map[tuf.KeyID]keyring.Hint) bool {
 	if w.Keys.InFile(k) || w.Maker.InFile(k) {
 		return true
 	}
@@ -53,7 +54,7 @@ func (w *Session) needsNoProof(role string, k repo.Key, c *repo.Change, hints ma
 	if w.Published != nil {
 		others = slices.Concat(others, w.Published.Root.Keys(role))
 	}
-	return !slices.ContainsFunc(others, func(o repo.Key) bool {
+	return !slices.ContainsFunc(others, func(o meta.Key) bool {
 		_, proved := w.Keys.Proved(o, hints[o.ID].Attestation)
 		return proved || w.Keys.OnDevice(o)
 	})
@@ -61,7 +62,7 @@ func (w *Session) needsNoProof(role string, k repo.Key, c *repo.Change, hints ma
 
 // flawsOf are the known flaws of the firmware that a key was attested with, without those
 // that were told already (a key may get several roles).
-func flawsOf(k repo.Key, proof signer.Attestation, told []string) []string {
+func flawsOf(k meta.Key, proof signer.Attestation, told []string) []string {
 	var out []string
 	for _, s := range proof.Warnings {
 		if text := "key " + k.ShortID() + ": " + s; !slices.Contains(told, text) {
@@ -73,8 +74,8 @@ func flawsOf(k repo.Key, proof signer.Attestation, told []string) []string {
 
 // roots gives the roots whose keys matter: the published one, and the staged one
 // that a person is about to sign.
-func (w *Session) roots() []*repo.Root {
-	var list []*repo.Root
+func (w *Session) roots() []*meta.Root {
+	var list []*meta.Root
 	if w.Published != nil {
 		list = append(list, w.Published.Root)
 	}
@@ -116,7 +117,7 @@ func (w *Session) CheckAttestations(which string, extra []byte) ([]Attested, err
 	var out []Attested
 	seen := map[tuf.KeyID]bool{}
 	for _, root := range w.roots() {
-		for _, role := range repo.Roles() {
+		for _, role := range meta.Roles() {
 			for _, k := range root.Keys(role) {
 				if seen[k.ID] || which != "" && which != role && !strings.HasPrefix(k.ID.String(), which) && !w.Keys.Calls(which, k.ID) {
 					continue

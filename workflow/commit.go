@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // CommitStaged publishes a change whose signatures are all there.
@@ -39,7 +40,7 @@ func (w *Session) FinishTargets(ctx context.Context, c *repo.Change, stageOnly, 
 
 // PrefetchTargets opens the key files that a change of targets needs.
 func (w *Session) PrefetchTargets(ctx context.Context) {
-	w.Keys.Prefetch(ctx, w.UI, w.rolesOnlyInFiles(repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)...)
+	w.Keys.Prefetch(ctx, w.UI, w.rolesOnlyInFiles(meta.RoleTargets, meta.RoleSnapshot, meta.RoleTimestamp)...)
 }
 
 // rolesOnlyInFiles leaves out roles for which a flag or the configuration names
@@ -49,7 +50,7 @@ func (w *Session) rolesOnlyInFiles(roles ...string) []string {
 		if len(w.Keys.URIs[role]) > 0 {
 			return true
 		}
-		return slices.ContainsFunc(w.Published.Root.Keys(role), func(k repo.Key) bool {
+		return slices.ContainsFunc(w.Published.Root.Keys(role), func(k meta.Key) bool {
 			_, elsewhere := w.Config.Locations[k.ID]
 			return elsewhere
 		})

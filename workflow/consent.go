@@ -9,6 +9,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // consent stands between a change and the keys, whichever command is to sign it. Its
@@ -19,8 +20,8 @@ type consent struct {
 	ui     Person
 	change *repo.Change
 	// docs are to be signed, by keys of needs.
-	docs      []*repo.Doc
-	needs     map[string][]repo.Key
+	docs      []*meta.Doc
+	needs     map[string][]meta.Key
 	hints     map[tuf.KeyID]keyring.Hint
 	described func() (repo.Review, error)
 	// refusals are whatever else could make the signature wrong or pointless.
@@ -115,7 +116,7 @@ func (e *NotReviewed) Error() string {
 }
 
 // Is makes errors.Is(err, repo.ErrRefused) hold.
-func (e *NotReviewed) Is(target error) bool { return target == repo.ErrRefused }
+func (e *NotReviewed) Is(target error) bool { return target == meta.ErrRefused }
 
 // Join takes what is staged along into the change of this command. Without a terminal
 // somebody must have reviewed each part of it that its keys have not signed yet.
@@ -159,10 +160,10 @@ func (w *Session) dropStaged() error {
 }
 
 // unreviewedOf lists the roles of documents whose hash is not among those reviewed.
-func unreviewedOf(docs []*repo.Doc, reviewed []string) []string {
+func unreviewedOf(docs []*meta.Doc, reviewed []string) []string {
 	var roles []string
 	for _, d := range docs {
-		if !slices.ContainsFunc(reviewed, func(h string) bool { return anyHash([]*repo.Doc{d}, h) }) {
+		if !slices.ContainsFunc(reviewed, func(h string) bool { return anyHash([]*meta.Doc{d}, h) }) {
 			roles = append(roles, d.Role())
 		}
 	}
@@ -172,7 +173,7 @@ func unreviewedOf(docs []*repo.Doc, reviewed []string) []string {
 // matchReviewed: each hash is of a payload of this change, and one of them is of a
 // payload that is to be signed, unless none is. The others are of roles that are signed
 // already.
-func matchReviewed(c *repo.Change, docs []*repo.Doc, reviewed []string) error {
+func matchReviewed(c *repo.Change, docs []*meta.Doc, reviewed []string) error {
 	for _, h := range reviewed {
 		if !anyHash(c.Docs(), h) {
 			return mismatch(h, c.Docs())
@@ -184,11 +185,11 @@ func matchReviewed(c *repo.Change, docs []*repo.Doc, reviewed []string) error {
 	return nil
 }
 
-func anyHash(docs []*repo.Doc, h string) bool {
-	return slices.ContainsFunc(docs, func(d *repo.Doc) bool { return strings.HasPrefix(d.Hash(), cleanHash(h)) })
+func anyHash(docs []*meta.Doc, h string) bool {
+	return slices.ContainsFunc(docs, func(d *meta.Doc) bool { return strings.HasPrefix(d.Hash(), cleanHash(h)) })
 }
 
-func mismatch(h string, docs []*repo.Doc) error {
+func mismatch(h string, docs []*meta.Doc) error {
 	e := &ReviewedMismatch{hash: h}
 	for _, d := range docs {
 		e.have = append(e.have, d.Role()+" "+d.Hash()[:16])

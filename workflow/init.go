@@ -8,6 +8,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -50,7 +51,7 @@ func (w *Session) Init(ctx context.Context, o Init) (c *repo.Change, inFile []st
 // keysOfInit says where each role's keys are and refuses before any key is made.
 func (w *Session) keysOfInit(o Init) (map[string][]signer.URI, error) {
 	uris := map[string][]signer.URI{}
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		uris[role] = w.Keys.URIs[role]
 		if n := o.Thresholds[role]; n < 1 || n > max(1, len(uris[role])) {
 			return nil, misuse.Errorf("--%s-threshold %d with %d key(s); name more with --%s-key", role, n, max(1, len(uris[role])), role)

@@ -11,6 +11,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/lint"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // LintError: files that agents could not run or install where they were to be
@@ -101,7 +102,7 @@ func judgeFindings(findings []lint.Finding) (warnings []lint.Finding, err error)
 // lintFile looks at one file. What is published for this component and platform
 // already stays promotable, whatever it is.
 func (w *Session) lintFile(ctx context.Context, it stagedFile) ([]lint.Finding, error) {
-	name, platform, _, _, ok := repo.SplitPath(it.from)
+	name, platform, _, _, ok := meta.SplitPath(it.from)
 	if ok && name == it.Item.Name && platform == it.Item.Platform {
 		return nil, nil
 	}
@@ -126,7 +127,7 @@ func (w *Session) lintFile(ctx context.Context, it stagedFile) ([]lint.Finding, 
 func (w *Session) elsewhere(it stagedFile) []lint.Finding {
 	var found []lint.Finding
 	for _, p := range w.Published.Targets.PathsOf(it.Content.SHA512) {
-		name, platform, _, _, ok := repo.SplitPath(p)
+		name, platform, _, _, ok := meta.SplitPath(p)
 		if !ok || name != it.Item.Name || platform == it.Item.Platform {
 			continue
 		}

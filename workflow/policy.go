@@ -9,6 +9,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -24,7 +25,7 @@ func (e *PolicyError) Error() string {
 }
 
 // Is makes errors.Is(err, repo.ErrRefused) hold.
-func (e *PolicyError) Is(target error) bool { return target == repo.ErrRefused }
+func (e *PolicyError) Is(target error) bool { return target == meta.ErrRefused }
 
 // checkPolicy refuses to sign what the owner of this machine has ruled out, before
 // any key is used. roles are those that are to be signed; hints may bring
@@ -43,7 +44,7 @@ func (w *Session) checkPolicy(c *repo.Change, review repo.Review, roles []string
 		if err != nil {
 			return err
 		}
-		if rc.Role == repo.RoleRoot {
+		if rc.Role == meta.RoleRoot {
 			err = check.root(rc)
 		} else {
 			err = check.targets(rc)
@@ -69,8 +70,8 @@ func (pc policyCheck) forbid(role, field, format string, args ...any) error {
 func (pc policyCheck) expiry(rc repo.RoleReview) error {
 	// A cold role holds what targets held, and is under its policy.
 	role := rc.Role
-	if !repo.IsRole(role) {
-		role = repo.RoleTargets
+	if !meta.IsRole(role) {
+		role = meta.RoleTargets
 	}
 	rp := pc.cfg.Policy[role]
 	if rp.MaxExpiry > 0 && time.Until(rc.Expires) > rp.MaxExpiry {
@@ -80,7 +81,7 @@ func (pc policyCheck) expiry(rc repo.RoleReview) error {
 }
 
 func (pc policyCheck) root(rc repo.RoleReview) error {
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		rp := pc.cfg.Policy[role]
 		if n := pc.c.Root().Threshold(role); n < rp.Threshold {
 			return pc.forbid(role, "min-threshold", "%s would have threshold %d", role, n)
@@ -105,7 +106,7 @@ func (pc policyCheck) root(rc repo.RoleReview) error {
 	return nil
 }
 
-func (pc policyCheck) proved(k repo.Key, how string) bool {
+func (pc policyCheck) proved(k meta.Key, how string) bool {
 	if u, ok := pc.cfg.Locations[k.ID]; ok && how == "on-token" && u.OnToken() {
 		return true
 	}
@@ -114,13 +115,13 @@ func (pc policyCheck) proved(k repo.Key, how string) bool {
 }
 
 // attestation gives what a certificate of the device's maker says of a key.
-func (pc policyCheck) attestation(k repo.Key) (signer.Attestation, bool) {
+func (pc policyCheck) attestation(k meta.Key) (signer.Attestation, bool) {
 	return pc.w.Keys.Proved(k, pc.hints[k.ID].Attestation)
 }
 
 // firmware forbids a key that was not attested by the firmware that is wanted, or a later
 // one.
-func (pc policyCheck) firmware(role string, k repo.Key, least string) error {
+func (pc policyCheck) firmware(role string, k meta.Key, least string) error {
 	if least == "" {
 		return nil
 	}
@@ -137,18 +138,18 @@ func (pc policyCheck) firmware(role string, k repo.Key, least string) error {
 }
 
 func (pc policyCheck) targets(rc repo.RoleReview) error {
-	rp := pc.cfg.Policy[repo.RoleTargets]
+	rp := pc.cfg.Policy[meta.RoleTargets]
 	if len(rp.Names) == 0 {
 		return nil
 	}
 	for _, t := range slices.Concat(rc.Added, rc.Changed, rc.Removed) {
 		if !rp.Allows(t.Path) {
-			return pc.forbid(repo.RoleTargets, "names", "target %s is none of the names", pc.w.opts.Talk.Path(t.Path))
+			return pc.forbid(meta.RoleTargets, "names", "target %s is none of the names", pc.w.opts.Talk.Path(t.Path))
 		}
 	}
 	// What has no name, a delegation for example, could let others touch any name.
 	if len(rc.Other) > 0 {
-		return pc.forbid(repo.RoleTargets, "names", "it changes more than targets: %s", pc.w.opts.Talk.Quote(rc.Other[0]))
+		return pc.forbid(meta.RoleTargets, "names", "it changes more than targets: %s", pc.w.opts.Talk.Quote(rc.Other[0]))
 	}
 	return nil
 }

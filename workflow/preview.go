@@ -11,6 +11,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -44,7 +45,7 @@ type PreviewKey struct {
 	New   bool      `json:"new,omitempty"` // gets the role with this change
 }
 
-func (w *Session) previewKey(ctx context.Context, role string, u signer.URI, generate bool, names map[tuf.KeyID]string) (repo.Key, error) {
+func (w *Session) previewKey(ctx context.Context, role string, u signer.URI, generate bool, names map[tuf.KeyID]string) (meta.Key, error) {
 	if u.Kind().Elsewhere {
 		k, err := w.Keys.ReadPublic(u)
 		if err == nil {
@@ -57,9 +58,9 @@ func (w *Session) previewKey(ctx context.Context, role string, u signer.URI, gen
 		return standIn(names, "a new key in "+u.String())
 	}
 	if err != nil {
-		return repo.Key{}, err
+		return meta.Key{}, err
 	}
-	k, err := repo.NewKey(pub)
+	k, err := meta.NewKey(pub)
 	names[k.ID] = at.String()
 	return k, err
 }
@@ -95,12 +96,12 @@ func (w *Session) PreviewRotation(ctx context.Context, role string, o Rotation) 
 }
 
 // standInFiles is fleetctl's rotation: as many new keys as the threshold asks for.
-func (w *Session) standInFiles(ctx context.Context, role string, names map[tuf.KeyID]string) ([]repo.Key, error) {
+func (w *Session) standInFiles(ctx context.Context, role string, names map[tuf.KeyID]string) ([]meta.Key, error) {
 	root := w.newestRoot()
 	if err := w.allInFile(ctx, root, role); err != nil {
 		return nil, err
 	}
-	var keys []repo.Key
+	var keys []meta.Key
 	for range root.Threshold(role) {
 		k, err := standIn(names, "a new key in "+keyring.RoleFile(role).String())
 		if err != nil {
@@ -111,8 +112,8 @@ func (w *Session) standInFiles(ctx context.Context, role string, names map[tuf.K
 	return keys, nil
 }
 
-func (w *Session) previewKeys(ctx context.Context, role string, uris []string, generate bool, names map[tuf.KeyID]string) ([]repo.Key, error) {
-	var keys []repo.Key
+func (w *Session) previewKeys(ctx context.Context, role string, uris []string, generate bool, names map[tuf.KeyID]string) ([]meta.Key, error) {
+	var keys []meta.Key
 	for _, s := range uris {
 		u, err := w.Keys.Parse(s)
 		if err != nil {
@@ -131,12 +132,12 @@ func (w *Session) previewKeys(ctx context.Context, role string, uris []string, g
 const toBeMade = "(to be made) "
 
 // standIn takes the place of a key that is yet to be made; nobody keeps it.
-func standIn(names map[tuf.KeyID]string, name string) (repo.Key, error) {
+func standIn(names map[tuf.KeyID]string, name string) (meta.Key, error) {
 	pub, _, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return repo.Key{}, err
+		return meta.Key{}, err
 	}
-	k, err := repo.NewKey(pub)
+	k, err := meta.NewKey(pub)
 	names[k.ID] = toBeMade + name
 	return k, err
 }
@@ -153,13 +154,13 @@ func (w *Session) previewOf(c *repo.Change, names map[tuf.KeyID]string) Preview 
 		p.Intents = append(p.Intents, s)
 	}
 	why := map[string]string{
-		repo.RoleRoot:    "it names the keys and thresholds of every role",
-		repo.RoleTargets: "the published signatures do not meet the new root, or its content changes",
+		meta.RoleRoot:    "it names the keys and thresholds of every role",
+		meta.RoleTargets: "the published signatures do not meet the new root, or its content changes",
 	}
 	for _, d := range c.Docs() {
 		r := PreviewRole{Role: d.Role(), From: w.Published.VersionOf(d.Role()), To: d.Version(), Why: why[d.Role()]}
-		if d.Role() == repo.RoleRoot {
-			r.Signers = []PreviewTally{w.tallyOf("published root", repo.RoleRoot, w.Published.Root, names), w.tallyOf("new root", repo.RoleRoot, c.Root(), names)}
+		if d.Role() == meta.RoleRoot {
+			r.Signers = []PreviewTally{w.tallyOf("published root", meta.RoleRoot, w.Published.Root, names), w.tallyOf("new root", meta.RoleRoot, c.Root(), names)}
 		} else {
 			r.Signers = []PreviewTally{w.tallyOf(d.Role(), d.Role(), c.Root(), names)}
 		}
@@ -175,7 +176,7 @@ func (w *Session) previewOf(c *repo.Change, names map[tuf.KeyID]string) Preview 
 	return p
 }
 
-func (w *Session) tallyOf(by, role string, root *repo.Root, names map[tuf.KeyID]string) PreviewTally {
+func (w *Session) tallyOf(by, role string, root *meta.Root, names map[tuf.KeyID]string) PreviewTally {
 	t := PreviewTally{By: by, Need: root.Threshold(role)}
 	for _, k := range root.Keys(role) {
 		pk := PreviewKey{KeyID: k.ID, Name: names[k.ID], New: !hasKeyID(w.Published.Root.Keys(role), k.ID)}

@@ -11,6 +11,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/owned"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -72,7 +73,7 @@ func (w *Session) consent(c *repo.Change, opts PublishOptions, relOpts repo.Rele
 		s: w, ui: w.UI, change: c, needs: w.signingKeys(c),
 		described: func() (repo.Review, error) { return w.Review(c) },
 		refusals:  []func() error{func() error { return w.Repo.CheckRelease(w.Published, c, relOpts) }},
-		ask:       w.joined || c.Doc(repo.RoleRoot) != nil && !w.opts.Yes,
+		ask:       w.joined || c.Doc(meta.RoleRoot) != nil && !w.opts.Yes,
 	}
 	if !opts.SignNothing {
 		own.docs = c.Docs()
@@ -102,16 +103,16 @@ func (w *Session) signDocs(ctx context.Context, c *repo.Change, opts PublishOpti
 }
 
 // signingKeys gives the keys that may have to sign, by role.
-func (w *Session) signingKeys(c *repo.Change) map[string][]repo.Key {
-	keys := map[string][]repo.Key{}
-	for _, role := range []string{repo.RoleSnapshot, repo.RoleTimestamp} {
+func (w *Session) signingKeys(c *repo.Change) map[string][]meta.Key {
+	keys := map[string][]meta.Key{}
+	for _, role := range []string{meta.RoleSnapshot, meta.RoleTimestamp} {
 		keys[role] = c.Root().Keys(role)
 	}
 	for _, d := range c.Docs() {
 		keys[d.Role()] = d.Missing()
 	}
 	for _, d := range c.Docs() {
-		if repo.IsRole(d.Role()) {
+		if meta.IsRole(d.Role()) {
 			continue
 		}
 		for _, k := range d.Missing() {
@@ -142,7 +143,7 @@ func (w *Session) leave(ctx context.Context, c *repo.Change, cause error) error 
 	if w.LockLost != nil {
 		return w.leaveLost(cause)
 	}
-	pointless := ctx.Err() != nil || errors.Is(cause, signer.ErrNotConfirmed) || errors.Is(cause, repo.ErrRefused) || errors.As(cause, new(*repo.FaultyError))
+	pointless := ctx.Err() != nil || errors.Is(cause, signer.ErrNotConfirmed) || errors.Is(cause, meta.ErrRefused) || errors.As(cause, new(*repo.FaultyError))
 	if (c.Fresh || w.provisional) && (pointless || wrongly(cause)) {
 		if err := errors.Join(w.withdraw(c), w.Repo.DropContent()); err != nil {
 			return errors.Join(cause, err)
@@ -182,7 +183,7 @@ func (w *Session) nameVersions(v map[string]int64) { w.note("published: %s", Ver
 // VersionsText names what was published, as people read it.
 func VersionsText(v map[string]int64) string {
 	var parts []string
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		if n, ok := v[role]; ok {
 			parts = append(parts, fmt.Sprintf("%s v%d", role, n))
 		}
@@ -198,7 +199,7 @@ func wrongly(err error) bool {
 	var uri *signer.URIError
 	var foreign *owned.Error
 	return errors.As(err, &given) || errors.As(err, &cfg) || errors.As(err, &uri) || errors.As(err, &foreign) ||
-		errors.Is(err, repo.ErrName) || errors.Is(err, signer.ErrAmbiguous) ||
+		errors.Is(err, meta.ErrName) || errors.Is(err, signer.ErrAmbiguous) ||
 		errors.Is(err, signer.ErrConfig) && !errors.Is(err, signer.ErrNotStarted) ||
 		errors.Is(err, signer.ErrNoTerminal) && !errors.Is(err, signer.ErrNoSecret)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Rehearsal is how a dry run ends: where signing was about to begin, whichever command it
@@ -66,7 +67,7 @@ func (w *Session) rehearse(c *repo.Change, o PublishOptions) error {
 }
 
 // rehearseSigning ends a dry run of sign: signatures, and nothing published.
-func (s *Signing) rehearse(docs []*repo.Doc) error {
+func (s *Signing) rehearse(docs []*meta.Doc) error {
 	card, err := s.Review()
 	if err != nil {
 		return err
@@ -83,7 +84,7 @@ func (w *Session) rehearseTimestamp(rel *repo.Release) error {
 	return &rehearsed{e}
 }
 
-func (w *Session) rehearsedDocs(docs []*repo.Doc) []RehearsedRole {
+func (w *Session) rehearsedDocs(docs []*meta.Doc) []RehearsedRole {
 	out := []RehearsedRole{}
 	for _, d := range docs {
 		if d.Met() {
@@ -102,7 +103,7 @@ func (w *Session) rehearsedDocs(docs []*repo.Doc) []RehearsedRole {
 	return out
 }
 
-func (w *Session) rehearsedRole(role string, keys []repo.Key, need int) RehearsedRole {
+func (w *Session) rehearsedRole(role string, keys []meta.Key, need int) RehearsedRole {
 	r := RehearsedRole{Role: role, Need: need, Keys: []string{}}
 	for _, k := range keys {
 		r.Keys = append(r.Keys, w.Keys.Name(role, k))

@@ -16,6 +16,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // RequestError says which request is the trouble.
@@ -63,7 +64,7 @@ func (w *Session) writeRequest(q *ceremony.Request, out string) error {
 		}
 		return atomicfile.Create(out, data, 0o644)
 	case err != nil, !q.Same(old):
-		return &repo.RefusedError{Kind: repo.PathTaken, Text: fmt.Sprintf("%q exists and is not this request", out)}
+		return &meta.RefusedError{Kind: meta.PathTaken, Text: fmt.Sprintf("%q exists and is not this request", out)}
 	}
 	if _, err := q.Change.Merge(old.Change); err != nil {
 		return err
@@ -78,7 +79,7 @@ func (w *Session) writeRequest(q *ceremony.Request, out string) error {
 // hints says where this machine believes each key of the change to be.
 func (w *Session) hints() (map[tuf.KeyID]ceremony.Hint, error) {
 	hints := map[tuf.KeyID]ceremony.Hint{}
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		keys := w.Staged.Root().Keys(role)
 		if d := w.Staged.Doc(role); d != nil {
 			keys = d.Keys()
@@ -133,7 +134,7 @@ func CheckFree(out string) error {
 		return nil
 	}
 	if _, err := os.Lstat(out); !errors.Is(err, fs.ErrNotExist) {
-		return &repo.RefusedError{Kind: repo.PathTaken, Text: fmt.Sprintf("%q exists already", out)}
+		return &meta.RefusedError{Kind: meta.PathTaken, Text: fmt.Sprintf("%q exists already", out)}
 	}
 	return nil
 }
@@ -164,7 +165,7 @@ func (w *Session) Accept(file string, q *ceremony.Request, rootFile string) (pin
 	if rootFile == "" {
 		return false, nil
 	}
-	data, err := config.ReadBounded(rootFile, repo.MaxRootSize)
+	data, err := config.ReadBounded(rootFile, meta.MaxRootSize)
 	if err != nil {
 		return false, misuse.Of(fmt.Errorf("trusted root %q: %w", rootFile, err))
 	}
@@ -177,9 +178,9 @@ func (w *Session) RefusePublished(file string, q *ceremony.Request) error {
 	if w.Load() != nil || w.Published == nil {
 		return nil
 	}
-	var refused *repo.RefusedError
+	var refused *meta.RefusedError
 	err := w.Repo.CheckOrigin(w.Published, q.VerifiedBundle)
-	if errors.As(err, &refused) && refused.Kind == repo.NoChange {
+	if errors.As(err, &refused) && refused.Kind == meta.NoChange {
 		return ofRequest(file, ofFile(file, err))
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -63,7 +64,7 @@ func (w *Session) rotateRole(ctx context.Context, c *repo.Change, role string, o
 }
 
 // keysBefore are the keys of a role as far as it is changed already.
-func (w *Session) keysBefore(c *repo.Change, role string) []repo.Key {
+func (w *Session) keysBefore(c *repo.Change, role string) []meta.Key {
 	if c != nil && c.Root() != nil {
 		return c.Root().Keys(role)
 	}
@@ -86,7 +87,7 @@ func (w *Session) checkNewSources(ctx context.Context, role string, list []strin
 		}
 		w.Keys.URIs[role] = append(slices.Clone(w.Keys.URIs[role]), u)
 	}
-	return w.Keys.CheckPINSources(ctx, map[string][]repo.Key{repo.RoleRoot: w.Published.Root.Keys(repo.RoleRoot)})
+	return w.Keys.CheckPINSources(ctx, map[string][]meta.Key{meta.RoleRoot: w.Published.Root.Keys(meta.RoleRoot)})
 }
 
 // newKeys fills in the keys of the rotation.
@@ -102,7 +103,7 @@ func (w *Session) newKeys(ctx context.Context, rot *repo.Rotation, o Rotation) (
 	return err
 }
 
-func (w *Session) resolveAll(ctx context.Context, role string, list []string, mo keyring.MakeOptions) ([]repo.Key, error) {
+func (w *Session) resolveAll(ctx context.Context, role string, list []string, mo keyring.MakeOptions) ([]meta.Key, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
@@ -119,7 +120,7 @@ func (w *Session) resolveAll(ctx context.Context, role string, list []string, mo
 
 // replaceFileKeys is fleetctl's rotate: as many new keys as the threshold asks for,
 // of the kind of the old ones. They are saved before anything is staged.
-func (w *Session) replaceFileKeys(ctx context.Context, role string, alg signer.Algorithm) ([]repo.Key, error) {
+func (w *Session) replaceFileKeys(ctx context.Context, role string, alg signer.Algorithm) ([]meta.Key, error) {
 	root := w.newestRoot()
 	if w.opts.DryRun {
 		return w.Maker.StandIns(role, root.Threshold(role))
@@ -137,7 +138,7 @@ func (w *Session) replaceFileKeys(ctx context.Context, role string, alg signer.A
 }
 
 // newestRoot is the staged root, or the published one.
-func (w *Session) newestRoot() *repo.Root {
+func (w *Session) newestRoot() *meta.Root {
 	if w.Staged != nil {
 		return w.Staged.Root()
 	}
@@ -146,9 +147,9 @@ func (w *Session) newestRoot() *repo.Root {
 
 // allInFile refuses unless every key of the role is in keys/ROLE.json, or in the file that
 // --ROLE-key names.
-func (w *Session) allInFile(ctx context.Context, root *repo.Root, role string) error {
+func (w *Session) allInFile(ctx context.Context, root *meta.Root, role string) error {
 	at := w.Keys.FileOf(role)
-	elsewhere := func(k repo.Key) error {
+	elsewhere := func(k meta.Key) error {
 		place := w.within("keys", role+".json")
 		if at.String() != keyring.RoleFile(role).String() {
 			place = at.Opaque
@@ -208,7 +209,7 @@ func (w *Session) rotatedRoles() []string {
 		return nil
 	}
 	var roles []string
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		for _, k := range w.Published.Root.Keys(role) {
 			if !hasKeyID(w.Staged.Root().Keys(role), k.ID) {
 				roles = append(roles, role)
@@ -220,6 +221,6 @@ func (w *Session) rotatedRoles() []string {
 }
 
 // hasKeyID reports whether a key with this ID is in a list.
-func hasKeyID(keys []repo.Key, id tuf.KeyID) bool {
-	return slices.ContainsFunc(keys, func(k repo.Key) bool { return k.ID == id })
+func hasKeyID(keys []meta.Key, id tuf.KeyID) bool {
+	return slices.ContainsFunc(keys, func(k meta.Key) bool { return k.ID == id })
 }

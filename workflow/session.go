@@ -9,6 +9,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -90,7 +91,7 @@ type Talk interface {
 	// commit); StagedUnsigned that nobody has signed it yet; Leftovers what a failed fleetctl
 	// left, if anything. The commands that lead on are the command line's.
 	StaysStaged(next string)
-	StagedUnsigned(d *repo.Doc)
+	StagedUnsigned(d *meta.Doc)
 	Leftovers(files []string)
 	// Progress shows how far something is that takes time.
 	Progress(what string) Progress
@@ -190,7 +191,7 @@ func (w *Session) Load() error {
 // NeedPublished refuses while init still waits for signatures.
 func (w *Session) NeedPublished() error {
 	if w.Published == nil {
-		return &repo.RefusedError{Kind: repo.ChangeWaits, Text: "the new repository is staged and not published yet"}
+		return &meta.RefusedError{Kind: meta.ChangeWaits, Text: "the new repository is staged and not published yet"}
 	}
 	return nil
 }
@@ -264,7 +265,7 @@ func (w *Session) Look() error {
 		return err
 	}
 	w.opts.Talk.Leftovers(left)
-	if err := w.Load(); err != nil && !(interrupted && errors.Is(err, repo.ErrRefused)) {
+	if err := w.Load(); err != nil && !(interrupted && errors.Is(err, meta.ErrRefused)) {
 		return err
 	}
 	return nil

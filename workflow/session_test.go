@@ -14,6 +14,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
 	"github.com/fleet-hsm/fleet-hsm/signer/signertest"
@@ -62,7 +63,7 @@ func (*someone) Quote(s string) string {
 func (*someone) Name(s string) string         { return s }
 func (*someone) Path(s string) string         { return s }
 func (p *someone) StaysStaged(next string)    { p.Note("stays staged: %s", next) }
-func (p *someone) StagedUnsigned(d *repo.Doc) { p.Note("unsigned: %s", d.Role()) }
+func (p *someone) StagedUnsigned(d *meta.Doc) { p.Note("unsigned: %s", d.Role()) }
 func (p *someone) Leftovers(files []string) {
 	for _, f := range files {
 		p.Warn("left: %s", f)
@@ -93,7 +94,7 @@ func command(t *testing.T, dir, name, text string, who *someone) *Session {
 		Note: func() string { return "" }, Person: func() string { return "somebody" }, Warn: who.Warn,
 	}
 	ring, err := keyring.New(keyring.Options{Kinds: kinds, Folder: dir, Config: cfg, Sources: who, Note: who.Note, Warn: who.Warn,
-		Signed: func(d *repo.Doc, key repo.Key, at signer.URI, sig []byte) error {
+		Signed: func(d *meta.Doc, key meta.Key, at signer.URI, sig []byte) error {
 			return log.Signature(d, key, at, sig, "")
 		}})
 	if err != nil {
@@ -129,7 +130,7 @@ func published(t *testing.T) string {
 	}
 	defer w.End()
 	plan, thresholds := map[string][]signer.URI{}, map[string]int{}
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		plan[role], thresholds[role] = nil, 1
 	}
 	keys, err := w.Maker.Keys(t.Context(), who, plan, keyring.MakeOptions{})
@@ -148,7 +149,7 @@ func published(t *testing.T) string {
 
 func renewal(t *testing.T, w *Session) *repo.Change {
 	t.Helper()
-	c, err := w.Repo.Renew(w.Published, w.Staged, repo.RoleRoot, w.StageOptions(true))
+	c, err := w.Repo.Renew(w.Published, w.Staged, meta.RoleRoot, w.StageOptions(true))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,8 +204,8 @@ func TestWhileSomebodyIsAsked(t *testing.T) {
 			func(err error) bool { return errors.Is(err, signer.ErrDevice) && errors.As(err, new(*StagedError)) }, true},
 		"the change is dropped": {func(t *testing.T, dir string) error { return repo.Open(dir, repo.Options{}).Discard() },
 			func(err error) bool {
-				var refused *repo.RefusedError
-				return errors.As(err, &refused) && refused.Kind == repo.PublishedMoved
+				var refused *meta.RefusedError
+				return errors.As(err, &refused) && refused.Kind == meta.PublishedMoved
 			}, false},
 	} {
 		dir := published(t)
@@ -242,7 +243,7 @@ func TestJoin(t *testing.T) {
 	}
 	w.End()
 	w = begun(t, dir, "add", "", &someone{})
-	hash := w.Staged.Doc(repo.RoleRoot).Hash()
+	hash := w.Staged.Doc(meta.RoleRoot).Hash()
 	for name, c := range map[string]struct {
 		reviewed []string
 		want     func(error) bool

@@ -9,6 +9,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // MergeBack puts the signatures made here into the staged change, if it still is the
@@ -117,11 +118,11 @@ func (s *Signing) Run(ctx context.Context) error {
 }
 
 // toSign gives what still needs signatures.
-func toSign(c *repo.Change, role string) []*repo.Doc {
-	var docs []*repo.Doc
+func toSign(c *repo.Change, role string) []*meta.Doc {
+	var docs []*meta.Doc
 	for _, d := range c.Docs() {
 		// Cold roles go with targets, whose entries they hold.
-		with := role == repo.RoleTargets && !repo.IsRole(d.Role())
+		with := role == meta.RoleTargets && !meta.IsRole(d.Role())
 		if !d.Met() && (role == "" || role == d.Role() || with) {
 			docs = append(docs, d)
 		}
@@ -152,8 +153,8 @@ func cleanHash(h string) string { return strings.ToLower(strings.ReplaceAll(h, "
 
 // consent: --yes does not answer for what others staged, and without a terminal each
 // payload must have been reviewed.
-func (s *Signing) consent(docs []*repo.Doc) *consent {
-	keys := map[string][]repo.Key{}
+func (s *Signing) consent(docs []*meta.Doc) *consent {
+	keys := map[string][]meta.Key{}
 	for _, d := range docs {
 		for _, k := range d.Missing() {
 			keys[d.KeyRole(k)] = append(keys[d.KeyRole(k)], k)
@@ -182,7 +183,7 @@ func (s *Signing) consent(docs []*repo.Doc) *consent {
 // request.
 var errNoRootPinned = errors.New("this request's own root is all that it rests on, and without a terminal nobody can say that they know it; pin the root that you trust with --root FILE, or trusted-root: in the configuration")
 
-func rolesOf(docs []*repo.Doc) []string {
+func rolesOf(docs []*meta.Doc) []string {
 	var roles []string
 	for _, d := range docs {
 		roles = append(roles, d.Role())
@@ -192,7 +193,7 @@ func rolesOf(docs []*repo.Doc) []string {
 
 // sign signs each document as far as the keys here go, saving after each, and then
 // says who must still sign.
-func (s *Signing) sign(ctx context.Context, docs []*repo.Doc) error {
+func (s *Signing) sign(ctx context.Context, docs []*meta.Doc) error {
 	var short error
 	before := signaturesOf(docs)
 	for _, d := range docs {
@@ -230,7 +231,7 @@ func (s *Signing) sign(ctx context.Context, docs []*repo.Doc) error {
 	return nil
 }
 
-func signaturesOf(docs []*repo.Doc) int {
+func signaturesOf(docs []*meta.Doc) int {
 	n := 0
 	for _, d := range docs {
 		n += signedBy(d)
@@ -239,7 +240,7 @@ func signaturesOf(docs []*repo.Doc) int {
 }
 
 // signedBy counts the keys that have signed.
-func signedBy(d *repo.Doc) int {
+func signedBy(d *meta.Doc) int {
 	n := 0
 	for _, k := range d.Keys() {
 		if d.Signed(k.ID) {

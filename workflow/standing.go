@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Standing says what is wrong with the history in the folder: files that went back,
@@ -15,7 +15,7 @@ func (w *Session) Standing() ([]error, error) {
 		return nil, err
 	}
 	err = w.Repo.CheckChain(w.Published)
-	if err != nil && !errors.As(err, new(*repo.RefusedError)) {
+	if err != nil && !errors.As(err, new(*meta.RefusedError)) {
 		return nil, err
 	}
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -98,7 +99,7 @@ func (t *Transcript) End(err error, code int) {
 }
 
 // review notes what somebody was shown, or has given the hash of.
-func (t *Transcript) review(docs []*repo.Doc) error {
+func (t *Transcript) review(docs []*meta.Doc) error {
 	for _, d := range docs {
 		err := t.event(ceremony.Event{Event: ceremony.EventReview, Role: d.Role(), Version: d.Version(), SHA256: d.Hash()})
 		if err != nil {
@@ -109,7 +110,7 @@ func (t *Transcript) review(docs []*repo.Doc) error {
 }
 
 // Signature notes a signature, and the SHA-256 of what proves where its key was born.
-func (t *Transcript) Signature(d *repo.Doc, key repo.Key, u signer.URI, sig []byte, attestation string) error {
+func (t *Transcript) Signature(d *meta.Doc, key meta.Key, u signer.URI, sig []byte, attestation string) error {
 	return t.event(ceremony.Event{
 		Event: ceremony.EventSignature, Role: d.Role(), Version: d.Version(), SHA256: d.Hash(),
 		KeyID: key.ID, Key: u.String(), Device: u.Token(), Signature: hex.EncodeToString(sig),

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -168,7 +169,7 @@ func (w *Session) retake(ctx context.Context, files string) error {
 
 // movedMeanwhile is a refusal for what happened while a person was asked.
 func movedMeanwhile(what string) error {
-	return &repo.RefusedError{Kind: repo.PublishedMoved, Text: what + " while this command was waiting for an answer; it stopped"}
+	return &meta.RefusedError{Kind: meta.PublishedMoved, Text: what + " while this command was waiting for an answer; it stopped"}
 }
 
 // samePublished looks at what is published. Another snapshot or timestamp is welcome:
@@ -181,10 +182,10 @@ func (w *Session) samePublished() error {
 	if err != nil {
 		return err
 	}
-	if w.Published == nil || p.VersionOf(repo.RoleRoot) != w.Published.VersionOf(repo.RoleRoot) || p.VersionOf(repo.RoleTargets) != w.Published.VersionOf(repo.RoleTargets) {
-		return movedMeanwhile(fmt.Sprintf("root v%d and targets v%d were published", p.VersionOf(repo.RoleRoot), p.VersionOf(repo.RoleTargets)))
+	if w.Published == nil || p.VersionOf(meta.RoleRoot) != w.Published.VersionOf(meta.RoleRoot) || p.VersionOf(meta.RoleTargets) != w.Published.VersionOf(meta.RoleTargets) {
+		return movedMeanwhile(fmt.Sprintf("root v%d and targets v%d were published", p.VersionOf(meta.RoleRoot), p.VersionOf(meta.RoleTargets)))
 	}
-	if p.VersionOf(repo.RoleSnapshot) != w.Published.VersionOf(repo.RoleSnapshot) || p.VersionOf(repo.RoleTimestamp) != w.Published.VersionOf(repo.RoleTimestamp) {
+	if p.VersionOf(meta.RoleSnapshot) != w.Published.VersionOf(meta.RoleSnapshot) || p.VersionOf(meta.RoleTimestamp) != w.Published.VersionOf(meta.RoleTimestamp) {
 		w.Published = p
 	}
 	return nil

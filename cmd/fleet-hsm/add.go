@@ -8,6 +8,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/lint"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -50,7 +51,7 @@ square brackets), a component (orbit), or all.`,
 	f.BoolVar(&o.replace, "replace", false, "replace a version that is published with other bytes")
 	f.BoolVar(&o.unknownPlatform, "allow-unknown-platform", false, "accept a platform that agents do not ask for")
 	f.StringArrayVar(&o.noLint, "no-lint", nil, "switch off a check, the checks of a component, or all (may be given more than once)")
-	o.changeFlags.add(f, repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)
+	o.changeFlags.add(f, meta.RoleTargets, meta.RoleSnapshot, meta.RoleTimestamp)
 	return cmd
 }
 
@@ -65,7 +66,7 @@ func (o addOptions) items() ([]repo.Item, error) {
 		if _, err := it.Paths(); err != nil {
 			return nil, err
 		}
-		if err := repo.CheckPlatform(it.Platform); err != nil && !o.unknownPlatform {
+		if err := meta.CheckPlatform(it.Platform); err != nil && !o.unknownPlatform {
 			return nil, err
 		}
 	}

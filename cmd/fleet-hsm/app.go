@@ -15,6 +15,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/remote"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
@@ -234,7 +235,7 @@ func (a *app) keychain() (*keyring.Ring, error) {
 	a.keys, err = keyring.New(keyring.Options{
 		Kinds: a.kinds, Folder: a.path, Config: a.cfg, Settings: settings, Given: a.flagSettings(), Foreign: !a.searchPlace().FolderCounts(),
 		DryRun: a.dryRun, PINSource: a.pinSource, Sources: a.person(), Note: a.note, Warn: a.warn,
-		Signed: func(d *repo.Doc, key repo.Key, at signer.URI, sig []byte) error {
+		Signed: func(d *meta.Doc, key meta.Key, at signer.URI, sig []byte) error {
 			return a.log.Signature(d, key, at, sig, a.keys.AttestationDigest(key.ID))
 		},
 	})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -52,7 +53,7 @@ fails, and its "rotate" leaves the cold roles to the old key.`,
 	f.BoolVar(&o.plan, "plan", false, "say what it takes and what agents gain, and write nothing")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only list what would move")
 	f.StringArrayVar(&o.coldKeys, "cold-key", nil, "a key of the cold roles, of the complete set (URI; default: those they have, or those of targets)")
-	o.changeFlags.add(f, repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)
+	o.changeFlags.add(f, meta.RoleTargets, meta.RoleSnapshot, meta.RoleTimestamp)
 	return cmd
 }
 
@@ -64,8 +65,8 @@ type archiveResult struct {
 	// Signatures are those of the change, a role each, with those of snapshot and timestamp.
 	Signatures []archiveRound `json:"signatures"`
 	// AgentBefore and AgentAfter are what an agent fetches of targets after a release.
-	AgentBefore repo.Weight `json:"agent_before"`
-	AgentAfter  repo.Weight `json:"agent_after"`
+	AgentBefore meta.Weight `json:"agent_before"`
+	AgentAfter  meta.Weight `json:"agent_after"`
 }
 
 type archiveRound struct {
@@ -172,7 +173,7 @@ func archiveResultOf(w *workflow.Session, c *repo.Change, res repo.ArchiveResult
 			out.Signatures = append(out.Signatures, archiveRound{Role: d.Role(), Need: t.Need})
 		}
 	}
-	for _, role := range []string{repo.RoleSnapshot, repo.RoleTimestamp} {
+	for _, role := range []string{meta.RoleSnapshot, meta.RoleTimestamp} {
 		out.Signatures = append(out.Signatures, archiveRound{Role: role, Need: c.Root().Threshold(role)})
 	}
 	return out, nil
@@ -188,7 +189,7 @@ func (r *archiveResult) text(w *prompt.Writer, o archiveOptions) {
 	total, cold := 0, 0
 	for _, s := range r.Signatures {
 		total += s.Need
-		if !repo.IsRole(s.Role) {
+		if !meta.IsRole(s.Role) {
 			cold += s.Need
 		}
 	}

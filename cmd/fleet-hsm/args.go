@@ -10,7 +10,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/internal/nearest"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // argsError: the arguments of a command are not what it takes. Exit 2.
@@ -114,7 +114,7 @@ type unknownWord struct {
 func (e *unknownWord) Error() string { return e.text }
 
 func unknownRole(role string) *unknownWord {
-	return &unknownWord{fmt.Sprintf("%q is not a role; roles are %s", role, strings.Join(repo.Roles(), ", ")), nearest.To(role, repo.Roles())}
+	return &unknownWord{fmt.Sprintf("%q is not a role; roles are %s", role, strings.Join(meta.Roles(), ", ")), nearest.To(role, meta.Roles())}
 }
 
 // noneOf: the value of a flag is none of those that it takes.

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -30,7 +31,7 @@ that has its key (consistent snapshots only).`,
 	f := cmd.Flags()
 	f.BoolVar(&o.withoutTimestamp, "without-timestamp", false, "publish everything but the timestamp")
 	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
-	o.keys = addRoleKeyFlags(f, repo.RoleSnapshot, repo.RoleTimestamp)
+	o.keys = addRoleKeyFlags(f, meta.RoleSnapshot, meta.RoleTimestamp)
 	return cmd
 }
 

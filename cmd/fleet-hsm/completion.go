@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/fleet-hsm/fleet-hsm/keyring"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -20,14 +20,14 @@ type completer = func(cmd *cobra.Command, args []string, typed string) ([]string
 // completed with nothing: completion never complains, asks or writes.
 func (a *app) complete(root *cobra.Command) {
 	flags := map[string]completer{
-		"channel": a.completeRows(func(r repo.Row) string { return r.Channel }),
-		"from":    a.completeRows(func(r repo.Row) string { return r.Channel }),
-		"to":      a.completeRows(func(r repo.Row) string { return r.Channel }),
-		"tag":     a.completeRows(func(r repo.Row) string { return r.Channel }),
-		"name":    a.completeRows(func(r repo.Row) string { return r.Name }),
-		"version": a.completeRows(func(r repo.Row) string { return r.Version }),
+		"channel": a.completeRows(func(r meta.Row) string { return r.Channel }),
+		"from":    a.completeRows(func(r meta.Row) string { return r.Channel }),
+		"to":      a.completeRows(func(r meta.Row) string { return r.Channel }),
+		"tag":     a.completeRows(func(r meta.Row) string { return r.Channel }),
+		"name":    a.completeRows(func(r meta.Row) string { return r.Name }),
+		"version": a.completeRows(func(r meta.Row) string { return r.Version }),
 		"platform": func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return repo.Platforms(), cobra.ShellCompDirectiveNoFileComp
+			return meta.Platforms(), cobra.ShellCompDirectiveNoFileComp
 		},
 		"no-lint":  a.completeChecks,
 		"remove":   a.completeKeys,
@@ -42,8 +42,8 @@ func (a *app) complete(root *cobra.Command) {
 		},
 	}
 	args := map[string]completer{
-		"fleet-hsm promote":      onlyFirst(a.completeRows(func(r repo.Row) string { return r.Version })),
-		"fleet-hsm remove":       a.completeRows(func(r repo.Row) string { return r.Path }),
+		"fleet-hsm promote":      onlyFirst(a.completeRows(func(r meta.Row) string { return r.Version })),
+		"fleet-hsm remove":       a.completeRows(func(r meta.Row) string { return r.Path }),
 		"fleet-hsm key show":     a.completeURIs,
 		"fleet-hsm key list":     onlyFirst(a.completeURIs),
 		"fleet-hsm key export":   onlyFirst(a.completeURIs),
@@ -93,7 +93,7 @@ func own(cmd *cobra.Command, name string) *pflag.Flag {
 
 // completeRows gives one column of the published targets, each value once; --from,
 // --name and --platform that are typed already narrow it.
-func (a *app) completeRows(column func(repo.Row) string) completer {
+func (a *app) completeRows(column func(meta.Row) string) completer {
 	return func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		const no = cobra.ShellCompDirectiveNoFileComp
 		p, err := a.repo().Load()
@@ -142,8 +142,8 @@ func (a *app) completeKeys(_ *cobra.Command, args []string, typed string) ([]str
 		return nil, no
 	}
 	var out []string
-	for _, role := range repo.Roles() {
-		if len(args) > 0 && repo.IsRole(args[0]) && args[0] != role {
+	for _, role := range meta.Roles() {
+		if len(args) > 0 && meta.IsRole(args[0]) && args[0] != role {
 			continue
 		}
 		for _, k := range p.Root.Keys(role) {
@@ -177,7 +177,7 @@ func (a *app) completeURIs(_ *cobra.Command, _ []string, typed string) ([]string
 		}
 	}
 	if keys, err := a.keychain(); err == nil {
-		for _, role := range repo.Roles() {
+		for _, role := range meta.Roles() {
 			if keys.Files.Exists(keyring.RoleFile(role)) {
 				offer(keyring.RoleFile(role).String(), role)
 			}

@@ -13,7 +13,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/doctor"
 	"github.com/fleet-hsm/fleet-hsm/internal/owned"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -56,7 +56,7 @@ snapshots the newest whole set that verifies. What it cannot bring back it names
 	cmd.Flags().StringArrayVar(&o.without, "without", nil, "what if this key were lost: key ID, name, URI, serial number or label of the device, or a part of the name such as its holder (may be given more than once)")
 	cmd.Flags().BoolVar(&o.try, "try", false, "with --without: rotate in a copy of the folder, with the keys at hand")
 	o.store.add(cmd.Flags())
-	o.keys = addRoleKeyFlags(cmd.Flags(), repo.Roles()...)
+	o.keys = addRoleKeyFlags(cmd.Flags(), meta.Roles()...)
 	return cmd
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // An estate is a published repository in which a change of root and targets waits, with
@@ -38,9 +39,9 @@ func newEstate(t testing.TB) *estate {
 	l, err := r.Lock(context.Background(), "test", time.Second)
 	check(t, err)
 	defer l.Unlock()
-	keys := map[string][]repo.Key{}
-	for _, role := range repo.Roles() {
-		keys[role] = []repo.Key{e.key(t)}
+	keys := map[string][]meta.Key{}
+	for _, role := range meta.Roles() {
+		keys[role] = []meta.Key{e.key(t)}
 	}
 	c, err := r.Init(repo.InitOptions{Keys: keys, Consistent: true})
 	check(t, err)
@@ -55,7 +56,7 @@ func newEstate(t testing.TB) *estate {
 	if p, err = r.Load(); err != nil {
 		t.Fatal(err)
 	}
-	if c, err = r.Rotate(p, c, repo.Rotation{Role: repo.RoleSnapshot, Add: []repo.Key{e.key(t)}}, repo.StageOptions{}); err != nil {
+	if c, err = r.Rotate(p, c, repo.Rotation{Role: meta.RoleSnapshot, Add: []meta.Key{e.key(t)}}, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	x, err := r.Export(p, c)
@@ -63,7 +64,7 @@ func newEstate(t testing.TB) *estate {
 	for name, data := range map[string][]byte{"staged_root": x.Root, "staged_targets": x.Targets} {
 		e.tree[name] = decoded(t, data)
 	}
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		data, err := os.ReadFile(filepath.Join(r.Dir(), "repository", role+".json"))
 		check(t, err)
 		e.tree[role] = decoded(t, data)
@@ -98,11 +99,11 @@ func staging(version, sum string) []repo.StagedItem {
 	}}
 }
 
-func (e *estate) key(t testing.TB) repo.Key {
+func (e *estate) key(t testing.TB) meta.Key {
 	t.Helper()
 	pub, priv, err := ed25519.GenerateKey(rand.Reader)
 	check(t, err)
-	k, err := repo.NewKey(pub)
+	k, err := meta.NewKey(pub)
 	check(t, err)
 	e.keys[k.ID.String()] = priv
 	return k
@@ -110,7 +111,7 @@ func (e *estate) key(t testing.TB) repo.Key {
 
 func (e *estate) publish(t testing.TB, r *repo.Repo, p *repo.Published, c *repo.Change) {
 	t.Helper()
-	sign := func(d *repo.Doc) {
+	sign := func(d *meta.Doc) {
 		for _, k := range d.Missing() {
 			sig, err := wiresig.Sign(e.keys[k.ID.String()], d.Payload())
 			check(t, err)
@@ -182,7 +183,7 @@ func (e *estate) spots() []spot {
 			}
 			for _, name := range sortedKeys(v) {
 				one := name
-				if len(name) == 64 || repo.IsRole(name) && len(at) > 0 {
+				if len(name) == 64 || meta.IsRole(name) && len(at) > 0 {
 					one = "*"
 				}
 				walk(v[name], append(slices.Clone(at), name), form+"/"+one)

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // archiveLife is a repository that archives, and clients of every age that follow it: one
@@ -58,7 +58,7 @@ func (a *archiveLife) follow(program, state string, pinned bool) (followed, erro
 // run runs the tool; a key of the archive has the passphrase of targets'.
 func (a *archiveLife) run(args ...string) {
 	a.t.Helper()
-	r := hsm(a.t, []string{"FLEET_ARCHIVE_PASSPHRASE=" + secretOf(repo.RoleTargets)}, append([]string{args[0], "--path", a.dir}, args[1:]...)...)
+	r := hsm(a.t, []string{"FLEET_ARCHIVE_PASSPHRASE=" + secretOf(meta.RoleTargets)}, append([]string{args[0], "--path", a.dir}, args[1:]...)...)
 	if r.code != 0 {
 		a.t.Fatalf("%v: exit %d\n%s", args, r.code, r.stderr)
 	}
@@ -139,7 +139,7 @@ func TestAgentsFollowArchive(t *testing.T) {
 			a.next(add("1.0.4")...)
 			a.next("promote", "1.0.1", "--from", "1.0.1", "--to", "stable")
 			a.next("rotate", "targets")
-			for _, uri := range keyFiles(t, "p256", "ed25519")[repo.RoleTargets] {
+			for _, uri := range keyFiles(t, "p256", "ed25519")[meta.RoleTargets] {
 				a.next("archive", "--keep", "1", "--cold-key", uri)
 			}
 			a.everyAge()

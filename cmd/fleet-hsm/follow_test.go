@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // followed is what an agent holds.
@@ -136,7 +136,7 @@ func TestAgentsFollowALife(t *testing.T) {
 			h.step("timestamp")
 			h.everybody()
 			for range 2 {
-				for _, role := range repo.Roles() {
+				for _, role := range meta.Roles() {
 					h.step("rotate", role)
 				}
 			}
@@ -161,7 +161,7 @@ func TestAgentsFollowMixedKeys(t *testing.T) {
 			}
 			mixed := keyFiles(t, "ed25519", "p256", "rsa3072")
 			args := []string{"init", fmt.Sprintf("--consistent-snapshot=%t", layout == "consistent")}
-			for _, role := range repo.Roles() {
+			for _, role := range meta.Roles() {
 				args = append(args, "--"+role+"-threshold", "2")
 				args = append(args, repeat("--"+role+"-key", mixed[role])...)
 			}
@@ -170,11 +170,11 @@ func TestAgentsFollowMixedKeys(t *testing.T) {
 			h.adds(2)
 			h.step("timestamp")
 			fresh := keyFiles(t, "rsa2048", "ed25519", "p256")
-			for _, role := range repo.Roles() {
+			for _, role := range meta.Roles() {
 				h.step(append([]string{"rotate", role}, repeat("--key", fresh[role])...)...)
 			}
 			h.everybody()
-			for _, role := range repo.Roles() {
+			for _, role := range meta.Roles() {
 				h.step("rotate", role, "--key", fresh[role][2], "--threshold", "1")
 			}
 			h.step("timestamp")
@@ -189,7 +189,7 @@ func keyFiles(t *testing.T, algorithms ...string) map[string][]string {
 	t.Helper()
 	dir := t.TempDir()
 	uris := map[string][]string{}
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		for _, alg := range algorithms {
 			file := filepath.Join(dir, role+"-"+alg+".json")
 			if err := makeKeyFile(alg, file, role); err != nil {

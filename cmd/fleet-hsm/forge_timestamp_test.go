@@ -12,7 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -51,7 +51,7 @@ func forgeTimestamp(keyFile string, version int64, data []byte) ([]byte, error) 
 		return nil, err
 	}
 	f.Signed["version"], f.Signed["meta"] = version, whole.Signed.Meta
-	sig, err := signatureOver(keyFile, repo.RoleTimestamp, f.Signed)
+	sig, err := signatureOver(keyFile, meta.RoleTimestamp, f.Signed)
 	if err != nil {
 		return nil, err
 	}

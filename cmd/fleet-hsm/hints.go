@@ -13,6 +13,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/remote"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
@@ -113,7 +114,7 @@ func (a *app) jsonError(err error, v verdict) {
 
 // judge walks from the particular to the general; the first match wins.
 func judge(err error) verdict {
-	var refused *repo.RefusedError
+	var refused *meta.RefusedError
 	var unfit *workflow.LintError
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -144,11 +145,11 @@ func judge(err error) verdict {
 		return verdict{exitRefused, "imported-key", "make a key on the token (--generate), or take this one with --allow-imported"}
 	case as[*workflow.HandBack](err):
 		return verdict{exitShort, "short", "nothing is left to do here; whoever sent the request attaches it where the repository is"}
-	case as[*keyring.ShortError](err), errors.Is(err, repo.ErrShort):
+	case as[*keyring.ShortError](err), errors.Is(err, meta.ErrShort):
 		return verdict{exitShort, "short", hintShort(err)}
 	case as[*owned.Error](err):
 		return verdict{exitUsage, "not-yours", hintOwner(err)}
-	case as[*misuse.Error](err), as[*config.Error](err), as[*signer.URIError](err), as[*keyring.CallError](err), errors.Is(err, repo.ErrName):
+	case as[*misuse.Error](err), as[*config.Error](err), as[*signer.URIError](err), as[*keyring.CallError](err), errors.Is(err, meta.ErrName):
 		return verdict{exitUsage, "usage", hintUsage(err)}
 	case errors.As(err, &unfit):
 		return verdict{exitRefused, "lint", hintLint(unfit)}
@@ -158,11 +159,11 @@ func judge(err error) verdict {
 		return verdict{exitRefused, string(refused.Kind), hintNear(refused) + hintRefused(refused.Kind)}
 	case errors.Is(err, repo.ErrLocked):
 		return verdict{exitLocked, "locked", "wait for the other command, or give --lock-timeout more time; if that process hangs, ending it is safe"}
-	case errors.Is(err, repo.ErrExpired):
+	case errors.Is(err, meta.ErrExpired):
 		return verdict{exitUnverified, "expired", hintExpired(err)}
 	case as[*repo.FaultyError](err):
 		return verdict{exitUnverified, "faulty", hintFaulty(err)}
-	case errors.Is(err, repo.ErrMetadata):
+	case errors.Is(err, meta.ErrMetadata):
 		return verdict{exitUnverified, "metadata", hintMetadata(err)}
 	case as[*repo.InterruptedError](err):
 		return verdict{exitRefused, "interrupted-commit", `nothing is lost: once the cause is gone, the next command that writes finishes it, without any key`}
@@ -174,9 +175,9 @@ func judge(err error) verdict {
 		return verdict{exitRefused, "exists", "nothing was changed; init only works in a folder without repository metadata"}
 	case errors.Is(err, repo.ErrContent):
 		return verdict{exitRefused, "content", "name a regular file that is readable and that nothing writes to meanwhile"}
-	case errors.Is(err, repo.ErrKey):
+	case errors.Is(err, meta.ErrKey):
 		return verdict{exitRefused, "key", "agents accept Ed25519, P-256 and RSA keys; docs/keys.md lists them"}
-	case as[*repo.SignatureError](err):
+	case as[*meta.SignatureError](err):
 		return verdict{exitRefused, "bad-signature", "it was not kept; sign again, and replace the device if it happens twice"}
 	case as[*buildtime.ClockError](err):
 		return verdict{exitRefused, "clock", "set this machine's clock"}

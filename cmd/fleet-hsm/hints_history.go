@@ -6,38 +6,39 @@ import (
 	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
 // hintHistory leads out of a folder whose history is not whole.
-func hintHistory(kind repo.RefusedKind) string {
+func hintHistory(kind meta.RefusedKind) string {
 	switch kind {
-	case repo.WentBack:
+	case meta.WentBack:
 		return `"fleet-hsm doctor --mend" puts the newest files that lie here in place again, and needs no key; "fleet-hsm pull" brings those of a store`
-	case repo.RootChain:
+	case meta.RootChain:
 		return `"fleet-hsm doctor --mend" puts it back if it lies in this folder, "fleet-hsm pull" if the store has it; else copy it into repository/ from a backup, or from what is served`
-	case repo.LostVersions:
+	case meta.LostVersions:
 		return `"fleet-hsm pull" brings them if the store has them; or copy repository/ from a newer backup. "fleet-hsm doctor --mend --give-up" goes on without them, and the next change needs the keys of targets, snapshot and timestamp`
-	case repo.LostRoot:
+	case meta.LostRoot:
 		return `agents that have it follow no other root of that number, so it cannot be given up: "fleet-hsm pull" brings it if the store has it; or copy repository/ from a newer backup, or N.root.json from what is served, and then "fleet-hsm doctor --mend"`
-	case repo.RootTwice:
+	case meta.RootTwice:
 		return `agents that have one of them follow the other nowhere, so keep the one that is served: "fleet-hsm pull --targets --path NEW --root repository/1.root.json URL" brings it into a new folder (URL may be a backup, or this repository/, as file:///...). Put keys/ and the configuration there and go on from it; find out who signed the other`
-	case repo.SignAbove:
+	case meta.SignAbove:
 		return `"fleet-hsm rotate targets --renew" signs them, with the keys of targets, snapshot and timestamp; so does "fleet-hsm add"`
-	case repo.SameFile:
+	case meta.SameFile:
 		return "nothing was published; give each path a file of its own: replace the link by a folder, the hard link by a copy, or choose names that differ in more than case"
 	}
 	return hintArchive(kind)
 }
 
 // hintArchive leads on where cold roles are in the way.
-func hintArchive(kind repo.RefusedKind) string {
+func hintArchive(kind meta.RefusedKind) string {
 	switch kind {
-	case repo.ColdTrap:
+	case meta.ColdTrap:
 		return `nothing was signed; "fleet-hsm discard" drops what is staged, and "fleet-hsm archive" makes cold roles that agents can use`
-	case repo.Archived:
+	case meta.Archived:
 		return `"fleet-hsm promote VERSION --from VERSION --to CHANNEL" publishes an archived version in a channel; for other bytes take a new version, or bring the archive back with "fleet-hsm archive --undo"`
-	case repo.ForeignRoles:
+	case meta.ForeignRoles:
 		return `the tool that made the roles changes them; "fleet-hsm add" and "fleet-hsm promote" go on beside them`
 	}
 	return ""
@@ -52,11 +53,11 @@ func hintFaulty(err error) string {
 	const then = `; "fleet-hsm verify" lists everything that is wrong`
 	f := fe.Faults[0]
 	switch {
-	case f.Role == repo.RoleTargets && ofTarget(verify.Code(f.Code)):
+	case f.Role == meta.RoleTargets && ofTarget(verify.Code(f.Code)):
 		return `"fleet-hsm remove PATH..." takes such targets out, and "fleet-hsm add" of the same name puts one right, several with --stage-only before "fleet-hsm sign"` + then
-	case f.Role == repo.RoleTargets, f.Role == repo.RoleSnapshot:
+	case f.Role == meta.RoleTargets, f.Role == meta.RoleSnapshot:
 		return `"fleet-hsm rotate targets --renew" writes targets and snapshot anew` + then
-	case f.Role == repo.RoleTimestamp:
+	case f.Role == meta.RoleTimestamp:
 		return `"fleet-hsm timestamp" signs a new one` + then
 	}
 	return `"fleet-hsm doctor --mend" puts in order what the files here allow, "fleet-hsm pull" brings what a store has` + then

@@ -8,7 +8,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/pcsc"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
 	"github.com/fleet-hsm/fleet-hsm/signer/pkcs11"
@@ -196,7 +196,7 @@ func hintWrongPIN(err error) string {
 // exampleKey is where the key of a role could move to, for who moves in.
 func exampleKey(role string) string {
 	switch role {
-	case repo.RoleSnapshot, repo.RoleTimestamp:
+	case meta.RoleSnapshot, meta.RoleTimestamp:
 		return `"pkcs11:token=TOKEN;object=` + role + `"`
 	}
 	return `"piv:serial=SERIAL;slot=9c"`
@@ -207,12 +207,12 @@ func hintShort(err error) string {
 	if !errors.As(err, &s) {
 		return `"fleet-hsm status" says who can still sign`
 	}
-	if s.Role == repo.RoleSnapshot || s.Role == repo.RoleTimestamp {
+	if s.Role == meta.RoleSnapshot || s.Role == meta.RoleTimestamp {
 		return fmt.Sprintf(`run "fleet-hsm commit" where the %s key is; with consistent snapshots "fleet-hsm commit --without-timestamp" leaves the timestamp to another machine`, s.Role)
 	}
 	role := s.Role
-	if role != repo.RoleRoot {
-		role = repo.RoleTargets // cold roles are signed with its keys
+	if role != meta.RoleRoot {
+		role = meta.RoleTargets // cold roles are signed with its keys
 	}
 	return fmt.Sprintf(`run "fleet-hsm sign" where that key is plugged in, or name its file: "fleet-hsm sign --%s-key file:PATH"; then "fleet-hsm commit". "fleet-hsm discard" drops the change`, role)
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/listen"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/online"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // judgeOnline judges what the online signer says.
@@ -29,7 +29,7 @@ func judgeOnline(err error) (verdict, bool) {
 	case errors.Is(err, online.ErrClock):
 		return verdict{exitRefused, "clock", "nothing was signed; set this machine's clock"}, true
 	case errors.Is(err, online.ErrShorter):
-		return verdict{exitRefused, string(repo.ShorterExpiry), hintRefused(repo.ShorterExpiry)}, true
+		return verdict{exitRefused, string(meta.ShorterExpiry), hintRefused(meta.ShorterExpiry)}, true
 	case errors.Is(err, online.ErrNoKey):
 		return verdict{exitSecret, "no-key", "name the key that root lists for timestamp with --timestamp-key, or in keys: of the configuration"}, true
 	case errors.Is(err, listen.ErrAddress):
@@ -56,7 +56,7 @@ func judgeOnline(err error) (verdict, bool) {
 func hintWentBack(err error) string {
 	const older = `"fleet-hsm timestamp --store URL --accept-older" signs one above all that was signed here`
 	var back *online.RollbackError
-	if errors.As(err, &back) && back.Role == repo.RoleTimestamp {
+	if errors.As(err, &back) && back.Role == meta.RoleTimestamp {
 		return `nothing was signed. Put the newest state back ("fleet-hsm publish" from where it is). If that is done, and only timestamps were lost with the store: ` + older
 	}
 	return `nothing was signed. Put the newest state back ("fleet-hsm publish" from where it is); only if the older one is meant: ` + older

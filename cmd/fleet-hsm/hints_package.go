@@ -4,7 +4,7 @@ import (
 	"errors"
 
 	"github.com/fleet-hsm/fleet-hsm/installer"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
@@ -39,9 +39,9 @@ func packageVerdict(e *installer.Error) verdict {
 	case installer.Archive:
 		return verdict{exitRefused, "archive", `publish an archive (.tar.gz) of folders and regular files alone`}
 	case installer.Expired:
-		return verdict{exitUnverified, "expired", hintExpired(&repo.ExpiredError{Role: e.Role}) + `; then "fleet-hsm publish"`}
+		return verdict{exitUnverified, "expired", hintExpired(&meta.ExpiredError{Role: e.Role}) + `; then "fleet-hsm publish"`}
 	case installer.ExpiresSoon:
-		return verdict{exitExpires, "expires-soon", hintExpired(&repo.ExpiredError{Role: e.Role}) + `; --min-days ` + e.Role + `=N asks for less`}
+		return verdict{exitExpires, "expires-soon", hintExpired(&meta.ExpiredError{Role: e.Role}) + `; --min-days ` + e.Role + `=N asks for less`}
 	case installer.Refused:
 		return verdict{exitUnverified, "unfit", `"fleet-hsm verify" lists all that is wrong; in a folder of yours "fleet-hsm doctor --mend" puts in order what lies there, "fleet-hsm pull" brings what a store has, "fleet-hsm rotate targets --renew" writes targets and snapshot anew; an installer would pin it for good`}
 	case installer.OtherRepository:

@@ -5,57 +5,57 @@ import (
 	"fmt"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
-func hintRefused(kind repo.RefusedKind) string {
+func hintRefused(kind meta.RefusedKind) string {
 	switch kind {
-	case repo.VersionTaken:
+	case meta.VersionTaken:
 		return "give the new file a new version; agents that have the old one would not notice. --replace publishes it all the same"
-	case repo.ShorterExpiry:
+	case meta.ShorterExpiry:
 		return `is this machine's clock right? "expires:" in the configuration says how long metadata is good; --allow-shorter signs it all the same`
-	case repo.ChangeWaits:
+	case meta.ChangeWaits:
 		return `"fleet-hsm review" shows the staged change, "fleet-hsm sign" goes on with it where its keys are, "fleet-hsm discard" drops it`
-	case repo.PublishedMoved:
+	case meta.PublishedMoved:
 		return `"fleet-hsm review" shows the staged change, "fleet-hsm discard" drops it`
-	case repo.NotFound:
+	case meta.NotFound:
 		return `"fleet-hsm list --versions" shows what is there`
-	case repo.OtherDevice:
+	case meta.OtherDevice:
 		return "keep pending/ and repository/ on one file system"
-	case repo.MissingContent:
+	case meta.MissingContent:
 		return `add the file again, or drop the staged change with "fleet-hsm discard"; where a published target has lost its bytes, "fleet-hsm pull --targets" brings them from a store, and "fleet-hsm remove PATH" takes it out`
-	case repo.PathTaken:
+	case meta.PathTaken:
 		return "nothing was published; move it away and run the command again"
-	case repo.ThresholdHigh:
+	case meta.ThresholdHigh:
 		return "name more keys, or a lower --threshold"
-	case repo.TimestampKeys:
+	case meta.TimestampKeys:
 		return `commit it where the new timestamp key is, without --without-timestamp`
-	case repo.UnknownKey:
+	case meta.UnknownKey:
 		return `"fleet-hsm status" lists the key IDs of each role`
-	case repo.LastKey:
+	case meta.LastKey:
 		return "name the key that takes its place with --add, or the whole new set with --key"
-	case repo.DuplicateKey:
+	case meta.DuplicateKey:
 		return "a key counts once; name another one"
-	case repo.NoChange:
+	case meta.NoChange:
 		return `"fleet-hsm list" shows what each channel has, "fleet-hsm status" the keys of each role`
-	case repo.FlatLayout:
+	case meta.FlatLayout:
 		return `commit it where the timestamp key is, without --without-timestamp; "fleet-hsm migrate" changes the layout, agents following, when no change waits`
-	case repo.TooLarge:
+	case meta.TooLarge:
 		return `agents read no more than that; take out targets ("fleet-hsm remove") or keys, or lower --threshold`
-	case repo.VersionRegress:
+	case meta.VersionRegress:
 		return `is this an old copy of the folder? "fleet-hsm pull" brings the newer state, "fleet-hsm doctor --mend" what lies here`
-	case repo.OtherChange:
+	case meta.OtherChange:
 		return `"fleet-hsm request -o FILE" asks for signatures over this change`
-	case repo.ForeignChange:
+	case meta.ForeignChange:
 		return "is --path the repository that it was made for?"
-	case repo.UnfinishedState:
+	case meta.UnfinishedState:
 		return `"fleet-hsm sign" goes on with it where its keys are; "fleet-hsm discard" drops what an earlier attempt left`
 	}
 	return hintHistory(kind)
 }
 
 // hintNear names what may have been meant.
-func hintNear(e *repo.RefusedError) string {
+func hintNear(e *meta.RefusedError) string {
 	if e.Near == "" {
 		return ""
 	}
@@ -63,7 +63,7 @@ func hintNear(e *repo.RefusedError) string {
 }
 
 func hintMetadata(err error) string {
-	var me *repo.MetadataError
+	var me *meta.FileError
 	if errors.As(err, &me) && me.File == "pending/change.json" {
 		return `the staged change is damaged; "fleet-hsm discard" drops it`
 	}
@@ -76,14 +76,14 @@ func hintMetadata(err error) string {
 }
 
 func hintExpired(err error) string {
-	var ee *repo.ExpiredError
+	var ee *meta.ExpiredError
 	if !errors.As(err, &ee) {
 		return `"fleet-hsm status" names the command that renews it`
 	}
 	switch ee.Role {
-	case repo.RoleRoot:
+	case meta.RoleRoot:
 		return `"fleet-hsm rotate root --renew" signs a new one with root's keys, and agents follow`
-	case repo.RoleTimestamp:
+	case meta.RoleTimestamp:
 		return `"fleet-hsm timestamp" signs a new one`
 	}
 	return `"fleet-hsm rotate targets --renew" signs targets and snapshot again`
@@ -92,17 +92,17 @@ func hintExpired(err error) string {
 // judgeRequest tells a request that is merely out of date from one that does not
 // verify.
 func judgeRequest(err error) verdict {
-	var refused *repo.RefusedError
+	var refused *meta.RefusedError
 	switch {
-	case errors.As(err, &refused) && refused.Kind == repo.ForeignChange:
+	case errors.As(err, &refused) && refused.Kind == meta.ForeignChange:
 		return verdict{exitUnverified, string(refused.Kind), "nothing was taken from it; ask whoever sent it which repository it is for"}
-	case errors.As(err, &refused) && refused.Kind == repo.NoChange:
+	case errors.As(err, &refused) && refused.Kind == meta.NoChange:
 		return verdict{exitRefused, string(refused.Kind), `nothing is left to sign or to attach; "fleet-hsm status" shows what is published`}
 	case errors.As(err, &refused):
 		return verdict{exitRefused, string(refused.Kind), `nothing was taken from it; make a new one with "fleet-hsm request -o FILE" and have it signed again`}
-	case errors.Is(err, repo.ErrExpired):
+	case errors.Is(err, meta.ErrExpired):
 		return verdict{exitUnverified, "expired", "nothing was signed; have the change staged anew, or check this machine's clock"}
-	case errors.Is(err, repo.ErrMetadata), errors.Is(err, ceremony.ErrRequest), errors.Is(err, repo.ErrKey):
+	case errors.Is(err, meta.ErrMetadata), errors.Is(err, ceremony.ErrRequest), errors.Is(err, meta.ErrKey):
 		return verdict{exitUnverified, "request", "nothing was signed or taken from it; fetch the file again, and ask who changed it if that does not help"}
 	}
 	return verdict{exitRefused, "failed", hintFailed(err)}

@@ -27,6 +27,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/remote"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
 	"github.com/fleet-hsm/fleet-hsm/signer/kms"
@@ -41,12 +42,12 @@ import (
 func theirErrors() map[string]error {
 	return map[string]error{
 		"repo.ErrNoRepository": repo.ErrNoRepository, "repo.ErrExists": repo.ErrExists, "repo.ErrNothingStaged": repo.ErrNothingStaged,
-		"repo.ErrMetadata": repo.ErrMetadata, "repo.ErrExpired": repo.ErrExpired, "repo.ErrName": repo.ErrName, "repo.ErrContent": repo.ErrContent,
-		"repo.ErrRefused": &repo.MissingError{}, "repo.ErrLocked": repo.ErrLocked, "repo.ErrKey": repo.ErrKey, "repo.ErrShort": repo.ErrShort,
-		"schema.NewerError":  &schema.NewerError{},
-		"repo.MetadataError": &repo.MetadataError{}, "repo.ExpiredError": &repo.ExpiredError{Role: repo.RoleRoot}, "repo.NameError": &repo.NameError{},
-		"repo.ContentError": &repo.ContentError{}, "repo.RefusedError": &repo.RefusedError{Kind: repo.NoChange}, "repo.ShortError": &repo.ShortError{},
-		"repo.SignatureError": &repo.SignatureError{Err: errors.New("x")}, "repo.InterruptedError": &repo.InterruptedError{}, "repo.LockedError": &repo.LockedError{},
+		"meta.ErrMetadata": meta.ErrMetadata, "meta.ErrExpired": meta.ErrExpired, "meta.ErrName": meta.ErrName, "repo.ErrContent": repo.ErrContent,
+		"meta.ErrRefused": &repo.MissingError{}, "repo.ErrLocked": repo.ErrLocked, "meta.ErrKey": meta.ErrKey, "meta.ErrShort": meta.ErrShort,
+		"schema.NewerError": &schema.NewerError{},
+		"meta.FileError":    &meta.FileError{}, "meta.ExpiredError": &meta.ExpiredError{Role: meta.RoleRoot}, "meta.NameError": &meta.NameError{},
+		"repo.ContentError": &repo.ContentError{}, "meta.RefusedError": &meta.RefusedError{Kind: meta.NoChange}, "meta.ShortError": &meta.ShortError{},
+		"meta.SignatureError": &meta.SignatureError{Err: errors.New("x")}, "repo.InterruptedError": &repo.InterruptedError{}, "repo.LockedError": &repo.LockedError{},
 		"repo.MissingError": &repo.MissingError{}, "repo.FaultyError": &repo.FaultyError{Faults: []repo.Fault{{}}},
 
 		"signer.ErrNoToken": signer.ErrNoToken, "signer.ErrUnreachable": signer.ErrUnreachable, "signer.ErrAmbiguous": signer.ErrAmbiguous,
@@ -95,7 +96,7 @@ func theirErrors() map[string]error {
 		"store.GatewayError":    &store.GatewayError{}, "store.ConditionError": &store.ConditionError{},
 
 		"online.ErrDiverged": online.ErrDiverged, "online.ErrLapsed": online.ErrLapsed, "online.ErrState": online.ErrState, "online.ErrOtherRepository": online.ErrOtherRepository,
-		"tuf.VersionError": &tuf.VersionError{}, "tuf.TypeError": &repo.MetadataError{Err: &tuf.TypeError{}}, "tuf.MismatchError": &repo.MetadataError{Err: &tuf.MismatchError{}}, "tuf.KeyError": &repo.MetadataError{Err: &tuf.KeyError{}}, "tuf.KeyIDError": &repo.MetadataError{Err: &tuf.KeyIDError{}}, "online.DivergedError": &online.DivergedError{}, "online.LapsedError": &online.LapsedError{}, "online.StateError": &online.StateError{},
+		"tuf.VersionError": &tuf.VersionError{}, "tuf.TypeError": &meta.FileError{Err: &tuf.TypeError{}}, "tuf.MismatchError": &meta.FileError{Err: &tuf.MismatchError{}}, "tuf.KeyError": &meta.FileError{Err: &tuf.KeyError{}}, "tuf.KeyIDError": &meta.FileError{Err: &tuf.KeyIDError{}}, "online.DivergedError": &online.DivergedError{}, "online.LapsedError": &online.LapsedError{}, "online.StateError": &online.StateError{},
 		"online.ErrExpired": online.ErrExpired, "online.ErrUnverified": online.ErrUnverified, "online.ErrRollback": online.ErrRollback,
 		"online.ErrClock": online.ErrClock, "online.ErrShorter": online.ErrShorter, "online.ErrNoKey": online.ErrNoKey, "online.ErrStore": online.ErrStore,
 		"online.ErrConfig":    online.ErrConfig,
@@ -123,7 +124,7 @@ func theirErrors() map[string]error {
 func exportedErrors(t *testing.T) []string {
 	t.Helper()
 	var names []string
-	for _, dir := range []string{"repo", "signer", "signer/file", "signer/pkcs11", "signer/piv", "signer/kms", "ceremony", "store", "online", "verify", "installer", "lint", "config", "prompt", "keyring", "workflow", "remote", "doctor", "status", "review", "watch", "page", "internal/misuse", "internal/tuf", "internal/listen", "internal/schema"} {
+	for _, dir := range []string{"repo", "repo/meta", "signer", "signer/file", "signer/pkcs11", "signer/piv", "signer/kms", "ceremony", "store", "online", "verify", "installer", "lint", "config", "prompt", "keyring", "workflow", "remote", "doctor", "status", "review", "watch", "page", "internal/misuse", "internal/tuf", "internal/listen", "internal/schema"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no source (%v)", dir, err)
@@ -212,7 +213,7 @@ func TestEveryErrorHasAHint(t *testing.T) {
 // TestEveryRefusalHasAHint walks the kinds of refusal.
 func TestEveryRefusalHasAHint(t *testing.T) {
 	t.Parallel()
-	f, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", "repo", "errors.go"), nil, 0)
+	f, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", "repo", "meta", "errors.go"), nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +226,7 @@ func TestEveryRefusalHasAHint(t *testing.T) {
 		if id, ok := v.Type.(*ast.Ident); ok && id.Name == "RefusedKind" {
 			kinds++
 			kind := strings.Trim(v.Values[0].(*ast.BasicLit).Value, `"`)
-			if hintRefused(repo.RefusedKind(kind)) == "" {
+			if hintRefused(meta.RefusedKind(kind)) == "" {
 				t.Errorf("refusal %q has no hint", kind)
 			}
 		}
@@ -240,10 +241,10 @@ func TestEveryRefusalHasAHint(t *testing.T) {
 func TestExpiredHints(t *testing.T) {
 	t.Parallel()
 	for role, want := range map[string]string{
-		repo.RoleRoot: "fleet-hsm rotate root --renew", repo.RoleTargets: "fleet-hsm rotate targets --renew",
-		repo.RoleSnapshot: "fleet-hsm rotate targets --renew", repo.RoleTimestamp: "fleet-hsm timestamp",
+		meta.RoleRoot: "fleet-hsm rotate root --renew", meta.RoleTargets: "fleet-hsm rotate targets --renew",
+		meta.RoleSnapshot: "fleet-hsm rotate targets --renew", meta.RoleTimestamp: "fleet-hsm timestamp",
 	} {
-		if v := judge(&repo.ExpiredError{Role: role}); v.code != exitUnverified || !strings.Contains(v.hint, want) {
+		if v := judge(&meta.ExpiredError{Role: role}); v.code != exitUnverified || !strings.Contains(v.hint, want) {
 			t.Errorf("%s: exit %d, hint %q", role, v.code, v.hint)
 		}
 	}

@@ -9,14 +9,14 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/internal/owned"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
 // hintUsage says what a flag, an argument, a name, a URI or a file should have been.
 func hintUsage(err error) string {
-	var ne *repo.NameError
+	var ne *meta.NameError
 	if errors.As(err, &ne) && ne.What == "platform" {
 		return "--allow-unknown-platform takes it all the same"
 	}

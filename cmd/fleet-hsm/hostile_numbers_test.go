@@ -18,7 +18,7 @@ import (
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // A plantedCase is the honest estate with one thing altered, by somebody who holds all of
@@ -51,7 +51,7 @@ func newPlantedHouse(t *testing.T) plantedHouse {
 	h := plantedHouse{newEstate(t), base, filepath.Join(base, "r"), filepath.Join(base, "change.request"), filepath.Join(base, "asked")}
 	h.signed("targets")["targets"] = map[string]any{} // or verify misses its content
 	secrets, keys := map[string]any{}, map[string]any{}
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		file := filepath.Join(base, "keys", role+".json")
 		check(t, makeKeyFile("ed25519", file, role))
 		secrets["file:"+file] = "cmd:touch " + h.mark + "; exit 1"

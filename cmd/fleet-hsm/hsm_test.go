@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/softhsm"
 )
 
@@ -34,7 +34,7 @@ func TestAgentsFollowHSMKeys(t *testing.T) {
 			dir, tok := hsmRepository(t)
 			h := newHistory(t, dir)
 			args := []string{"init", fmt.Sprintf("--consistent-snapshot=%t", layout == "consistent"), "--generate"}
-			for _, role := range repo.Roles() {
+			for _, role := range meta.Roles() {
 				args = append(args, "--"+role+"-key", tok.URI(role))
 			}
 			h.step(args...)
@@ -42,15 +42,15 @@ func TestAgentsFollowHSMKeys(t *testing.T) {
 			h.step("promote", "1.0.2", "--from", "edge", "--to", "stable")
 			h.step("timestamp")
 			next := map[string]string{
-				repo.RoleRoot: "p256", repo.RoleTargets: "rsa3072", repo.RoleSnapshot: "ed25519", repo.RoleTimestamp: "rsa2048",
+				meta.RoleRoot: "p256", meta.RoleTargets: "rsa3072", meta.RoleSnapshot: "ed25519", meta.RoleTimestamp: "rsa2048",
 			}
-			for _, role := range repo.Roles() {
+			for _, role := range meta.Roles() {
 				uri := tok.URI(role + "-" + next[role])
 				must(t, "key", "generate", uri, "--algorithm", next[role], "--path", dir)
 				h.step("rotate", role, "--key", uri)
 			}
 			h.everybody()
-			for _, role := range repo.Roles() {
+			for _, role := range meta.Roles() {
 				h.step("rotate", role, "--key", tok.URI(role+"-3"), "--generate")
 			}
 			h.adds(1)

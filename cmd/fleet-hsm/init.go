@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/keyring"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -40,8 +40,8 @@ twice. --generate makes the named token keys where they do not exist yet.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runInit(cmd.Context(), o) },
 	}
 	f := cmd.Flags()
-	o.keys = addRoleKeyFlags(f, repo.Roles()...)
-	for _, role := range repo.Roles() {
+	o.keys = addRoleKeyFlags(f, meta.Roles()...)
+	for _, role := range meta.Roles() {
 		o.thresholds[role] = f.Int(role+"-threshold", 1, "how many "+role+" keys must sign")
 	}
 	f.StringArrayVar(&o.expires, "expires", nil, "how long version 1 is good, as role=DURATION (may be given more than once)")
@@ -98,7 +98,7 @@ func (a *app) runInit(ctx context.Context, o initOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	a.afterInit(slices.Contains(inFile, repo.RoleRoot))
+	a.afterInit(slices.Contains(inFile, meta.RoleRoot))
 	if len(o.expires) > 0 {
 		a.note(`--expires is for version 1; "expires:" in %s says how long later ones are good.`, cfg.File)
 	}
@@ -149,7 +149,7 @@ func (a *app) checkKeyPlaces(given roleKeyFlags) error {
 		return err
 	}
 	files := keys.Files
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		if len(*given[role]) > 0 || files.Exists(keyring.RoleFile(role)) {
 			continue
 		}

@@ -4,7 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/keyring"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -35,7 +35,7 @@ func (a *app) plain() (*keyring.Ring, error) {
 // keyArg reads what a person names a key by: a URI, a name, a serial number or a key ID,
 // or a role whose key file is meant.
 func (a *app) keyArg(s string) (signer.URI, []string, error) {
-	if repo.IsRole(s) {
+	if meta.IsRole(s) {
 		return keyring.RoleFile(s), []string{s}, nil
 	}
 	keys, err := a.keychain()

@@ -7,7 +7,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/status"
 )
@@ -39,7 +39,7 @@ func (a *app) listRootKeys() error {
 		return err
 	}
 	res := keysResult{Schema: 1}
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		for _, k := range w.Published.Root.Keys(role) {
 			s := status.KeyOf(w, role, k)
 			alg, err := signer.AlgorithmOf(k.Public)

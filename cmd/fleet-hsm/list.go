@@ -11,6 +11,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/remote"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
@@ -54,12 +55,12 @@ with consistent snapshots keep them).`,
 type listResult struct {
 	Schema  int        `json:"schema"`
 	Version int64      `json:"targets_version"`
-	Targets []repo.Row `json:"targets"`
+	Targets []meta.Row `json:"targets"`
 	// Others are target paths of another form, which agents do not ask for.
 	Others []string `json:"others,omitempty"`
 }
 
-func (o listOptions) wants(r repo.Row) bool {
+func (o listOptions) wants(r meta.Row) bool {
 	ok := func(list []string, s string) bool { return len(list) == 0 || slices.Contains(list, s) }
 	return ok(o.names, r.Name) && ok(o.platforms, r.Platform) && ok(o.channels, r.Channel)
 }
@@ -146,7 +147,7 @@ func (a *app) runListRemote(ctx context.Context, url string, o listOptions) erro
 	return nil
 }
 
-func (a *app) printList(t *repo.Targets, o listOptions) error {
+func (a *app) printList(t *meta.Targets, o listOptions) error {
 	rows, others, err := t.Rows()
 	if err != nil {
 		return err
@@ -154,12 +155,12 @@ func (a *app) printList(t *repo.Targets, o listOptions) error {
 	return a.printRows(listResult{Schema: 1, Version: t.Version(), Others: others}, rows, o)
 }
 
-func (a *app) printRows(res listResult, rows []repo.Row, o listOptions) error {
+func (a *app) printRows(res listResult, rows []meta.Row, o listOptions) error {
 	all := rows
-	rows = slices.DeleteFunc(slices.Clone(rows), func(r repo.Row) bool { return !o.wants(r) })
+	rows = slices.DeleteFunc(slices.Clone(rows), func(r meta.Row) bool { return !o.wants(r) })
 	res.Targets = rows
 	if res.Targets == nil {
-		res.Targets = []repo.Row{}
+		res.Targets = []meta.Row{}
 	}
 	if len(rows) == 0 {
 		a.note("%s", o.nothing(all))
@@ -179,18 +180,18 @@ func (a *app) printRows(res listResult, rows []repo.Row, o listOptions) error {
 }
 
 // nothing says why no line is shown, and what may have been meant.
-func (o listOptions) nothing(all []repo.Row) string {
+func (o listOptions) nothing(all []meta.Row) string {
 	if len(all) == 0 {
 		return "no target is published"
 	}
 	for _, f := range []struct {
 		flag  string
 		words []string
-		of    func(repo.Row) string
+		of    func(meta.Row) string
 	}{
-		{"name", o.names, func(r repo.Row) string { return r.Name }},
-		{"platform", o.platforms, func(r repo.Row) string { return r.Platform }},
-		{"channel", o.channels, func(r repo.Row) string { return r.Channel }},
+		{"name", o.names, func(r meta.Row) string { return r.Name }},
+		{"platform", o.platforms, func(r meta.Row) string { return r.Platform }},
+		{"channel", o.channels, func(r meta.Row) string { return r.Channel }},
 	} {
 		var known []string
 		for _, r := range all {

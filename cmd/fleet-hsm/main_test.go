@@ -20,7 +20,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
 	"github.com/fleet-hsm/fleet-hsm/signer/signertest"
@@ -121,7 +121,7 @@ func secretOf(role string) string { return "correct-horse-" + role }
 // secretEnv gives the variables that hold the passphrases.
 func secretEnv() []string {
 	var env []string
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		env = append(env, "FLEET_"+strings.ToUpper(role)+"_PASSPHRASE="+secretOf(role))
 	}
 	return env

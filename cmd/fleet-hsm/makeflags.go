@@ -9,7 +9,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -77,7 +77,7 @@ func (c makeFlags) policies(a *app) (keyring.KeyPolicies, error) {
 		return keyring.KeyPolicies{}, err
 	}
 	m := keyring.KeyPolicies{AttestationRoots: roots, ByRole: map[string]keyring.KeyPolicy{}}
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		m.ByRole[role] = keyring.KeyPolicy{PIN: pins[role], Touch: touches[role]}
 	}
 	return m, nil
@@ -91,7 +91,7 @@ func byRole(list []string, flag string, known ...string) (map[string]string, err
 		if !named {
 			policy = s
 		}
-		if named && !repo.IsRole(role) {
+		if named && !meta.IsRole(role) {
 			return nil, usage(fmt.Errorf("%s %q: %w", flag, s, unknownRole(role)))
 		}
 		if !slices.Contains(known, policy) {
@@ -101,7 +101,7 @@ func byRole(list []string, flag string, known ...string) (map[string]string, err
 			own[role] = policy
 			continue
 		}
-		for _, r := range repo.Roles() {
+		for _, r := range meta.Roles() {
 			general[r] = policy
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -37,7 +38,7 @@ Keys move role by role, whenever you like, before or after: "fleet-hsm rotate RO
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.dryRun, "dry-run", false, "only say what is there and what is left to do")
-	o.changeFlags.add(f, repo.Roles()...)
+	o.changeFlags.add(f, meta.Roles()...)
 	return cmd
 }
 
@@ -69,7 +70,7 @@ func (a *app) runMigrate(ctx context.Context, o migrateOptions) error {
 	if w.Published.Root.ConsistentSnapshot() {
 		return a.reportMigration(w, nil)
 	}
-	if err := w.Published.Expired(w.Repo.Now(), repo.RoleTargets, repo.RoleSnapshot); err != nil {
+	if err := w.Published.Expired(w.Repo.Now(), meta.RoleTargets, meta.RoleSnapshot); err != nil {
 		return err
 	}
 	if err := w.Join(o.reviewed, o.stageOnly, o.dropStaged); err != nil {
@@ -139,7 +140,7 @@ func stepsLeft(w *workflow.Session, res migrateResult, moved bool) []step {
 	case res.Layout == "flat":
 		steps = append(steps, step{"fleet-hsm migrate", "to consistent snapshots: agents verify at every moment of a publication"})
 	}
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		if w.InFiles(role) {
 			steps = append(steps, step{fmt.Sprintf("fleet-hsm rotate %s --key %s --generate", role, exampleKey(role)),
 				fmt.Sprintf("the %s key is a file; this moves it to a device through a root that agents follow", role)})

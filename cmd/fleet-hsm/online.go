@@ -14,7 +14,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/online"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/remote"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/store"
 )
 
@@ -68,7 +68,7 @@ has seen or signed: its state file (--state) remembers that. Metrics are at /met
 	takesNothing(f, "listen", "no address at all")
 	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
 	f.StringArrayVar(&o.expires, "expires", nil, "validity, as timestamp=DURATION")
-	o.keys = addRoleKeyFlags(f, repo.RoleTimestamp)
+	o.keys = addRoleKeyFlags(f, meta.RoleTimestamp)
 	o.memory.add(f)
 	return cmd
 }
@@ -114,7 +114,7 @@ func (a *app) logTimestamp(n online.Signature) error {
 	if u, err := a.kinds.Parse(n.Key); err == nil {
 		token = u.Token()
 	}
-	return a.log.Unattended(repo.RoleTimestamp, n.Version, n.Message, n.KeyID, n.Key, token, n.Signature)
+	return a.log.Unattended(meta.RoleTimestamp, n.Version, n.Message, n.KeyID, n.Key, token, n.Signature)
 }
 
 // runOnline runs until SIGTERM or an interrupt, which is the orderly end and no error.

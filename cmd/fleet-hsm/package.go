@@ -16,6 +16,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/installer"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
@@ -153,7 +154,7 @@ func (a *app) sayPackaged(res packageResult) {
 		}
 		a.note("%s: %s for %s, %s, %s", m.File, m.Type, m.Arch, strings.Join(parts, ", "), prompt.Size(m.Bytes))
 	}
-	a.note("pinned: root version %d", res.Versions[repo.RoleRoot])
+	a.note("pinned: root version %d", res.Versions[meta.RoleRoot])
 	a.warn("the package goes stale on %s, when its %s metadata expires: make a new one before", res.Stale.UTC().Format(time.DateOnly), res.StaleFor)
 	if !res.Secret {
 		a.note("no enroll secret is inside; a host gets one as a line ORBIT_ENROLL_SECRET=... in /etc/default/orbit.local (mode 0600)")

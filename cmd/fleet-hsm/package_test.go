@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // estateOfHosts is a repository that is served, with the agent's components, and hosts
@@ -131,11 +131,11 @@ func TestInstalledAgentFollows(t *testing.T) {
 			if v := h.client(host, "install", "orbit", "linux", "stable"); v["downloaded"] != true {
 				t.Errorf("after a release: %v", v)
 			}
-			for _, role := range repo.Roles() {
+			for _, role := range meta.Roles() {
 				must(t, "rotate", role, "--path", h.dir)
 				h.client(host, "all")
 			}
-			if v := h.client(later, "all"); v["root"] != float64(1+len(repo.Roles())) || v["ok"] != 5.0 {
+			if v := h.client(later, "all"); v["root"] != float64(1+len(meta.Roles())) || v["ok"] != 5.0 {
 				t.Errorf("installed at the end: %v", v)
 			}
 			store := filepath.Join(old, "opt", "orbit")

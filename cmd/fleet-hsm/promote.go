@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 type promoteOptions struct {
@@ -37,7 +38,7 @@ narrow it with --name and --platform, or say --allow-missing.`,
 	f.StringArrayVar(&o.names, "name", nil, "only this component (may be given more than once)")
 	f.StringArrayVar(&o.platforms, "platform", nil, "only this platform (may be given more than once)")
 	f.BoolVar(&o.allowMissing, "allow-missing", false, "go on although something in the channel stays behind")
-	o.changeFlags.add(f, repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)
+	o.changeFlags.add(f, meta.RoleTargets, meta.RoleSnapshot, meta.RoleTimestamp)
 	return cmd
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -39,7 +40,7 @@ is gone keeps what it has installed, and gets no update of that component.`,
 	f.Var(&o.older, "older-than", "only what was published here longer ago than this")
 	takesNothing(f, "older-than", "whatever its age")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only list it")
-	o.changeFlags.add(f, repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)
+	o.changeFlags.add(f, meta.RoleTargets, meta.RoleSnapshot, meta.RoleTimestamp)
 	return cmd
 }
 

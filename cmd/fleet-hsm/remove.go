@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 type removeOptions struct {
@@ -31,7 +32,7 @@ channel that is gone keeps what it has.`,
 	f.StringVar(&o.channel, "channel", "", "take out everything in this channel")
 	f.StringArrayVar(&o.names, "name", nil, "with --channel: only this component")
 	f.StringArrayVar(&o.platforms, "platform", nil, "with --channel: only this platform")
-	o.changeFlags.add(f, repo.RoleTargets, repo.RoleSnapshot, repo.RoleTimestamp)
+	o.changeFlags.add(f, meta.RoleTargets, meta.RoleSnapshot, meta.RoleTimestamp)
 	return cmd
 }
 

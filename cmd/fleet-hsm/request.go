@@ -8,6 +8,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 func (a *app) requestCommand() *cobra.Command {
@@ -42,7 +43,7 @@ type requestedRole struct {
 	Role       string         `json:"role"`
 	Version    int64          `json:"version"`
 	Hash       string         `json:"sha256"`
-	Signatures []repo.Tallied `json:"signatures"`
+	Signatures []meta.Tallied `json:"signatures"`
 }
 
 func (a *app) requested(command string, c *repo.Change, files ...string) requestResult {

@@ -16,6 +16,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/review"
 )
 
@@ -63,7 +64,7 @@ func TestReviewOfAttacks(t *testing.T) {
 		everyString(reflect.ValueOf(&card).Elem(), s)
 		hash := strings.Repeat("0123456789abcdef", 4)
 		for i := range card.Roles {
-			card.Roles[i].Role, card.Roles[i].Hash, card.Roles[i].Expires = repo.RoleRoot, hash, time.Now().Add(time.Hour)
+			card.Roles[i].Role, card.Roles[i].Hash, card.Roles[i].Expires = meta.RoleRoot, hash, time.Now().Add(time.Hour)
 		}
 		checkReview(t, name, reviewOf(card, s), hash)
 	}

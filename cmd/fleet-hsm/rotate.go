@@ -10,6 +10,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -35,7 +36,7 @@ the roles whose metadata the new root no longer accepts.`,
 		Example: `  fleet-hsm rotate targets
   fleet-hsm rotate root --add "piv:serial=333;slot=9c" --remove 5d0f12ab34cd56ef --threshold 2`,
 		Args:      cobra.MatchAll(cobra.MinimumNArgs(1), roleArgs),
-		ValidArgs: repo.Roles(),
+		ValidArgs: meta.Roles(),
 		RunE:      func(cmd *cobra.Command, args []string) error { return a.runRotate(cmd.Context(), args, o) },
 	}
 	f := cmd.Flags()
@@ -47,13 +48,13 @@ the roles whose metadata the new root no longer accepts.`,
 	f.BoolVar(&o.renew, "renew", false, "keep keys and content, and sign root or targets again with a new expiry")
 	f.StringVar(&o.request, "request", "", "write the change into this file if signatures are missing, to be signed elsewhere")
 	f.BoolVar(&o.plan, "plan", false, "show who would sign what with which key, and write nothing")
-	o.changeFlags.add(f, repo.Roles()...)
+	o.changeFlags.add(f, meta.Roles()...)
 	return cmd
 }
 
 func roleArgs(_ *cobra.Command, args []string) error {
 	for i, role := range args {
-		if !repo.IsRole(role) {
+		if !meta.IsRole(role) {
 			return usage(unknownRole(role))
 		}
 		if slices.Contains(args[:i], role) {

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -12,14 +12,14 @@ func (a *app) runRenew(ctx context.Context, role string, o rotateOptions) error 
 	if len(o.Set)+len(o.Add)+len(o.Remove) > 0 || o.Threshold != 0 || o.make.generate || o.make.algorithm != "" {
 		return usagef("--renew keeps the keys; no other change goes with it")
 	}
-	if role == repo.RoleSnapshot {
+	if role == meta.RoleSnapshot {
 		return usagef(`snapshot is signed again with targets: "fleet-hsm rotate targets --renew"`)
 	}
-	if role == repo.RoleTimestamp {
+	if role == meta.RoleTimestamp {
 		return usagef(`"fleet-hsm timestamp" signs a new timestamp`)
 	}
 	w, err := a.openToChange(ctx, "rotate", o.changeFlags, func(w *workflow.Session) error {
-		if role == repo.RoleRoot {
+		if role == meta.RoleRoot {
 			return nil
 		}
 		return rootInForce(w)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/review"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
@@ -103,7 +104,7 @@ func (a *app) openToChange(ctx context.Context, name string, o changeFlags, refu
 }
 
 // rootInForce refuses to sign under a root that has expired.
-func rootInForce(w *workflow.Session) error { return w.Published.Expired(w.Repo.Now(), repo.RoleRoot) }
+func rootInForce(w *workflow.Session) error { return w.Published.Expired(w.Repo.Now(), meta.RoleRoot) }
 
 // talker is how a session talks.
 type talker struct{ a *app }
@@ -122,7 +123,7 @@ func (t talker) StaysStaged(next string) {
 	t.a.note(`the change stays staged: "fleet-hsm review" shows it, "fleet-hsm %s" goes on with it, "fleet-hsm discard" drops it`, next)
 }
 
-func (t talker) StagedUnsigned(d *repo.Doc) {
+func (t talker) StagedUnsigned(d *meta.Doc) {
 	t.a.note(`staged %s v%d, unsigned; "fleet-hsm review" shows it, "fleet-hsm sign" signs it, "fleet-hsm discard" drops it`, d.Role(), d.Version())
 }
 
@@ -175,8 +176,8 @@ func (a *app) unchanged(command string, notes ...string) committed {
 // done reports whether a command was given a second time: what it would do is published.
 // While a change waits, it may be that which does it, and is named.
 func done(w *workflow.Session, err error) bool {
-	var refused *repo.RefusedError
-	return errors.As(err, &refused) && refused.Kind == repo.NoChange && w.Staged == nil
+	var refused *meta.RefusedError
+	return errors.As(err, &refused) && refused.Kind == meta.NoChange && w.Staged == nil
 }
 
 // confirm asks before files or targets go, where somebody can be asked and --yes did not

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -50,12 +51,12 @@ from whatever token is plugged in and holds one.`,
 	f.StringArrayVar(&o.key, "key", nil, "where the key is (URI; may be given more than once)")
 	f.StringArrayVar(&o.reviewed, "reviewed", nil, "SHA-256 of a payload that was reviewed, at least 8 digits")
 	f.StringVar(&o.root, "root", "", "root.json that the request must lead back to")
-	o.keys = addRoleKeyFlags(f, repo.RoleRoot, repo.RoleTargets)
+	o.keys = addRoleKeyFlags(f, meta.RoleRoot, meta.RoleTargets)
 	return cmd
 }
 
 func (a *app) runSign(ctx context.Context, args []string, o signOptions) error {
-	if o.role != "" && o.role != repo.RoleRoot && o.role != repo.RoleTargets {
+	if o.role != "" && o.role != meta.RoleRoot && o.role != meta.RoleTargets {
 		return usagef("--role %q: root and targets are staged; commit signs snapshot and timestamp", o.role)
 	}
 	if err := workflow.CheckHashes(o.reviewed); err != nil {
@@ -99,7 +100,7 @@ func (o signOptions) use(keys *keyring.Ring) error {
 		return err
 	}
 	for _, text := range o.key {
-		for _, role := range []string{repo.RoleRoot, repo.RoleTargets} {
+		for _, role := range []string{meta.RoleRoot, meta.RoleTargets} {
 			if err := keys.Add(role, text); err != nil {
 				return err
 			}

@@ -9,7 +9,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	statuspage "github.com/fleet-hsm/fleet-hsm/page"
 	"github.com/fleet-hsm/fleet-hsm/remote"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/status"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
@@ -45,7 +45,7 @@ func (a *app) pageOf(w *workflow.Session, r *status.Report) (statuspage.Input, e
 func (a *app) pageOfRemote(rr *remote.Repository, r *status.Report) (statuspage.Input, error) {
 	in := statuspage.Input{Title: r.Source, Now: a.now(), Report: r, Next: nextOf(r)}
 	if rr.Root != nil {
-		in.Roots = []*repo.Root{rr.Root}
+		in.Roots = []*meta.Root{rr.Root}
 	}
 	if rr.Targets == nil {
 		return in, nil

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // table is channels down, components and platforms across, as a release engineer
@@ -17,7 +17,7 @@ type table struct {
 
 // channelTable leaves out channels that are only the version of what is in them, unless
 // versions is set or there are no others; hidden is how many it leaves out.
-func channelTable(rows []repo.Row, versions bool) (t table, hidden int) {
+func channelTable(rows []meta.Row, versions bool) (t table, hidden int) {
 	type line struct{ name, platform string }
 	type at struct {
 		line
@@ -58,7 +58,7 @@ func channelTable(rows []repo.Row, versions bool) (t table, hidden int) {
 }
 
 // withoutVersions gives the channels that are not the version of all that is in them.
-func withoutVersions(channels []string, rows []repo.Row) (out []string) {
+func withoutVersions(channels []string, rows []meta.Row) (out []string) {
 	named := map[string]bool{}
 	for _, r := range rows {
 		named[r.Channel] = named[r.Channel] || r.Channel != r.Version

@@ -10,6 +10,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -44,7 +45,7 @@ straight on the published repository, with the trusted root alone.`,
 	f.StringVar(&o.store.url, "store", "", "sign straight on a published repository: file:///FOLDER or s3://BUCKET/PREFIX")
 	f.StringVar(&o.root, "root", "", "with --store: trusted root.json (default: the oldest one in repository/)")
 	o.store.add(f)
-	o.keys = addRoleKeyFlags(f, repo.RoleTimestamp)
+	o.keys = addRoleKeyFlags(f, meta.RoleTimestamp)
 	o.memory.add(f)
 	f.BoolVar(&o.memory.acceptOlder, "accept-older", false, "with --store: what is there is older than what is remembered, and is meant")
 	return cmd
@@ -81,7 +82,7 @@ func (a *app) runTimestamp(ctx context.Context, o timestampOptions) error {
 		a.note("timestamp v%d is good for %s; nothing to do", w.Published.Timestamp.Version(), config.DaysUntil(w.Published.Timestamp.Expires()))
 		return a.print(timestampResult{Schema: 1, Command: "timestamp"}, func(*prompt.Writer) {})
 	}
-	if err := w.Keys.CheckPINSources(ctx, map[string][]repo.Key{repo.RoleTimestamp: w.Published.Root.Keys(repo.RoleTimestamp)}); err != nil {
+	if err := w.Keys.CheckPINSources(ctx, map[string][]meta.Key{meta.RoleTimestamp: w.Published.Root.Keys(meta.RoleTimestamp)}); err != nil {
 		return err
 	}
 	if err := w.SignRelease(ctx, rel); err != nil {
@@ -91,7 +92,7 @@ func (a *app) runTimestamp(ctx context.Context, o timestampOptions) error {
 		return err
 	}
 	a.log.Commit(rel)
-	a.note("published: timestamp v%d", rel.Versions()[repo.RoleTimestamp])
+	a.note("published: timestamp v%d", rel.Versions()[meta.RoleTimestamp])
 	return a.report("timestamp", rel.Versions())
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
@@ -117,7 +118,7 @@ func (a *app) confirmLoss(ctx context.Context, be signer.Backend, u signer.URI, 
 
 // lookAtLoss finds the keys that would be lost, with those that root names, if there is one.
 func (a *app) lookAtLoss(ctx context.Context, loss *keyring.Loss, l signer.KeyLister, ui signer.UI) error {
-	var root *repo.Root
+	var root *meta.Root
 	switch p, err := a.repo().LoadRoot(); {
 	case err == nil:
 		root = p.Root

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/config"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // within is --fail-within: a time for all roles, and others for some of them, since root
@@ -25,7 +25,7 @@ func (w *within) Set(s string) error {
 		if !named {
 			role, text = "", part
 		}
-		if named && !repo.IsRole(role) {
+		if named && !meta.IsRole(role) {
 			return unknownRole(role)
 		}
 		d, err := config.ParseDuration(text)
@@ -57,8 +57,8 @@ func (w *within) Type() string { return "[role=]duration" }
 // of is the time of a role; false: nothing was asked about it. A cold role goes with
 // targets.
 func (w *within) of(role string) (time.Duration, bool) {
-	if !repo.IsRole(role) {
-		role = repo.RoleTargets
+	if !meta.IsRole(role) {
+		role = meta.RoleTargets
 	}
 	if d, ok := w.roles[role]; ok {
 		return d, true

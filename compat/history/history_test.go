@@ -14,6 +14,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/compat/fleetclient/peer"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
@@ -25,7 +26,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		if err := os.Setenv(peer.PassphraseVariable(role), "correct horse "+role); err != nil {
 			panic(err)
 		}
@@ -130,21 +131,21 @@ func (w *world) leadOut() string {
 
 // follow does what the hint of a refusal says.
 func (w *world) follow(err error) string {
-	var refused *repo.RefusedError
-	var bad *repo.MetadataError
+	var refused *meta.RefusedError
+	var bad *meta.FileError
 	switch {
-	case errors.As(err, &refused) && (refused.Kind == repo.PublishedMoved || refused.Kind == repo.ChangeWaits):
+	case errors.As(err, &refused) && (refused.Kind == meta.PublishedMoved || refused.Kind == meta.ChangeWaits):
 		w.do("discard")
 		return "discard"
-	case errors.As(err, &refused) && refused.Kind == repo.RootTwice:
+	case errors.As(err, &refused) && refused.Kind == meta.RootTwice:
 		return w.anew()
-	case errors.As(err, &refused) && refused.Kind == repo.SignAbove:
+	case errors.As(err, &refused) && refused.Kind == meta.SignAbove:
 		w.do("renew")
 		return "renew"
 	case errors.As(err, &bad) && bad.File == "pending/change.json":
 		w.do("discard")
 		return "discard"
-	case errors.As(err, &refused) && refused.Kind == repo.MissingContent:
+	case errors.As(err, &refused) && refused.Kind == meta.MissingContent:
 		if took := w.contents(); took != "" {
 			return took
 		}
@@ -158,7 +159,7 @@ func (w *world) follow(err error) string {
 }
 
 func (w *world) do(op string) error {
-	c := command{Op: op, Role: repo.RoleTargets}
+	c := command{Op: op, Role: meta.RoleTargets}
 	return w.run(c)
 }
 
@@ -198,8 +199,8 @@ func (w *world) mend() string {
 
 // twice: the refusal says that two roots of one number were signed.
 func twice(err error) bool {
-	var refused *repo.RefusedError
-	return errors.As(err, &refused) && refused.Kind == repo.RootTwice
+	var refused *meta.RefusedError
+	return errors.As(err, &refused) && refused.Kind == meta.RootTwice
 }
 
 // anew brings what is served into a new folder, which knows nothing of the other root.

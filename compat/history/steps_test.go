@@ -14,6 +14,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/compat/fleetclient/peer"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // command is one of ours, as the child that is killed runs it too.
@@ -26,7 +27,7 @@ type command struct {
 
 func (w *world) command() command {
 	w.n++
-	c := command{Version: w.n, Content: fmt.Sprintf("content %d", w.n), Role: repo.Roles()[w.rng.IntN(4)]}
+	c := command{Version: w.n, Content: fmt.Sprintf("content %d", w.n), Role: meta.Roles()[w.rng.IntN(4)]}
 	ops := []string{"add", "add", "add", "add", "rotate", "renew", "renew", "timestamp", "timestamp", "promote", "stage", "commit", "discard", "mend"}
 	if w.archives {
 		ops = append(ops, "archive", "archive", "undo", "prune")
@@ -87,14 +88,14 @@ func (c command) change(dir string, r *repo.Repo, p *repo.Published, staged *rep
 	opts := repo.StageOptions{}
 	switch c.Op {
 	case "rotate":
-		key, err := repo.NewKey(kr[c.Key].Public())
+		key, err := meta.NewKey(kr[c.Key].Public())
 		if err != nil {
 			return nil, err
 		}
-		return r.Rotate(p, staged, repo.Rotation{Role: c.Role, Set: []repo.Key{key}}, opts)
+		return r.Rotate(p, staged, repo.Rotation{Role: c.Role, Set: []meta.Key{key}}, opts)
 	case "renew":
-		role := repo.RoleTargets
-		if c.Role == repo.RoleRoot {
+		role := meta.RoleTargets
+		if c.Role == meta.RoleRoot {
 			role = c.Role
 		}
 		return r.Renew(p, staged, role, opts)
@@ -102,13 +103,13 @@ func (c command) change(dir string, r *repo.Repo, p *repo.Published, staged *rep
 		change, _, err := r.Remove(p, staged, repo.Removal{Paths: strings.Split(c.Content, "\n")}, opts)
 		return change, err
 	case "archive":
-		change, _, err := r.Archive(p, staged, repo.Archive{Retention: repo.Retention{Keep: 1}}, opts)
+		change, _, err := r.Archive(p, staged, repo.Archive{Retention: meta.Retention{Keep: 1}}, opts)
 		return change, err
 	case "undo":
 		change, _, err := r.Archive(p, staged, repo.Archive{Undo: true}, opts)
 		return change, err
 	case "prune":
-		change, _, _, err := r.Prune(p, staged, repo.Prune{Retention: repo.Retention{Keep: 2}}, opts)
+		change, _, _, err := r.Prune(p, staged, repo.Prune{Retention: meta.Retention{Keep: 2}}, opts)
 		return change, err
 	case "promote":
 		change, _, err := r.Promote(p, staged, repo.Promotion{Version: "1", From: "stable", To: []string{"edge"}, AllowMissing: true}, opts)
@@ -172,7 +173,7 @@ func (w *world) goBack() {
 	case 1:
 		what, chosen = "repository/", func(name string) bool { return strings.HasPrefix(name, "repository/") }
 	case 2:
-		what = repo.Roles()[w.rng.IntN(4)] + ".json"
+		what = meta.Roles()[w.rng.IntN(4)] + ".json"
 		file := "repository/" + what
 		chosen = func(name string) bool { return name == file }
 	default:
@@ -194,7 +195,7 @@ func (w *world) goBack() {
 func (w *world) fleetctl() {
 	w.writeKeys()
 	w.n++
-	role := repo.Roles()[w.rng.IntN(4)]
+	role := meta.Roles()[w.rng.IntN(4)]
 	var err error
 	what := ""
 	switch w.rng.IntN(5) {

@@ -24,6 +24,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/compat/fleetclient/orbit"
 	"github.com/fleet-hsm/fleet-hsm/compat/fleetclient/peer"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // world is one repository with everything that the sequence knows of it.
@@ -62,9 +63,9 @@ func newWorld(t *testing.T, seed uint64, archives bool, base, url string) *world
 	}
 	w.must(w.ours("init", func() error {
 		return w.locked(func(r *repo.Repo) error {
-			keys := map[string][]repo.Key{}
-			for _, role := range repo.Roles() {
-				keys[role] = []repo.Key{w.newKey()}
+			keys := map[string][]meta.Key{}
+			for _, role := range meta.Roles() {
+				keys[role] = []meta.Key{w.newKey()}
 			}
 			c, err := r.Init(repo.InitOptions{Keys: keys, Consistent: w.consistent})
 			if err != nil {
@@ -96,10 +97,10 @@ func (w *world) read(name string) []byte {
 	return data
 }
 
-func (w *world) newKey() repo.Key {
+func (w *world) newKey() meta.Key {
 	pub, priv, err := ed25519.GenerateKey(nil)
 	w.must(err)
-	k, err := repo.NewKey(pub)
+	k, err := meta.NewKey(pub)
 	w.must(err)
 	w.keys[k.ID.String()] = priv
 	return k
@@ -118,7 +119,7 @@ func locked(dir string, f func(r *repo.Repo) error) error {
 	return f(r)
 }
 
-func (kr keyring) sign(d *repo.Doc) error {
+func (kr keyring) sign(d *meta.Doc) error {
 	for _, k := range d.Missing() {
 		if priv, ok := kr[k.ID.String()]; ok {
 			if err := d.AddSignature(k.ID, ed25519.Sign(priv, d.Payload())); err != nil {
@@ -317,7 +318,7 @@ func (w *world) writeKeys() {
 		} `json:"signed"`
 	}
 	_ = json.Unmarshal(w.read("repository/root.json"), &root)
-	for _, role := range repo.Roles() {
+	for _, role := range meta.Roles() {
 		list := []map[string]any{}
 		for _, id := range root.Signed.Roles[role].KeyIDs {
 			priv := w.keys[id]
@@ -349,7 +350,7 @@ func (w *world) takeKeys(role string) {
 		raw, err := hex.DecodeString(k.Value.Private)
 		w.must(err)
 		priv := ed25519.PrivateKey(raw)
-		key, err := repo.NewKey(priv.Public())
+		key, err := meta.NewKey(priv.Public())
 		w.must(err)
 		w.keys[key.ID.String()] = priv
 	}

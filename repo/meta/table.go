@@ -1,4 +1,4 @@
-package repo
+package meta
 
 import (
 	"cmp"
@@ -33,17 +33,17 @@ func (t *Targets) Rows() (rows []Row, others []string, err error) {
 		rows = append(rows, Row{Name: name, Platform: platform, Channel: channel, File: file,
 			Version: target.Version, SHA512: target.SHA512, Length: target.Length, Path: p})
 	}
-	slices.SortFunc(rows, compareRows)
+	slices.SortFunc(rows, CompareRows)
 	return rows, others, nil
 }
 
-// compareRows orders as people read a table: a path would put linux-arm64 before linux.
-func compareRows(a, b Row) int {
+// CompareRows orders as people read a table: a path would put linux-arm64 before linux.
+func CompareRows(a, b Row) int {
 	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Platform, b.Platform), cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.File, b.File))
 }
 
-// inChannel is Rows of one channel, reading only the entries that are in it.
-func (t *Targets) inChannel(channel string) ([]Row, error) {
+// InChannel is Rows of one channel, reading only the entries that are in it.
+func (t *Targets) InChannel(channel string) ([]Row, error) {
 	var rows []Row
 	for _, p := range t.Paths() {
 		name, platform, ch, file, ok := SplitPath(p)
@@ -57,6 +57,6 @@ func (t *Targets) inChannel(channel string) ([]Row, error) {
 		rows = append(rows, Row{Name: name, Platform: platform, Channel: ch, File: file,
 			Version: target.Version, SHA512: target.SHA512, Length: target.Length, Path: p})
 	}
-	slices.SortFunc(rows, compareRows)
+	slices.SortFunc(rows, CompareRows)
 	return rows, nil
 }

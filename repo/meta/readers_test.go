@@ -1,4 +1,4 @@
-package repo
+package meta
 
 import (
 	"testing"
@@ -11,11 +11,11 @@ import (
 func TestReadsWhatAllRead(t *testing.T) {
 	t.Parallel()
 	for _, c := range tuftest.Cases(t) {
-		env, err := parseEnvelope(c.Data)
+		env, err := ParseEnvelope(c.Data)
 		if err == nil && c.Role == RoleRoot {
-			_, err = parseRoot(env.text())
+			_, err = ParseRoot(env.Text())
 		} else if err == nil {
-			_, err = parseListing(c.Role, env.text())
+			_, err = ParseListing(c.Role, env.Text())
 		}
 		if (err == nil) != c.OK {
 			t.Errorf("%s: %v", c.Name, err)

@@ -1,4 +1,4 @@
-package repo
+package meta
 
 import (
 	"fmt"
@@ -34,10 +34,10 @@ func TargetPath(name, platform, channel, file string) (string, error) {
 	if err := checkName(name); err != nil {
 		return "", err
 	}
-	if err := checkElement("platform", platform); err != nil {
+	if err := CheckElement("platform", platform); err != nil {
 		return "", err
 	}
-	if err := checkElement("channel", channel); err != nil {
+	if err := CheckElement("channel", channel); err != nil {
 		return "", err
 	}
 	base, dir := name, name
@@ -72,16 +72,16 @@ func checkName(name string) error {
 		return &NameError{What: "name", Value: name, Reason: "is the folder of all extensions; name one as extensions/NAME"}
 	}
 	if !isExt {
-		return checkElement("name", name)
+		return CheckElement("name", name)
 	}
-	if err := checkElement("name", ext); err != nil {
+	if err := CheckElement("name", ext); err != nil {
 		return &NameError{What: "name", Value: name, Reason: "the part after extensions/ " + err.(*NameError).Reason}
 	}
 	return nil
 }
 
-// checkElement refuses what cannot be one element of a target path.
-func checkElement(what, s string) error {
+// CheckElement refuses what cannot be one element of a target path.
+func CheckElement(what, s string) error {
 	bad := func(reason string) error { return &NameError{What: what, Value: s, Reason: reason} }
 	switch {
 	case s == "":
@@ -115,9 +115,9 @@ func checkElement(what, s string) error {
 	return nil
 }
 
-// checkPath refuses a target path that would leave the folder targets/, whoever
+// CheckPath refuses a target path that would leave the folder targets/, whoever
 // signed it: a repository may come from elsewhere.
-func checkPath(p string) error {
+func CheckPath(p string) error {
 	if len(p) > 4096 {
 		return &NameError{What: "target path", Value: p[:64] + "...", Reason: "is longer than 4096 bytes"}
 	}
@@ -130,9 +130,9 @@ func checkPath(p string) error {
 	return nil
 }
 
-// hashedPath gives the path of a target's bytes below targets/ with consistent
+// HashedPath gives the path of a target's bytes below targets/ with consistent
 // snapshots (TUF spec, section 6.2).
-func hashedPath(p, sha512 string) string {
+func HashedPath(p, sha512 string) string {
 	return path.Join(path.Dir(p), sha512+"."+path.Base(p))
 }
 

@@ -1,4 +1,4 @@
-package repo
+package meta
 
 import (
 	"crypto/sha512"
@@ -28,8 +28,8 @@ func (l *Listing) Version() int64 { return l.version }
 // Expires is when clients begin to refuse it.
 func (l *Listing) Expires() time.Time { return l.expires }
 
-// below is the file that a snapshot or timestamp describes.
-func below(role string) string {
+// Below is the file that a snapshot or timestamp describes.
+func Below(role string) string {
 	if role == RoleSnapshot {
 		return "targets.json"
 	}
@@ -38,12 +38,19 @@ func below(role string) string {
 
 // Meta gives the description of the file below.
 func (l *Listing) Meta() tuf.FileMeta {
-	return fileMeta(l.meta[below(l.role)])
+	return FileMeta(l.meta[Below(l.role)])
 }
 
-func fileMeta(m *metadata.MetaFiles) tuf.FileMeta {
+// Files gives what it says of each file.
+func (l *Listing) Files() map[string]*metadata.MetaFiles { return l.meta }
+
+// NoListing stands for one that cannot be used.
+func NoListing(role string) *Listing { return &Listing{role: role} }
+
+// FileMeta is a description without the library's types.
+func FileMeta(m *metadata.MetaFiles) tuf.FileMeta {
 	if m == nil {
-		return tuf.FileMeta{} // see loadListing
+		return tuf.FileMeta{} // see NoListing
 	}
 	hashes := tuf.Hashes{}
 	for alg, sum := range m.Hashes {
@@ -52,12 +59,13 @@ func fileMeta(m *metadata.MetaFiles) tuf.FileMeta {
 	return tuf.FileMeta{Version: m.Version, Length: m.Length, Hashes: hashes}
 }
 
-// matches reports whether a file's bytes are the ones described.
-func matches(m tuf.FileMeta, data []byte, version int64) bool {
+// Matches reports whether a file's bytes are the ones described.
+func Matches(m tuf.FileMeta, data []byte, version int64) bool {
 	return m.Version == version && m.Fits(data) == nil
 }
 
-func parseListing(role string, signed []byte) (*Listing, error) {
+// ParseListing reads the signed part of a snapshot or a timestamp.
+func ParseListing(role string, signed []byte) (*Listing, error) {
 	l := &Listing{role: role}
 	var head tuf.Header
 	if role == RoleSnapshot {
@@ -77,22 +85,22 @@ func parseListing(role string, signed []byte) (*Listing, error) {
 		return nil, err
 	}
 	l.version, l.expires = head.Version, head.Expires
-	if l.meta[below(role)] == nil || l.meta[below(role)].Version < 1 {
-		return nil, fmt.Errorf("no version of %s in meta", below(role))
+	if l.meta[Below(role)] == nil || l.meta[Below(role)].Version < 1 {
+		return nil, fmt.Errorf("no version of %s in meta", Below(role))
 	}
 	return l, nil
 }
 
-// newListing makes the canonical signed part of a snapshot or timestamp over the
+// NewListing makes the canonical signed part of a snapshot or timestamp over the
 // bytes of the file below. What a published snapshot says of others (roles that
 // targets delegates to) is kept.
-func newListing(role string, version int64, expires time.Time, file metaFile, others map[string]*metadata.MetaFiles) ([]byte, error) {
+func NewListing(role string, version int64, expires time.Time, file File, others map[string]*metadata.MetaFiles) ([]byte, error) {
 	if role == RoleTimestamp {
-		return tuf.TimestampMessage(version, expires, file.version, file.data)
+		return tuf.TimestampMessage(version, expires, file.Version, file.Data)
 	}
-	meta := map[string]*metadata.MetaFiles{below(role): describe(file)}
+	meta := map[string]*metadata.MetaFiles{Below(role): Describe(file)}
 	for name, m := range others {
-		if name != below(role) {
+		if name != Below(role) {
 			meta[name] = m
 		}
 	}
@@ -101,14 +109,14 @@ func newListing(role string, version int64, expires time.Time, file metaFile, ot
 	})
 }
 
-// describe is what a snapshot or timestamp says of a file.
-func describe(f metaFile) *metadata.MetaFiles {
-	sum := sha512.Sum512(f.data)
-	return &metadata.MetaFiles{Version: f.version, Length: int64(len(f.data)), Hashes: metadata.Hashes{"sha512": sum[:]}}
+// Describe is what a snapshot or timestamp says of a file.
+func Describe(f File) *metadata.MetaFiles {
+	sum := sha512.Sum512(f.Data)
+	return &metadata.MetaFiles{Version: f.Version, Length: int64(len(f.Data)), Hashes: metadata.Hashes{"sha512": sum[:]}}
 }
 
-// metaFile is a metadata file as it will stand on disk.
-type metaFile struct {
-	version int64
-	data    []byte
+// File is a metadata file as it will stand on disk.
+type File struct {
+	Version int64
+	Data    []byte
 }

@@ -1,4 +1,4 @@
-package repo_test
+package meta_test
 
 import (
 	"crypto"
@@ -9,14 +9,13 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"math/big"
 	"strings"
 	"testing"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // rsaKey is a public key of so many bits; nobody signs with it.
@@ -71,15 +70,15 @@ func TestNewKey(t *testing.T) {
 		"X25519":   {pub: agree.PublicKey()},
 		"nothing":  {},
 	} {
-		k, err := repo.NewKey(c.pub)
-		if (err == nil) != (c.typ != "") || err != nil && !errors.Is(err, repo.ErrKey) {
+		k, err := meta.NewKey(c.pub)
+		if (err == nil) != (c.typ != "") || err != nil && !errors.Is(err, meta.ErrKey) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
 		if err != nil {
 			continue
 		}
-		again, _ := repo.NewKey(c.pub)
+		again, _ := meta.NewKey(c.pub)
 		if k.Type() != c.typ || k.Scheme() != c.scheme || k.ID != again.ID || k.Fingerprint() != again.Fingerprint() {
 			t.Errorf("%s: keytype %q, scheme %q, ID %s and %s", name, k.Type(), k.Scheme(), k.ID, again.ID)
 		}
@@ -88,9 +87,10 @@ func TestNewKey(t *testing.T) {
 
 // TestKeyObjectsInRoot: whatever agents would refuse anywhere in a root, we refuse.
 func TestKeyObjectsInRoot(t *testing.T) {
-	r, kr := newRepo(t, true)
-	root := json.RawMessage(read(t, r, "repository/root.json"))
-	rootKey := load(t, r).Root.Keys("root")[0].ID
+	kr := keyring{}
+	rootKey := kr.make(t)
+	first := kr.newRoot(t, 1, rootKey)
+	root := kr.file(t, first, first)
 	ed, p256, rsa2048 := strings.Repeat("ab", 32), spki(t, "PUBLIC KEY", ecKey(t, elliptic.P256())), spki(t, "PUBLIC KEY", rsaKey(2048))
 	edPEM, err := x509.MarshalPKIXPublicKey(ed25519.PublicKey(make([]byte, 32)))
 	if err != nil {
@@ -121,17 +121,17 @@ func TestKeyObjectsInRoot(t *testing.T) {
 		"a scheme of another type":    {"ed25519", "ecdsa-sha2-nistp256", ed, false},
 		"a scheme that is not stated": {"ed25519", "", ed, false},
 	} {
-		raw := kr.resign(t, root, func(signed map[string]any) {
+		raw := kr.edited(t, root, func(signed map[string]any) {
 			signed["keys"].(map[string]any)[strings.Repeat("0", 64)] = map[string]any{
 				"keytype": c.typ, "scheme": c.scheme, "keyval": map[string]any{"public": c.public},
 			}
 		}, rootKey)
-		_, err := repo.ReadRoot("root.json", raw)
-		if (err == nil) != c.ok || err != nil && !errors.Is(err, repo.ErrMetadata) {
+		_, err := meta.ReadRoot("root.json", raw)
+		if (err == nil) != c.ok || err != nil && !errors.Is(err, meta.ErrMetadata) {
 			t.Errorf("%s: %v; taken should be %v", name, err, c.ok)
 		}
 	}
-	if _, err := repo.ReadRoot("root.json", kr.resign(t, root, func(signed map[string]any) {
+	if _, err := meta.ReadRoot("root.json", kr.edited(t, root, func(signed map[string]any) {
 		signed["keys"].(map[string]any)[strings.Repeat("0", 64)] = nil
 	}, rootKey)); err == nil {
 		t.Error("a key without an object was taken")
@@ -140,9 +140,10 @@ func TestKeyObjectsInRoot(t *testing.T) {
 
 // TestRootsThatCannotBe: what no client could follow is no root.
 func TestRootsThatCannotBe(t *testing.T) {
-	r, kr := newRepo(t, true)
-	root := json.RawMessage(read(t, r, "repository/root.json"))
-	rootKey := load(t, r).Root.Keys("root")[0].ID
+	kr := keyring{}
+	rootKey := kr.make(t)
+	first := kr.newRoot(t, 1, rootKey)
+	root := kr.file(t, first, first)
 	role := func(signed map[string]any, name string) map[string]any {
 		return signed["roles"].(map[string]any)[name].(map[string]any)
 	}
@@ -164,11 +165,11 @@ func TestRootsThatCannotBe(t *testing.T) {
 		"a key that is not listed": func(s map[string]any) { role(s, "targets")["keyids"] = []any{strings.Repeat("0", 64)} },
 		"no keys":                  func(s map[string]any) { role(s, "targets")["keyids"] = []any{} },
 	} {
-		if _, err := repo.ReadRoot("root.json", kr.resign(t, root, edit, rootKey)); !errors.Is(err, repo.ErrMetadata) {
+		if _, err := meta.ReadRoot("root.json", kr.edited(t, root, edit, rootKey)); !errors.Is(err, meta.ErrMetadata) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := repo.ReadRoot("root.json", kr.resign(t, root, same, rootKey)); err != nil {
+	if _, err := meta.ReadRoot("root.json", kr.edited(t, root, same, rootKey)); err != nil {
 		t.Errorf("the same root, signed again: %v", err)
 	}
 }

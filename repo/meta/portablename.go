@@ -1,4 +1,4 @@
-package repo
+package meta
 
 import (
 	"fmt"
@@ -12,32 +12,13 @@ import (
 // names are none. New paths that could not be held are refused; those that fleetctl has
 // published stay, with a warning.
 
-// CheckNames refuses items whose paths are new and that not every web root can hold.
-// staged may be nil. Errors: *NameError.
-func (r *Repo) CheckNames(p *Published, staged *Change, items []Item) error {
-	c := r.start(p, staged)
-	spelled := spellings(c.currentTargets(p))
-	for _, it := range items {
-		paths, err := it.Paths()
-		if err != nil {
-			return err
-		}
-		for _, path := range paths {
-			if err := spelled.take(path); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // UnportableNames gives what is wrong with paths that are published, one line for each
 // element, for a warning.
 func (t *Targets) UnportableNames() []string {
-	s := &spelling{}
+	s := &Spelling{}
 	var out []string
 	for _, p := range t.Paths() {
-		if err := s.take(p); err != nil && !slices.Contains(out, err.Error()) {
+		if err := s.Take(p); err != nil && !slices.Contains(out, err.Error()) {
 			out = append(out, err.Error())
 		}
 		s.add(p)
@@ -45,21 +26,22 @@ func (t *Targets) UnportableNames() []string {
 	return out
 }
 
-// spelling knows how each folder and file is written, by its name in lower case.
-type spelling struct {
+// Spelling knows how each folder and file is written, by its name in lower case.
+type Spelling struct {
 	known map[string]string
 	paths map[string]bool
 }
 
-func spellings(t *Targets) *spelling {
-	s := &spelling{}
+// Spellings knows the paths that are there already.
+func Spellings(t *Targets) *Spelling {
+	s := &Spelling{}
 	for p := range t.entries {
 		s.add(p)
 	}
 	return s
 }
 
-func (s *spelling) add(p string) {
+func (s *Spelling) add(p string) {
 	if s.known == nil {
 		s.known, s.paths = map[string]string{}, map[string]bool{}
 	}
@@ -75,8 +57,8 @@ func (s *spelling) add(p string) {
 	}
 }
 
-// take refuses a new path, or adds it. Paths that are there already are taken.
-func (s *spelling) take(p string) error {
+// Take refuses a new path, or adds it. Paths that are there already are taken.
+func (s *Spelling) Take(p string) error {
 	if s.paths[p] {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package repo
+package meta
 
 import (
 	"encoding/json"
@@ -66,9 +66,9 @@ func (r *Root) rolesOf(id string) (roles []string) {
 	return roles
 }
 
-// parseRoot reads the signed part of a root and refuses what deployed agents would
+// ParseRoot reads the signed part of a root and refuses what deployed agents would
 // refuse, wherever it stands in it.
-func parseRoot(signed []byte) (*Root, error) {
+func ParseRoot(signed []byte) (*Root, error) {
 	doc, err := tuf.ParseRoot(signed)
 	if err != nil {
 		var bad *tuf.KeyError
@@ -89,8 +89,8 @@ func parseRoot(signed []byte) (*Root, error) {
 	return r, nil
 }
 
-// clone makes a root that can be changed without changing r.
-func (r *Root) clone() *Root {
+// Clone makes a root that can be changed without changing r.
+func (r *Root) Clone() *Root {
 	c := &Root{signed: r.signed, keys: map[string]Key{}}
 	c.signed.Keys = map[string]*metadata.Key{}
 	for id, k := range r.keys {
@@ -106,8 +106,8 @@ func (r *Root) clone() *Root {
 	return c
 }
 
-// newRoot starts a root without keys.
-func newRoot(consistent bool) *Root {
+// NewRoot starts a root without keys.
+func NewRoot(consistent bool) *Root {
 	r := &Root{keys: map[string]Key{}}
 	r.signed = metadata.RootType{
 		Type: RoleRoot, SpecVersion: specVersion, ConsistentSnapshot: consistent,
@@ -119,14 +119,30 @@ func newRoot(consistent bool) *Root {
 	return r
 }
 
-// setKeys gives a role exactly these keys and this threshold. A public key twice in
+// Names reports whether a role has the key.
+func (r *Root) Names(id string) bool { return len(r.rolesOf(id)) > 0 }
+
+// NoRoot is what the first root is compared with: no keys, and no thresholds. It comes with
+// what would be signed of it.
+func NoRoot(consistent bool) (*Root, []byte) {
+	r := NewRoot(consistent)
+	for _, ro := range r.signed.Roles {
+		ro.Threshold = 0
+	}
+	return r, []byte(`{"_type":"root","spec_version":"` + specVersion + `"}`)
+}
+
+// AllKeys gives every key by its ID as it stands there, also such as no role has.
+func (r *Root) AllKeys() map[string]Key { return r.keys }
+
+// SetKeys gives a role exactly these keys and this threshold. A public key twice in
 // a role is refused: old clients would count it twice.
-func (r *Root) setKeys(role string, keys []Key, threshold int) error {
+func (r *Root) SetKeys(role string, keys []Key, threshold int) error {
 	seen := map[string]Key{}
 	ids := make([]string, 0, len(keys))
 	for _, k := range keys {
 		if other, dup := seen[k.Fingerprint()]; dup {
-			return refuse(DuplicateKey, "role %s would have one public key twice (key IDs %s and %s)", role, other.ShortID(), k.ShortID())
+			return Refuse(DuplicateKey, "role %s would have one public key twice (key IDs %s and %s)", role, other.ShortID(), k.ShortID())
 		}
 		seen[k.Fingerprint()] = k
 		id := k.ID.String()
@@ -135,10 +151,10 @@ func (r *Root) setKeys(role string, keys []Key, threshold int) error {
 		r.signed.Keys[id] = k.object
 	}
 	if len(keys) == 0 {
-		return refuse(LastKey, "role %s would have no key left", role)
+		return Refuse(LastKey, "role %s would have no key left", role)
 	}
 	if threshold < 1 || threshold > len(keys) {
-		return refuse(ThresholdHigh, "threshold %d for role %s, which has %d key(s)", threshold, role, len(keys))
+		return Refuse(ThresholdHigh, "threshold %d for role %s, which has %d key(s)", threshold, role, len(keys))
 	}
 	r.signed.Roles[role].KeyIDs = ids
 	r.signed.Roles[role].Threshold = threshold
@@ -162,7 +178,44 @@ func (r *Root) dropUnused() {
 	}
 }
 
-func (r *Root) encode() ([]byte, error) { return cjson.EncodeCanonical(r.signed) }
+// Encode gives the signed part in canonical form.
+func (r *Root) Encode() ([]byte, error) { return cjson.EncodeCanonical(r.signed) }
 
-// utcSecond is how every expiry is written: UTC with Z, whole seconds.
-func utcSecond(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+// Renumber gives the root the version and the expiry that it will be signed with.
+func (r *Root) Renumber(version int64, expires time.Time) {
+	r.signed.Version, r.signed.Expires = version, UTCSecond(expires)
+}
+
+// SetConsistent makes it a root of the layout with numbered files.
+func (r *Root) SetConsistent() { r.signed.ConsistentSnapshot = true }
+
+// Signers are the keys and the threshold of a role, for a document.
+func (r *Root) Signers(role string) KeySet { return KeySet{r.Keys(role), r.Threshold(role)} }
+
+// UTCSecond is how every expiry is written: UTC with Z, whole seconds.
+func UTCSecond(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+
+// UnchangedRole reports whether a role keeps its keys and its threshold.
+func UnchangedRole(before, after *Root, role string) bool {
+	return before.Threshold(role) == after.Threshold(role) && SameKeySet(before.Keys(role), after.Keys(role))
+}
+
+// KeysRemoved reports whether a role loses a key.
+func KeysRemoved(before, after *Root, role string) bool {
+	kept := map[tuf.KeyID]bool{}
+	for _, k := range after.Keys(role) {
+		kept[k.ID] = true
+	}
+	for _, k := range before.Keys(role) {
+		if !kept[k.ID] {
+			return true
+		}
+	}
+	return false
+}
+
+// SameKeys reports whether a timestamp that the old root's keys signed is still good
+// under the new root's; an added key alone changes nothing.
+func SameKeys(before, after *Root, role string) bool {
+	return !KeysRemoved(before, after, role) && before.Threshold(role) == after.Threshold(role)
+}

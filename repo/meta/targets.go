@@ -1,10 +1,14 @@
-package repo
+package meta
 
 import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"iter"
+	"maps"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -30,7 +34,7 @@ type Targets struct {
 	head    tuf.Header
 	entries map[string]json.RawMessage
 	rest    map[string]json.RawMessage // delegations and fields we do not know
-	parsed  *delegated                 // of rest, once somebody asked; see delegated
+	parsed  *Delegated                 // of rest, once somebody asked; see Delegated
 }
 
 // Version is the number of this targets.json.
@@ -41,6 +45,26 @@ func (t *Targets) Expires() time.Time { return t.head.Expires }
 
 // Len is the number of target paths.
 func (t *Targets) Len() int { return len(t.entries) }
+
+// All gives every entry with its path, in no order.
+func (t *Targets) All() iter.Seq2[string, json.RawMessage] { return maps.All(t.entries) }
+
+// Entry is what stands there for a path, in canonical form; nil if it is not there.
+func (t *Targets) Entry(path string) json.RawMessage { return t.entries[path] }
+
+// Put lets an entry stand for a path as it is.
+func (t *Targets) Put(path string, entry json.RawMessage) { t.entries[path] = entry }
+
+// Remove takes a path out.
+func (t *Targets) Remove(path string) { delete(t.entries, path) }
+
+// Others are the fields besides the entries.
+func (t *Targets) Others() map[string]json.RawMessage { return t.rest }
+
+// Renumber gives the version and the expiry that will be signed.
+func (t *Targets) Renumber(version int64, expires time.Time) {
+	t.head.Version, t.head.Expires = version, UTCSecond(expires)
+}
 
 // Paths lists the target paths, sorted.
 func (t *Targets) Paths() []string {
@@ -104,13 +128,14 @@ func isSHA512(s string) bool {
 	return len(s) == 128 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-func parseTargets(signed []byte) (*Targets, error) {
+// ParseTargets reads the signed part of a targets.json.
+func ParseTargets(signed []byte) (*Targets, error) {
 	t := &Targets{}
 	var err error
-	if t.rest, err = members(signed); err != nil {
+	if t.rest, err = Members(signed); err != nil {
 		return nil, err
 	}
-	if t.entries, err = members(t.rest["targets"]); err != nil {
+	if t.entries, err = Members(t.rest["targets"]); err != nil {
 		return nil, fmt.Errorf("targets: %w", err)
 	}
 	delete(t.rest, "targets")
@@ -127,8 +152,8 @@ func parseTargets(signed []byte) (*Targets, error) {
 	return t, nil
 }
 
-// members gives the members of a JSON object, undecoded.
-func members(raw []byte) (map[string]json.RawMessage, error) {
+// Members gives the members of a JSON object, undecoded.
+func Members(raw []byte) (map[string]json.RawMessage, error) {
 	if m, ok := canonjson.Split(raw); ok {
 		return m, nil
 	}
@@ -137,7 +162,8 @@ func members(raw []byte) (map[string]json.RawMessage, error) {
 	return m, err
 }
 
-func newTargets() *Targets {
+// NewTargets starts one without entries.
+func NewTargets() *Targets {
 	return &Targets{
 		head:    tuf.Header{Type: RoleTargets},
 		entries: map[string]json.RawMessage{},
@@ -145,8 +171,8 @@ func newTargets() *Targets {
 	}
 }
 
-// set puts an entry in, in the form of fleetctl: length, sha512 and custom.version.
-func (t *Targets) set(target Target) error {
+// Set puts an entry in, in the form of fleetctl: length, sha512 and custom.version.
+func (t *Targets) Set(target Target) error {
 	sum, err := hex.DecodeString(target.SHA512)
 	if err != nil || len(sum) != 64 {
 		return fmt.Errorf("target %q: no sha512", target.Path)
@@ -164,17 +190,17 @@ func (t *Targets) set(target Target) error {
 	return nil
 }
 
-// encode writes the canonical form. The entries are canonical already, since they
+// Encode writes the canonical form. The entries are canonical already, since they
 // come out of canonical bytes (but for control characters in somebody's custom
 // fields); object keys are sorted here, by bytes, as cjson does.
-func (t *Targets) encode() ([]byte, error) {
+func (t *Targets) Encode() ([]byte, error) {
 	var list bytes.Buffer
 	list.WriteByte('{')
 	for i, p := range t.Paths() {
 		if i > 0 {
 			list.WriteByte(',')
 		}
-		list.WriteString(canonicalString(p))
+		list.WriteString(CanonicalString(p))
 		list.WriteByte(':')
 		list.Write(t.entries[p])
 	}
@@ -205,7 +231,7 @@ func joinCanonical(fields map[string][]byte) []byte {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(canonicalString(n))
+		b.WriteString(CanonicalString(n))
 		b.WriteByte(':')
 		b.Write(fields[n])
 	}
@@ -213,11 +239,24 @@ func joinCanonical(fields map[string][]byte) []byte {
 	return b.Bytes()
 }
 
-// clone makes a Targets that can be changed without changing t.
-func (t *Targets) clone() *Targets {
+// Clone makes a Targets that can be changed without changing t.
+func (t *Targets) Clone() *Targets {
 	c := &Targets{head: t.head, entries: make(map[string]json.RawMessage, len(t.entries)+8), rest: t.rest, parsed: t.parsed}
 	for p, raw := range t.entries {
 		c.entries[p] = raw
 	}
 	return c
+}
+
+var hashedName = regexp.MustCompile(`^([0-9a-f]{128})\.(.+)$`)
+
+// ByHashedName gives the entry whose content has a name in the consistent layout.
+func (t *Targets) ByHashedName(rel string) (Target, bool, error) {
+	dir, last := filepath.Split(rel)
+	m := hashedName.FindStringSubmatch(last)
+	if m == nil {
+		return Target{}, false, nil
+	}
+	found, there, err := t.Get(filepath.ToSlash(dir) + m[2])
+	return found, there && found.SHA512 == m[1], err
 }

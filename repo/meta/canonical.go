@@ -1,4 +1,4 @@
-package repo
+package meta
 
 import (
 	"fmt"
@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// canonicalString writes a string in canonical form: only backslash and quotation
+// CanonicalString writes a string in canonical form: only backslash and quotation
 // mark are escaped.
-func canonicalString(s string) string {
+func CanonicalString(s string) string {
 	if strings.ContainsAny(s, `"\`) {
 		s = strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s)
 	}

@@ -1,7 +1,10 @@
-package repo
+package meta
 
 import (
+	"bytes"
 	"encoding/hex"
+	"encoding/json"
+	"slices"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
@@ -13,9 +16,9 @@ const (
 	MaxTimestampSize = tuf.MaxTimestamp
 )
 
-// envelope is a metadata file: the signed part, kept in its canonical bytes, and the
+// Envelope is a metadata file: the signed part, kept in its canonical bytes, and the
 // signatures over it. The signed part never changes.
-type envelope struct {
+type Envelope struct {
 	signed     []byte
 	signatures []tuf.Signature
 	// checked remembers which signatures verify: thresholds are looked at many times,
@@ -28,12 +31,22 @@ type envelope struct {
 // check is one verification: a signature (hex) against a public key.
 type check struct{ fingerprint, sig string }
 
-func parseEnvelope(data []byte) (*envelope, error) {
+// NewEnvelope holds a signed part that nobody has signed yet.
+func NewEnvelope(signed []byte) *Envelope { return &Envelope{signed: signed} }
+
+// Signed is the signed part in canonical form.
+func (e *Envelope) Signed() []byte { return e.signed }
+
+// Twice are target paths that stood in the file more than once.
+func (e *Envelope) Twice() []string { return e.twice }
+
+// ParseEnvelope reads a metadata file.
+func ParseEnvelope(data []byte) (*Envelope, error) {
 	e, err := tuf.OpenEnvelope(data)
 	if err != nil {
 		return nil, err
 	}
-	env := &envelope{signed: e.Message, signatures: e.Signatures}
+	env := &Envelope{signed: e.Message, signatures: e.Signatures}
 	if len(e.Message) < len(e.Signed) {
 		// Something was left out: blanks, escapes, or one of two names that are the same.
 		env.twice = pathsTwice(e.Signed)
@@ -44,18 +57,18 @@ func parseEnvelope(data []byte) (*envelope, error) {
 // bytes gives the file: compact, no trailing newline, escaped as encoding/json does it
 // (orbit's store re-encodes what it saved, and metadata in another form would then no
 // longer match its hash).
-func (e *envelope) bytes() ([]byte, error) {
+func (e *Envelope) bytes() ([]byte, error) {
 	return tuf.EncodeEnvelope(escapeStored(e.signed), e.signatures)
 }
 
-// text is the signed part as JSON, to be read. Canonical JSON leaves control characters
+// Text is the signed part as JSON, to be read. Canonical JSON leaves control characters
 // bare, such as the line ends in a PEM public key, which is no JSON (RFC 8259, section 7).
-func (e *envelope) text() []byte {
+func (e *Envelope) Text() []byte {
 	return escapeControls(e.signed)
 }
 
 // put adds a signature or replaces the one of the same key ID.
-func (e *envelope) put(keyID tuf.KeyID, sig []byte) {
+func (e *Envelope) put(keyID tuf.KeyID, sig []byte) {
 	s := tuf.Signature{KeyID: keyID, Sig: hex.EncodeToString(sig)}
 	for i := range e.signatures {
 		if e.signatures[i].KeyID == keyID {
@@ -66,7 +79,7 @@ func (e *envelope) put(keyID tuf.KeyID, sig []byte) {
 	e.signatures = append(e.signatures, s)
 }
 
-func (e *envelope) has(keyID tuf.KeyID) bool {
+func (e *Envelope) has(keyID tuf.KeyID) bool {
 	for _, s := range e.signatures {
 		if s.KeyID == keyID {
 			return true
@@ -75,10 +88,10 @@ func (e *envelope) has(keyID tuf.KeyID) bool {
 	return false
 }
 
-// counted gives the keys of the role whose signatures verify, each public key once:
+// Counted gives the keys of the role whose signatures verify, each public key once:
 // go-tuf v0.5.2 counts two key IDs of one key twice, go-tuf v2 once, and we follow
 // the stricter.
-func (e *envelope) counted(keys []Key) []Key {
+func (e *Envelope) Counted(keys []Key) []Key {
 	var good []Key
 	seen := map[string]bool{}
 	for _, k := range keys {
@@ -92,7 +105,7 @@ func (e *envelope) counted(keys []Key) []Key {
 	return good
 }
 
-func (e *envelope) signedBy(k Key) bool {
+func (e *Envelope) signedBy(k Key) bool {
 	for _, s := range e.signatures {
 		if s.KeyID == k.ID && e.verifies(k, s.Sig) {
 			return true
@@ -101,7 +114,7 @@ func (e *envelope) signedBy(k Key) bool {
 	return false
 }
 
-func (e *envelope) verifies(k Key, sig string) bool {
+func (e *Envelope) verifies(k Key, sig string) bool {
 	if ok, known := e.checked[check{k.Fingerprint(), sig}]; known {
 		return ok
 	}
@@ -110,7 +123,7 @@ func (e *envelope) verifies(k Key, sig string) bool {
 }
 
 // verify checks a signature and remembers the answer.
-func (e *envelope) verify(k Key, sig []byte) error {
+func (e *Envelope) verify(k Key, sig []byte) error {
 	err := wiresig.Verify(k.Public, e.signed, sig)
 	if e.checked == nil {
 		e.checked = map[check]bool{}
@@ -122,7 +135,7 @@ func (e *envelope) verify(k Key, sig []byte) error {
 // dropBad removes signatures that do not verify with a key of keys, or that are of
 // none of them, and names their key IDs: go-tuf v0.5.2 gives up at the first
 // signature of a known key that is wrong, whatever the others are.
-func (e *envelope) dropBad(keys []Key) (dropped []tuf.KeyID) {
+func (e *Envelope) dropBad(keys []Key) (dropped []tuf.KeyID) {
 	var kept []tuf.Signature
 	seen := map[tuf.KeyID]bool{}
 	for _, s := range e.signatures {
@@ -139,4 +152,33 @@ func (e *envelope) dropBad(keys []Key) (dropped []tuf.KeyID) {
 	}
 	e.signatures = kept
 	return dropped
+}
+
+// pathsTwice lists the target paths that a targets.json has twice, as they are read.
+func pathsTwice(signed []byte) []string {
+	var body struct {
+		Targets json.RawMessage `json:"targets"`
+	}
+	if json.Unmarshal(signed, &body) != nil {
+		return nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(body.Targets))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil
+	}
+	seen := map[string]bool{}
+	var twice []string
+	for dec.More() {
+		t, err := dec.Token()
+		name, ok := t.(string)
+		var value json.RawMessage
+		if err != nil || !ok || dec.Decode(&value) != nil {
+			return twice
+		}
+		if seen[name] && !slices.Contains(twice, name) {
+			twice = append(twice, name)
+		}
+		seen[name] = true
+	}
+	return twice
 }

@@ -1,11 +1,11 @@
-package repo_test
+package meta_test
 
 import (
 	"errors"
 	"strings"
 	"testing"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // The rules of `fleetctl updates add` (COMPAT 1.2), one line for each condition and
@@ -43,11 +43,11 @@ func TestTargetPath(t *testing.T) {
 		{"extensions/hello", "macos", "stable", "hello", "extensions/hello/macos/stable/hello"},
 		{"extensions/desktop", "windows", "stable", "x.exe", "extensions/desktop/windows/stable/desktop.exe"},
 	} {
-		got, err := repo.TargetPath(c.name, c.platform, c.channel, c.file)
+		got, err := meta.TargetPath(c.name, c.platform, c.channel, c.file)
 		if err != nil || got != c.want {
 			t.Errorf("%s for %s on %s from %q: %q, %v; want %q", c.name, c.platform, c.channel, c.file, got, err, c.want)
 		}
-		name, platform, channel, _, ok := repo.SplitPath(got)
+		name, platform, channel, _, ok := meta.SplitPath(got)
 		if !ok || name != c.name || platform != c.platform || channel != c.channel {
 			t.Errorf("%q is read as %q, %q, %q", got, name, platform, channel)
 		}
@@ -63,16 +63,31 @@ func TestTargetPathRefused(t *testing.T) {
 		for what, args := range map[string][3]string{
 			"name": {value, "linux", "1"}, "extension": {"extensions/" + value, "linux", "1"}, "platform": {"orbit", value, "1"}, "channel": {"orbit", "linux", value},
 		} {
-			p, err := repo.TargetPath(args[0], args[1], args[2], "orbit")
-			var ne *repo.NameError
+			p, err := meta.TargetPath(args[0], args[1], args[2], "orbit")
+			var ne *meta.NameError
 			if !errors.As(err, &ne) || p != "" {
 				t.Errorf("%s %q gives %q, %v", what, value, p, err)
 			}
 		}
 	}
 	for _, name := range []string{"extensions", "extensions/a/b", "extensions//a", "Extensions/a"} {
-		if p, err := repo.TargetPath(name, "linux", "1", "x"); err == nil {
+		if p, err := meta.TargetPath(name, "linux", "1", "x"); err == nil {
 			t.Errorf("name %q gives %q", name, p)
+		}
+	}
+}
+
+// TestCheckPath: whoever signed it, a path stays below targets/.
+func TestCheckPath(t *testing.T) {
+	for _, p := range []string{"", "..", "../a", "a/../../b", "a/..", "./a", "/a", "a/", "a//b", `a\b`, "a\x00", strings.Repeat("x", 256), strings.Repeat("x/", 2100) + "x"} {
+		var ne *meta.NameError
+		if err := meta.CheckPath(p); !errors.As(err, &ne) {
+			t.Errorf("%.40q: %v", p, err)
+		}
+	}
+	for _, p := range []string{"a", "a/b/c/d", "..a/b..", "orbit/linux/1.0 beta/x"} {
+		if err := meta.CheckPath(p); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package repo
+package meta
 
 import (
 	"crypto/sha256"
@@ -13,18 +13,41 @@ type Doc struct {
 	role    string
 	version int64
 	expires time.Time
-	env     *envelope
+	env     *Envelope
 	// sets are the thresholds to meet: for a root the published root's and its own,
 	// for the others the one of the root that will be in force.
-	sets []keySet
+	sets []KeySet
 	// lender are the keys of targets, in a document of a cold role.
 	lender []Key
 }
 
-type keySet struct {
-	keys      []Key
-	threshold int
+// KeySet is one threshold: so many of these keys must sign.
+type KeySet struct {
+	Keys      []Key
+	Threshold int
 }
+
+// NewDoc makes a document of a signed part, with the signatures that it has. Who may sign
+// it is told by signedWith.
+func NewDoc(role string, version int64, expires time.Time, env *Envelope) *Doc {
+	return &Doc{role: role, version: version, expires: expires, env: env}
+}
+
+// SignWith says which thresholds are to be met.
+func (d *Doc) SignWith(sets ...KeySet) { d.sets = sets }
+
+// Lend says which keys of a cold role are those of targets.
+func (d *Doc) Lend(keys []Key) { d.lender = keys }
+
+// Bytes is the file, with the signatures that it has.
+func (d *Doc) Bytes() ([]byte, error) { return d.env.bytes() }
+
+// Text is what a signature covers as JSON, to be read.
+func (d *Doc) Text() []byte { return d.env.Text() }
+
+// DropBad takes out signatures that do not verify or are of no key that may sign, and
+// names their key IDs.
+func (d *Doc) DropBad() []tuf.KeyID { return d.env.dropBad(d.Keys()) }
 
 // Role is the role that signs.
 func (d *Doc) Role() string { return d.role }
@@ -35,7 +58,7 @@ func (d *Doc) KeyRole(k Key) string {
 	switch {
 	case IsRole(d.role):
 		return d.role
-	case hasKey(d.lender, k.ID):
+	case HasKey(d.lender, k.ID):
 		return RoleTargets
 	}
 	return RoleCold
@@ -61,7 +84,7 @@ func (d *Doc) Keys() []Key {
 	var keys []Key
 	seen := map[tuf.KeyID]bool{}
 	for _, set := range d.sets {
-		for _, k := range set.keys {
+		for _, k := range set.Keys {
 			if !seen[k.ID] {
 				seen[k.ID] = true
 				keys = append(keys, k)
@@ -83,9 +106,9 @@ type Tally struct {
 func (d *Doc) Tallies() []Tally {
 	out := make([]Tally, 0, len(d.sets))
 	for _, set := range d.sets {
-		signed := d.env.counted(set.keys)
-		t := Tally{Have: len(signed), Need: set.threshold, Signed: signed}
-		for _, k := range set.keys {
+		signed := d.env.Counted(set.Keys)
+		t := Tally{Have: len(signed), Need: set.Threshold, Signed: signed}
+		for _, k := range set.Keys {
 			if !d.env.has(k.ID) {
 				t.Missing = append(t.Missing, k)
 			}
@@ -95,10 +118,33 @@ func (d *Doc) Tallies() []Tally {
 	return out
 }
 
+// Tallied is one threshold and how far it is met.
+type Tallied struct {
+	By      string      `json:"by"` // "published root", "new root", or the role
+	Have    int         `json:"have"`
+	Need    int         `json:"need"`
+	Signed  []tuf.KeyID `json:"signed"`
+	Missing []tuf.KeyID `json:"missing"`
+}
+
+// Tallied is Tallies in plain data.
+func (d *Doc) Tallied() []Tallied {
+	tallies := d.Tallies()
+	var out []Tallied
+	for i, t := range tallies {
+		by := d.role
+		if d.role == RoleRoot && len(tallies) == 2 {
+			by = []string{"published root", "new root"}[i]
+		}
+		out = append(out, Tallied{By: by, Have: t.Have, Need: t.Need, Signed: IDs(t.Signed), Missing: IDs(t.Missing)})
+	}
+	return out
+}
+
 // Met reports whether every threshold is met.
 func (d *Doc) Met() bool {
 	for _, set := range d.sets {
-		if len(d.env.counted(set.keys)) < set.threshold {
+		if len(d.env.Counted(set.Keys)) < set.Threshold {
 			return false
 		}
 	}
@@ -149,5 +195,5 @@ func (d *Doc) AddSignature(keyID tuf.KeyID, sig []byte) error {
 		d.env.put(keyID, sig)
 		return nil
 	}
-	return &SignatureError{Role: d.role, KeyID: keyID, Err: refuse(UnknownKey, "not a key of this role")}
+	return &SignatureError{Role: d.role, KeyID: keyID, Err: Refuse(UnknownKey, "not a key of this role")}
 }

@@ -1,4 +1,4 @@
-package repo
+package meta
 
 import (
 	"cmp"
@@ -23,8 +23,8 @@ func (re Retention) pins(r Row) bool {
 	return slices.Contains(re.Pinned, r.Version) || slices.Contains(re.Pinned, r.Name+"/"+r.Version)
 }
 
-// surplus gives the entries of the versions that nothing keeps.
-func (re Retention) surplus(rows []Row) []Row {
+// Surplus gives the entries of the versions that nothing keeps.
+func (re Retention) Surplus(rows []Row) []Row {
 	kept := map[line]map[string]bool{}
 	all := map[line][]string{}
 	for _, r := range rows {

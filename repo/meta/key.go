@@ -1,6 +1,7 @@
-package repo
+package meta
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -11,6 +12,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"slices"
 
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -86,4 +88,39 @@ func keyID(o *metadata.Key) (tuf.KeyID, error) {
 	}
 	sum := sha256.Sum256(b)
 	return tuf.ParseKeyID(hex.EncodeToString(sum[:]))
+}
+
+// SameObject reports whether two keys stand in metadata in the same form.
+func SameObject(a, b Key) bool {
+	x, errX := cjson.EncodeCanonical(a.object)
+	y, errY := cjson.EncodeCanonical(b.object)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+// OwnID reports whether the key's ID is the one that its form gives it.
+func (k Key) OwnID() bool {
+	id, err := keyID(k.object)
+	return err == nil && id == k.ID
+}
+
+// HasKey reports whether one of the keys has the ID.
+func HasKey(keys []Key, id tuf.KeyID) bool {
+	return slices.ContainsFunc(keys, func(k Key) bool { return k.ID == id })
+}
+
+// SameKeySet reports whether two lists hold the same keys, in whatever order.
+func SameKeySet(a, b []Key) bool {
+	sorted := func(keys []Key) []tuf.KeyID {
+		return slices.SortedFunc(slices.Values(IDs(keys)), tuf.KeyID.Compare)
+	}
+	return slices.Equal(sorted(a), sorted(b))
+}
+
+// IDs gives the keys' IDs.
+func IDs(keys []Key) []tuf.KeyID {
+	out := make([]tuf.KeyID, 0, len(keys))
+	for _, k := range keys {
+		out = append(out, k.ID)
+	}
+	return out
 }

@@ -1,4 +1,4 @@
-package repo
+package meta
 
 import (
 	"slices"
@@ -37,7 +37,8 @@ func DefaultExpiries() Expiries {
 	}
 }
 
-func (e Expiries) of(role string) time.Duration {
+// Of is how long a role is valid.
+func (e Expiries) Of(role string) time.Duration {
 	if d, ok := e[role]; ok {
 		return d
 	}

@@ -1,7 +1,8 @@
-package repo
+package meta
 
 import (
 	"compress/gzip"
+	"fmt"
 )
 
 // Weight is what an agent fetches of targets.json after a release, in bytes.
@@ -10,8 +11,8 @@ type Weight struct {
 	Gzip  int64 `json:"gzip_bytes"`
 }
 
-// weigh measures a file as a server sends it.
-func weigh(data []byte) (Weight, error) {
+// Weigh measures a file as a server sends it.
+func Weigh(data []byte) (Weight, error) {
 	var n counter
 	z := gzip.NewWriter(&n)
 	if _, err := z.Write(data); err != nil {
@@ -28,31 +29,31 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Weight is that of the published targets.json.
-func (p *Published) Weight() (Weight, error) { return weigh(p.targetsData) }
-
-// TargetsSize is the length of the published targets.json.
-func (p *Published) TargetsSize() int64 { return int64(len(p.targetsData)) }
-
-// Weight is that of the targets.json that the change would publish, but for signatures
-// that it does not have yet.
-func (c *Change) Weight() (Weight, error) {
-	data, err := c.targetsDoc.env.bytes()
-	if err != nil {
-		return Weight{}, err
-	}
-	return weigh(data)
-}
-
 // Surplus is what an archiving would take out of targets.json: entries, and their bytes.
 func (t *Targets) Surplus(re Retention) (entries int, size int64, err error) {
 	rows, _, err := t.Rows()
 	if err != nil {
 		return 0, 0, err
 	}
-	for _, row := range re.surplus(rows) {
+	for _, row := range re.Surplus(rows) {
 		entries++
 		size += int64(len(row.Path) + len(`"":,`) + len(t.entries[row.Path]))
 	}
 	return entries, size, nil
+}
+
+// manyTargets is from how many entries on targets.json is a burden to agents.
+const manyTargets = 2000
+
+// Heavy says what archiving would save, "" where targets.json is light or nothing would go.
+func (t *Targets) Heavy(re Retention, size int64) string {
+	if t.Len() < manyTargets {
+		return ""
+	}
+	n, bytes, err := t.Surplus(re)
+	if err != nil || n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("targets.json has %d targets (%d kB), which every agent fetches after each release and verifies four times a poll; \"fleet-hsm archive --keep %d\" would leave %d (about %d kB)",
+		t.Len(), size/1000, re.Keep, t.Len()-n, max(1, (size-bytes)/1000))
 }
