@@ -23,7 +23,8 @@
 //
 // # Who signed that?
 //
-// Root and targets are signed by people, who log it (--transcript). A version of root,
+// Root, targets and the roles that targets delegates to (the archive's cold roles) are signed
+// by people, who log it (--transcript). A version of root,
 // targets or snapshot that carries enough good signatures and stands in no transcript was
 // signed by somebody else: a key is in other hands. The same holds for a timestamp if the
 // unattended signer's own transcript is given. Without that, a timestamp counts as the

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,10 +21,23 @@ type seenVersion struct {
 
 func topLevel() []string { return []string{"root", "targets", "snapshot", "timestamp"} }
 
+// rolesOf are the roles that an address shows: the four, and those that targets delegates to.
+func rolesOf(r *verify.Report) []string {
+	names := topLevel()
+	for _, role := range r.Roles {
+		if delegated(role.Name) {
+			names = append(names, role.Name)
+		}
+	}
+	return names
+}
+
+func delegated(role string) bool { return !slices.Contains(topLevel(), role) }
+
 // sights lists what enough keys of the last trusted root signed, and the roots on the way.
 func sights(r *verify.Report) []seenVersion {
 	var all []seenVersion
-	for _, name := range topLevel() {
+	for _, name := range rolesOf(r) {
 		role, ok := r.Role(name)
 		if !ok || role.Threshold < 1 || role.Signed < role.Threshold {
 			continue
@@ -109,6 +123,9 @@ func (s *Service) judge(now time.Time, l look) []Finding {
 // the validity is left, if somebody saw how long it is.
 func (s *Service) early(role string) time.Duration {
 	early := s.cfg.Early(role)
+	if delegated(role) {
+		early = s.cfg.Early("targets") // agents that have stored it fail as they do then
+	}
 	if v := s.mem.role(role).Validity; v > 0 {
 		early = min(early, v/3)
 	}
@@ -157,7 +174,7 @@ func fromReport(l look) []Finding {
 func (s *Service) wentBack(l look) []Finding {
 	var found []Finding
 	m := s.mem.address(l.name)
-	for _, name := range topLevel() {
+	for _, name := range rolesOf(l.report) {
 		role, ok := l.report.Role(name)
 		if ok && role.Version > 0 && role.Version < m.Highest[name] {
 			found = append(found, finding(WentBack, l.name, name, role.Version, "version %d is shown, and it was %d before", role.Version, m.Highest[name]))
@@ -202,7 +219,7 @@ func (s *Service) behind(now time.Time, looks []look) []Finding {
 		if l.err != nil {
 			continue
 		}
-		for _, name := range topLevel() {
+		for _, name := range rolesOf(l.report) {
 			role, ok := l.report.Role(name)
 			h := s.mem.role(name)
 			late := now.Sub(h.Since)

@@ -132,7 +132,7 @@ func (s *Service) covered(seen seenVersion) bool {
 	if first > 0 && seen.version >= first {
 		return true
 	}
-	people := seen.role == "root" || seen.role == "targets"
+	people := seen.role != "snapshot" && seen.role != "timestamp"
 	began := s.mem.role(seen.role).First
 	return (people || first > 0) && began > 0 && seen.version > began
 }
