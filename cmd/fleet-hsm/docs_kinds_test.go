@@ -23,7 +23,7 @@ import (
 func errorKinds(t *testing.T) map[string]string {
 	t.Helper()
 	kinds := map[string]string{}
-	for _, glob := range []string{"*.go", "../../repo/errors.go"} {
+	for _, glob := range []string{"*.go", "../../repo/meta/errors.go"} {
 		files, err := filepath.Glob(glob)
 		if err != nil {
 			t.Fatal(err)
@@ -97,7 +97,7 @@ func verdictFields(n ast.Node) []ast.Expr {
 }
 
 // computedKind gives the source of a verdict's kind that is neither a literal, nor
-// the parameter of secret() or refused(), nor a repo.RefusedKind.
+// the parameter of secret() or refused(), nor a meta.RefusedKind.
 func computedKind(n ast.Node) string {
 	fields := verdictFields(n)
 	if fields == nil {
