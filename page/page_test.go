@@ -125,7 +125,9 @@ func TestNothingFromElsewhere(t *testing.T) {
 	}
 }
 
-// TestReadableByAll stands for what a checker of pages (axe) would look at first: language,
+// TestReadableByAll stands for what a checker of pages would look at first. axe-core itself is
+// an npm package, which cannot be had where this is built; run it in a browser's developer
+// tools over a page of status --html if you have it. Looked at are: language,
 // title, one h1, no level of headings left out, landmarks, headers of tables with their
 // scope, names of regions, texts for bars, IDs once, targets of links.
 func TestReadableByAll(t *testing.T) {
