@@ -39,6 +39,12 @@
 // no text of others begins a line. In a pipe a line stays a line, but for
 // [Writer.Review], which is wrapped everywhere: to 80 columns where nobody knows better.
 //
+// # Colours
+//
+// Only words of ours are coloured, by what they mean ([Meaning], [Writer.Marked]): the word
+// with which a line begins, as the format has it, such as "warning:". [Writer.Colour] says
+// when; a pipe, NO_COLOR and TERM=dumb have none unless it is asked for.
+//
 // JSON keeps its meaning: what is dangerous to look at is written as \u escapes inside
 // its strings ([Writer.JSON]). Data that is bytes, such as root.json, and the help text
 // go through [Writer.Raw] as they are.

@@ -75,11 +75,6 @@ func Path(s string) Text {
 	return Text{s}
 }
 
-// Coloured puts a text between the terminal's sequences for a colour (SGR number).
-func Coloured(colour int, t Text) Text {
-	return Text{fmt.Sprintf("\x1b[%dm%s\x1b[0m", colour, t.s)}
-}
-
 // safe wraps every argument that could hold a text.
 func safe(args []any) []any {
 	out := make([]any, len(args))

@@ -22,6 +22,7 @@ type Writer struct {
 	w       io.Writer
 	file    *os.File // the terminal, or nil
 	escapes bool     // the terminal takes escape sequences
+	colour  bool     // see Colour
 	line    strings.Builder
 	// always is a width to wrap to wherever the text goes, 0 for terminals only.
 	always int
@@ -34,14 +35,12 @@ func New(w io.Writer) *Writer {
 		out.file = f
 		out.escapes = tty.Escapes(f)
 	}
+	out.Colour(Auto)
 	return out
 }
 
 // Terminal reports whether a person looks at it now.
 func (w *Writer) Terminal() bool { return w.file != nil }
-
-// Colours reports whether that person's terminal takes escape sequences.
-func (w *Writer) Colours() bool { return w.escapes }
 
 // Raw gives what lies below, for bytes that are no text for people: metadata, exported
 // keys, the help and the completion of the shell.
@@ -53,7 +52,7 @@ func (w *Writer) Printf(format string, args ...any) {
 	if false {
 		_ = fmt.Sprintf(format, args...) // for go vet: this is a Printf
 	}
-	w.print(Sprintf(format, args...), more)
+	w.print(Sprintf(w.begin(format), args...), more)
 }
 
 // Lines writes a text of several lines, each escaped for itself, such as PEM.
@@ -69,13 +68,17 @@ const ItemIndent = 12
 // Item writes a line of a review: what it is about (9 columns), then text, which is
 // wrapped below itself.
 func (w *Writer) Item(label string, text Text) {
-	w.print(Sprintf("  %-9s %s\n", label, text), strings.Repeat(" ", ItemIndent-len(more[2:]))+more[2:])
+	shown := Sprintf("%-9s", label)
+	if m, ok := labels()[label]; ok {
+		shown = w.Marked(m, shown)
+	}
+	w.print(Sprintf("  %s %s\n", shown, text), strings.Repeat(" ", ItemIndent-len(more[2:]))+more[2:])
 }
 
 // Review gives a writer to the same place that wraps there whatever it is, and writes
 // ASCII alone: a letter that looks like another is an escape.
 func (w *Writer) Review() *Writer {
-	return &Writer{w: w.w, file: w.file, always: usualWidth}
+	return &Writer{w: w.w, file: w.file, colour: w.colour, always: usualWidth}
 }
 
 // Measure says how many lines something takes there.

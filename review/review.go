@@ -122,9 +122,9 @@ func showKeys(w *prompt.Writer, rc repo.RoleReview, keys Keys) {
 
 func showGains(w *prompt.Writer, rc repo.RoleReview, keys Keys) {
 	for _, k := range rc.Keys {
-		verb := "loses"
+		verb := w.Marked(prompt.Bad, prompt.Sprintf("loses"))
 		if k.Gains {
-			verb = "gains"
+			verb = w.Marked(prompt.Good, prompt.Sprintf("gains"))
 		}
 		w.Item("key", prompt.Sprintf("%s %s %s (%s)%s", NameID(keys, k.KeyID), verb, k.Role, k.Type, since(k.Since)))
 	}

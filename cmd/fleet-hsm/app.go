@@ -5,6 +5,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,6 +33,7 @@ type app struct {
 	// notes are for the result with --json.
 	notes []string
 	json  bool
+	color string
 	// given are the settings of kinds of key that flags name.
 	given       []givenSetting
 	pinSource   string
@@ -79,7 +81,7 @@ another process; 130 interrupted.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		Args:              noArgs,
-		PersistentPreRunE: a.judgeByClock,
+		PersistentPreRunE: a.beforeAll,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		CompletionOptions: cobra.CompletionOptions{},
 	}
@@ -95,6 +97,7 @@ another process; 130 interrupted.`,
 	f.StringVar(&a.path, "path", ".", "folder of the repository")
 	f.StringVar(&a.configFile, "config", "", "configuration file (default <path>/fleet-hsm.yaml; for a request your own one)")
 	f.BoolVar(&a.json, "json", false, "machine-readable output on stdout")
+	f.StringVar(&a.color, "color", string(prompt.Auto), "colours in text: auto (on a terminal, without $NO_COLOR), always or never")
 	a.addSettings(f)
 	f.StringVar(&a.pinSource, "pin-source", "", "where the PIN comes from: file:PATH, fd:N, env:NAME or cmd:COMMAND")
 	f.BoolVar(&a.noInput, "no-input", false, "never ask; fail instead")
@@ -266,9 +269,20 @@ func loginName() string {
 // checkClock refuses a clock that cannot be right.
 func (a *app) checkClock() error { return buildtime.Check(a.now()) }
 
-// judgeByClock runs before every command. What an existing repository needs goes on with
+// beforeAll runs before every command.
+func (a *app) beforeAll(cmd *cobra.Command, _ []string) error {
+	when := prompt.When(a.color)
+	if known := []string{string(prompt.Auto), string(prompt.Always), string(prompt.Never)}; !slices.Contains(known, a.color) {
+		return usage(noneOf("--color", a.color, a.color, known))
+	}
+	a.out.Colour(when)
+	a.talk.Colour(when)
+	return a.judgeByClock(cmd)
+}
+
+// judgeByClock: what an existing repository needs goes on with
 // a warning, since its own dates are checked besides; init has nothing to go by.
-func (a *app) judgeByClock(cmd *cobra.Command, _ []string) error {
+func (a *app) judgeByClock(cmd *cobra.Command) error {
 	err := a.checkClock()
 	if err == nil || cmd.Name() == "init" {
 		return err

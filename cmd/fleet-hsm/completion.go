@@ -37,6 +37,9 @@ func (a *app) complete(root *cobra.Command) {
 		"algorithm": func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return []string{"ed25519", "p256", "rsa2048", "rsa3072", "rsa4096"}, cobra.ShellCompDirectiveNoFileComp
 		},
+		"color": func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return []string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp
+		},
 		"path": func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		},

@@ -200,14 +200,14 @@ func (res *doctorResult) text(w *prompt.Writer) {
 			subject = c.Subject
 			w.Printf("%s\n", subject)
 		}
-		mark := "ok"
+		mark, means := "ok", prompt.Good
 		switch {
 		case !c.OK:
-			mark = "PROBLEM"
+			mark, means = "PROBLEM", prompt.Bad
 		case c.Warning:
-			mark = "WARNING"
+			mark, means = "WARNING", prompt.Soon
 		}
-		w.Printf("  %-8s%s\n", mark, c.Text)
+		w.Printf("  %s%s\n", w.Marked(means, prompt.Sprintf("%-8s", mark)), c.Text)
 		if c.Hint != "" {
 			w.Printf("          hint: %s\n", c.Hint)
 		}

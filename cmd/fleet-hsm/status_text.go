@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -13,27 +12,13 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
-// style is how status is drawn: plain in a pipe, with bars at a terminal.
-type style struct {
-	bars, colour bool
-}
-
-// styleOf looks at where the output goes. NO_COLOR (no-color.org) and TERM=dumb turn
-// colour off; nothing is told by colour alone.
-func styleOf(w *prompt.Writer) style {
-	if !w.Terminal() {
-		return style{}
-	}
-	return style{bars: true, colour: w.Colours() && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
-}
-
 // barWidth: with it a line fits into the 80 columns of a terminal.
 const barWidth = 6
 
-// bar draws how much of its usual time a role has left, green, yellow (to be renewed
-// soon) or red (expired).
-func (s style) bar(rs status.Role) prompt.Text {
-	if !s.bars {
+// bar draws how much of its usual time a role has left, on a terminal: green, yellow (to be
+// renewed soon) or red (expired).
+func bar(w *prompt.Writer, rs status.Role) prompt.Text {
+	if !w.Terminal() {
 		return prompt.Text{}
 	}
 	n := 0
@@ -44,18 +29,17 @@ func (s style) bar(rs status.Role) prompt.Text {
 	if rs.Left > 0 && n == 0 {
 		n = 1
 	}
-	b := prompt.Sprintf("[%s%s] ", strings.Repeat("#", n), strings.Repeat(".", barWidth-n))
-	if !s.colour {
-		return b
-	}
-	colour := 32
+	return prompt.Sprintf("%s ", w.Marked(meaningOf(rs), prompt.Sprintf("[%s%s]", strings.Repeat("#", n), strings.Repeat(".", barWidth-n))))
+}
+
+func meaningOf(rs status.Role) prompt.Meaning {
 	switch {
 	case rs.Left <= 0:
-		colour = 31
+		return prompt.Bad
 	case rs.Left < rs.Early:
-		colour = 33
+		return prompt.Soon
 	}
-	return prompt.Coloured(colour, b)
+	return prompt.Good
 }
 
 // archiveWords tells of the cold roles; a warning names those that cannot be read.
@@ -67,13 +51,12 @@ func archiveWords(s *repo.ColdSummary, sep string) string {
 }
 
 func (res *statusResult) text(w *prompt.Writer) {
-	s := styleOf(w)
 	if res.Source != "" {
 		w.Printf("served by %s\n", res.Source)
 	}
 	for _, rs := range res.Roles {
-		w.Printf("%-9s v%-5d %sexpires %s (%s)  threshold %d of %d\n", rs.Role, rs.Version, s.bar(rs),
-			rs.Expires.UTC().Format(time.DateOnly), inDays(rs.Expires), rs.Threshold, len(rs.Keys))
+		w.Printf("%-9s v%-5d %sexpires %s (%s)  threshold %d of %d\n", rs.Role, rs.Version, bar(w, rs),
+			rs.Expires.UTC().Format(time.DateOnly), w.Marked(meaningOf(rs), prompt.Sprintf("%s", inDays(rs.Expires))), rs.Threshold, len(rs.Keys))
 		for _, k := range rs.Keys {
 			w.Printf("          %s  %s\n", k.KeyID.Short(), keyWords(k))
 		}
