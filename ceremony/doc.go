@@ -21,7 +21,7 @@
 //	                   machine believes the key to be, its name there, and its
 //	                   certificates (PEM) if it keeps some
 //	description        what root and targets change, field by field, as
-//	                   [repo.NewReview] says it; whoever reads the request computes it
+//	                   [diff.New] says it; whoever reads the request computes it
 //	                   again and refuses the file if the two differ
 //
 // Everything but created, intents and keys is checked: each root is signed by itself

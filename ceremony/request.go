@@ -15,6 +15,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/schema"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -203,7 +204,7 @@ func words(what, s string, most int) error {
 // no clock, no signature, no configuration. What a version adds to a review stays out of
 // it, or requests of other versions would count as altered.
 type described struct {
-	repo.RoleReview
+	diff.RoleReview
 	Signatures *struct{} `json:"signatures,omitempty"`
 	Warnings   *struct{} `json:"warnings,omitempty"`
 	Stays      *struct{} `json:"stays,omitempty"`
@@ -211,7 +212,7 @@ type described struct {
 }
 
 func (q *Request) describe() ([]byte, error) {
-	review, err := repo.NewReview(q.Published, q.Change, nil, time.Time{})
+	review, err := diff.New(q.Published, q.Change, nil, time.Time{})
 	if err != nil {
 		return nil, err
 	}
@@ -247,9 +248,9 @@ func unmarshal(data []byte, into any) error {
 	return dec.Decode(into)
 }
 
-// Review describes the request for people; see [repo.NewReview].
-func (q *Request) Review(usual meta.Expiries, now time.Time) (repo.Review, error) {
-	return repo.NewReview(q.Published, q.Change, usual, now)
+// Review describes the request for people; see [diff.New].
+func (q *Request) Review(usual meta.Expiries, now time.Time) (diff.Review, error) {
+	return diff.New(q.Published, q.Change, usual, now)
 }
 
 // Bytes gives the file, with the signatures that the change has now.

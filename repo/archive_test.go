@@ -10,6 +10,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // history publishes versions 1.0.1 to 1.0.N of two components on two platforms, the last
@@ -41,7 +42,7 @@ func (d *daily) archive(t testing.TB, a repo.Archive) repo.ArchiveResult {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.publish(t, d.Repo, p, c)
+	d.Publish(t, d.Repo, p, c)
 	return res
 }
 
@@ -74,11 +75,11 @@ func refusedAs(t testing.TB, err error, kind meta.RefusedKind) {
 
 // TestArchive follows a repository through archive, releases, a second archive and undo.
 func TestArchive(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
 		d := newDaily(t, consistent)
 		history(t, d, 6)
 		before := d.load(t)
-		states := []webCopy{copyWeb(t, d.Repo)}
+		states := []repotest.WebCopy{repotest.CopyWeb(t, d.Repo)}
 		res := d.archive(t, repo.Archive{Retention: meta.Retention{Keep: 2, Pinned: []string{"1.0.3", "orbit/1.0.1"}}})
 		// Of 1.0.1 to 1.0.6: 5 and 6 are the newest, 2 is in a channel, 3 is pinned, and 1 for orbit.
 		if res.Moved != 2+4 || len(res.Roles) != 4 || res.Before-res.After != res.Moved {
@@ -92,9 +93,9 @@ func TestArchive(t *testing.T) {
 		if cold["archive-orbit-linux"].Version() != p.Targets.Version() || cold["archive-orbit-linux"].Expires().Before(p.Targets.Expires()) {
 			t.Errorf("cold v%d until %s, targets v%d until %s", cold["archive-orbit-linux"].Version(), cold["archive-orbit-linux"].Expires(), p.Targets.Version(), p.Targets.Expires())
 		}
-		judge(t, d.Repo)
-		follows(t, d.Repo, states...)
-		states = append(states, copyWeb(t, d.Repo))
+		repotest.Judge(t, d.Repo)
+		repotest.Follows(t, d.Repo, states...)
+		states = append(states, repotest.CopyWeb(t, d.Repo))
 
 		// A release afterwards signs targets alone, whatever the date.
 		d.later(40 * 24 * time.Hour)
@@ -103,31 +104,31 @@ func TestArchive(t *testing.T) {
 		if err != nil || len(c.Docs()) != 1 {
 			t.Fatalf("%v, %v", c, err)
 		}
-		d.publish(t, d.Repo, p, c)
+		d.Publish(t, d.Repo, p, c)
 		if now := d.load(t); !now.Targets.Expires().Equal(cold["archive-orbit-linux"].Expires()) {
 			t.Errorf("targets expires %s, and a cold role before", now.Targets.Expires())
 		}
-		judge(t, d.Repo)
-		follows(t, d.Repo, states...)
-		states = append(states, copyWeb(t, d.Repo))
+		repotest.Judge(t, d.Repo)
+		repotest.Follows(t, d.Repo, states...)
+		states = append(states, repotest.CopyWeb(t, d.Repo))
 
 		// A renewal takes the cold roles along.
-		if err := renew(d.Repo, d.keyring, meta.RoleTargets); err != nil {
+		if err := repotest.Renew(d.Repo, d.Keyring, meta.RoleTargets); err != nil {
 			t.Fatal(err)
 		}
 		if now := d.load(t); !now.Targets.Expires().After(p.Targets.Expires()) || d.cold(t)["archive-orbit-linux"].Expires().Before(now.Targets.Expires()) {
 			t.Error("not renewed")
 		}
-		judge(t, d.Repo)
-		follows(t, d.Repo, states...)
-		states = append(states, copyWeb(t, d.Repo))
+		repotest.Judge(t, d.Repo)
+		repotest.Follows(t, d.Repo, states...)
+		states = append(states, repotest.CopyWeb(t, d.Repo))
 
 		// What was pinned goes, and 1.0.5 where there is a newer one.
 		if res = d.archive(t, keep(2)); res.Moved != 4+2+1 {
 			t.Errorf("%+v", res)
 		}
-		judge(t, d.Repo)
-		states = append(states, copyWeb(t, d.Repo))
+		repotest.Judge(t, d.Repo)
+		states = append(states, repotest.CopyWeb(t, d.Repo))
 		d.archive(t, repo.Archive{Undo: true})
 		now := d.load(t)
 		for _, path := range before.Targets.Paths() {
@@ -140,8 +141,8 @@ func TestArchive(t *testing.T) {
 		if cold := d.cold(t); len(cold) != 4 || cold["archive-orbit-linux"].Len() != 0 {
 			t.Errorf("roles stay, empty: %v", cold)
 		}
-		judge(t, d.Repo)
-		follows(t, d.Repo, states...)
+		repotest.Judge(t, d.Repo)
+		repotest.Follows(t, d.Repo, states...)
 		_, _, err = d.Archive(now, nil, repo.Archive{Undo: true}, repo.StageOptions{})
 		refusedAs(t, err, meta.NoChange)
 	})
@@ -150,7 +151,7 @@ func TestArchive(t *testing.T) {
 // TestArchivedVersionComesBack: by promote, and by add of what is published, with the
 // signature of targets alone.
 func TestArchivedVersionComesBack(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
 		d := newDaily(t, consistent)
 		history(t, d, 5)
 		d.archive(t, keep(1))
@@ -159,8 +160,8 @@ func TestArchivedVersionComesBack(t *testing.T) {
 		if err != nil || len(table) != 4 || len(c.Docs()) != 1 {
 			t.Fatalf("%v, %v", table, err)
 		}
-		d.publish(t, d.Repo, p, c)
-		judge(t, d.Repo)
+		d.Publish(t, d.Repo, p, c)
+		repotest.Judge(t, d.Repo)
 		p = d.load(t)
 		if got, _, _ := p.Targets.Get("orbit/linux/stable/orbit"); got.Version != "1.0.3" {
 			t.Errorf("stable has %q", got.Version)
@@ -177,8 +178,8 @@ func TestArchivedVersionComesBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.publish(t, d.Repo, p, c)
-		judge(t, d.Repo)
+		d.Publish(t, d.Repo, p, c)
+		repotest.Judge(t, d.Repo)
 		if _, there, _ := d.load(t).Targets.Get("orbit/linux/1.0.4/orbit"); there {
 			t.Error("the version stands in two roles")
 		}
@@ -201,8 +202,8 @@ func TestRemoveArchived(t *testing.T) {
 	if err != nil || len(gone) != 4 || len(c.Docs()) != 5 {
 		t.Fatalf("%v %v", gone, err)
 	}
-	d.publish(t, d.Repo, p, c)
-	judge(t, d.Repo)
+	d.Publish(t, d.Repo, p, c)
+	repotest.Judge(t, d.Repo)
 	if got := d.cold(t)["archive-orbit-linux"].Paths(); slices.Contains(got, "orbit/linux/1.0.3/orbit") || len(got) != 2 {
 		t.Errorf("%v", got)
 	}
@@ -211,14 +212,14 @@ func TestRemoveArchived(t *testing.T) {
 // TestPrune takes versions out of targets and of cold roles, never what a channel names,
 // and gc keeps what the archive names.
 func TestPrune(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
 		d := newDaily(t, consistent)
 		history(t, d, 6)
 		d.archive(t, keep(3))
 		if list, err := d.Unreferenced(d.load(t), nil, 0); err != nil || len(list) > 0 {
 			t.Fatalf("gc would delete %v, %v", list, err)
 		}
-		old := copyWeb(t, d.Repo)
+		old := repotest.CopyWeb(t, d.Repo)
 		p := d.load(t)
 		_, _, undated, err := d.Prune(p, nil, repo.Prune{Before: time.Now().Add(-time.Hour)}, repo.StageOptions{})
 		refusedAs(t, err, meta.NoChange)
@@ -232,9 +233,9 @@ func TestPrune(t *testing.T) {
 		if len(gone) != 3*4 { // 1.0.1, 1.0.3 and 1.0.4; 1.0.2 is in a channel
 			t.Errorf("%v", gone)
 		}
-		d.publish(t, d.Repo, p, c)
-		judge(t, d.Repo)
-		follows(t, d.Repo, old)
+		d.Publish(t, d.Repo, p, c)
+		repotest.Judge(t, d.Repo)
+		repotest.Follows(t, d.Repo, old)
 		d.later(time.Hour)
 		list, err := d.Unreferenced(d.load(t), nil, time.Minute)
 		if err != nil || len(list) != 12 {
@@ -243,46 +244,46 @@ func TestPrune(t *testing.T) {
 		if err := d.RemoveUnreferenced(list); err != nil {
 			t.Fatal(err)
 		}
-		judge(t, d.Repo)
+		repotest.Judge(t, d.Repo)
 	})
 }
 
 // TestArchiveFollowsTargetsKeys: a key that targets loses is lost to the cold roles too.
 func TestArchiveFollowsTargetsKeys(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
 		d := newDaily(t, consistent)
 		history(t, d, 4)
 		d.archive(t, keep(1))
-		old := copyWeb(t, d.Repo)
+		old := repotest.CopyWeb(t, d.Repo)
 		before := d.cold(t)["archive-orbit-linux"].Version()
-		rotate(t, d.Repo, d.keyring, meta.RoleTargets)
-		judge(t, d.Repo)
-		follows(t, d.Repo, old)
+		repotest.Rotate(t, d.Repo, d.Keyring, meta.RoleTargets)
+		repotest.Judge(t, d.Repo)
+		repotest.Follows(t, d.Repo, old)
 		if v := d.cold(t)["archive-orbit-linux"].Version(); v <= before {
 			t.Errorf("v%d, and v%d before", v, before)
 		}
 		// Keys of its own stay when targets' change, and are changed by archive.
-		own := d.make(t)
+		own := d.Make(t)
 		a := keep(1)
 		a.Keys = []meta.Key{own}
 		d.archive(t, a)
-		judge(t, d.Repo)
+		repotest.Judge(t, d.Repo)
 		before = d.cold(t)["archive-orbit-linux"].Version()
-		rotate(t, d.Repo, d.keyring, meta.RoleTargets)
-		judge(t, d.Repo)
+		repotest.Rotate(t, d.Repo, d.Keyring, meta.RoleTargets)
+		repotest.Judge(t, d.Repo)
 		if v := d.cold(t)["archive-orbit-linux"].Version(); v != before {
 			t.Errorf("signed again: v%d", v)
 		}
 		// A lost cold key: other keys, signed by targets and the new ones.
-		delete(d.keyring, own.ID)
-		if err := renew(d.Repo, d.keyring, meta.RoleTargets); !errors.Is(err, meta.ErrShort) {
+		delete(d.Keyring, own.ID)
+		if err := repotest.Renew(d.Repo, d.Keyring, meta.RoleTargets); !errors.Is(err, meta.ErrShort) {
 			t.Errorf("renewed without the key: %v", err)
 		}
-		a.Keys = []meta.Key{d.make(t)}
+		a.Keys = []meta.Key{d.Make(t)}
 		d.archive(t, a)
-		judge(t, d.Repo)
-		follows(t, d.Repo, old)
-		if err := renew(d.Repo, d.keyring, meta.RoleTargets); err != nil {
+		repotest.Judge(t, d.Repo)
+		repotest.Follows(t, d.Repo, old)
+		if err := repotest.Renew(d.Repo, d.Keyring, meta.RoleTargets); err != nil {
 			t.Error(err)
 		}
 	})

@@ -16,6 +16,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 func ids(keys []meta.Key) []tuf.KeyID {
@@ -30,7 +31,7 @@ func ids(keys []meta.Key) []tuf.KeyID {
 // another machine gets it.
 type offered struct {
 	r      *repo.Repo
-	kr     keyring
+	kr     repotest.Keyring
 	p      *repo.Published
 	change *repo.Change
 	x      repo.Bundle
@@ -40,25 +41,25 @@ type offered struct {
 
 func newOffered(t *testing.T) offered {
 	t.Helper()
-	r, kr := newRepo(t, true)
-	add(t, r, kr, "one", repo.Item{Name: "orbit", Platform: "linux", Version: "1.0.0", Channels: []string{"stable"}})
-	o := offered{r: r, kr: kr, root1: load(t, r).Root.Keys(meta.RoleRoot)[0]}
+	r, kr := repotest.New(t, true)
+	repotest.Add(t, r, kr, "one", repo.Item{Name: "orbit", Platform: "linux", Version: "1.0.0", Channels: []string{"stable"}})
+	o := offered{r: r, kr: kr, root1: repotest.Load(t, r).Root.Keys(meta.RoleRoot)[0]}
 	for range 2 {
-		p := load(t, r)
-		o.root3 = kr.make(t)
+		p := repotest.Load(t, r)
+		o.root3 = kr.Make(t)
 		c, err := r.Rotate(p, nil, repo.Rotation{Role: meta.RoleRoot, Set: []meta.Key{o.root3}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		kr.publish(t, r, p, c)
+		kr.Publish(t, r, p, c)
 	}
-	o.p = load(t, r)
-	o.root4 = kr.make(t)
+	o.p = repotest.Load(t, r)
+	o.root4 = kr.Make(t)
 	c, err := r.Rotate(o.p, nil, repo.Rotation{Role: meta.RoleRoot, Set: []meta.Key{o.root4}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err = r.Rotate(o.p, c, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{kr.make(t)}}, repo.StageOptions{}); err != nil {
+	if c, err = r.Rotate(o.p, c, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if o.x, err = r.Export(o.p, c); err != nil {
@@ -112,7 +113,7 @@ func TestImportRefuses(t *testing.T) {
 	for name, alter := range map[string]func(x *repo.Bundle){
 		"a root of the chain is missing": func(x *repo.Bundle) { x.Roots = slices.Delete(x.Roots, 1, 2) },
 		"a root skips a number": func(x *repo.Bundle) {
-			x.Roots = []json.RawMessage{x.Roots[0], o.kr.resign(t, x.Roots[1], setTo("version", 3), o.root1.ID, o.rootKey(t, 2))}
+			x.Roots = []json.RawMessage{x.Roots[0], o.kr.Resign(t, x.Roots[1], repotest.SetTo("version", 3), o.root1.ID, o.rootKey(t, 2))}
 		},
 		"one public key signs twice, and two must": func(x *repo.Bundle) {
 			// A third key, so that root itself is one that could be met.
@@ -124,20 +125,20 @@ func TestImportRefuses(t *testing.T) {
 				role["keyids"] = append(role["keyids"].([]any), third.ID)
 				signed["keys"].(map[string]any)[third.ID.String()] = o.keyObject(t, x.Roots[0], third.ID)
 			}
-			o.kr.resign(t, x.Roots[2], edit) // names the second key ID
-			x.Roots[2] = o.kr.resign(t, x.Roots[2], edit, o.rootKey(t, 2), o.root3.ID, second)
+			o.kr.Resign(t, x.Roots[2], edit) // names the second key ID
+			x.Roots[2] = o.kr.Resign(t, x.Roots[2], edit, o.rootKey(t, 2), o.root3.ID, second)
 		},
 		"the chain is in the wrong order": func(x *repo.Bundle) { slices.Reverse(x.Roots) },
 		"a root stands twice":             func(x *repo.Bundle) { x.Roots = slices.Insert(x.Roots, 1, x.Roots[0]) },
-		"the root before did not sign":    func(x *repo.Bundle) { x.Roots[1] = o.kr.resign(t, x.Roots[1], same, o.rootKey(t, 2)) },
-		"a root is not signed by itself":  func(x *repo.Bundle) { x.Roots[0] = o.kr.resign(t, x.Roots[0], same, o.root3.ID) },
+		"the root before did not sign":    func(x *repo.Bundle) { x.Roots[1] = o.kr.Resign(t, x.Roots[1], repotest.Same, o.rootKey(t, 2)) },
+		"a root is not signed by itself":  func(x *repo.Bundle) { x.Roots[0] = o.kr.Resign(t, x.Roots[0], repotest.Same, o.root3.ID) },
 		"a root is larger than clients take": func(x *repo.Bundle) {
 			x.Roots[0] = append(x.Roots[0], bytes.Repeat([]byte(" "), meta.MaxRootSize)...)
 		},
 		"a root is no metadata":                func(x *repo.Bundle) { x.Roots[0] = json.RawMessage(`{"signed":7}`) },
 		"more roots than clients follow":       func(x *repo.Bundle) { x.Roots = slices.Repeat(x.Roots[:1], repo.MaxPortableRoots+1) },
 		"no published targets":                 func(x *repo.Bundle) { x.Published = nil },
-		"published targets without their role": func(x *repo.Bundle) { x.Published = o.kr.resign(t, x.Published, same, o.root3.ID) },
+		"published targets without their role": func(x *repo.Bundle) { x.Published = o.kr.Resign(t, x.Published, repotest.Same, o.root3.ID) },
 		"published targets are altered": func(x *repo.Bundle) {
 			x.Published = bytes.Replace(x.Published, []byte(`1.0.0"}`), []byte(`1.0.9"}`), 1)
 		},
@@ -149,15 +150,17 @@ func TestImportRefuses(t *testing.T) {
 			x.Published = append(x.Published, bytes.Repeat([]byte(" "), repo.MaxPortableTargets)...)
 		},
 		"nothing to sign":             func(x *repo.Bundle) { x.Root, x.Targets = nil, nil },
-		"the new root skips one":      func(x *repo.Bundle) { x.Root = o.kr.resign(t, x.Root, setTo("version", 5)) },
-		"the new root is a published": func(x *repo.Bundle) { x.Root = o.kr.resign(t, x.Root, setTo("version", 3)) },
-		"the new targets jump far":    func(x *repo.Bundle) { x.Targets = o.kr.resign(t, x.Targets, setTo("version", 2+tuf.MaxJump+1)) },
-		"the new targets go back":     func(x *repo.Bundle) { x.Targets = o.kr.resign(t, x.Targets, setTo("version", 1)) },
-		"the new root is too large":   func(x *repo.Bundle) { x.Root = append(x.Root, bytes.Repeat([]byte(" "), meta.MaxRootSize)...) },
-		"the new root is a targets":   func(x *repo.Bundle) { x.Root = x.Targets },
-		"the new targets is a root":   func(x *repo.Bundle) { x.Targets = x.Root },
+		"the new root skips one":      func(x *repo.Bundle) { x.Root = o.kr.Resign(t, x.Root, repotest.SetTo("version", 5)) },
+		"the new root is a published": func(x *repo.Bundle) { x.Root = o.kr.Resign(t, x.Root, repotest.SetTo("version", 3)) },
+		"the new targets jump far": func(x *repo.Bundle) {
+			x.Targets = o.kr.Resign(t, x.Targets, repotest.SetTo("version", 2+tuf.MaxJump+1))
+		},
+		"the new targets go back":   func(x *repo.Bundle) { x.Targets = o.kr.Resign(t, x.Targets, repotest.SetTo("version", 1)) },
+		"the new root is too large": func(x *repo.Bundle) { x.Root = append(x.Root, bytes.Repeat([]byte(" "), meta.MaxRootSize)...) },
+		"the new root is a targets": func(x *repo.Bundle) { x.Root = x.Targets },
+		"the new targets is a root": func(x *repo.Bundle) { x.Targets = x.Root },
 		"one public key counts twice": func(x *repo.Bundle) {
-			x.Root = o.kr.resign(t, x.Root, twice)
+			x.Root = o.kr.Resign(t, x.Root, twice)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -234,12 +237,12 @@ func TestImportLooksAtTheClock(t *testing.T) {
 		"the new targets alone": {at: 50_000 * time.Hour, refused: true},
 		"an expired root published, and a new one offered": {
 			alter: func(x *repo.Bundle) {
-				x.Roots[2] = o.kr.resign(t, x.Roots[2], setTo("expires", "2020-01-01T00:00:00Z"), o.rootKey(t, 2), o.root3.ID)
+				x.Roots[2] = o.kr.Resign(t, x.Roots[2], repotest.SetTo("expires", "2020-01-01T00:00:00Z"), o.rootKey(t, 2), o.root3.ID)
 			},
 		},
 		"an expired root published, and targets offered": {
 			alter: func(x *repo.Bundle) {
-				x.Roots[2] = o.kr.resign(t, x.Roots[2], setTo("expires", "2020-01-01T00:00:00Z"), o.rootKey(t, 2), o.root3.ID)
+				x.Roots[2] = o.kr.Resign(t, x.Roots[2], repotest.SetTo("expires", "2020-01-01T00:00:00Z"), o.rootKey(t, 2), o.root3.ID)
 				x.Root = nil
 			},
 			refused: true,
@@ -264,9 +267,9 @@ func TestImportDropsSignaturesThatDoNotCount(t *testing.T) {
 	o := newOffered(t)
 	x := o.x
 	// A right one, a stranger's, and one of the right key over other bytes.
-	stranger := o.kr.make(t)
-	good := o.kr.resign(t, x.Root, same, o.root3.ID, stranger.ID)
-	other := o.kr.resign(t, x.Root, setTo("version", 7), o.root4.ID)
+	stranger := o.kr.Make(t)
+	good := o.kr.Resign(t, x.Root, repotest.Same, o.root3.ID, stranger.ID)
+	other := o.kr.Resign(t, x.Root, repotest.SetTo("version", 7), o.root4.ID)
 	var a, b struct {
 		Signatures []json.RawMessage `json:"signatures"`
 		Signed     json.RawMessage   `json:"signed"`
@@ -357,7 +360,7 @@ func olderThan(t *testing.T, o offered) repo.Bundle {
 	t.Helper()
 	x := o.x
 	x.Roots = x.Roots[:2]
-	x.Root = o.kr.resign(t, o.x.Root, setTo("version", 3))
+	x.Root = o.kr.Resign(t, o.x.Root, repotest.SetTo("version", 3))
 	return x
 }
 
@@ -386,12 +389,12 @@ func TestForeign(t *testing.T) {
 	}
 	want("made on an older root", o.r, o.p, older, meta.PublishedMoved)
 
-	add(t, o.r, o.kr, "two", repo.Item{Name: "orbit", Platform: "linux", Version: "2.0.0"})
-	want("made on older targets", o.r, load(t, o.r), im, meta.PublishedMoved)
+	repotest.Add(t, o.r, o.kr, "two", repo.Item{Name: "orbit", Platform: "linux", Version: "2.0.0"})
+	want("made on older targets", o.r, repotest.Load(t, o.r), im, meta.PublishedMoved)
 
 	unborn := o.x
 	unborn.Roots, unborn.Published, unborn.Targets = nil, nil, nil
-	unborn.Root = o.kr.resign(t, o.x.Root, setTo("version", 1))
+	unborn.Root = o.kr.Resign(t, o.x.Root, repotest.SetTo("version", 1))
 	init, err := repo.Import("request", unborn, time.Now())
 	if err != nil {
 		t.Fatal(err)

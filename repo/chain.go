@@ -81,6 +81,12 @@ func (r *Repo) numberedRoot(n int64) (rootLink, error) {
 	return l, err
 }
 
+// NumberedRoot reads N.root.json, which is signed by itself.
+func (r *Repo) NumberedRoot(n int64) (*meta.Root, error) {
+	l, err := r.numberedRoot(n)
+	return l.root, err
+}
+
 func (r *Repo) oldestRoot() (mark, error) {
 	lists, err := r.numbered()
 	if err != nil {

@@ -13,6 +13,9 @@ import (
 // which files they are, not that anybody may sign them: see Cold.
 func (p *Published) listed() []string { return slices.Sorted(maps.Keys(p.cold)) }
 
+// Lists reports whether the snapshot lists a role besides targets.
+func (p *Published) Lists(name string) bool { return p.cold[name] != nil }
+
 // Cold lists those of them that targets.json delegates to in a form whose signatures are
 // checked here, sorted.
 func (p *Published) Cold() []string {

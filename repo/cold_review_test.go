@@ -7,13 +7,15 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // coldReview is what a review says of a change that touches cold roles.
-func coldReview(t *testing.T, d *daily, p *repo.Published, c *repo.Change) map[string]repo.RoleReview {
+func coldReview(t *testing.T, d *daily, p *repo.Published, c *repo.Change) map[string]diff.RoleReview {
 	t.Helper()
-	review, err := d.Review(p, c, meta.Expiries{})
+	review, err := diff.Of(d.Repo, p, c, meta.Expiries{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,11 +27,11 @@ func coldReview(t *testing.T, d *daily, p *repo.Published, c *repo.Change) map[s
 	if err != nil {
 		t.Fatal(err)
 	}
-	elsewhere, err := repo.NewReview(im.Published, im.Change, meta.Expiries{}, d.Now())
+	elsewhere, err := diff.New(im.Published, im.Change, meta.Expiries{}, d.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := map[string]repo.RoleReview{}
+	out := map[string]diff.RoleReview{}
 	for i, rr := range review.Roles {
 		if e := elsewhere.Roles[i]; e.Hash != rr.Hash || !slices.Equal(e.Moved, rr.Moved) || !slices.Equal(e.Other, rr.Other) {
 			t.Errorf("%s: another machine sees %+v, this one %+v", rr.Role, e, rr)
@@ -45,25 +47,25 @@ func TestReviewOfColdRoles(t *testing.T) {
 	t.Parallel()
 	d := newDaily(t, true)
 	history(t, d, 5)
-	staged := func(c *repo.Change, err error) (*repo.Published, map[string]repo.RoleReview) {
+	staged := func(c *repo.Change, err error) (*repo.Published, map[string]diff.RoleReview) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 		p := d.load(t)
 		seen := coldReview(t, d, p, c)
-		d.publish(t, d.Repo, p, c)
+		d.Publish(t, d.Repo, p, c)
 		return p, seen
 	}
-	archive := func(a repo.Archive) (*repo.Published, map[string]repo.RoleReview) {
+	archive := func(a repo.Archive) (*repo.Published, map[string]diff.RoleReview) {
 		t.Helper()
 		c, _, err := d.Archive(d.load(t), nil, a, repo.StageOptions{})
 		return staged(c, err)
 	}
 	const role = "archive-orbit-linux"
 	_, seen := archive(keep(2)) // 1.0.1 and 1.0.3 go; 1.0.2 is in a channel
-	away := repo.TargetsMoved{From: "targets", To: role, Count: 2}
-	if rr := seen[role]; !slices.Equal(rr.Moved, []repo.TargetsMoved{away}) || len(rr.Added) > 0 || rr.From != 0 {
+	away := diff.TargetsMoved{From: "targets", To: role, Count: 2}
+	if rr := seen[role]; !slices.Equal(rr.Moved, []diff.TargetsMoved{away}) || len(rr.Added) > 0 || rr.From != 0 {
 		t.Errorf("%+v", rr)
 	}
 	rr := seen["targets"]
@@ -71,7 +73,7 @@ func TestReviewOfColdRoles(t *testing.T) {
 		t.Errorf("%+v", rr)
 	}
 	key := d.load(t).Root.Keys("targets")[0].ID.String()
-	says := func(rr repo.RoleReview, line string) {
+	says := func(rr diff.RoleReview, line string) {
 		t.Helper()
 		if !slices.Contains(rr.Other, line) {
 			t.Errorf("%q is not in %q", line, rr.Other)
@@ -79,7 +81,7 @@ func TestReviewOfColdRoles(t *testing.T) {
 	}
 	says(rr, `role "archive-orbit-linux" may sign for "orbit/linux/*/orbit", by 1 of `+key)
 
-	own := d.make(t)
+	own := d.Make(t)
 	_, seen = archive(repo.Archive{Retention: meta.Retention{Keep: 2}, Keys: []meta.Key{own}})
 	says(seen["targets"], `role "archive-orbit-linux" may sign for "orbit/linux/*/orbit", by 1 of `+own.ID.String())
 	if rr := seen[role]; len(rr.Moved) > 0 || len(rr.Signatures) != 1 || !slices.Contains(rr.Signatures[0].Missing, own.ID) {
@@ -92,26 +94,26 @@ func TestReviewOfColdRoles(t *testing.T) {
 		t.Errorf("%+v", rr)
 	}
 	_, seen = archive(keep(1)) // 1.0.4
-	if rr := seen[role]; !slices.Equal(rr.Moved, []repo.TargetsMoved{{From: "targets", To: role, Count: 1}}) {
+	if rr := seen[role]; !slices.Equal(rr.Moved, []diff.TargetsMoved{{From: "targets", To: role, Count: 1}}) {
 		t.Errorf("%+v", rr)
 	}
 	_, seen = archive(repo.Archive{Undo: true})
-	back := repo.TargetsMoved{From: role, To: "targets", Count: 1}
-	if rr := seen[role]; !slices.Equal(rr.Moved, []repo.TargetsMoved{back}) || len(rr.Removed) > 0 {
+	back := diff.TargetsMoved{From: role, To: "targets", Count: 1}
+	if rr := seen[role]; !slices.Equal(rr.Moved, []diff.TargetsMoved{back}) || len(rr.Removed) > 0 {
 		t.Errorf("%+v", rr)
 	}
 	if rr := seen["targets"]; !slices.Contains(rr.Moved, back) || len(rr.Added) > 0 {
 		t.Errorf("%+v", rr)
 	}
-	judge(t, d.Repo)
+	repotest.Judge(t, d.Repo)
 }
 
 // TestEvidenceOfColdRoles: a signature by a cold key counts by the targets of its version.
 func TestEvidenceOfColdRoles(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
 		d := newDaily(t, consistent)
 		history(t, d, 4)
-		own, other := d.make(t), d.make(t)
+		own, other := d.Make(t), d.Make(t)
 		a := keep(1)
 		a.Keys = []meta.Key{own}
 		p := d.load(t)
@@ -121,8 +123,8 @@ func TestEvidenceOfColdRoles(t *testing.T) {
 		}
 		const role = "archive-orbit-linux"
 		doc := c.Doc(role)
-		sig, version := signature(t, d.keyring, own, doc.Payload()), doc.Version()
-		d.publish(t, d.Repo, p, c)
+		sig, version := signature(t, d.Keyring, own, doc.Payload()), doc.Version()
+		d.Publish(t, d.Repo, p, c)
 		p = d.load(t)
 		for name, e := range map[string]struct {
 			key  meta.Key
@@ -130,7 +132,7 @@ func TestEvidenceOfColdRoles(t *testing.T) {
 			want repo.Evidence
 		}{
 			"good":           {own, sig, repo.EvidenceGood},
-			"of another key": {other, signature(t, d.keyring, other, doc.Payload()), repo.EvidenceBad},
+			"of another key": {other, signature(t, d.Keyring, other, doc.Payload()), repo.EvidenceBad},
 			"altered":        {own, append([]byte{^sig[0]}, sig[1:]...), repo.EvidenceBad},
 		} {
 			if got, err := d.Evidence(p, role, version, doc.Hash(), e.key.ID, e.sig); err != nil || got != e.want {
@@ -138,11 +140,11 @@ func TestEvidenceOfColdRoles(t *testing.T) {
 			}
 		}
 
-		targets, cold := []byte(read(t, d.Repo, "repository/targets.json")), []byte(read(t, d.Repo, "repository/"+role+".json"))
+		targets, cold := []byte(repotest.Read(t, d.Repo, "repository/targets.json")), []byte(repotest.Read(t, d.Repo, "repository/"+role+".json"))
 		if err := meta.AcceptsCold(targets, role, cold); err != nil {
 			t.Error(err)
 		}
-		byOther := d.resign(t, cold, func(map[string]any) {}, other.ID)
+		byOther := d.Resign(t, cold, func(map[string]any) {}, other.ID)
 		for name, files := range map[string][2][]byte{
 			"signed by another key": {targets, byOther},
 			"no targets":            {[]byte("{"), cold},
@@ -154,9 +156,9 @@ func TestEvidenceOfColdRoles(t *testing.T) {
 			}
 		}
 		for name, data := range map[string]string{"no JSON": "{", "a list": `{"signatures":[],"signed":[]}`} {
-			write(t, d.Repo, "repository/targets.json", data)
+			repotest.Write(t, d.Repo, "repository/targets.json", data)
 			if consistent {
-				write(t, d.Repo, "repository/2.targets.json", data)
+				repotest.Write(t, d.Repo, "repository/2.targets.json", data)
 			}
 			if _, err := d.Evidence(p, role, version, doc.Hash(), other.ID, sig); !errors.Is(err, meta.ErrMetadata) {
 				t.Errorf("targets of %s: %v", name, err)
@@ -168,12 +170,12 @@ func TestEvidenceOfColdRoles(t *testing.T) {
 // TestColdFileIsGone: a role whose file is gone, or is another, is named in a warning, and
 // nobody reads, moves or signs anything of it; what is put back heals it.
 func TestColdFileIsGone(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
 		d := newDaily(t, consistent)
 		history(t, d, 4)
 		d.archive(t, keep(1))
 		const role = "archive-orbit-linux"
-		whole := copyWeb(t, d.Repo)
+		whole := repotest.CopyWeb(t, d.Repo)
 		for name, data := range map[string]string{
 			"empty":        "",
 			"no JSON":      "{",
@@ -181,7 +183,7 @@ func TestColdFileIsGone(t *testing.T) {
 		} {
 			for file := range whole {
 				if strings.HasSuffix(file, role+".json") {
-					write(t, d.Repo, "repository/"+file, data)
+					repotest.Write(t, d.Repo, "repository/"+file, data)
 				}
 			}
 			p, err := d.Load()
@@ -215,9 +217,9 @@ func TestColdFileIsGone(t *testing.T) {
 					t.Errorf("%s, %s: %v", name, what, err)
 				}
 			}
-			whole.over(t, d.Repo)
+			whole.Over(t, d.Repo)
 			d.load(t)
-			judge(t, d.Repo)
+			repotest.Judge(t, d.Repo)
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // offered is a staged change taken apart: the signed parts of targets and cold roles.
@@ -60,7 +61,7 @@ func TestTrapsOfColdRoles(t *testing.T) {
 	archived.archive(t, keep(2))
 	twoOfTwo := newDaily(t, true)
 	history(t, twoOfTwo, 5)
-	twoOfTwo.rotate(t, twoOfTwo.Repo, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{twoOfTwo.make(t), twoOfTwo.make(t)}, Threshold: 2})
+	twoOfTwo.Keyring.RotateTo(t, twoOfTwo.Repo, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{twoOfTwo.Make(t), twoOfTwo.Make(t)}, Threshold: 2})
 	const path, hot = "orbit/linux/1.0.1/orbit", "orbit/linux/stable/orbit"
 
 	traps := map[string]struct {
@@ -117,7 +118,7 @@ func TestTrapsOfColdRoles(t *testing.T) {
 			case c.two:
 				from = twoOfTwo
 			}
-			r := clone(t, from.Repo)
+			r := repotest.Clone(t, from.Repo)
 			p, x := stageOffered(t, r, c.again, c.edit)
 			staged, err := r.Staged(p)
 			if err == nil {
@@ -136,7 +137,7 @@ func TestTrapsOfColdRoles(t *testing.T) {
 		})
 	}
 	t.Run("none", func(t *testing.T) {
-		r := clone(t, fresh.Repo)
+		r := repotest.Clone(t, fresh.Repo)
 		p, x := stageOffered(t, r, false, func(*offeredCold) {})
 		staged, err := r.Staged(p)
 		if err == nil {
@@ -179,7 +180,7 @@ func twoCold(o *offeredCold) {
 // gives it as a request too.
 func stageOffered(t *testing.T, r *repo.Repo, again bool, edit func(*offeredCold)) (*repo.Published, repo.Bundle) {
 	t.Helper()
-	p := load(t, r)
+	p := repotest.Load(t, r)
 	c, _, err := r.Archive(p, nil, keep(2), repo.StageOptions{})
 	if again {
 		c, _, err = r.Promote(p, nil, repo.Promotion{Version: "1.0.4", From: "1.0.4", To: []string{"new"}}, repo.StageOptions{})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestReleaseParsesNoArchive: an add knows when cold roles expire, and that none of them
@@ -27,7 +28,7 @@ func TestReleaseParsesNoArchive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.publish(t, d.Repo, p, c)
+	d.Publish(t, d.Repo, p, c)
 	if parsed := p.ParsedCold(); len(parsed) > 0 {
 		t.Errorf("parsed %v", parsed)
 	}
@@ -71,7 +72,7 @@ func TestColdRoleInAnotherForm(t *testing.T) {
 			if got := d.load(t).Targets.Expires(); !got.Equal(want) {
 				t.Errorf("targets expires %s, and a cold role %s", got, want)
 			}
-			judge(t, d.Repo)
+			repotest.Judge(t, d.Repo)
 		})
 	}
 }
@@ -92,17 +93,17 @@ func cutMember(t *testing.T, data, head string) (before, member, after string) {
 func (d *daily) rewriteCold(t *testing.T, role string, rewrite func(data string) string) {
 	t.Helper()
 	root := d.load(t).Root
-	was := read(t, d.Repo, "repository/"+role+".json")
+	was := repotest.Read(t, d.Repo, "repository/"+role+".json")
 	now := rewrite(was)
 	if now == was {
 		t.Fatal("nothing is rewritten")
 	}
-	write(t, d.Repo, "repository/"+role+".json", now)
+	repotest.Write(t, d.Repo, "repository/"+role+".json", now)
 	fit := func(file, named string) {
-		data := []byte(read(t, d.Repo, "repository/"+named))
+		data := []byte(repotest.Read(t, d.Repo, "repository/"+named))
 		sum := sha512.Sum512(data)
 		signer := root.Keys(strings.TrimSuffix(file, ".json"))[0].ID
-		out := d.resign(t, []byte(read(t, d.Repo, "repository/"+file)), func(signed map[string]any) {
+		out := d.Resign(t, []byte(repotest.Read(t, d.Repo, "repository/"+file)), func(signed map[string]any) {
 			meta := signed["meta"].(map[string]any)[named].(map[string]any)
 			meta["length"], meta["hashes"] = len(data), map[string]any{"sha512": hex.EncodeToString(sum[:])}
 			if named == "snapshot.json" {
@@ -118,7 +119,7 @@ func (d *daily) rewriteCold(t *testing.T, role string, rewrite func(data string)
 			}
 			signed["version"] = n + 1
 		}, signer)
-		write(t, d.Repo, "repository/"+file, string(out))
+		repotest.Write(t, d.Repo, "repository/"+file, string(out))
 	}
 	fit("snapshot.json", role+".json")
 	fit("timestamp.json", "snapshot.json")

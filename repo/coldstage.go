@@ -28,6 +28,9 @@ func (c *Change) ColdTargets(name string) *meta.Targets {
 	return nil
 }
 
+// StagedCold lists the cold roles that are signed anew, sorted.
+func (c *Change) StagedCold() []string { return slices.Sorted(maps.Keys(c.cold)) }
+
 // currentCold gives a cold role as the change would publish it.
 func (c *Change) currentCold(p *Published, name string) (*meta.Targets, error) {
 	if s := c.cold[name]; s != nil {

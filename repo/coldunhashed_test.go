@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // relist signs snapshot and timestamp again, with other words about the files of roles.
@@ -20,7 +21,7 @@ func relist(t *testing.T, d *daily, edit func(meta map[string]any)) {
 	root := d.load(t).Root
 	var number int64
 	signed := func(role string, change func(signed map[string]any)) []byte {
-		return d.resign(t, []byte(read(t, d.Repo, "repository/"+role+".json")), func(signed map[string]any) {
+		return d.Resign(t, []byte(repotest.Read(t, d.Repo, "repository/"+role+".json")), func(signed map[string]any) {
 			n, err := signed["version"].(json.Number).Int64()
 			if err != nil {
 				t.Fatal(err)
@@ -31,11 +32,11 @@ func relist(t *testing.T, d *daily, edit func(meta map[string]any)) {
 		}, root.Keys(role)[0].ID)
 	}
 	snapshot := signed(meta.RoleSnapshot, func(signed map[string]any) { edit(signed["meta"].(map[string]any)) })
-	write(t, d.Repo, "repository/snapshot.json", string(snapshot))
-	write(t, d.Repo, "repository/"+strconv.FormatInt(number, 10)+".snapshot.json", string(snapshot))
+	repotest.Write(t, d.Repo, "repository/snapshot.json", string(snapshot))
+	repotest.Write(t, d.Repo, "repository/"+strconv.FormatInt(number, 10)+".snapshot.json", string(snapshot))
 	sum := sha512.Sum512(snapshot)
 	of := map[string]any{"version": number, "length": len(snapshot), "hashes": map[string]any{"sha512": hex.EncodeToString(sum[:])}}
-	write(t, d.Repo, "repository/timestamp.json", string(signed(meta.RoleTimestamp, func(signed map[string]any) {
+	repotest.Write(t, d.Repo, "repository/timestamp.json", string(signed(meta.RoleTimestamp, func(signed map[string]any) {
 		signed["meta"] = map[string]any{"snapshot.json": of}
 	})))
 }
@@ -53,23 +54,23 @@ func TestColdRoleWithoutHashes(t *testing.T) {
 	if got := d.cold(t)[role]; got.Version() != version {
 		t.Errorf("v%d", got.Version())
 	}
-	judge(t, d.Repo)
+	repotest.Judge(t, d.Repo)
 	d.add(t, d.item(t, "orbit", "linux", "2.0.0", "edge"))
-	judge(t, d.Repo)
+	repotest.Judge(t, d.Repo)
 
 	name := "repository/" + strconv.FormatInt(version, 10) + "." + role + ".json"
-	whole := read(t, d.Repo, name)
-	forged := d.resign(t, []byte(whole), func(signed map[string]any) { signed["expires"] = "2099-01-01T00:00:00Z" }, d.make(t).ID)
+	whole := repotest.Read(t, d.Repo, name)
+	forged := d.Resign(t, []byte(whole), func(signed map[string]any) { signed["expires"] = "2099-01-01T00:00:00Z" }, d.Make(t).ID)
 	for _, file := range []string{name, "repository/" + role + ".json"} {
-		write(t, d.Repo, file, string(forged))
+		repotest.Write(t, d.Repo, file, string(forged))
 	}
 	p := d.load(t)
 	if _, err := d.Add(p, nil, []repo.StagedItem{d.item(t, "orbit", "linux", "2.0.1", "edge")}, repo.StageOptions{}); !errors.Is(err, meta.ErrMetadata) {
 		t.Errorf("built on a role that its keys did not sign: %v", err)
 	}
-	later := d.resign(t, []byte(whole), func(signed map[string]any) { signed["version"] = version + 1 }, p.Root.Keys(meta.RoleTargets)[0].ID)
+	later := d.Resign(t, []byte(whole), func(signed map[string]any) { signed["version"] = version + 1 }, p.Root.Keys(meta.RoleTargets)[0].ID)
 	for _, file := range []string{name, "repository/" + role + ".json"} {
-		write(t, d.Repo, file, string(later))
+		repotest.Write(t, d.Repo, file, string(later))
 	}
 	p, err := d.Load()
 	if err != nil || len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], role+".json") {
@@ -83,7 +84,7 @@ func TestWhoseKey(t *testing.T) {
 	d := newDaily(t, true)
 	history(t, d, 4)
 	p := d.load(t)
-	own := d.make(t)
+	own := d.Make(t)
 	for want, a := range map[string]repo.Archive{meta.RoleTargets: keep(1), meta.RoleCold: {Retention: meta.Retention{Keep: 1}, Keys: []meta.Key{own}}} {
 		c, _, err := d.Archive(p, nil, a, repo.StageOptions{})
 		if err != nil {
@@ -111,8 +112,8 @@ func TestWhoseKey(t *testing.T) {
 // TestDryStage: a dry run reads and hashes a file and leaves it where it is.
 func TestDryStage(t *testing.T) {
 	t.Parallel()
-	r, _ := newRepo(t, true)
-	file := folder(t) + "/f"
+	r, _ := repotest.New(t, true)
+	file := repotest.Folder(t) + "/f"
 	put := func(dry bool) (repo.Content, *repo.Repo) {
 		at := repo.Open(r.Dir(), repo.Options{DryRun: dry})
 		c, err := at.Stage(t.Context(), file, nil)

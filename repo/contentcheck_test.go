@@ -10,6 +10,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestContentIsHashedBeforeTheJournal: whatever lies in pending/ or in the web root in
@@ -17,9 +18,9 @@ import (
 // hashed while it was copied is not read a second time.
 func TestContentIsHashedBeforeTheJournal(t *testing.T) {
 	for _, consistent := range []bool{true, false} {
-		r, kr := newRepo(t, consistent)
+		r, kr := repotest.New(t, consistent)
 		r = reopened(t, r)
-		add(t, r, kr, "five!", repo.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"a", "b"}})
+		repotest.Add(t, r, kr, "five!", repo.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"a", "b"}})
 		if n := r.Rehashed(); n != 0 {
 			t.Errorf("consistent %v: add read %d bytes once more", consistent, n)
 		}
@@ -33,7 +34,7 @@ func TestContentIsHashedBeforeTheJournal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := load(t, r)
+		p := repotest.Load(t, r)
 		c, err := r.Add(p, nil, []repo.StagedItem{{Item: repo.Item{Name: "orbit", Platform: "linux", Version: "2", File: file}, Content: content}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -49,7 +50,7 @@ func TestContentIsHashedBeforeTheJournal(t *testing.T) {
 
 		// A promotion hashes what it publishes, once for all channels.
 		last := reopened(t, r)
-		p = load(t, last)
+		p = repotest.Load(t, last)
 		c, _, err = last.Promote(p, nil, repo.Promotion{Version: "1", From: "a", To: []string{"x", "y", "z"}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -70,7 +71,7 @@ func reopened(t *testing.T, r *repo.Repo) *repo.Repo {
 	return repo.Open(r.Dir(), repo.Options{})
 }
 
-func refusedContent(t *testing.T, r *repo.Repo, kr keyring, p *repo.Published, c *repo.Change) {
+func refusedContent(t *testing.T, r *repo.Repo, kr repotest.Keyring, p *repo.Published, c *repo.Change) {
 	t.Helper()
 	err := publishErr(t, r, kr, p, c)
 	var refused *meta.RefusedError
@@ -82,10 +83,10 @@ func refusedContent(t *testing.T, r *repo.Repo, kr keyring, p *repo.Published, c
 	}
 }
 
-func publishErr(t *testing.T, r *repo.Repo, kr keyring, p *repo.Published, c *repo.Change) error {
+func publishErr(t *testing.T, r *repo.Repo, kr repotest.Keyring, p *repo.Published, c *repo.Change) error {
 	t.Helper()
 	for _, d := range c.Docs() {
-		kr.sign(t, d)
+		kr.Sign(t, d)
 	}
 	rel, err := r.Release(p, c, repo.ReleaseOptions{})
 	if err != nil {
@@ -99,7 +100,7 @@ func publishErr(t *testing.T, r *repo.Repo, kr keyring, p *repo.Published, c *re
 		if d == nil {
 			return r.Commit(rel)
 		}
-		kr.sign(t, d)
+		kr.Sign(t, d)
 	}
 }
 

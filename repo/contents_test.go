@@ -15,12 +15,13 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestStageRefuses: what is no file with bytes cannot be published, and is told by name.
 func TestStageRefuses(t *testing.T) {
-	r, _ := newRepo(t, true)
-	dir := folder(t)
+	r, _ := repotest.New(t, true)
+	dir := repotest.Folder(t)
 	fifo, empty := filepath.Join(dir, "fifo"), filepath.Join(dir, "empty")
 	if err := errors.Join(syscall.Mkfifo(fifo, 0o600), os.WriteFile(empty, nil, 0o600)); err != nil {
 		t.Fatal(err)
@@ -42,8 +43,8 @@ func TestStageRefuses(t *testing.T) {
 // TestStageLooksWhileItReads: a file that grows, is cut or is given up in between is not
 // published in two halves.
 func TestStageLooksWhileItReads(t *testing.T) {
-	r, _ := newRepo(t, true)
-	file := filepath.Join(folder(t), "f")
+	r, _ := repotest.New(t, true)
+	file := filepath.Join(repotest.Folder(t), "f")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	for name, c := range map[string]struct {
@@ -104,11 +105,11 @@ func appendTo(t *testing.T, file, text string) {
 // TestPublishedContent: a path below repository/targets names the published target in both
 // layouts, whether or not a file of that name is there (DESIGN 4).
 func TestPublishedContent(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
-		r, kr := newRepo(t, consistent)
-		add(t, r, kr, "one", item("1"))
-		p := load(t, r)
-		link := filepath.Join(folder(t), "here")
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := repotest.New(t, consistent)
+		repotest.Add(t, r, kr, "one", repotest.Item("1"))
+		p := repotest.Load(t, r)
+		link := filepath.Join(repotest.Folder(t), "here")
 		if err := os.Symlink(r.Dir(), link); err != nil {
 			t.Fatal(err)
 		}
@@ -152,9 +153,9 @@ func TestPublishedContent(t *testing.T) {
 				t.Errorf("%q: below %v, %v", file, below, err)
 			}
 		}
-		for name := range copyWeb(t, r) {
+		for name := range repotest.CopyWeb(t, r) {
 			if strings.HasPrefix(name, "targets/") {
-				remove(t, r, "repository/"+name)
+				repotest.Remove(t, r, "repository/"+name)
 			}
 		}
 		if _, _, _, err := r.PublishedContent(p, webPath(r, "targets/orbit/linux/1/orbit")); !kindIs(meta.MissingContent)(err) {
@@ -166,24 +167,24 @@ func TestPublishedContent(t *testing.T) {
 // TestVersionsAreNotReplaced: a published version keeps its bytes unless somebody says so;
 // channels move freely.
 func TestVersionsAreNotReplaced(t *testing.T) {
-	r, kr := newRepo(t, true)
-	add(t, r, kr, "one", item("1"))
-	p := load(t, r)
+	r, kr := repotest.New(t, true)
+	repotest.Add(t, r, kr, "one", repotest.Item("1"))
+	p := repotest.Load(t, r)
 	for name, c := range map[string]struct {
 		bytes   string
 		it      repo.Item
 		replace bool
 		taken   bool
 	}{
-		"the same bytes":              {"one", item("1"), false, false},
-		"other bytes":                 {"two", item("1"), false, true},
-		"other bytes, and replace":    {"two", item("1"), true, false},
-		"as many other bytes":         {"eno", item("1"), false, true},
-		"another version":             {"two", item("2"), false, false},
+		"the same bytes":              {"one", repotest.Item("1"), false, false},
+		"other bytes":                 {"two", repotest.Item("1"), false, true},
+		"other bytes, and replace":    {"two", repotest.Item("1"), true, false},
+		"as many other bytes":         {"eno", repotest.Item("1"), false, true},
+		"another version":             {"two", repotest.Item("2"), false, false},
 		"another platform":            {"two", repo.Item{Name: "orbit", Platform: "macos", Version: "1"}, false, false},
 		"another version to a taken ": {"two", repo.Item{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"stable", "2"}}, false, false},
 	} {
-		file := filepath.Join(folder(t), "f")
+		file := filepath.Join(repotest.Folder(t), "f")
 		if err := os.WriteFile(file, []byte(c.bytes), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -13,13 +13,14 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // twoHolders is a repository whose root three P-256 keys sign, two at a time, with a
 // staged change and a way to get copies of it.
 func twoHolders(t *testing.T) (r *repo.Repo, keys []meta.Key, sign func(c *repo.Change, i int), staged func() *repo.Change) {
 	t.Helper()
-	r, kr := newRepo(t, true)
+	r, kr := repotest.New(t, true)
 	priv := map[tuf.KeyID]*ecdsa.PrivateKey{}
 	for range 3 {
 		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -42,12 +43,12 @@ func twoHolders(t *testing.T) (r *repo.Repo, keys []meta.Key, sign func(c *repo.
 			t.Fatal(err)
 		}
 	}
-	p := load(t, r)
+	p := repotest.Load(t, r)
 	c, err := r.Rotate(p, nil, repo.Rotation{Role: "root", Set: keys, Threshold: 2}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	kr.sign(t, c.Doc("root")) // the published root's key
+	kr.Sign(t, c.Doc("root")) // the published root's key
 	if err := r.Save(c); err != nil {
 		t.Fatal(err)
 	}
@@ -112,13 +113,13 @@ func TestMerge(t *testing.T) {
 // TestMergeOfAnotherChange: nothing is taken of a copy whose documents are not the same.
 func TestMergeOfAnotherChange(t *testing.T) {
 	r, _, sign, staged := twoHolders(t)
-	p := load(t, r)
-	kr := keyring{}
-	both, err := r.Rotate(p, staged(), repo.Rotation{Role: "targets", Set: []meta.Key{kr.make(t)}}, repo.StageOptions{})
+	p := repotest.Load(t, r)
+	kr := repotest.Keyring{}
+	both, err := r.Rotate(p, staged(), repo.Rotation{Role: "targets", Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := r.Rotate(p, nil, repo.Rotation{Role: "root", Threshold: 1, Add: []meta.Key{kr.make(t)}}, repo.StageOptions{})
+	other, err := r.Rotate(p, nil, repo.Rotation{Role: "root", Threshold: 1, Add: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,10 +145,10 @@ func TestMergeOfAnotherChange(t *testing.T) {
 
 // TestEvidence: what the published files tell of a signature that a transcript claims.
 func TestEvidence(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
-		r, kr := newRepo(t, consistent)
-		p := load(t, r)
-		c, err := r.Rotate(p, nil, repo.Rotation{Role: "targets", Set: []meta.Key{kr.make(t)}}, repo.StageOptions{})
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := repotest.New(t, consistent)
+		p := repotest.Load(t, r)
+		c, err := r.Rotate(p, nil, repo.Rotation{Role: "targets", Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,8 +157,8 @@ func TestEvidence(t *testing.T) {
 		sig := signature(t, kr, key, d.Payload())
 		hash := d.Hash()
 		old := p.Root.Keys("targets")[0]
-		kr.publish(t, r, p, c)
-		p = load(t, r)
+		kr.Publish(t, r, p, c)
+		p = repotest.Load(t, r)
 		for name, e := range map[string]struct {
 			role    string
 			version int64
@@ -179,7 +180,7 @@ func TestEvidence(t *testing.T) {
 				t.Errorf("%s: %q, %v; want %q", name, got, err, e.want)
 			}
 		}
-		write(t, r, "repository/2.root.json", `{"signatures":[],"signed":{"version":"x"}}`)
+		repotest.Write(t, r, "repository/2.root.json", `{"signatures":[],"signed":{"version":"x"}}`)
 		if _, err := r.Evidence(p, "root", 2, hash, key.ID, sig); !errors.Is(err, meta.ErrMetadata) {
 			t.Errorf("a file without a version: %v", err)
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestCutOffBeforeAnOldCopy: a commit was killed when all was published and nothing noted,
@@ -12,12 +13,12 @@ import (
 // agents may have seen is not signed again.
 func TestCutOffBeforeAnOldCopy(t *testing.T) {
 	t.Parallel()
-	forLayouts(t, func(t *testing.T, consistent bool) {
-		r, kr := newRepo(t, consistent)
-		add(t, r, kr, "one", item("1"))
-		old := copyWeb(t, r)
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := repotest.New(t, consistent)
+		repotest.Add(t, r, kr, "one", repotest.Item("1"))
+		old := repotest.CopyWeb(t, r)
 
-		stamped := clone(t, r)
+		stamped := repotest.Clone(t, r)
 		rel, err := stamped.Timestamp(repo.ReleaseOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -26,21 +27,21 @@ func TestCutOffBeforeAnOldCopy(t *testing.T) {
 		if err := stamped.CutOff(rel); err != nil {
 			t.Fatal(err)
 		}
-		seen := load(t, stamped).Timestamp.Version()
-		old.over(t, stamped)
-		after := clone(t, stamped)
-		stamp(t, after, kr)
-		if v := load(t, after).Timestamp.Version(); v <= seen {
+		seen := repotest.Load(t, stamped).Timestamp.Version()
+		old.Over(t, stamped)
+		after := repotest.Clone(t, stamped)
+		repotest.Stamp(t, after, kr)
+		if v := repotest.Load(t, after).Timestamp.Version(); v <= seen {
 			t.Errorf("timestamp v%d is signed, and agents may have seen v%d", v, seen)
 		}
 
-		changed := clone(t, r)
-		p, c, err := put(t, changed, "two", item("2"))
+		changed := repotest.Clone(t, r)
+		p, c, err := repotest.Put(t, changed, "two", repotest.Item("2"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, d := range c.Docs() {
-			kr.sign(t, d)
+			kr.Sign(t, d)
 		}
 		if rel, err = changed.Release(p, c, repo.ReleaseOptions{}); err != nil {
 			t.Fatal(err)
@@ -49,8 +50,8 @@ func TestCutOffBeforeAnOldCopy(t *testing.T) {
 		if err := changed.CutOff(rel); err != nil {
 			t.Fatal(err)
 		}
-		old.over(t, changed)
-		after = clone(t, changed) // its lock finishes the commit
+		old.Over(t, changed)
+		after = repotest.Clone(t, changed) // its lock finishes the commit
 		for name, try := range writers(t, after, kr) {
 			if err := try(); !kindIs(meta.WentBack)(err) && !kindIs(meta.LostVersions)(err) {
 				t.Errorf("%s: %v", name, err)
@@ -59,7 +60,7 @@ func TestCutOffBeforeAnOldCopy(t *testing.T) {
 	})
 }
 
-func signAll(t *testing.T, kr keyring, rel *repo.Release) {
+func signAll(t *testing.T, kr repotest.Keyring, rel *repo.Release) {
 	t.Helper()
 	for {
 		d, err := rel.Next()
@@ -69,6 +70,6 @@ func signAll(t *testing.T, kr keyring, rel *repo.Release) {
 		if d == nil {
 			return
 		}
-		kr.sign(t, d)
+		kr.Sign(t, d)
 	}
 }

@@ -13,12 +13,13 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // daily is a published repository with targets for every component, platform and
 // channel that is named.
 type daily struct {
-	keyring
+	repotest.Keyring
 	*repo.Repo
 	dir string
 	now time.Time // zero for the machine's
@@ -32,20 +33,20 @@ func (d *daily) later(by time.Duration) {
 
 func newDaily(t testing.TB, consistent bool) *daily {
 	t.Helper()
-	d := &daily{keyring: keyring{}, dir: folder(t)}
+	d := &daily{Keyring: repotest.Keyring{}, dir: repotest.Folder(t)}
 	if err := os.Mkdir(filepath.Join(d.dir, "pending"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	d.Repo = repo.Open(d.dir, repo.Options{})
 	keys := map[string][]meta.Key{}
 	for _, role := range meta.Roles() {
-		keys[role] = []meta.Key{d.make(t)}
+		keys[role] = []meta.Key{d.Make(t)}
 	}
 	c, err := d.Init(repo.InitOptions{Keys: keys, Consistent: consistent})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.publish(t, d.Repo, nil, c)
+	d.Publish(t, d.Repo, nil, c)
 	return d
 }
 
@@ -78,7 +79,7 @@ func (d *daily) add(t testing.TB, items ...repo.StagedItem) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.publish(t, d.Repo, p, c)
+	d.Publish(t, d.Repo, p, c)
 }
 
 func (d *daily) inode(t testing.TB, path string) uint64 {
@@ -121,7 +122,7 @@ func TestPromoteRelease(t *testing.T) {
 		t.Errorf("%d documents to sign", len(docs))
 	}
 	for _, doc := range c.Docs() {
-		d.sign(t, doc)
+		d.Sign(t, doc)
 	}
 	rel, err := d.Release(p, c, repo.ReleaseOptions{})
 	if err != nil {
@@ -137,7 +138,7 @@ func TestPromoteRelease(t *testing.T) {
 			break
 		}
 		signed = append(signed, doc.Role())
-		d.sign(t, doc)
+		d.Sign(t, doc)
 	}
 	if want := []string{meta.RoleTargets, meta.RoleSnapshot, meta.RoleTimestamp}; !slices.Equal(signed, want) {
 		t.Errorf("signed %v, not %v", signed, want)

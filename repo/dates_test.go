@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // reopenAt opens the same folder, whose lock the test holds, under another clock.
@@ -17,7 +18,7 @@ func reopenAt(r *repo.Repo, now time.Time) *repo.Repo {
 }
 
 // stagers are the commands that date a role, with the role.
-func stagers(t *testing.T, kr keyring) map[string]struct {
+func stagers(t *testing.T, kr repotest.Keyring) map[string]struct {
 	role  string
 	stage func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error
 } {
@@ -51,7 +52,7 @@ func stagers(t *testing.T, kr keyring) map[string]struct {
 			return err
 		}},
 		"rotate": {meta.RoleRoot, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
-			_, err := r.Rotate(p, nil, repo.Rotation{Role: meta.RoleSnapshot, Add: []meta.Key{kr.make(t)}}, opts)
+			_, err := r.Rotate(p, nil, repo.Rotation{Role: meta.RoleSnapshot, Add: []meta.Key{kr.Make(t)}}, opts)
 			return err
 		}},
 		"migrate": {meta.RoleRoot, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
@@ -64,9 +65,9 @@ func stagers(t *testing.T, kr keyring) map[string]struct {
 // TestShorterExpiryIsRefused: an expiry before the published one is a clock that went
 // back, whoever sets it; two seconds are rounding; --allow-shorter takes it.
 func TestShorterExpiryIsRefused(t *testing.T) {
-	r, kr := newRepo(t, false)
-	add(t, r, kr, "one", item("1"))
-	p := load(t, r)
+	r, kr := repotest.New(t, false)
+	repotest.Add(t, r, kr, "one", repotest.Item("1"))
+	p := repotest.Load(t, r)
 	for name, c := range stagers(t, kr) {
 		for _, at := range []struct {
 			back    time.Duration
@@ -92,21 +93,21 @@ func TestShorterExpiryIsRefused(t *testing.T) {
 	if err := early.CheckRelease(p, c, repo.ReleaseOptions{AllowShorter: true}); err != nil {
 		t.Errorf("CheckRelease, allowed: %v", err)
 	}
-	if err := tryStamp(early, kr); !kindIs(meta.ShorterExpiry)(err) {
+	if err := repotest.TryStamp(early, kr); !kindIs(meta.ShorterExpiry)(err) {
 		t.Errorf("timestamp by a clock that went back: %v", err)
 	}
 }
 
 // TestExpiriesAreUTC: COMPAT 1.3: with Z and whole seconds, wherever the operator sits.
 func TestExpiriesAreUTC(t *testing.T) {
-	r, kr := newRepo(t, true)
+	r, kr := repotest.New(t, true)
 	there := reopenAt(r, time.Now().Add(time.Hour).In(time.FixedZone("here", -3*3600)))
-	rotate(t, there, kr, meta.RoleTargets)
+	repotest.Rotate(t, there, kr, meta.RoleTargets)
 	for _, name := range plainFiles {
 		var f struct {
 			Signed struct{ Expires string }
 		}
-		if err := json.Unmarshal([]byte(read(t, r, "repository/"+name)), &f); err != nil {
+		if err := json.Unmarshal([]byte(repotest.Read(t, r, "repository/"+name)), &f); err != nil {
 			t.Fatal(err)
 		}
 		at, err := time.Parse("2006-01-02T15:04:05Z", f.Signed.Expires)
@@ -122,10 +123,10 @@ func TestExpiriesAreUTC(t *testing.T) {
 // TestDefaultExpiries are fleetctl's own (COMPAT 1.3), and each can be set.
 func TestDefaultExpiries(t *testing.T) {
 	now := time.Now().UTC().Truncate(time.Second)
-	r, kr := newRepo(t, true)
+	r, kr := repotest.New(t, true)
 	at := reopenAt(r, now.Add(time.Hour))
-	rotate(t, at, kr, meta.RoleTargets)
-	p := load(t, at)
+	repotest.Rotate(t, at, kr, meta.RoleTargets)
+	p := repotest.Load(t, at)
 	for role, hours := range map[string]int{"root": 87600, "targets": 26280, "snapshot": 26280, "timestamp": 336} {
 		if got := p.ExpiresOf(role).Sub(now.Add(time.Hour)); got != time.Duration(hours)*time.Hour {
 			t.Errorf("%s is valid for %s, not %dh", role, got, hours)
@@ -135,8 +136,8 @@ func TestDefaultExpiries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kr.commit(t, at, rel)
-	if got := load(t, at).Timestamp.Expires(); !got.Equal(now.Add(1001 * time.Hour)) {
+	kr.SignAndCommit(t, at, rel)
+	if got := repotest.Load(t, at).Timestamp.Expires(); !got.Equal(now.Add(1001 * time.Hour)) {
 		t.Errorf("a timestamp of 1000h expires %s", got)
 	}
 }
@@ -144,7 +145,7 @@ func TestDefaultExpiries(t *testing.T) {
 // TestExpired: what clients refuse carries no timestamp; an expired targets does, since
 // agents go on without lookups and a new one needs it (COMPAT 5.3).
 func TestExpired(t *testing.T) {
-	r, _ := newRepo(t, true)
+	r, _ := repotest.New(t, true)
 	years := func(n int) time.Time { return time.Now().AddDate(n, 0, 0) }
 	for name, c := range map[string]struct {
 		at   time.Time
@@ -164,7 +165,7 @@ func TestExpired(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	p := load(t, r)
+	p := repotest.Load(t, r)
 	if err := p.Expired(p.ExpiresOf("root"), meta.Roles()...); err == nil {
 		t.Error("at the second of its expiry root counts as good")
 	}
@@ -174,29 +175,29 @@ func TestExpired(t *testing.T) {
 // would fail until then, and after a change of the timestamp's keys in any layout.
 func TestCommitWithoutTimestamp(t *testing.T) {
 	without := repo.ReleaseOptions{WithoutTimestamp: true}
-	flat, kr := newRepo(t, false)
-	p, c, err := put(t, flat, "one", item("1"))
+	flat, kr := repotest.New(t, false)
+	p, c, err := repotest.Put(t, flat, "one", repotest.Item("1"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := flat.CheckRelease(p, c, without); !kindIs(meta.FlatLayout)(err) {
 		t.Errorf("in the flat layout: %v", err)
 	}
-	r, kr2 := newRepo(t, true)
-	p = load(t, r)
-	if c, err = r.Rotate(p, nil, repo.Rotation{Role: meta.RoleTimestamp, Set: []meta.Key{kr.make(t)}}, repo.StageOptions{}); err != nil {
+	r, kr2 := repotest.New(t, true)
+	p = repotest.Load(t, r)
+	if c, err = r.Rotate(p, nil, repo.Rotation{Role: meta.RoleTimestamp, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.CheckRelease(p, c, without); !kindIs(meta.TimestampKeys)(err) {
 		t.Errorf("with other timestamp keys: %v", err)
 	}
 
-	before := copyWeb(t, r)
-	if p, c, err = put(t, r, "one", item("1")); err != nil {
+	before := repotest.CopyWeb(t, r)
+	if p, c, err = repotest.Put(t, r, "one", repotest.Item("1")); err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range c.Docs() {
-		kr2.sign(t, d)
+		kr2.Sign(t, d)
 	}
 	if got := r.Following(p, c, without); strings.Join(got, " ") != "snapshot" {
 		t.Errorf("it will sign %v; want snapshot alone", got)
@@ -205,22 +206,22 @@ func TestCommitWithoutTimestamp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kr2.commit(t, r, rel)
+	kr2.SignAndCommit(t, r, rel)
 	if v := rel.Versions(); v[meta.RoleTargets] != 2 || v[meta.RoleSnapshot] != 2 || v[meta.RoleTimestamp] != 1 {
 		t.Errorf("published %v", v)
 	}
-	now := copyWeb(t, r)
+	now := repotest.CopyWeb(t, r)
 	if now["timestamp.json"] != before["timestamp.json"] || now["2.snapshot.json"] == "" || now["2.targets.json"] == "" {
 		t.Error("the timestamp was touched, or the numbered files are not in place")
 	}
-	follows(t, r, before)
+	repotest.Follows(t, r, before)
 	waiting, err := r.Load()
 	if err != nil || !waiting.AwaitsTimestamp() || !waiting.NeedsTimestamp() || waiting.NeedsTargets() {
 		t.Fatalf("%v; awaits %v", err, waiting.AwaitsTimestamp())
 	}
-	stamp(t, r, kr2)
-	judge(t, r)
-	if p := load(t, r); p.AwaitsTimestamp() || p.NeedsTimestamp() || p.Timestamp.Meta().Version != 2 {
+	repotest.Stamp(t, r, kr2)
+	repotest.Judge(t, r)
+	if p := repotest.Load(t, r); p.AwaitsTimestamp() || p.NeedsTimestamp() || p.Timestamp.Meta().Version != 2 {
 		t.Error("the next timestamp does not name the new snapshot")
 	}
 }

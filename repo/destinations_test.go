@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 func webPath(r *repo.Repo, name string) string {
@@ -34,26 +35,26 @@ func TestDestinationsAreCheckedFirst(t *testing.T) {
 		"a link that leads out of the web root": func(r *repo.Repo) { must(os.Symlink(r.Dir(), webPath(r, "targets/orbit/linux/2"))) },
 		"a folder where metadata goes":          func(r *repo.Repo) { must(os.Mkdir(webPath(r, "2.root.json"), 0o755)) },
 	} {
-		r, kr := newRepo(t, false)
-		add(t, r, kr, "one", item("1"))
-		p, c, err := put(t, r, "two", item("2"))
+		r, kr := repotest.New(t, false)
+		repotest.Add(t, r, kr, "one", repotest.Item("1"))
+		p, c, err := repotest.Put(t, r, "two", repotest.Item("2"))
 		must(err)
-		c, err = r.Rotate(p, c, repo.Rotation{Role: meta.RoleSnapshot, Add: []meta.Key{kr.make(t)}}, repo.StageOptions{})
+		c, err = r.Rotate(p, c, repo.Rotation{Role: meta.RoleSnapshot, Add: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 		must(err)
 		for _, d := range c.Docs() {
-			kr.sign(t, d)
+			kr.Sign(t, d)
 		}
 		rel, err := r.Release(p, c, repo.ReleaseOptions{})
 		must(err)
 		spoil(r)
-		before := copyWeb(t, r)
-		if err := kr.tryCommit(r, rel); !errors.Is(err, meta.ErrRefused) {
+		before := repotest.CopyWeb(t, r)
+		if err := kr.TryCommit(r, rel); !errors.Is(err, meta.ErrRefused) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if _, err := os.Lstat(filepath.Join(r.Dir(), "pending", "journal")); err == nil {
 			t.Errorf("%s: a journal was written", name)
 		}
-		if !maps.Equal(before, copyWeb(t, r)) {
+		if !maps.Equal(before, repotest.CopyWeb(t, r)) {
 			t.Errorf("%s: the web root changed", name)
 		}
 	}
@@ -61,16 +62,16 @@ func TestDestinationsAreCheckedFirst(t *testing.T) {
 
 // TestTimestampPlaceIsCheckedToo: the one rename that needs no journal.
 func TestTimestampPlaceIsCheckedToo(t *testing.T) {
-	r, kr := newRepo(t, true)
+	r, kr := repotest.New(t, true)
 	rel, err := r.Timestamp(repo.ReleaseOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	remove(t, r, "repository/timestamp.json")
+	repotest.Remove(t, r, "repository/timestamp.json")
 	if err := os.Mkdir(webPath(r, "timestamp.json"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := kr.tryCommit(r, rel); !kindIs(meta.PathTaken)(err) {
+	if err := kr.TryCommit(r, rel); !kindIs(meta.PathTaken)(err) {
 		t.Errorf("a folder in its place: %v", err)
 	}
 }
@@ -79,9 +80,9 @@ func TestTimestampPlaceIsCheckedToo(t *testing.T) {
 // no two published paths are, because fleetctl writes in place (DESIGN 4). The user's own
 // file is neither.
 func TestWhatSharesAnInode(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
-		r, kr := newRepo(t, consistent)
-		file := filepath.Join(folder(t), "orbit")
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := repotest.New(t, consistent)
+		file := filepath.Join(repotest.Folder(t), "orbit")
 		if err := os.WriteFile(file, []byte("one"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -89,20 +90,20 @@ func TestWhatSharesAnInode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := load(t, r)
+		p := repotest.Load(t, r)
 		it := repo.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"edge", "stable"}, File: file}
 		c, err := r.Add(p, nil, []repo.StagedItem{{Item: it, Content: content}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		kr.publish(t, r, p, c)
-		p = load(t, r)
+		kr.Publish(t, r, p, c)
+		p = repotest.Load(t, r)
 		if c, _, err = r.Promote(p, nil, repo.Promotion{Version: "1", From: "edge", To: []string{"beta"}}, repo.StageOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		kr.publish(t, r, p, c)
+		kr.Publish(t, r, p, c)
 		infos := []os.FileInfo{stat(t, file)}
-		for name := range copyWeb(t, r) {
+		for name := range repotest.CopyWeb(t, r) {
 			if filepath.Dir(filepath.Dir(filepath.Dir(name))) == "targets/orbit" {
 				infos = append(infos, stat(t, webPath(r, name)))
 			}
@@ -134,7 +135,7 @@ func stat(t *testing.T, path string) os.FileInfo {
 
 // TestLock: one writer at a time; who waits is told who holds it, and for how long.
 func TestLock(t *testing.T) {
-	r, _ := newRepo(t, true) // holds the lock
+	r, _ := repotest.New(t, true) // holds the lock
 	start := time.Now()
 	_, err := repo.Open(r.Dir(), repo.Options{}).Lock(t.Context(), "second", 30*time.Millisecond)
 	var locked *repo.LockedError
@@ -150,7 +151,7 @@ func TestLock(t *testing.T) {
 		t.Errorf("waiting under a context that ended: %v", err)
 	}
 
-	free := folder(t)
+	free := repotest.Folder(t)
 	l, err := repo.Open(free, repo.Options{}).Lock(t.Context(), "first", 0)
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +171,7 @@ func TestLock(t *testing.T) {
 func TestLockClearsWhatWasLeft(t *testing.T) {
 	const temp = ".fleet-hsm-tmp-root.json-1"
 	for _, staged := range []bool{false, true} {
-		dir := folder(t)
+		dir := repotest.Folder(t)
 		for _, name := range []string{"pending/commit/0", "pending/content/x", "pending/" + temp, "pending/mine", "keys/" + temp, "keys/young" + temp, "keys/root.json", temp} {
 			if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
 				t.Fatal(err)

@@ -3,8 +3,8 @@ package repo
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
@@ -122,13 +122,14 @@ func (r *Repo) publishedVersion(role string, version int64) (*meta.Envelope, err
 }
 
 func versionIn(env *meta.Envelope) (int64, error) {
-	fields, err := flatten(env.Text(), map[string]bool{"targets": true, "keys": true, "roles": true, "meta": true})
-	if err != nil {
+	var head struct {
+		Version *int64 `json:"version"`
+	}
+	if err := json.Unmarshal(env.Text(), &head); err != nil {
 		return 0, err
 	}
-	var v int64
-	if _, err := fmt.Sscan(fields["version"], &v); err != nil {
-		return 0, fmt.Errorf("version %q is not a number", fields["version"])
+	if head.Version == nil {
+		return 0, errors.New("it has no version")
 	}
-	return v, nil
+	return *head.Version, nil
 }

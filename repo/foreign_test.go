@@ -8,12 +8,13 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestForeignRoles: roles that another tool made, with a field that we do not know, are read
 // and kept, and gc keeps what they name; they are not written again.
 func TestForeignRoles(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
 		d := newDaily(t, consistent)
 		history(t, d, 4)
 		p := d.load(t)
@@ -36,7 +37,7 @@ func TestForeignRoles(t *testing.T) {
 		if c, err = d.Staged(p); err != nil {
 			t.Fatal(err)
 		}
-		d.publish(t, d.Repo, p, c)
+		d.Publish(t, d.Repo, p, c)
 		p = d.load(t)
 		for name, a := range map[string]repo.Archive{"archived": keep(1), "brought back": {Undo: true}} {
 			_, _, err := d.Archive(p, nil, a, repo.StageOptions{})
@@ -52,6 +53,6 @@ func TestForeignRoles(t *testing.T) {
 		if err != nil || !strings.Contains(string(web), `"note":"theirs"`) {
 			t.Errorf("what they wrote is gone: %v", err)
 		}
-		judge(t, d.Repo)
+		repotest.Judge(t, d.Repo)
 	})
 }

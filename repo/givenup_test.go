@@ -2,28 +2,28 @@ package repo_test
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestGivenUp: what is lost was given up. Nothing is handed out and no timestamp goes on
 // until targets and snapshot are signed above what agents have seen; files that do not
 // verify any more are only passed over.
 func TestGivenUp(t *testing.T) {
-	r, kr := newRepo(t, false)
-	add(t, r, kr, "one", item("1"))
-	old := copyWeb(t, r)
-	add(t, r, kr, "two", item("2"))
-	seen := copyWeb(t, r)
-	was := load(t, r)
-	old.over(t, r, "targets.json", "snapshot.json", "targets/orbit/linux/stable/orbit")
+	r, kr := repotest.New(t, false)
+	repotest.Add(t, r, kr, "one", repotest.Item("1"))
+	old := repotest.CopyWeb(t, r)
+	repotest.Add(t, r, kr, "two", repotest.Item("2"))
+	seen := repotest.CopyWeb(t, r)
+	was := repotest.Load(t, r)
+	old.Over(t, r, "targets.json", "snapshot.json", "targets/orbit/linux/stable/orbit")
 	// A timestamp of other keys, with a version that agents may have seen.
-	write(t, r, "repository/timestamp.json", string(kr.resign(t, []byte(seen["timestamp.json"]), setTo("version", 7), was.Root.Keys("root")[0].ID)))
+	repotest.Write(t, r, "repository/timestamp.json", string(kr.Resign(t, []byte(seen["timestamp.json"]), repotest.SetTo("version", 7), was.Root.Keys("root")[0].ID)))
 	if _, err := r.Mend(true); err != nil {
 		t.Fatal(err)
 	}
@@ -34,23 +34,23 @@ func TestGivenUp(t *testing.T) {
 	if !p.NeedsTargets() || len(p.Warnings) == 0 {
 		t.Errorf("needs targets %v, warnings %q", p.NeedsTargets(), p.Warnings)
 	}
-	if err := tryStamp(r, kr); !kindIs(meta.SignAbove)(err) {
+	if err := repotest.TryStamp(r, kr); !kindIs(meta.SignAbove)(err) {
 		t.Errorf("a timestamp: %v", err)
 	}
 	if err := r.CheckPublishable(p); !kindIs(meta.SignAbove)(err) {
 		t.Errorf("publishing: %v", err)
 	}
-	if err := renew(r, kr, meta.RoleTargets); err != nil {
+	if err := repotest.Renew(r, kr, meta.RoleTargets); err != nil {
 		t.Fatal(err)
 	}
-	now := load(t, r)
+	now := repotest.Load(t, r)
 	for role, least := range map[string]int64{"targets": was.VersionOf("targets") + 1, "snapshot": was.VersionOf("snapshot") + 1, "timestamp": 8} {
 		if got := now.VersionOf(role); got < least {
 			t.Errorf("%s v%d is signed; want at least v%d", role, got, least)
 		}
 	}
-	follows(t, r, seen)
-	if err := errors.Join(tryStamp(r, kr), r.CheckPublishable(load(t, r))); err != nil {
+	repotest.Follows(t, r, seen)
+	if err := errors.Join(repotest.TryStamp(r, kr), r.CheckPublishable(repotest.Load(t, r))); err != nil {
 		t.Errorf("after that: %v", err)
 	}
 }
@@ -59,16 +59,16 @@ func TestGivenUp(t *testing.T) {
 // newest targets that were published from here do as the base of the next; nothing else
 // that the old key signed does, such as a thief's.
 func TestRotationIsLost(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
-		r, kr := newRepo(t, consistent)
-		add(t, r, kr, "one", item("1"))
-		old := load(t, r).Root.Keys(meta.RoleTargets)[0].ID
-		other := clone(t, r)
-		remove(t, other, "pending/history.json")
-		rotate(t, other, kr, meta.RoleTargets)
-		copyWeb(t, other).over(t, r, "root.json", "2.root.json")
-		forged := clone(t, r)
-		write(t, forged, "repository/targets.json", string(kr.resign(t, []byte(read(t, r, "repository/targets.json")), func(signed map[string]any) {
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := repotest.New(t, consistent)
+		repotest.Add(t, r, kr, "one", repotest.Item("1"))
+		old := repotest.Load(t, r).Root.Keys(meta.RoleTargets)[0].ID
+		other := repotest.Clone(t, r)
+		repotest.Remove(t, other, "pending/history.json")
+		repotest.Rotate(t, other, kr, meta.RoleTargets)
+		repotest.CopyWeb(t, other).Over(t, r, "root.json", "2.root.json")
+		forged := repotest.Clone(t, r)
+		repotest.Write(t, forged, "repository/targets.json", string(kr.Resign(t, []byte(repotest.Read(t, r, "repository/targets.json")), func(signed map[string]any) {
 			delete(signed["targets"].(map[string]any), "orbit/linux/1/orbit")
 		}, old)))
 		for name, f := range map[string]*repo.Repo{"published": r, "forged": forged} {
@@ -82,12 +82,12 @@ func TestRotationIsLost(t *testing.T) {
 		if _, err := r.Mend(true); err != nil {
 			t.Fatal(err)
 		}
-		if err := renew(r, kr, meta.RoleTargets); err != nil {
+		if err := repotest.Renew(r, kr, meta.RoleTargets); err != nil {
 			t.Fatal(err)
 		}
-		add(t, r, kr, "two", item("2"))
-		judge(t, r)
-		if got := load(t, r).VersionOf(meta.RoleTargets); got < 3 {
+		repotest.Add(t, r, kr, "two", repotest.Item("2"))
+		repotest.Judge(t, r)
+		if got := repotest.Load(t, r).VersionOf(meta.RoleTargets); got < 3 {
 			t.Errorf("targets v%d", got)
 		}
 	})
@@ -98,7 +98,7 @@ func TestRotationIsLost(t *testing.T) {
 func TestErrorsSayWhat(t *testing.T) {
 	cause := errors.New("the cause")
 	now := time.Date(2030, 1, 10, 0, 0, 0, 0, time.UTC)
-	key := keyring{}.make(t)
+	key := repotest.Keyring{}.Make(t)
 	for want, c := range map[string]struct{ err, is error }{
 		`"repository/x": why: the cause`:  {&meta.FileError{File: "repository/x", Reason: "why", Err: cause}, meta.ErrMetadata},
 		`target file "a": why: the cause`: {&repo.ContentError{Path: "a", Reason: "why", Err: cause}, repo.ErrContent},
@@ -121,9 +121,9 @@ func TestErrorsSayWhat(t *testing.T) {
 // TestCheckNames: new names that not every web root holds are refused before anything is
 // staged; what is published or staged already counts.
 func TestCheckNames(t *testing.T) {
-	r, kr := newRepo(t, true)
-	add(t, r, kr, "one", item("1"))
-	p := load(t, r)
+	r, kr := repotest.New(t, true)
+	repotest.Add(t, r, kr, "one", repotest.Item("1"))
+	p := repotest.Load(t, r)
 	it := func(name, version string, channels ...string) repo.Item {
 		return repo.Item{Name: name, Platform: "linux", Version: version, Channels: channels}
 	}
@@ -131,7 +131,7 @@ func TestCheckNames(t *testing.T) {
 		items []repo.Item
 		ok    bool
 	}{
-		"what is there":            {[]repo.Item{item("1")}, true},
+		"what is there":            {[]repo.Item{repotest.Item("1")}, true},
 		"a new channel":            {[]repo.Item{it("orbit", "2", "edge")}, true},
 		"a name in other case":     {[]repo.Item{it("Orbit", "2")}, false},
 		"a channel in other case":  {[]repo.Item{it("orbit", "2", "Stable")}, false},
@@ -145,78 +145,41 @@ func TestCheckNames(t *testing.T) {
 	}
 }
 
-// TestReviewLooksAtTheClock: a change from the future, an old one, one that is expired or
-// valid for longer than usual is said to be so before anybody signs.
-func TestReviewLooksAtTheClock(t *testing.T) {
-	kr := keyring{}
-	keys := map[string][]meta.Key{}
-	for _, role := range meta.Roles() {
-		keys[role] = []meta.Key{kr.make(t)}
-	}
-	made := time.Now()
-	r := repo.Open(folder(t), repo.Options{Now: func() time.Time { return made }})
-	c, err := r.Init(repo.InitOptions{Keys: keys})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, e := range map[string]struct {
-		at    time.Time
-		usual meta.Expiries
-		want  string // "" for no warning
-	}{
-		"now":               {made, meta.DefaultExpiries(), ""},
-		"before it is made": {made.AddDate(0, 0, -3), meta.DefaultExpiries(), "days in the future"},
-		"months later":      {made.AddDate(0, 5, 0), meta.DefaultExpiries(), "days ago"},
-		"when it is over":   {made.AddDate(20, 0, 0), meta.DefaultExpiries(), "expired already"},
-		"longer than usual": {made, meta.Expiries{"root": time.Hour, "targets": time.Hour}, "longer than the usual"},
-	} {
-		review, err := repo.NewReview(nil, c, e.usual, e.at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var said []string
-		for _, rc := range review.Roles {
-			said = append(said, rc.Warnings...)
-		}
-		if e.want == "" && len(said) > 0 || e.want != "" && !slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, e.want) }) {
-			t.Errorf("%s: warnings %q; want %q", name, said, e.want)
-		}
-	}
-}
-
 // TestCopiesThatClientsRead: with consistent snapshots clients read the numbered files. One
 // that is missing, or that nobody signed, comes back from the plain file; one that is
 // signed stays, whatever it says.
 func TestCopiesThatClientsRead(t *testing.T) {
 	for name, wreck := range map[string]func(t *testing.T, r *repo.Repo, file string){
-		"missing": func(t *testing.T, r *repo.Repo, file string) { remove(t, r, file) },
-		"no JSON": func(t *testing.T, r *repo.Repo, file string) { write(t, r, file, "<html>") },
-		"cut off": func(t *testing.T, r *repo.Repo, file string) { write(t, r, file, read(t, r, file)[:200]) },
+		"missing": func(t *testing.T, r *repo.Repo, file string) { repotest.Remove(t, r, file) },
+		"no JSON": func(t *testing.T, r *repo.Repo, file string) { repotest.Write(t, r, file, "<html>") },
+		"cut off": func(t *testing.T, r *repo.Repo, file string) {
+			repotest.Write(t, r, file, repotest.Read(t, r, file)[:200])
+		},
 		"unsigned": func(t *testing.T, r *repo.Repo, file string) {
-			write(t, r, file, strings.Replace(read(t, r, file), `"spec_version":"1.0"`, `"spec_version":"1.0.0"`, 1))
+			repotest.Write(t, r, file, strings.Replace(repotest.Read(t, r, file), `"spec_version":"1.0"`, `"spec_version":"1.0.0"`, 1))
 		},
 	} {
 		for _, file := range []string{"repository/2.targets.json", "repository/2.snapshot.json"} {
 			t.Run(name+" "+file, func(t *testing.T) {
-				r, kr := newRepo(t, true)
-				add(t, r, kr, "one", item("1"))
-				was := read(t, r, file)
+				r, kr := repotest.New(t, true)
+				repotest.Add(t, r, kr, "one", repotest.Item("1"))
+				was := repotest.Read(t, r, file)
 				wreck(t, r, file)
 				m, err := r.Mend(false)
-				if err != nil || len(m.Done) != 1 || read(t, r, file) != was {
+				if err != nil || len(m.Done) != 1 || repotest.Read(t, r, file) != was {
 					t.Fatalf("mended %q, %v", m.Done, err)
 				}
-				judge(t, r)
-				add(t, r, kr, "two", item("2"))
-				judge(t, r)
+				repotest.Judge(t, r)
+				repotest.Add(t, r, kr, "two", repotest.Item("2"))
+				repotest.Judge(t, r)
 			})
 		}
 	}
-	r, kr := newRepo(t, true)
-	add(t, r, kr, "one", item("1"))
-	signed := kr.resign(t, []byte(read(t, r, "repository/targets.json")), setTo("expires", "2036-12-06T17:07:47Z"), load(t, r).Root.Keys("targets")[0].ID)
-	write(t, r, "repository/2.targets.json", string(signed))
-	if _, err := r.Mend(false); err == nil || read(t, r, "repository/2.targets.json") != string(signed) {
+	r, kr := repotest.New(t, true)
+	repotest.Add(t, r, kr, "one", repotest.Item("1"))
+	signed := kr.Resign(t, []byte(repotest.Read(t, r, "repository/targets.json")), repotest.SetTo("expires", "2036-12-06T17:07:47Z"), repotest.Load(t, r).Root.Keys("targets")[0].ID)
+	repotest.Write(t, r, "repository/2.targets.json", string(signed))
+	if _, err := r.Mend(false); err == nil || repotest.Read(t, r, "repository/2.targets.json") != string(signed) {
 		t.Errorf("what somebody signed is replaced: %v", err)
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
@@ -79,14 +80,14 @@ func TestInheritedIsStoredAsItIs(t *testing.T) {
 	for range 100 {
 		customs["orbit/linux/"+word()+"/"+word()] = fmt.Sprintf(`{"version":%s,%s:[%s,12,true,null]}`, quoted(word()), quoted(word()), quoted(word()))
 	}
-	forLayouts(t, func(t *testing.T, consistent bool) {
-		r, kr := newRepo(t, consistent)
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := repotest.New(t, consistent)
 		theirs(t, r, kr, customs)
 		before := findings(t, r)
 		old := metadataOf(t, r)
-		add(t, r, kr, "next", repo.Item{Name: "other", Platform: "linux", Version: "2"})
-		rotate(t, r, kr, meta.RoleTargets)
-		stamp(t, r, kr)
+		repotest.Add(t, r, kr, "next", repo.Item{Name: "other", Platform: "linux", Version: "2"})
+		repotest.Rotate(t, r, kr, meta.RoleTargets)
+		repotest.Stamp(t, r, kr)
 		for name, data := range metadataOf(t, r) {
 			if bytes.Equal(old[name], data) {
 				continue
@@ -110,7 +111,7 @@ func quoted(s string) string {
 
 // theirs publishes targets 7, snapshot 7 and timestamp 7 as fleetctl writes them: custom
 // by path.
-func theirs(t *testing.T, r *repo.Repo, kr keyring, customs map[string]string) {
+func theirs(t *testing.T, r *repo.Repo, kr repotest.Keyring, customs map[string]string) {
 	t.Helper()
 	p, err := r.Load()
 	if err != nil {
@@ -146,7 +147,7 @@ func theirs(t *testing.T, r *repo.Repo, kr keyring, customs map[string]string) {
 	put(meta.RoleTimestamp, theirListing{"timestamp", "1.0", 7, expires, map[string]theirFile{"snapshot.json": m}})
 }
 
-func theirSign(t *testing.T, p *repo.Published, kr keyring, role string, v any) []byte {
+func theirSign(t *testing.T, p *repo.Published, kr repotest.Keyring, role string, v any) []byte {
 	t.Helper()
 	signed, err := json.Marshal(v)
 	if err != nil {

@@ -10,32 +10,33 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestFolderInTheWay: where a folder stands at a name that a commit writes, it is refused
 // and nothing that clients read changes, or clients accept what it published beside it; and
 // once the folder is gone the next release goes through.
 func TestFolderInTheWay(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
-		base, kr := newRepo(t, consistent)
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
+		base, kr := repotest.New(t, consistent)
 		item := func(version string) repo.Item {
 			return repo.Item{Name: "orbit", Platform: "linux", Version: version, Channels: []string{"stable"}}
 		}
-		add(t, base, kr, "one", item("1"))
+		repotest.Add(t, base, kr, "one", item("1"))
 		publish := func(r *repo.Repo) error {
-			p, c, err := put(t, r, "two", item("2"))
+			p, c, err := repotest.Put(t, r, "two", item("2"))
 			if err != nil {
 				return err
 			}
-			return kr.try(r, p, c)
+			return kr.Try(r, p, c)
 		}
-		whole := clone(t, base)
+		whole := repotest.Clone(t, base)
 		if err := publish(whole); err != nil {
 			t.Fatal(err)
 		}
-		before := copyWeb(t, base)
+		before := repotest.CopyWeb(t, base)
 		names := []string{"pending/change.json", "pending/journal"}
-		for name := range copyWeb(t, whole) {
+		for name := range repotest.CopyWeb(t, whole) {
 			if _, was := before[name]; !was {
 				names = append(names, "repository/"+name)
 			}
@@ -44,7 +45,7 @@ func TestFolderInTheWay(t *testing.T) {
 			t.Fatalf("a commit writes %q only", names)
 		}
 		for _, name := range names {
-			r := clone(t, base)
+			r := repotest.Clone(t, base)
 			at := filepath.Join(r.Dir(), filepath.FromSlash(name))
 			if err := os.RemoveAll(at); err != nil {
 				t.Fatal(err)
@@ -54,8 +55,8 @@ func TestFolderInTheWay(t *testing.T) {
 			}
 			err := publish(r)
 			var interrupted *repo.InterruptedError
-			if err != nil && !errors.As(err, &interrupted) && !maps.Equal(copyWeb(t, r), before) {
-				t.Errorf("%q: refused (%v), and clients see %q", name, err, slices.Sorted(maps.Keys(copyWeb(t, r))))
+			if err != nil && !errors.As(err, &interrupted) && !maps.Equal(repotest.CopyWeb(t, r), before) {
+				t.Errorf("%q: refused (%v), and clients see %q", name, err, slices.Sorted(maps.Keys(repotest.CopyWeb(t, r))))
 			}
 			stops := !strings.HasSuffix(name, ".json") // another number is taken, or nothing was staged
 			if (err != nil) != stops && interrupted == nil {
@@ -64,12 +65,12 @@ func TestFolderInTheWay(t *testing.T) {
 			if err := os.RemoveAll(at); err != nil {
 				t.Fatal(err)
 			}
-			judge(t, r)
-			again := clone(t, r)
+			repotest.Judge(t, r)
+			again := repotest.Clone(t, r)
 			if err := publish(again); err != nil {
 				t.Errorf("%q, afterwards: %v", name, err)
 			}
-			judge(t, again)
+			repotest.Judge(t, again)
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // notKeyIDs are attacks on whoever prints a key ID or makes a file name of it.
@@ -28,13 +29,13 @@ var notKeyIDs = map[string]string{
 // all the signatures that it needs are there.
 func TestOnlyKeyIDsInDocuments(t *testing.T) {
 	t.Parallel()
-	r, kr := newRepo(t, true)
-	p := load(t, r)
-	c, err := r.Rotate(p, nil, repo.Rotation{Role: meta.RoleTargets, Add: []meta.Key{kr.make(t)}}, repo.StageOptions{})
+	r, kr := repotest.New(t, true)
+	p := repotest.Load(t, r)
+	c, err := r.Rotate(p, nil, repo.Rotation{Role: meta.RoleTargets, Add: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	kr.sign(t, c.Docs()[0])
+	kr.Sign(t, c.Docs()[0])
 	if err := r.Save(c); err != nil {
 		t.Fatal(err)
 	}

@@ -5,21 +5,22 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestMendColdRole: an older file of a cold role was put back. With consistent snapshots the
 // numbered one takes its place; in the flat layout it has to be brought back, and no
 // command says that nothing is wrong.
 func TestMendColdRole(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
 		d := newDaily(t, consistent)
 		history(t, d, 6)
 		d.archive(t, keep(3))
 		const file = "repository/archive-orbit-linux.json"
-		older := read(t, d.Repo, file)
+		older := repotest.Read(t, d.Repo, file)
 		d.archive(t, keep(1))
-		newest := read(t, d.Repo, file)
-		write(t, d.Repo, file, older)
+		newest := repotest.Read(t, d.Repo, file)
+		repotest.Write(t, d.Repo, file, older)
 		m, err := d.Mend(false)
 		if consistent {
 			if err != nil || len(m.Done) != 1 || !strings.Contains(m.Done[0], "archive-orbit-linux.json is version") {
@@ -30,14 +31,14 @@ func TestMendColdRole(t *testing.T) {
 			if err != nil && !strings.Contains(err.Error(), file) {
 				t.Errorf("it names another file: %v", err)
 			}
-			write(t, d.Repo, file, newest)
+			repotest.Write(t, d.Repo, file, newest)
 			if m, err := d.Mend(false); err != nil || len(m.Done) > 0 {
 				t.Errorf("%v, %v", m.Done, err)
 			}
 		}
-		if now := read(t, d.Repo, file); now != newest {
+		if now := repotest.Read(t, d.Repo, file); now != newest {
 			t.Errorf("%d bytes, and the newest has %d", len(now), len(newest))
 		}
-		judge(t, d.Repo)
+		repotest.Judge(t, d.Repo)
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 func isName(err error) bool {
@@ -19,17 +20,17 @@ func isName(err error) bool {
 // TestMigrate: hashed names for everything, numbered files of the versions in force, plain
 // files stay; whoever knew the flat layout follows, and whoever comes new.
 func TestMigrate(t *testing.T) {
-	r, kr := newRepo(t, false)
-	add(t, r, kr, "one", item("1"))
-	add(t, r, kr, "two", repo.Item{Name: "extensions/x", Platform: "linux", Version: "2"})
-	before := copyWeb(t, r)
-	p := load(t, r)
+	r, kr := repotest.New(t, false)
+	repotest.Add(t, r, kr, "one", repotest.Item("1"))
+	repotest.Add(t, r, kr, "two", repo.Item{Name: "extensions/x", Platform: "linux", Version: "2"})
+	before := repotest.CopyWeb(t, r)
+	p := repotest.Load(t, r)
 	c, err := r.Migrate(p, nil, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	kr.publish(t, r, p, c)
-	now := copyWeb(t, r)
+	kr.Publish(t, r, p, c)
+	now := repotest.CopyWeb(t, r)
 	for name, data := range before {
 		if _, changed := map[string]bool{"root.json": true, "snapshot.json": true, "timestamp.json": true}[name]; !changed && now[name] != data {
 			t.Errorf("%q changed or is gone", name)
@@ -40,46 +41,46 @@ func TestMigrate(t *testing.T) {
 			t.Errorf("%q is missing", name)
 		}
 	}
-	judge(t, r)
-	follows(t, r, before)
-	if _, err := r.Migrate(load(t, r), nil, repo.StageOptions{}); !kindIs(meta.NoChange)(err) {
+	repotest.Judge(t, r)
+	repotest.Follows(t, r, before)
+	if _, err := r.Migrate(repotest.Load(t, r), nil, repo.StageOptions{}); !kindIs(meta.NoChange)(err) {
 		t.Errorf("a second time: %v", err)
 	}
 	// A file of fleetctl's that nobody names any more is listed in both forms.
-	add(t, r, kr, "three", item("3"))
-	judge(t, r)
+	repotest.Add(t, r, kr, "three", repotest.Item("3"))
+	repotest.Judge(t, r)
 }
 
 // TestMigrateRefusesFirst: what would fail at commit is refused while nothing is staged.
 func TestMigrateRefusesFirst(t *testing.T) {
-	base, kr := newRepo(t, false)
-	add(t, base, kr, "one", item("1"))
+	base, kr := repotest.New(t, false)
+	repotest.Add(t, base, kr, "one", repotest.Item("1"))
 	long := strings.Repeat("n", 127)
 	for name, c := range map[string]struct {
 		spoil func(r *repo.Repo)
 		want  func(error) bool
 	}{
-		"a file is missing": {func(r *repo.Repo) { remove(t, r, "repository/targets/orbit/linux/1/orbit") }, kindIs(meta.MissingContent)},
-		"a file was cut": {func(r *repo.Repo) { write(t, r, "repository/targets/orbit/linux/1/orbit", "o") },
+		"a file is missing": {func(r *repo.Repo) { repotest.Remove(t, r, "repository/targets/orbit/linux/1/orbit") }, kindIs(meta.MissingContent)},
+		"a file was cut": {func(r *repo.Repo) { repotest.Write(t, r, "repository/targets/orbit/linux/1/orbit", "o") },
 			func(err error) bool { return errors.Is(err, repo.ErrContent) }},
 		"no sha512": {func(r *repo.Repo) {
-			kr.edit(t, r, func(targets map[string]any) {
+			editTargets(t, kr, r, func(targets map[string]any) {
 				target := targets["orbit/linux/1/orbit"].(map[string]any)
 				target["hashes"] = map[string]any{"sha256": strings.Repeat("0", 64)}
 			})
 		}, kindIs(meta.MissingContent)},
 		"a name with no room for a hash": {func(r *repo.Repo) {
-			kr.edit(t, r, func(targets map[string]any) { targets["a/b/c/"+long] = targets["orbit/linux/1/orbit"] })
+			editTargets(t, kr, r, func(targets map[string]any) { targets["a/b/c/"+long] = targets["orbit/linux/1/orbit"] })
 			if err := os.MkdirAll(webPath(r, "targets/a/b/c"), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			write(t, r, "repository/targets/a/b/c/"+long, "one")
+			repotest.Write(t, r, "repository/targets/a/b/c/"+long, "one")
 		}, isName},
 		"a path that leaves the folder": {func(r *repo.Repo) {
-			kr.edit(t, r, func(targets map[string]any) { targets["../../keys/root.json"] = targets["orbit/linux/1/orbit"] })
+			editTargets(t, kr, r, func(targets map[string]any) { targets["../../keys/root.json"] = targets["orbit/linux/1/orbit"] })
 		}, isName},
 	} {
-		r := clone(t, base)
+		r := repotest.Clone(t, base)
 		c.spoil(r)
 		p, err := r.Load()
 		if err != nil {
@@ -92,24 +93,24 @@ func TestMigrateRefusesFirst(t *testing.T) {
 }
 
 // edit publishes other targets, signed by the role, as another tool could.
-func (kr keyring) edit(t *testing.T, r *repo.Repo, change func(targets map[string]any)) {
+func editTargets(t *testing.T, kr repotest.Keyring, r *repo.Repo, change func(targets map[string]any)) {
 	t.Helper()
-	key := load(t, r).Root.Keys(meta.RoleTargets)[0].ID
-	raw := kr.resign(t, []byte(read(t, r, "repository/targets.json")), func(signed map[string]any) {
+	key := repotest.Load(t, r).Root.Keys(meta.RoleTargets)[0].ID
+	raw := kr.Resign(t, []byte(repotest.Read(t, r, "repository/targets.json")), func(signed map[string]any) {
 		change(signed["targets"].(map[string]any))
 	}, key)
-	write(t, r, "repository/targets.json", string(raw))
+	repotest.Write(t, r, "repository/targets.json", string(raw))
 }
 
 // TestOddities: what fleetctl writes in its own way is named and does no harm; the next
 // version is written without it.
 func TestOddities(t *testing.T) {
-	r, kr := newRepo(t, false)
-	add(t, r, kr, "one", item("1"))
-	key := load(t, r).Root.Keys(meta.RoleTimestamp)[0].ID
-	local := kr.resign(t, []byte(read(t, r, "repository/timestamp.json")), setTo("expires", "2036-12-06T17:07:47-03:00"), key)
-	write(t, r, "repository/timestamp.json", string(local))
-	write(t, r, "repository/root.json", read(t, r, "repository/root.json")+"\n")
+	r, kr := repotest.New(t, false)
+	repotest.Add(t, r, kr, "one", repotest.Item("1"))
+	key := repotest.Load(t, r).Root.Keys(meta.RoleTimestamp)[0].ID
+	local := kr.Resign(t, []byte(repotest.Read(t, r, "repository/timestamp.json")), repotest.SetTo("expires", "2036-12-06T17:07:47-03:00"), key)
+	repotest.Write(t, r, "repository/timestamp.json", string(local))
+	repotest.Write(t, r, "repository/root.json", repotest.Read(t, r, "repository/root.json")+"\n")
 	var files []string
 	for _, o := range r.Oddities() {
 		files = append(files, o.File)
@@ -117,7 +118,7 @@ func TestOddities(t *testing.T) {
 	if !slices.Equal(files, []string{"repository/root.json", "repository/timestamp.json"}) {
 		t.Errorf("odd are %q", files)
 	}
-	write(t, r, "repository/targets.json", "no JSON")
+	repotest.Write(t, r, "repository/targets.json", "no JSON")
 	if len(r.Oddities()) != 2 {
 		t.Error("a file that cannot be read counts as odd")
 	}

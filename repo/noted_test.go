@@ -9,14 +9,15 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestNotedVersionsAreNotSignedAgain: what a log outside of the folder says was signed
 // counts, if a key of the role signed it and the number is one that can be reached.
 func TestNotedVersionsAreNotSignedAgain(t *testing.T) {
 	t.Parallel()
-	kept, kr := newRepo(t, true)
-	p := load(t, kept)
+	kept, kr := repotest.New(t, true)
+	p := repotest.Load(t, kept)
 	key := func(role string) tuf.KeyID { return p.Root.Keys(role)[0].ID }
 	for name, noted := range map[string]struct {
 		repo.Noted
@@ -27,17 +28,17 @@ func TestNotedVersionsAreNotSignedAgain(t *testing.T) {
 		"of another role":       {repo.Noted{Role: meta.RoleSnapshot, Version: 9, KeyID: key(meta.RoleSnapshot)}, 2},
 		"out of reach":          {repo.Noted{Role: meta.RoleTimestamp, Version: tuf.MaxVersion, KeyID: key(meta.RoleTimestamp)}, 2},
 	} {
-		r := repo.Open(clone(t, kept).Dir(), repo.Options{Noted: func() ([]repo.Noted, error) { return []repo.Noted{noted.Noted}, nil }})
-		stamp(t, r, kr)
-		if v := load(t, r).Timestamp.Version(); v != noted.want {
+		r := repo.Open(repotest.Clone(t, kept).Dir(), repo.Options{Noted: func() ([]repo.Noted, error) { return []repo.Noted{noted.Noted}, nil }})
+		repotest.Stamp(t, r, kr)
+		if v := repotest.Load(t, r).Timestamp.Version(); v != noted.want {
 			t.Errorf("%s: the next timestamp is v%d, not v%d", name, v, noted.want)
 		}
 	}
-	r := repo.Open(clone(t, kept).Dir(), repo.Options{Noted: func() ([]repo.Noted, error) {
+	r := repo.Open(repotest.Clone(t, kept).Dir(), repo.Options{Noted: func() ([]repo.Noted, error) {
 		return []repo.Noted{{Role: meta.RoleRoot, Version: 2, KeyID: key(meta.RoleRoot)}}, nil
 	}})
 	var refused *meta.RefusedError
-	if err := renew(r, kr, meta.RoleRoot); !errors.As(err, &refused) || refused.Kind != meta.VersionRegress {
+	if err := repotest.Renew(r, kr, meta.RoleRoot); !errors.As(err, &refused) || refused.Kind != meta.VersionRegress {
 		t.Errorf("a root v2 that was published already: %v", err)
 	}
 }
@@ -46,16 +47,16 @@ func TestNotedVersionsAreNotSignedAgain(t *testing.T) {
 // been signed since.
 func TestStagedNumberThatWasNoted(t *testing.T) {
 	t.Parallel()
-	r, kr := newRepo(t, true)
-	_, c, err := put(t, r, "one", item("1"))
+	r, kr := repotest.New(t, true)
+	_, c, err := repotest.Put(t, r, "one", repotest.Item("1"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Save(c); err != nil {
 		t.Fatal(err)
 	}
-	p := load(t, r)
-	before := copyWeb(t, r)
+	p := repotest.Load(t, r)
+	before := repotest.CopyWeb(t, r)
 	r = repo.Open(r.Dir(), repo.Options{Noted: func() ([]repo.Noted, error) {
 		return []repo.Noted{{Role: meta.RoleTargets, Version: 2, KeyID: p.Root.Keys(meta.RoleTargets)[0].ID}}, nil
 	}})
@@ -63,35 +64,35 @@ func TestStagedNumberThatWasNoted(t *testing.T) {
 		t.Fatal(err)
 	}
 	var refused *meta.RefusedError
-	if err := kr.try(r, p, c); !errors.As(err, &refused) || refused.Kind != meta.PublishedMoved {
+	if err := kr.Try(r, p, c); !errors.As(err, &refused) || refused.Kind != meta.PublishedMoved {
 		t.Errorf("targets v2 is published a second time: %v", err)
 	}
-	before.unchanged(t, r)
+	before.Unchanged(t, r)
 }
 
 // TestRememberTimestamp: the next timestamp is above one that lies in a store, if a key
 // of ours signed that.
 func TestRememberTimestamp(t *testing.T) {
 	t.Parallel()
-	forLayouts(t, func(t *testing.T, consistent bool) {
-		r, kr := newRepo(t, consistent)
-		elsewhere := clone(t, r)
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := repotest.New(t, consistent)
+		elsewhere := repotest.Clone(t, r)
 		for range 4 {
-			stamp(t, elsewhere, kr)
+			repotest.Stamp(t, elsewhere, kr)
 		}
-		other, _ := newRepo(t, consistent)
+		other, _ := repotest.New(t, consistent)
 		if err := r.RememberTimestamp(timestampOf(t, other)); !errors.Is(err, meta.ErrMetadata) {
 			t.Errorf("another repository's: %v", err)
 		}
-		rotate(t, r, kr, meta.RoleTimestamp) // the store's is signed by the key before
+		repotest.Rotate(t, r, kr, meta.RoleTimestamp) // the store's is signed by the key before
 		if err := r.RememberTimestamp(timestampOf(t, elsewhere)); err != nil {
 			t.Fatal(err)
 		}
-		stamp(t, r, kr)
-		if v := load(t, r).Timestamp.Version(); v != 6 {
+		repotest.Stamp(t, r, kr)
+		if v := repotest.Load(t, r).Timestamp.Version(); v != 6 {
 			t.Errorf("the next timestamp is v%d, not v6", v)
 		}
-		judge(t, r)
+		repotest.Judge(t, r)
 	})
 }
 

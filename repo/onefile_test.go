@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // Two published paths that are one file: refused before anything is written, in both
@@ -43,25 +44,25 @@ func TestTwoPathsOneFile(t *testing.T) {
 			}
 		}, repo.Item{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"stable"}}, false},
 	}
-	forLayouts(t, func(t *testing.T, consistent bool) {
-		base, kr := newRepo(t, consistent)
-		add(t, base, kr, "one", item("1"))
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
+		base, kr := repotest.New(t, consistent)
+		repotest.Add(t, base, kr, "one", repotest.Item("1"))
 		for name, c := range cases {
-			r := clone(t, base)
+			r := repotest.Clone(t, base)
 			c.spoil(t, r)
-			before := copyWeb(t, r)
-			p, change, err := put(t, r, "two", c.it)
+			before := repotest.CopyWeb(t, r)
+			p, change, err := repotest.Put(t, r, "two", c.it)
 			if err == nil {
-				err = kr.try(r, p, change)
+				err = kr.Try(r, p, change)
 			}
 			if refused := errors.Is(err, meta.ErrRefused); refused != (!consistent || c.consistent) {
 				t.Errorf("%s: %v", name, err)
 			}
 			if err == nil {
-				judge(t, r)
+				repotest.Judge(t, r)
 				continue
 			}
-			for file, data := range copyWeb(t, r) {
+			for file, data := range repotest.CopyWeb(t, r) {
 				if before[file] != data {
 					t.Errorf("%s: %q was written", name, file)
 				}

@@ -1,4 +1,4 @@
-package repo
+package repo_test
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
+	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -22,14 +24,14 @@ import (
 // that does not verify.
 func FuzzStaged(f *testing.F) {
 	r, published := seedRepo(f, f.TempDir())
-	c, err := r.Rotate(published, nil, Rotation{Role: meta.RoleRoot, Add: []meta.Key{seedKey(f, 9)}}, StageOptions{})
+	c, err := r.Rotate(published, nil, repo.Rotation{Role: meta.RoleRoot, Add: []meta.Key{seedKey(f, 9)}}, repo.StageOptions{})
 	if err != nil {
 		f.Fatal(err)
 	}
 	if err := r.Save(c); err != nil {
 		f.Fatal(err)
 	}
-	data, err := os.ReadFile(r.pending("change.json"))
+	data, err := os.ReadFile(filepath.Join(r.Dir(), "pending", "change.json"))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -38,10 +40,10 @@ func FuzzStaged(f *testing.F) {
 	f.Add([]byte(`{"schema":1}`))
 	f.Add([]byte(`{"schema":1,"base_root":1,"base_targets":1,"targets":{"signatures":[],"signed":{"_type":"targets","expires":"2030-01-01T00:00:00Z","targets":{"../x":{}},"version":2}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if err := os.WriteFile(r.pending("change.json"), data, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(r.Dir(), "pending", "change.json"), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		for _, p := range []*Published{published, nil} {
+		for _, p := range []*repo.Published{published, nil} {
 			c, err := r.Staged(p)
 			if err != nil {
 				continue
@@ -53,7 +55,7 @@ func FuzzStaged(f *testing.F) {
 					}
 				}
 			}
-			if _, err := r.Review(p, c, nil); err != nil && strings.TrimSpace(err.Error()) == "" {
+			if _, err := diff.Of(r, p, c, nil); err != nil && strings.TrimSpace(err.Error()) == "" {
 				t.Error("an error without words")
 			}
 		}
@@ -86,7 +88,7 @@ func FuzzJournal(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		l, err := Open(dir, Options{}).Lock(context.Background(), "fuzz", time.Second)
+		l, err := repo.Open(dir, repo.Options{}).Lock(context.Background(), "fuzz", time.Second)
 		if err == nil {
 			l.Unlock()
 		}
@@ -117,10 +119,10 @@ func seedPrivate(n byte) ed25519.PrivateKey {
 }
 
 // seedRepo publishes a small repository with a fixed clock.
-func seedRepo(t testing.TB, dir string) (*Repo, *Published) {
+func seedRepo(t testing.TB, dir string) (*repo.Repo, *repo.Published) {
 	t.Helper()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	r := Open(dir, Options{Now: func() time.Time { return now }})
+	r := repo.Open(dir, repo.Options{Now: func() time.Time { return now }})
 	l, err := r.Lock(context.Background(), "seed", time.Second)
 	if err != nil {
 		t.Fatal(err)
@@ -132,14 +134,14 @@ func seedRepo(t testing.TB, dir string) (*Repo, *Published) {
 		k := seedKey(t, byte(i+1))
 		keys[role], private[k.ID] = []meta.Key{k}, seedPrivate(byte(i+1))
 	}
-	c, err := r.Init(InitOptions{Keys: keys, Consistent: true})
+	c, err := r.Init(repo.InitOptions{Keys: keys, Consistent: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range c.Docs() {
 		seedSign(t, d, private)
 	}
-	rel, err := r.Release(nil, c, ReleaseOptions{})
+	rel, err := r.Release(nil, c, repo.ReleaseOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,17 +7,18 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestUnportableNames: what Windows or macOS cannot hold beside what is there is refused
 // by name, in every element of the path, when it is added and when it is promoted.
 func TestUnportableNames(t *testing.T) {
-	r, kr := newRepo(t, true)
+	r, kr := repotest.New(t, true)
 	item := func(name, platform, version string, channels ...string) repo.Item {
 		return repo.Item{Name: name, Platform: platform, Version: version, Channels: channels}
 	}
-	add(t, r, kr, "one", item("orbit", "linux", "1.0", "stable"))
-	p := load(t, r)
+	repotest.Add(t, r, kr, "one", item("orbit", "linux", "1.0", "stable"))
+	p := repotest.Load(t, r)
 	target, _, err := p.Targets.Get("orbit/linux/stable/orbit")
 	if err != nil {
 		t.Fatal(err)
@@ -51,5 +52,5 @@ func TestUnportableNames(t *testing.T) {
 		t.Errorf("promoted: %v", err)
 	}
 	// The same again, and names that only look like it, are fine.
-	add(t, r, kr, "two", item("orbit", "linux", "1.1", "stable", "console", "com10", "v1.con"))
+	repotest.Add(t, r, kr, "two", item("orbit", "linux", "1.1", "stable", "console", "com10", "v1.con"))
 }

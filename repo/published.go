@@ -333,6 +333,9 @@ func (p *Published) Expired(now time.Time, roles ...string) error {
 	return nil
 }
 
+// RootText is the signed part of root as JSON.
+func (p *Published) RootText() []byte { return p.rootEnv.Text() }
+
 // RootJSON is the published root.json, as it stands on disk.
 func (p *Published) RootJSON() []byte { return p.rootData }
 

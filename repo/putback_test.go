@@ -5,28 +5,29 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestPutBack: with nothing that remembers, an older file under a newer one is told by what
 // the newer one names.
 func TestPutBack(t *testing.T) {
-	r, kr := newRepo(t, false)
-	add(t, r, kr, "one", item("1"))
-	old := copyWeb(t, r)
-	add(t, r, kr, "two", item("2"))
+	r, kr := repotest.New(t, false)
+	repotest.Add(t, r, kr, "one", repotest.Item("1"))
+	old := repotest.CopyWeb(t, r)
+	repotest.Add(t, r, kr, "two", repotest.Item("2"))
 	for _, name := range []string{"snapshot.json", "targets.json"} {
-		c := clone(t, r)
-		remove(t, c, "pending/history.json")
-		old.over(t, c, name)
+		c := repotest.Clone(t, r)
+		repotest.Remove(t, c, "pending/history.json")
+		old.Over(t, c, name)
 		if _, err := c.Load(); !errors.Is(err, meta.ErrMetadata) {
 			t.Errorf("%s was put back: %v", name, err)
 		}
 	}
 	// Both together are the older repository, with a timestamp that names a newer one.
-	c := clone(t, r)
-	remove(t, c, "pending/history.json")
-	old.over(t, c, "snapshot.json", "targets.json")
-	if err := tryStamp(c, kr); !errors.Is(err, meta.ErrMetadata) {
+	c := repotest.Clone(t, r)
+	repotest.Remove(t, c, "pending/history.json")
+	old.Over(t, c, "snapshot.json", "targets.json")
+	if err := repotest.TryStamp(c, kr); !errors.Is(err, meta.ErrMetadata) {
 		t.Errorf("both were put back: %v", err)
 	}
 }
@@ -34,24 +35,24 @@ func TestPutBack(t *testing.T) {
 // TestTimestampOverWhatFits: a snapshot that the timestamp does not name is covered only if
 // its targets are there (COMPAT 5.4: anything else stops every client).
 func TestTimestampOverWhatFits(t *testing.T) {
-	r, kr := newRepo(t, false)
-	add(t, r, kr, "one", item("1"))
-	old := copyWeb(t, r)
-	add(t, r, kr, "two", item("2"))
-	c := clone(t, r)
-	remove(t, c, "pending/history.json")
-	old.over(t, c, "timestamp.json") // as if the last rename were missing
+	r, kr := repotest.New(t, false)
+	repotest.Add(t, r, kr, "one", repotest.Item("1"))
+	old := repotest.CopyWeb(t, r)
+	repotest.Add(t, r, kr, "two", repotest.Item("2"))
+	c := repotest.Clone(t, r)
+	repotest.Remove(t, c, "pending/history.json")
+	old.Over(t, c, "timestamp.json") // as if the last rename were missing
 	p, err := c.Load()
 	if err != nil || len(p.Warnings) != 1 || !p.NeedsTimestamp() || p.NeedsTargets() {
 		t.Fatalf("%v, warnings %q", err, p.Warnings)
 	}
-	if err := tryStamp(c, kr); err != nil {
+	if err := repotest.TryStamp(c, kr); err != nil {
 		t.Fatal(err)
 	}
-	judge(t, c)
-	kr.edit(t, c, func(targets map[string]any) { delete(targets, "orbit/linux/1/orbit") })
-	old.over(t, c, "timestamp.json")
-	if err := tryStamp(c, kr); err == nil {
+	repotest.Judge(t, c)
+	editTargets(t, kr, c, func(targets map[string]any) { delete(targets, "orbit/linux/1/orbit") })
+	old.Over(t, c, "timestamp.json")
+	if err := repotest.TryStamp(c, kr); err == nil {
 		t.Error("a timestamp over a snapshot that names other targets")
 	}
 }

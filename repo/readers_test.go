@@ -11,15 +11,16 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestInit: only where nothing is; each role with a key, and a threshold that it can meet.
 func TestInit(t *testing.T) {
-	kr := keyring{}
+	kr := repotest.Keyring{}
 	keys := func() map[string][]meta.Key {
 		m := map[string][]meta.Key{}
 		for _, role := range meta.Roles() {
-			m[role] = []meta.Key{kr.make(t), kr.make(t)}
+			m[role] = []meta.Key{kr.Make(t), kr.Make(t)}
 		}
 		return m
 	}
@@ -38,12 +39,12 @@ func TestInit(t *testing.T) {
 		"a role without a key": {repo.InitOptions{Keys: none}, kindIs(meta.LastKey)},
 		"one key twice":        {repo.InitOptions{Keys: twice}, kindIs(meta.DuplicateKey)},
 	} {
-		r := repo.Open(folder(t), repo.Options{})
+		r := repo.Open(repotest.Folder(t), repo.Options{})
 		if _, err := r.Init(c.opts); !c.want(err) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	r := repo.Open(folder(t), repo.Options{})
+	r := repo.Open(repotest.Folder(t), repo.Options{})
 	if err := r.CheckInit(); err != nil {
 		t.Errorf("an empty folder: %v", err)
 	}
@@ -54,11 +55,11 @@ func TestInit(t *testing.T) {
 		t.Errorf("an empty folder was loaded: %v", err)
 	}
 	for _, name := range []string{"repository/1.root.json", "repository/targets.json", "pending/change.json"} {
-		r := repo.Open(folder(t), repo.Options{})
+		r := repo.Open(repotest.Folder(t), repo.Options{})
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(r.Dir(), name)), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		write(t, r, name, "{}")
+		repotest.Write(t, r, name, "{}")
 		if err := r.CheckInit(); !errors.Is(err, repo.ErrExists) && !kindIs(meta.UnfinishedState)(err) {
 			t.Errorf("with %q: %v", name, err)
 		}
@@ -70,14 +71,14 @@ func TestInit(t *testing.T) {
 
 // TestReaders: what the readers of files from elsewhere take is what root's keys signed.
 func TestReaders(t *testing.T) {
-	r, kr := newRepo(t, true)
-	other, _ := newRepo(t, true)
-	add(t, r, kr, "one", item("1"))
-	root1 := []byte(read(t, r, "repository/root.json"))
-	rotate(t, r, kr, "root")
-	rotate(t, r, kr, "targets")
-	root2, root3, strange := []byte(read(t, r, "repository/2.root.json")), []byte(read(t, r, "repository/3.root.json")), []byte(read(t, other, "repository/root.json"))
-	targets := []byte(read(t, r, "repository/targets.json"))
+	r, kr := repotest.New(t, true)
+	other, _ := repotest.New(t, true)
+	repotest.Add(t, r, kr, "one", repotest.Item("1"))
+	root1 := []byte(repotest.Read(t, r, "repository/root.json"))
+	repotest.Rotate(t, r, kr, "root")
+	repotest.Rotate(t, r, kr, "targets")
+	root2, root3, strange := []byte(repotest.Read(t, r, "repository/2.root.json")), []byte(repotest.Read(t, r, "repository/3.root.json")), []byte(repotest.Read(t, other, "repository/root.json"))
+	targets := []byte(repotest.Read(t, r, "repository/targets.json"))
 	for name, c := range map[string]struct {
 		err error
 		ok  bool
@@ -107,10 +108,10 @@ func TestReaders(t *testing.T) {
 	if ts, err := meta.ReadTargets(now, "x", targets); err != nil || ts.Len() != 2 {
 		t.Errorf("targets: %v", err)
 	}
-	if _, err := meta.ReadTargets(now, "x", []byte(read(t, r, "repository/snapshot.json"))); !errors.Is(err, meta.ErrMetadata) {
+	if _, err := meta.ReadTargets(now, "x", []byte(repotest.Read(t, r, "repository/snapshot.json"))); !errors.Is(err, meta.ErrMetadata) {
 		t.Errorf("a snapshot for targets: %v", err)
 	}
-	p := load(t, r)
+	p := repotest.Load(t, r)
 	own, err := r.RootJSON()
 	if err != nil || string(own) != string(root3) || string(p.RootJSON()) != string(root3) {
 		t.Errorf("roots gives %d bytes, %v; want root v3", len(own), err)
@@ -121,7 +122,7 @@ func TestReaders(t *testing.T) {
 	if err := r.CheckPublishable(p); err != nil {
 		t.Errorf("not publishable: %v", err)
 	}
-	remove(t, r, "repository/2.root.json")
+	repotest.Remove(t, r, "repository/2.root.json")
 	if err := r.CheckPublishable(p); !kindIs(meta.RootChain)(err) {
 		t.Errorf("publishable with a gap in the chain: %v", err)
 	}
@@ -130,16 +131,16 @@ func TestReaders(t *testing.T) {
 // TestHistoryOfTargets lists what each kept version held; what cannot be read is listed
 // with its error.
 func TestHistoryOfTargets(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
-		r, kr := newRepo(t, consistent)
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := repotest.New(t, consistent)
 		for _, v := range []string{"1", "2", "3"} {
-			add(t, r, kr, v, item(v))
+			repotest.Add(t, r, kr, v, repotest.Item(v))
 		}
 		if consistent {
-			write(t, r, "repository/2.targets.json", "{")
-			write(t, r, "repository/3.targets.json", read(t, r, "repository/1.targets.json"))
+			repotest.Write(t, r, "repository/2.targets.json", "{")
+			repotest.Write(t, r, "repository/3.targets.json", repotest.Read(t, r, "repository/1.targets.json"))
 		}
-		list, err := r.History(load(t, r))
+		list, err := r.History(repotest.Load(t, r))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,16 +164,16 @@ func TestHistoryOfTargets(t *testing.T) {
 // TestRows: one row for each path of the form that agents ask for, in the order that people
 // read; the others are named.
 func TestRows(t *testing.T) {
-	r, kr := newRepo(t, true)
+	r, kr := repotest.New(t, true)
 	for _, it := range []repo.Item{
 		{Name: "osqueryd", Platform: "linux", Version: "5"},
 		{Name: "orbit", Platform: "linux-arm64", Version: "1"},
 		{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"stable"}},
 		{Name: "extensions/x", Platform: "linux", Version: "2"},
 	} {
-		add(t, r, kr, it.Name+it.Platform, it)
+		repotest.Add(t, r, kr, it.Name+it.Platform, it)
 	}
-	kr.edit(t, r, func(targets map[string]any) { targets["README"] = targets["orbit/linux/1/orbit"] })
+	editTargets(t, kr, r, func(targets map[string]any) { targets["README"] = targets["orbit/linux/1/orbit"] })
 	p, err := r.Load()
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // renames is what pending/journal says is to be moved, in order.
@@ -22,7 +23,7 @@ type renames []struct{ From, To string }
 func journalOf(t testing.TB, r *repo.Repo) renames {
 	t.Helper()
 	var j struct{ Renames renames }
-	if err := json.Unmarshal([]byte(read(t, r, "pending/journal")), &j); err != nil {
+	if err := json.Unmarshal([]byte(repotest.Read(t, r, "pending/journal")), &j); err != nil {
 		t.Fatal(err)
 	}
 	return j.Renames
@@ -33,19 +34,19 @@ func journalOf(t testing.TB, r *repo.Repo) renames {
 type decided struct {
 	r      *repo.Repo
 	rel    *repo.Release
-	before webCopy
+	before repotest.WebCopy
 }
 
 // changes are commits of each kind, on a repository that has orbit 1 in stable.
-func changes(kr keyring) map[string]func(t *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error) {
+func changes(kr repotest.Keyring) map[string]func(t *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error) {
 	rotation := func(role string) func(t *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error) {
 		return func(t *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error) {
-			return r.Rotate(p, nil, repo.Rotation{Role: role, Set: []meta.Key{kr.make(t)}}, repo.StageOptions{})
+			return r.Rotate(p, nil, repo.Rotation{Role: role, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 		}
 	}
 	return map[string]func(t *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error){
 		"add": func(t *testing.T, r *repo.Repo, _ *repo.Published) (*repo.Change, error) {
-			_, c, err := put(t, r, "two", repo.Item{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"stable", "edge"}})
+			_, c, err := repotest.Put(t, r, "two", repo.Item{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"stable", "edge"}})
 			return c, err
 		},
 		"promote": func(_ *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error) {
@@ -62,16 +63,16 @@ func changes(kr keyring) map[string]func(t *testing.T, r *repo.Repo, p *repo.Pub
 	}
 }
 
-func cutOff(t *testing.T, base *repo.Repo, kr keyring, change func(t *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error)) decided {
+func cutOff(t *testing.T, base *repo.Repo, kr repotest.Keyring, change func(t *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error)) decided {
 	t.Helper()
-	d := decided{r: clone(t, base), before: copyWeb(t, base)}
-	p := load(t, d.r)
+	d := decided{r: repotest.Clone(t, base), before: repotest.CopyWeb(t, base)}
+	p := repotest.Load(t, d.r)
 	c, err := change(t, d.r, p)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, doc := range c.Docs() {
-		kr.sign(t, doc)
+		kr.Sign(t, doc)
 	}
 	if err := d.r.Save(c); err != nil {
 		t.Fatal(err)
@@ -83,7 +84,7 @@ func cutOff(t *testing.T, base *repo.Repo, kr keyring, change func(t *testing.T,
 		if err != nil {
 			t.Fatal(err)
 		}
-		kr.sign(t, doc)
+		kr.Sign(t, doc)
 	}
 	if err := d.r.Decide(d.rel); err != nil {
 		t.Fatal(err)
@@ -95,7 +96,7 @@ func cutOff(t *testing.T, base *repo.Repo, kr keyring, change func(t *testing.T,
 // lock of nobody is held.
 func (d decided) after(t *testing.T, k int) *repo.Repo {
 	t.Helper()
-	dir := folder(t)
+	dir := repotest.Folder(t)
 	if err := os.CopyFS(dir, os.DirFS(d.r.Dir())); err != nil {
 		t.Fatal(err)
 	}
@@ -116,9 +117,9 @@ func (d decided) after(t *testing.T, k int) *repo.Repo {
 // them already; and with consistent snapshots clients of before verify what is there, but
 // for one moment of a rotation that takes keys from another role.
 func TestReplayFromEveryPrefix(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
-		base, kr := newRepo(t, consistent)
-		add(t, base, kr, "one", item("1"))
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
+		base, kr := repotest.New(t, consistent)
+		repotest.Add(t, base, kr, "one", repotest.Item("1"))
 		kinds := changes(kr)
 		if !consistent {
 			kinds["migrate"] = func(_ *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error) {
@@ -135,16 +136,16 @@ func TestReplayFromEveryPrefix(t *testing.T) {
 				if err := d.r.Commit(d.rel); err != nil {
 					t.Fatal(err)
 				}
-				want, versions := copyWeb(t, d.r), d.rel.Versions()
+				want, versions := repotest.CopyWeb(t, d.r), d.rel.Versions()
 				window := strings.HasPrefix(name, "rotate ") && name != "rotate root"
 				for k, r := range states {
 					if consistent && (!window || k < len(states)-2) {
-						follows(t, r, d.before)
+						repotest.Follows(t, r, d.before)
 					}
 					seenByReaders(t, k, r, versions)
 					replayed(t, k, r, want)
 				}
-				judge(t, states[0])
+				repotest.Judge(t, states[0])
 			})
 		}
 	})
@@ -155,7 +156,7 @@ func seenByReaders(t *testing.T, k int, r *repo.Repo, versions map[string]int64)
 	if waits, err := r.InterruptedCommit(); err != nil || !waits {
 		t.Errorf("after %d renames: interrupted %v, %v", k, waits, err)
 	}
-	p := load(t, r)
+	p := repotest.Load(t, r)
 	for role, want := range versions {
 		if got := p.VersionOf(role); got != want {
 			t.Errorf("after %d renames readers see %s v%d, not v%d", k, role, got, want)
@@ -166,11 +167,11 @@ func seenByReaders(t *testing.T, k int, r *repo.Repo, versions map[string]int64)
 	}
 }
 
-func replayed(t *testing.T, k int, r *repo.Repo, want webCopy) {
+func replayed(t *testing.T, k int, r *repo.Repo, want repotest.WebCopy) {
 	t.Helper()
-	write(t, r, "pending/.fleet-hsm-tmp-1", "{") // it was noting what it had published
-	lock(t, r)
-	if got := copyWeb(t, r); !maps.Equal(got, want) {
+	repotest.Write(t, r, "pending/.fleet-hsm-tmp-1", "{") // it was noting what it had published
+	repotest.Lock(t, r)
+	if got := repotest.CopyWeb(t, r); !maps.Equal(got, want) {
 		t.Errorf("after %d renames the replay gives %q, not %q, or other bytes in them", k, slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
 	}
 	entries, err := os.ReadDir(filepath.Join(r.Dir(), "pending"))
@@ -203,9 +204,9 @@ func TestOrderOfRenames(t *testing.T) {
 		"rotate targets":   `^3.targets.json 3.snapshot.json targets.json snapshot.json root.json 2.root.json timestamp.json $`,
 		"rotate timestamp": `^root.json 2.root.json timestamp.json $`,
 	}
-	forLayouts(t, func(t *testing.T, isConsistent bool) {
-		base, kr := newRepo(t, isConsistent)
-		add(t, base, kr, "one", item("1"))
+	repotest.ForLayouts(t, func(t *testing.T, isConsistent bool) {
+		base, kr := repotest.New(t, isConsistent)
+		repotest.Add(t, base, kr, "one", repotest.Item("1"))
 		for name, change := range changes(kr) {
 			d := cutOff(t, base, kr, change)
 			var order strings.Builder
@@ -226,7 +227,7 @@ func TestOrderOfRenames(t *testing.T) {
 // TestJournalsThatNoCommitWrites: a journal is replayed without a key, so it may name
 // nothing outside of pending/commit and the web root.
 func TestJournalsThatNoCommitWrites(t *testing.T) {
-	base, _ := newRepo(t, true)
+	base, _ := repotest.New(t, true)
 	for name, text := range map[string]string{
 		"no JSON":               `{`,
 		"another schema":        `{"schema":2,"renames":[]}`,
@@ -238,22 +239,22 @@ func TestJournalsThatNoCommitWrites(t *testing.T) {
 		"neither file is there": `{"schema":1,"renames":[{"from":"commit/0","to":"repository/x"}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := folder(t)
+			dir := repotest.Folder(t)
 			if err := os.CopyFS(dir, os.DirFS(base.Dir())); err != nil {
 				t.Fatal(err)
 			}
 			r := repo.Open(dir, repo.Options{})
-			before := copyWeb(t, r)
-			write(t, r, "pending/journal", text)
-			write(t, r, "pending/change.json", "{}")
+			before := repotest.CopyWeb(t, r)
+			repotest.Write(t, r, "pending/journal", text)
+			repotest.Write(t, r, "pending/change.json", "{}")
 			if l, err := r.Lock(t.Context(), "test", 0); err == nil {
 				l.Unlock()
 				t.Error("it was replayed")
 			}
-			if !maps.Equal(copyWeb(t, r), before) {
+			if !maps.Equal(repotest.CopyWeb(t, r), before) {
 				t.Error("the web root changed")
 			}
-			if read(t, r, "pending/change.json") != "{}" {
+			if repotest.Read(t, r, "pending/change.json") != "{}" {
 				t.Error("a file beside it is gone")
 			}
 		})
@@ -268,13 +269,13 @@ func TestJournalThatCannotBeWritten(t *testing.T) {
 		inIt        string // in a folder of the journal's name, so that it stays
 		interrupted bool
 	}{"a folder in its place": {"", false}, "one that stays": {"x", true}} {
-		r, kr := newRepo(t, true)
-		p, change, err := put(t, r, "one", item("1"))
+		r, kr := repotest.New(t, true)
+		p, change, err := repotest.Put(t, r, "one", repotest.Item("1"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, d := range change.Docs() {
-			kr.sign(t, d)
+			kr.Sign(t, d)
 		}
 		rel, err := r.Release(p, change, repo.ReleaseOptions{})
 		if err != nil {
@@ -286,13 +287,13 @@ func TestJournalThatCannotBeWritten(t *testing.T) {
 		if err := os.MkdirAll(filepath.Join(r.Dir(), "pending", "journal", c.inIt), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		before := copyWeb(t, r)
-		err = kr.tryCommit(r, rel)
+		before := repotest.CopyWeb(t, r)
+		err = kr.TryCommit(r, rel)
 		var cut *repo.InterruptedError
 		if err == nil || errors.As(err, &cut) != c.interrupted || change.Fresh == c.interrupted {
 			t.Errorf("%s: %v, fresh %v", name, err, change.Fresh)
 		}
-		if now := copyWeb(t, r); !maps.Equal(now, before) {
+		if now := repotest.CopyWeb(t, r); !maps.Equal(now, before) {
 			t.Errorf("%s: something was published", name)
 		}
 		if _, err := os.Stat(filepath.Join(r.Dir(), "pending", "commit")); (err == nil) != c.interrupted {

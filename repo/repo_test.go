@@ -7,28 +7,29 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 func TestLifeOfARepository(t *testing.T) {
 	for _, consistent := range []bool{false, true} {
 		t.Run(map[bool]string{true: "consistent", false: "flat"}[consistent], func(t *testing.T) {
-			r, kr := newRepo(t, consistent)
-			add(t, r, kr, "one", repo.Item{Name: "orbit", Platform: "linux", Version: "1.0.0", Channels: []string{"stable", "edge"}})
-			add(t, r, kr, "two", repo.Item{Name: "orbit", Platform: "linux", Version: "1.1.0", Channels: []string{"edge"}})
+			r, kr := repotest.New(t, consistent)
+			repotest.Add(t, r, kr, "one", repo.Item{Name: "orbit", Platform: "linux", Version: "1.0.0", Channels: []string{"stable", "edge"}})
+			repotest.Add(t, r, kr, "two", repo.Item{Name: "orbit", Platform: "linux", Version: "1.1.0", Channels: []string{"edge"}})
 			rel, err := r.Timestamp(repo.ReleaseOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			kr.commit(t, r, rel)
+			kr.SignAndCommit(t, r, rel)
 			for _, role := range meta.Roles() {
-				p := load(t, r)
-				c, err := r.Rotate(p, nil, repo.Rotation{Role: role, Set: []meta.Key{kr.make(t)}}, repo.StageOptions{})
+				p := repotest.Load(t, r)
+				c, err := r.Rotate(p, nil, repo.Rotation{Role: role, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}
-				kr.publish(t, r, p, c)
+				kr.Publish(t, r, p, c)
 			}
-			p := load(t, r)
+			p := repotest.Load(t, r)
 			if p.Root.Version() != 5 || p.Targets.Version() != 4 || p.Targets.Len() != 4 {
 				t.Errorf("root v%d, targets v%d with %d paths; want 5, 4, 4", p.Root.Version(), p.Targets.Version(), p.Targets.Len())
 			}

@@ -10,28 +10,29 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestRogueRoleIsNoSource: who has the keys of snapshot and timestamp alone can list a role
 // of their own. Agents never look there, since targets does not delegate to it; and nothing
 // of it comes into what targets is to sign.
 func TestRogueRoleIsNoSource(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
 		d := newDaily(t, consistent)
 		history(t, d, 3)
 		const path, version = "orbit/linux/9.9.9/orbit", "9.9.9"
 		root := d.load(t).Root
 		edited := func(role string, edit func(signed map[string]any)) []byte {
-			was := []byte(read(t, d.Repo, "repository/"+role+".json"))
+			was := []byte(repotest.Read(t, d.Repo, "repository/"+role+".json"))
 			if role == meta.RoleTargets { // signed by nobody
-				return d.resign(t, was, edit)
+				return d.Resign(t, was, edit)
 			}
-			return d.resign(t, was, edit, root.Keys(role)[0].ID)
+			return d.Resign(t, was, edit, root.Keys(role)[0].ID)
 		}
 		lay := func(name string, number int64, data []byte) {
-			write(t, d.Repo, "repository/"+name, string(data))
+			repotest.Write(t, d.Repo, "repository/"+name, string(data))
 			if consistent && name != "timestamp.json" {
-				write(t, d.Repo, "repository/"+strconv.FormatInt(number, 10)+"."+name, string(data))
+				repotest.Write(t, d.Repo, "repository/"+strconv.FormatInt(number, 10)+"."+name, string(data))
 			}
 		}
 		next := func(signed map[string]any) int64 {

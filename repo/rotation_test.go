@@ -7,34 +7,35 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestWhatARotationSignsAgain: DESIGN 3 and COMPAT 5.4. Agents drop snapshot and targets
 // when keys of theirs are taken away, and fetch them again only if the timestamp rises.
 func TestWhatARotationSignsAgain(t *testing.T) {
-	type rotation = func(kr keyring, root *meta.Root) repo.Rotation
+	type rotation = func(kr repotest.Keyring, root *meta.Root) repo.Rotation
 	replace := func(role string) rotation {
-		return func(kr keyring, _ *meta.Root) repo.Rotation {
-			return repo.Rotation{Role: role, Set: []meta.Key{kr.make(t)}}
+		return func(kr repotest.Keyring, _ *meta.Root) repo.Rotation {
+			return repo.Rotation{Role: role, Set: []meta.Key{kr.Make(t)}}
 		}
 	}
 	grow := func(role string) rotation {
-		return func(kr keyring, _ *meta.Root) repo.Rotation {
-			return repo.Rotation{Role: role, Add: []meta.Key{kr.make(t)}}
+		return func(kr repotest.Keyring, _ *meta.Root) repo.Rotation {
+			return repo.Rotation{Role: role, Add: []meta.Key{kr.Make(t)}}
 		}
 	}
 	double := func(role string) rotation {
-		return func(kr keyring, _ *meta.Root) repo.Rotation {
-			return repo.Rotation{Role: role, Add: []meta.Key{kr.make(t)}, Threshold: 2}
+		return func(kr repotest.Keyring, _ *meta.Root) repo.Rotation {
+			return repo.Rotation{Role: role, Add: []meta.Key{kr.Make(t)}, Threshold: 2}
 		}
 	}
 	shrink := func(role string) rotation {
-		return func(_ keyring, root *meta.Root) repo.Rotation {
+		return func(_ repotest.Keyring, root *meta.Root) repo.Rotation {
 			return repo.Rotation{Role: role, Remove: []string{root.Keys(role)[1].ID.String()}}
 		}
 	}
 	lower := func(role string) rotation {
-		return func(_ keyring, _ *meta.Root) repo.Rotation { return repo.Rotation{Role: role, Threshold: 1} }
+		return func(_ repotest.Keyring, _ *meta.Root) repo.Rotation { return repo.Rotation{Role: role, Threshold: 1} }
 	}
 	list := func(roles ...string) []string { return roles }
 	for name, c := range map[string]struct {
@@ -63,14 +64,14 @@ func TestWhatARotationSignsAgain(t *testing.T) {
 		"targets, replaced and one more": {before: grow("targets"), rotate: replace("targets"), want: list("targets", "snapshot", "timestamp")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, kr := newRepo(t, true)
-			add(t, r, kr, "one", repo.Item{Name: "orbit", Platform: "linux", Version: "1.0.0"})
+			r, kr := repotest.New(t, true)
+			repotest.Add(t, r, kr, "one", repo.Item{Name: "orbit", Platform: "linux", Version: "1.0.0"})
 			if c.before != nil {
-				kr.rotate(t, r, c.before(kr, load(t, r).Root))
+				kr.RotateTo(t, r, c.before(kr, repotest.Load(t, r).Root))
 			}
-			before := load(t, r)
-			kr.rotate(t, r, c.rotate(kr, before.Root))
-			after := load(t, r)
+			before := repotest.Load(t, r)
+			kr.RotateTo(t, r, c.rotate(kr, before.Root))
+			after := repotest.Load(t, r)
 			for _, role := range meta.Roles() {
 				want := before.VersionOf(role)
 				if role == meta.RoleRoot || slices.Contains(c.want, role) {
@@ -87,21 +88,11 @@ func TestWhatARotationSignsAgain(t *testing.T) {
 	}
 }
 
-func (kr keyring) rotate(t *testing.T, r *repo.Repo, rot repo.Rotation) {
-	t.Helper()
-	p := load(t, r)
-	c, err := r.Rotate(p, nil, rot, repo.StageOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	kr.publish(t, r, p, c)
-}
-
 func TestRotateRefuses(t *testing.T) {
-	r, kr := newRepo(t, true)
-	p := load(t, r)
+	r, kr := repotest.New(t, true)
+	p := repotest.Load(t, r)
 	key := p.Root.Keys("targets")[0]
-	more := []meta.Key{kr.make(t), kr.make(t)}
+	more := []meta.Key{kr.Make(t), kr.Make(t)}
 	for name, c := range map[string]struct {
 		rot  repo.Rotation
 		kind meta.RefusedKind
@@ -125,7 +116,7 @@ func TestRotateRefuses(t *testing.T) {
 			}
 		})
 	}
-	if now := load(t, r); now.Root.Version() != 1 || len(now.Root.Keys("targets")) != 1 {
+	if now := repotest.Load(t, r); now.Root.Version() != 1 || len(now.Root.Keys("targets")) != 1 {
 		t.Errorf("a refused rotation changed what was loaded or published: root v%d with %d targets keys", now.Root.Version(), len(now.Root.Keys("targets")))
 	}
 }
@@ -133,10 +124,10 @@ func TestRotateRefuses(t *testing.T) {
 // TestKeysThatNoRoleNamesAreDropped: a key that stays listed would count again as soon as
 // somebody names it, and one of an unknown type stops every agent.
 func TestKeysThatNoRoleNamesAreDropped(t *testing.T) {
-	r, kr := newRepo(t, true)
-	old := load(t, r).Root.Keys("targets")[0]
-	kr.rotate(t, r, repo.Rotation{Role: "targets", Set: []meta.Key{kr.make(t)}})
-	if _, _, ok := load(t, r).Root.Key(old.ID); ok {
+	r, kr := repotest.New(t, true)
+	old := repotest.Load(t, r).Root.Keys("targets")[0]
+	kr.RotateTo(t, r, repo.Rotation{Role: "targets", Set: []meta.Key{kr.Make(t)}})
+	if _, _, ok := repotest.Load(t, r).Root.Key(old.ID); ok {
 		t.Error("the replaced key is still among root's keys")
 	}
 }

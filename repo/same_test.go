@@ -9,23 +9,24 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestHolds: what is published in every respect is held, and nothing that a new entry, the
 // bytes or a new signature would change.
 func TestHolds(t *testing.T) {
 	t.Parallel()
-	forLayouts(t, func(t *testing.T, consistent bool) {
-		first, kr := newRepo(t, consistent)
-		add(t, first, kr, "one", item("1"))
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
+		first, kr := repotest.New(t, consistent)
+		repotest.Add(t, first, kr, "one", repotest.Item("1"))
 		bare := repo.Item{Name: "orbit", Platform: "linux", Version: "1"}
 		further := bare
 		further.Channels = []string{"edge"}
 		content := func(text string) func(r *repo.Repo) {
 			return func(r *repo.Repo) {
-				for name := range copyWeb(t, r) {
+				for name := range repotest.CopyWeb(t, r) {
 					if strings.HasPrefix(name, "targets/") {
-						write(t, r, "repository/"+name, text)
+						repotest.Write(t, r, "repository/"+name, text)
 					}
 				}
 			}
@@ -37,24 +38,24 @@ func TestHolds(t *testing.T) {
 			late    time.Duration
 			held    bool
 		}{
-			"the same":                {content: "one", it: item("1"), held: true},
+			"the same":                {content: "one", it: repotest.Item("1"), held: true},
 			"fewer channels":          {content: "one", it: bare, held: true},
 			"a further channel":       {content: "one", it: further},
-			"other bytes":             {content: "two", it: item("1")},
-			"another version":         {content: "one", it: item("2")},
-			"published bytes cut off": {content: "one", it: item("1"), spoil: content("")},
-			"published bytes changed": {content: "one", it: item("1"), spoil: content("onf")},
-			"a timestamp is due": {content: "one", it: item("1"), spoil: func(r *repo.Repo) {
-				old := copyWeb(t, r)
-				if err := renew(r, kr, meta.RoleTargets); err != nil {
+			"other bytes":             {content: "two", it: repotest.Item("1")},
+			"another version":         {content: "one", it: repotest.Item("2")},
+			"published bytes cut off": {content: "one", it: repotest.Item("1"), spoil: content("")},
+			"published bytes changed": {content: "one", it: repotest.Item("1"), spoil: content("onf")},
+			"a timestamp is due": {content: "one", it: repotest.Item("1"), spoil: func(r *repo.Repo) {
+				old := repotest.CopyWeb(t, r)
+				if err := repotest.Renew(r, kr, meta.RoleTargets); err != nil {
 					t.Fatal(err)
 				}
-				old.over(t, r, "timestamp.json")
+				old.Over(t, r, "timestamp.json")
 			}},
-			"expired": {content: "one", it: item("1"), late: 15 * 24 * time.Hour},
+			"expired": {content: "one", it: repotest.Item("1"), late: 15 * 24 * time.Hour},
 		} {
 			t.Run(name, func(t *testing.T) {
-				r := clone(t, first)
+				r := repotest.Clone(t, first)
 				if c.spoil != nil {
 					c.spoil(r)
 				}

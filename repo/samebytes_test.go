@@ -14,6 +14,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestSameBytesWithoutArchive: a repository without cold roles is written byte for byte as
@@ -37,10 +38,10 @@ func TestSameBytesWithoutArchive(t *testing.T) {
 // fixedLife is a life whose keys, dates and contents are always the same. It gives a sum of
 // everything that is published, and of a staged change.
 func fixedLife(t *testing.T, consistent bool) string {
-	dir := folder(t)
+	dir := repotest.Folder(t)
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	r := repo.Open(dir, repo.Options{Now: func() time.Time { now = now.Add(time.Minute).Truncate(time.Minute); return now }})
-	kr := keyring{}
+	kr := repotest.Keyring{}
 	key := func() meta.Key {
 		priv := ed25519.NewKeyFromSeed([]byte(fmt.Sprintf("%032d", len(kr))))
 		pub, ok := priv.Public().(ed25519.PublicKey)
@@ -71,7 +72,7 @@ func fixedLife(t *testing.T, consistent bool) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		kr.publish(t, r, p, c)
+		kr.Publish(t, r, p, c)
 	}
 	if err := os.Mkdir(filepath.Join(dir, "pending"), 0o700); err != nil {
 		t.Fatal(err)

@@ -10,13 +10,14 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestSecondTime: to take away what was taken away before is no mistake, and nothing to
 // do; what never was there is not found, and the nearest name is given. In the flat layout,
 // where old metadata is overwritten, the bytes tell until they are deleted.
 func TestSecondTime(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
 		d := newDaily(t, consistent)
 		history(t, d, 3)
 		const path = "orbit/linux/stable/orbit"
@@ -29,7 +30,7 @@ func TestSecondTime(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d.publish(t, d.Repo, d.load(t), c)
+			d.Publish(t, d.Repo, d.load(t), c)
 			_, err = remove(rm)
 			refusedAs(t, err, meta.NoChange)
 		}

@@ -14,13 +14,14 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // A signature is verified before it is kept: agents with go-tuf v0.5.2 give up at a
 // wrong one, however many good ones stand beside it. It does not take the place of a
 // good one of the same key either.
 func TestOnlyGoodSignaturesAreKept(t *testing.T) {
-	r, kr := newRepo(t, true)
+	r, kr := repotest.New(t, true)
 	rel, err := r.Timestamp(repo.ReleaseOptions{Expiries: map[string]time.Duration{meta.RoleTimestamp: 30 * 24 * time.Hour}})
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +31,7 @@ func TestOnlyGoodSignaturesAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := d.Keys()[0]
-	stranger := kr.make(t)
+	stranger := kr.Make(t)
 	good, byStranger := signature(t, kr, key, d.Payload()), signature(t, kr, stranger, d.Payload())
 	flipped := append([]byte(nil), good...)
 	flipped[3] ^= 1
@@ -67,11 +68,11 @@ func TestOnlyGoodSignaturesAreKept(t *testing.T) {
 	if !d.Met() {
 		t.Fatal("the good one went")
 	}
-	kr.commit(t, r, rel)
-	load(t, r)
+	kr.SignAndCommit(t, r, rel)
+	repotest.Load(t, r)
 }
 
-func signature(t testing.TB, kr keyring, k meta.Key, message []byte) []byte {
+func signature(t testing.TB, kr repotest.Keyring, k meta.Key, message []byte) []byte {
 	t.Helper()
 	sig, err := wiresig.Sign(kr[k.ID], message)
 	if err != nil {
@@ -83,8 +84,8 @@ func signature(t testing.TB, kr keyring, k meta.Key, message []byte) []byte {
 // Clients look for a signature under its key's ID, so one under another ID counts for
 // nothing, good as it may be.
 func TestSignatureCountsUnderItsKeyIDOnly(t *testing.T) {
-	r, _ := newRepo(t, true)
-	p := load(t, r)
+	r, _ := repotest.New(t, true)
+	p := repotest.Load(t, r)
 	file := filepath.Join(r.Dir(), "repository", "timestamp.json")
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -106,7 +107,7 @@ func TestSignatureCountsUnderItsKeyIDOnly(t *testing.T) {
 
 // One writer at a time: the second waits, and says whom it waited for.
 func TestLockIsForOne(t *testing.T) {
-	r, _ := newRepo(t, true) // holds it
+	r, _ := repotest.New(t, true) // holds it
 	var e *repo.LockedError
 	if _, err := r.Lock(t.Context(), "second", 50*time.Millisecond); !errors.As(err, &e) || !strings.Contains(e.Holder, "test") {
 		t.Errorf("%v, want a LockedError that names the holder", err)
@@ -129,9 +130,9 @@ func TestLockIsForOne(t *testing.T) {
 // A new root is signed by the keys of the root before it too: agents that trust that
 // one follow by nothing else.
 func TestNewRootNeedsOldKeys(t *testing.T) {
-	r, kr := newRepo(t, true)
-	p := load(t, r)
-	old, fresh := p.Root.Keys(meta.RoleRoot)[0], kr.make(t)
+	r, kr := repotest.New(t, true)
+	p := repotest.Load(t, r)
+	old, fresh := p.Root.Keys(meta.RoleRoot)[0], kr.Make(t)
 	c, err := r.Rotate(p, nil, repo.Rotation{Role: meta.RoleRoot, Set: []meta.Key{fresh}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)

@@ -6,14 +6,15 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestWhoMaySignARoot: a new root needs the threshold of the published root and its own.
 func TestWhoMaySignARoot(t *testing.T) {
-	r, kr := newRepo(t, true)
-	p := load(t, r)
+	r, kr := repotest.New(t, true)
+	p := repotest.Load(t, r)
 	old := p.Root.Keys("root")[0]
-	fresh := []meta.Key{kr.make(t), kr.make(t)}
+	fresh := []meta.Key{kr.Make(t), kr.Make(t)}
 	c, err := r.Rotate(p, nil, repo.Rotation{Role: "root", Set: fresh, Threshold: 2}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -41,29 +42,29 @@ func TestWhoMaySignARoot(t *testing.T) {
 // TestStagedChangeStaysOnItsBase: what was made on root or targets that are not
 // published any more is never signed or committed.
 func TestStagedChangeStaysOnItsBase(t *testing.T) {
-	for name, meanwhile := range map[string]func(t *testing.T, r *repo.Repo, kr keyring){
-		"a root was published": func(t *testing.T, r *repo.Repo, kr keyring) {
-			kr.rotate(t, r, repo.Rotation{Role: "snapshot", Set: []meta.Key{kr.make(t)}})
+	for name, meanwhile := range map[string]func(t *testing.T, r *repo.Repo, kr repotest.Keyring){
+		"a root was published": func(t *testing.T, r *repo.Repo, kr repotest.Keyring) {
+			kr.RotateTo(t, r, repo.Rotation{Role: "snapshot", Set: []meta.Key{kr.Make(t)}})
 		},
-		"targets were published": func(t *testing.T, r *repo.Repo, kr keyring) {
-			add(t, r, kr, "two", repo.Item{Name: "orbit", Platform: "linux", Version: "2.0.0"})
+		"targets were published": func(t *testing.T, r *repo.Repo, kr repotest.Keyring) {
+			repotest.Add(t, r, kr, "two", repo.Item{Name: "orbit", Platform: "linux", Version: "2.0.0"})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, kr := newRepo(t, true)
-			p := load(t, r)
-			c, err := r.Rotate(p, nil, repo.Rotation{Role: "targets", Set: []meta.Key{kr.make(t)}}, repo.StageOptions{})
+			r, kr := repotest.New(t, true)
+			p := repotest.Load(t, r)
+			c, err := r.Rotate(p, nil, repo.Rotation{Role: "targets", Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, d := range c.Docs() {
-				kr.sign(t, d)
+				kr.Sign(t, d)
 			}
 			meanwhile(t, r, kr)
 			if err := r.Save(c); err != nil {
 				t.Fatal(err)
 			}
-			now := load(t, r)
+			now := repotest.Load(t, r)
 			moved := func(what string, err error) {
 				t.Helper()
 				var refused *meta.RefusedError
@@ -82,9 +83,9 @@ func TestStagedChangeStaysOnItsBase(t *testing.T) {
 
 // TestTimestampsGoOnWhileAChangeWaits: a change waits a week for its second holder.
 func TestTimestampsGoOnWhileAChangeWaits(t *testing.T) {
-	r, kr := newRepo(t, true)
-	p := load(t, r)
-	c, err := r.Rotate(p, nil, repo.Rotation{Role: "targets", Set: []meta.Key{kr.make(t)}}, repo.StageOptions{})
+	r, kr := repotest.New(t, true)
+	p := repotest.Load(t, r)
+	c, err := r.Rotate(p, nil, repo.Rotation{Role: "targets", Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,15 +97,15 @@ func TestTimestampsGoOnWhileAChangeWaits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		kr.commit(t, r, rel)
+		kr.SignAndCommit(t, r, rel)
 	}
-	p = load(t, r)
+	p = repotest.Load(t, r)
 	staged, err := r.Staged(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	kr.publish(t, r, p, staged)
-	if got := load(t, r).Timestamp.Version(); got != 5 {
+	kr.Publish(t, r, p, staged)
+	if got := repotest.Load(t, r).Timestamp.Version(); got != 5 {
 		t.Errorf("timestamp v%d; want v5: three while it waited, and one over it", got)
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
@@ -73,8 +74,8 @@ type faulty struct {
 	raw     string              // more members of "targets", as they stand
 	signed  func(string) string // of targets.json
 	file    func(role, s string) string
-	after   func(t *testing.T, r *repo.Repo, kr keyring) // the last touch
-	only    string                                       // a layout
+	after   func(t *testing.T, r *repo.Repo, kr repotest.Keyring) // the last touch
+	only    string                                                // a layout
 	// mends are the commands that put it right; all others are refused.
 	mends string
 }
@@ -123,23 +124,23 @@ func faultyStates() map[string]faulty {
 			from, to := strings.Index(s, `"signatures":[`)+len(`"signatures":[`), strings.LastIndex(s, "]")
 			return s[:to] + "," + s[from:to] + s[to:]
 		}},
-		"no numbered targets": {code: verify.CodeMissing, only: "consistent", mends: newTargets, after: func(t *testing.T, r *repo.Repo, _ keyring) {
-			remove(t, r, "repository/7.targets.json")
+		"no numbered targets": {code: verify.CodeMissing, only: "consistent", mends: newTargets, after: func(t *testing.T, r *repo.Repo, _ repotest.Keyring) {
+			repotest.Remove(t, r, "repository/7.targets.json")
 		}},
-		"a gap": {code: verify.CodeRootGap, after: func(t *testing.T, r *repo.Repo, kr keyring) {
-			rotate(t, r, kr, meta.RoleTimestamp)
-			rotate(t, r, kr, meta.RoleTimestamp)
-			remove(t, r, "repository/2.root.json")
+		"a gap": {code: verify.CodeRootGap, after: func(t *testing.T, r *repo.Repo, kr repotest.Keyring) {
+			repotest.Rotate(t, r, kr, meta.RoleTimestamp)
+			repotest.Rotate(t, r, kr, meta.RoleTimestamp)
+			repotest.Remove(t, r, "repository/2.root.json")
 		}},
-		"no numbered root": {code: verify.CodeRootGap, after: func(t *testing.T, r *repo.Repo, kr keyring) {
-			rotate(t, r, kr, meta.RoleTimestamp)
-			remove(t, r, "repository/2.root.json")
+		"no numbered root": {code: verify.CodeRootGap, after: func(t *testing.T, r *repo.Repo, kr repotest.Keyring) {
+			repotest.Rotate(t, r, kr, meta.RoleTimestamp)
+			repotest.Remove(t, r, "repository/2.root.json")
 		}},
 	}
 	return states
 }
 
-func (f faulty) publish(t *testing.T, r *repo.Repo, kr keyring) {
+func (f faulty) publish(t *testing.T, r *repo.Repo, kr repotest.Keyring) {
 	t.Helper()
 	members := []string{`"orbit/linux/edge/orbit":` + entry(), `"orbit/linux/1/orbit":` + entry()}
 	for path, e := range f.targets {
@@ -159,9 +160,9 @@ func (f faulty) publish(t *testing.T, r *repo.Repo, kr keyring) {
 }
 
 // theirsRaw publishes a targets.json as it stands, and what fleetctl writes over it.
-func theirsRaw(t *testing.T, r *repo.Repo, kr keyring, targets string, form func(role, s string) string) {
+func theirsRaw(t *testing.T, r *repo.Repo, kr repotest.Keyring, targets string, form func(role, s string) string) {
 	t.Helper()
-	p := load(t, r)
+	p := repotest.Load(t, r)
 	web := filepath.Join(r.Dir(), "repository")
 	expires := time.Now().Add(100 * time.Hour).UTC().Format(time.RFC3339)
 	put := func(role, signed string) theirFile {
@@ -202,7 +203,7 @@ func lay(t *testing.T, file string, data []byte) {
 }
 
 // changing are the commands that publish.
-func changing(t *testing.T, kr keyring) map[string]func(r *repo.Repo) error {
+func changing(t *testing.T, kr repotest.Keyring) map[string]func(r *repo.Repo) error {
 	opts := repo.StageOptions{}
 	change := func(make func(r *repo.Repo, p *repo.Published) (*repo.Change, error)) func(r *repo.Repo) error {
 		return func(r *repo.Repo) error {
@@ -214,11 +215,11 @@ func changing(t *testing.T, kr keyring) map[string]func(r *repo.Repo) error {
 			if err != nil {
 				return err
 			}
-			return kr.try(r, p, c)
+			return kr.Try(r, p, c)
 		}
 	}
 	added := func(r *repo.Repo) (*repo.Published, *repo.Change, error) {
-		return put(t, r, "next", repo.Item{Name: "next", Platform: "linux", Version: "2"})
+		return repotest.Put(t, r, "next", repo.Item{Name: "next", Platform: "linux", Version: "2"})
 	}
 	cmds := map[string]func(r *repo.Repo) error{
 		"add": func(r *repo.Repo) error {
@@ -226,7 +227,7 @@ func changing(t *testing.T, kr keyring) map[string]func(r *repo.Repo) error {
 			if err != nil {
 				return err
 			}
-			return kr.try(r, p, c)
+			return kr.Try(r, p, c)
 		},
 		"staged": func(r *repo.Repo) error { // by one command, committed by another
 			_, c, err := added(r)
@@ -243,7 +244,7 @@ func changing(t *testing.T, kr keyring) map[string]func(r *repo.Repo) error {
 			if c, err = r.Staged(p); err != nil {
 				return err
 			}
-			return kr.try(r, p, c)
+			return kr.Try(r, p, c)
 		},
 		"promote": change(func(r *repo.Repo, p *repo.Published) (*repo.Change, error) {
 			c, _, err := r.Promote(p, nil, repo.Promotion{Version: "1", From: "edge", To: []string{"stable"}}, opts)
@@ -262,7 +263,7 @@ func changing(t *testing.T, kr keyring) map[string]func(r *repo.Repo) error {
 	}
 	for _, role := range meta.Roles() {
 		cmds["rotate-"+role] = change(func(r *repo.Repo, p *repo.Published) (*repo.Change, error) {
-			return r.Rotate(p, nil, repo.Rotation{Role: role, Set: []meta.Key{kr.make(t)}}, opts)
+			return r.Rotate(p, nil, repo.Rotation{Role: role, Set: []meta.Key{kr.Make(t)}}, opts)
 		})
 	}
 	return cmds
@@ -272,23 +273,23 @@ func changing(t *testing.T, kr keyring) map[string]func(r *repo.Repo) error {
 // the command refuses and writes nothing, for every such state and every command that
 // publishes.
 func TestNothingIsBuiltOnWhatIsFatal(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
-		base, kr := newRepo(t, consistent)
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
+		base, kr := repotest.New(t, consistent)
 		for name, f := range faultyStates() {
 			if f.only == "consistent" && !consistent {
 				continue
 			}
 			t.Run(name, func(t *testing.T) {
-				state := clone(t, base)
+				state := repotest.Clone(t, base)
 				f.publish(t, state, kr)
 				if found := fatal(t, state); !strings.Contains(found, string(f.code)) {
 					t.Fatalf("verify does not find %s in it:\n%s", f.code, found)
 				}
 				var known *[]repo.Fault
 				for command, run := range changing(t, kr) {
-					r, j := judged(clone(t, state))
+					r, j := judged(repotest.Clone(t, state))
 					j.known = known
-					before := copyWeb(t, r)
+					before := repotest.CopyWeb(t, r)
 					err := run(r)
 					known = j.known
 					mends := strings.Contains(f.mends+" ", command+" ")
@@ -297,7 +298,7 @@ func TestNothingIsBuiltOnWhatIsFatal(t *testing.T) {
 						t.Errorf("%s: published, and verify finds\n%s", command, fatal(t, r))
 					case (err == nil) != mends:
 						t.Errorf("%s: %v", command, err)
-					case err != nil && !maps.Equal(before, copyWeb(t, r)):
+					case err != nil && !maps.Equal(before, repotest.CopyWeb(t, r)):
 						t.Errorf("%s is refused (%v), and repository/ is not as it was", command, err)
 					}
 					var refused *meta.RefusedError
@@ -324,10 +325,10 @@ func fatal(t *testing.T, r *repo.Repo) string {
 // TestFaultyTargetsHaveAWayOut: a target that clients stumble over is taken out, or
 // replaced, and then everything goes on.
 func TestFaultyTargetsHaveAWayOut(t *testing.T) {
-	base, kr := newRepo(t, true)
+	base, kr := repotest.New(t, true)
 	f := faultyStates()
 	for name, path := range map[string]string{"no version": "bad/linux/1/bad", "path with query": "bad/linux/1/bad?x", "null": "bad/linux/1/bad", "surrogates": "b\ufffd/linux/1/b"} {
-		state := clone(t, base)
+		state := repotest.Clone(t, base)
 		f[name].publish(t, state, kr)
 		r, _ := judged(state)
 		p, err := r.Load()
@@ -336,22 +337,22 @@ func TestFaultyTargetsHaveAWayOut(t *testing.T) {
 		}
 		c, _, err := r.Remove(p, nil, repo.Removal{Paths: []string{path}}, repo.StageOptions{})
 		if err == nil {
-			err = kr.try(r, p, c)
+			err = kr.Try(r, p, c)
 		}
 		if err != nil {
 			t.Errorf("%s: taking it out: %v", name, err)
 			continue
 		}
-		add(t, r, kr, "next", repo.Item{Name: "next", Platform: "linux", Version: "2"})
-		judge(t, r)
+		repotest.Add(t, r, kr, "next", repo.Item{Name: "next", Platform: "linux", Version: "2"})
+		repotest.Judge(t, r)
 	}
 }
 
 // TestSoundIsLookedAtOnce: who alone publishes here waits for the other reading once;
 // what another tool publishes is looked at again.
 func TestSoundIsLookedAtOnce(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
-		base, kr := newRepo(t, consistent)
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
+		base, kr := repotest.New(t, consistent)
 		step := func(want int, what string, do func(r *repo.Repo)) {
 			t.Helper()
 			r, j := judged(base)
@@ -362,17 +363,17 @@ func TestSoundIsLookedAtOnce(t *testing.T) {
 		}
 		more := func(v string) func(r *repo.Repo) {
 			return func(r *repo.Repo) {
-				add(t, r, kr, "next "+v, repo.Item{Name: "next", Platform: "linux", Version: v})
+				repotest.Add(t, r, kr, "next "+v, repo.Item{Name: "next", Platform: "linux", Version: v})
 			}
 		}
 		step(1, "the first add", more("1"))
 		step(0, "the second", more("2"))
-		step(0, "timestamp", func(r *repo.Repo) { stamp(t, r, kr) })
-		step(0, "a rotation", func(r *repo.Repo) { rotate(t, r, kr, meta.RoleSnapshot) })
+		step(0, "timestamp", func(r *repo.Repo) { repotest.Stamp(t, r, kr) })
+		step(0, "a rotation", func(r *repo.Repo) { repotest.Rotate(t, r, kr, meta.RoleSnapshot) })
 		theirsRaw(t, base, kr, `{"_type":"targets","spec_version":"1.0","version":7,"expires":"EXPIRES","targets":{}}`, nil)
-		step(0, "timestamp over another's", func(r *repo.Repo) { stamp(t, r, kr) })
+		step(0, "timestamp over another's", func(r *repo.Repo) { repotest.Stamp(t, r, kr) })
 		step(1, "an add after another's", more("3"))
 		step(0, "the next", more("4"))
-		judge(t, base)
+		repotest.Judge(t, base)
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestStageIsInterrupted: by a person, or by who writes to the file meanwhile. Nothing of it
@@ -16,9 +17,9 @@ import (
 func TestStageIsInterrupted(t *testing.T) {
 	t.Parallel()
 	for _, dry := range []bool{false, true} {
-		base, _ := newRepo(t, true)
+		base, _ := repotest.New(t, true)
 		r := repo.Open(base.Dir(), repo.Options{DryRun: dry})
-		file := folder(t) + "/f"
+		file := repotest.Folder(t) + "/f"
 		writeAt(t, file, strings.Repeat("x", 5<<20))
 		ctx, cancel := context.WithCancel(t.Context())
 		if _, err := r.Stage(ctx, file, func(int64, int64) { cancel() }); !errors.Is(err, context.Canceled) {

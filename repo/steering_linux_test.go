@@ -16,7 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestNothingPlantedSteers: whatever stands in any field of a file in pending/ or
@@ -24,7 +26,7 @@ import (
 // is signed is what the review shows.
 func TestNothingPlantedSteers(t *testing.T) {
 	t.Parallel()
-	base := folder(t)
+	base := repotest.Folder(t)
 	from, kr := planted(t)
 	seen := watchOutside(t, base)
 	cases := 0
@@ -82,7 +84,7 @@ func TestLinksInPendingLeadNowhere(t *testing.T) {
 	t.Parallel()
 	from, kr := planted(t)
 	for _, name := range []string{"lock", "content", "commit", "journal", "change.json", "history.json", ".", "commit/root.json"} {
-		base := folder(t)
+		base := repotest.Folder(t)
 		seen := watchOutside(t, base)
 		dir := filepath.Join(base, "r")
 		if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
@@ -113,17 +115,17 @@ func TestLinksInPendingLeadNowhere(t *testing.T) {
 
 // planted is a folder in which a root and targets are staged, and a commit was
 // interrupted.
-func planted(t *testing.T) (string, keyring) {
-	r, kr := newRepo(t, true)
-	add(t, r, kr, "first", repo.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"edge"}})
-	p, c, err := put(t, r, "second", repo.Item{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"edge"}})
+func planted(t *testing.T) (string, repotest.Keyring) {
+	r, kr := repotest.New(t, true)
+	repotest.Add(t, r, kr, "first", repo.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"edge"}})
+	p, c, err := repotest.Put(t, r, "second", repo.Item{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"edge"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err = r.Rotate(p, c, repo.Rotation{Role: meta.RoleRoot, Add: []meta.Key{kr.make(t)}}, repo.StageOptions{}); err != nil {
+	if c, err = r.Rotate(p, c, repo.Rotation{Role: meta.RoleRoot, Add: []meta.Key{kr.Make(t)}}, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	kr.sign(t, c.Docs()[0])
+	kr.Sign(t, c.Docs()[0])
 	if err := r.Save(c); err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +147,7 @@ func planted(t *testing.T) (string, keyring) {
 }
 
 // live does with a folder what commands do; errors are what most of it ends with.
-func live(t *testing.T, r *repo.Repo, kr keyring) {
+func live(t *testing.T, r *repo.Repo, kr repotest.Keyring) {
 	_, _ = r.InterruptedCommit()
 	p, err := r.Load()
 	if err == nil {
@@ -164,7 +166,7 @@ func live(t *testing.T, r *repo.Repo, kr keyring) {
 	if err != nil {
 		return
 	}
-	review, err := r.Review(p, c, nil)
+	review, err := diff.Of(r, p, c, nil)
 	if err != nil {
 		return
 	}
@@ -178,7 +180,7 @@ func live(t *testing.T, r *repo.Repo, kr keyring) {
 			t.Errorf("%s would be signed, and the review shows %q", d.Role(), shown)
 		}
 	}
-	_ = kr.try(r, p, c)
+	_ = kr.Try(r, p, c)
 }
 
 // step names where in a document: keys and indices, and whether the key itself or the

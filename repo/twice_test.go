@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestRootSignedTwice: two folders that were one rotated root, and the files of one lie
@@ -15,25 +16,25 @@ import (
 // named, with their signers and where they lie. A folder that never knew the other goes on.
 func TestRootSignedTwice(t *testing.T) {
 	t.Parallel()
-	forLayouts(t, func(t *testing.T, consistent bool) {
-		r, kr := newRepo(t, consistent)
-		add(t, r, kr, "one", item("1"))
-		twin := clone(t, r)
-		rotate(t, r, kr, meta.RoleRoot)
-		ours := load(t, r).RootJSON()
-		rotate(t, twin, kr, meta.RoleRoot)
-		served := copyWeb(t, twin)
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := repotest.New(t, consistent)
+		repotest.Add(t, r, kr, "one", repotest.Item("1"))
+		twin := repotest.Clone(t, r)
+		repotest.Rotate(t, r, kr, meta.RoleRoot)
+		ours := repotest.Load(t, r).RootJSON()
+		repotest.Rotate(t, twin, kr, meta.RoleRoot)
+		served := repotest.CopyWeb(t, twin)
 		if err := os.MkdirAll(filepath.Join(r.Dir(), "repository", ".backup"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		write(t, r, "repository/.backup/root.json", string(ours))
-		served.over(t, r)
+		repotest.Write(t, r, "repository/.backup/root.json", string(ours))
+		served.Over(t, r)
 		for name, try := range writers(t, r, kr) {
 			err := try()
 			if !kindIs(meta.RootTwice)(err) {
 				t.Errorf("%s: %v", name, err)
 			}
-			for _, key := range load(t, twin).SignedBy(meta.RoleRoot) {
+			for _, key := range repotest.Load(t, twin).SignedBy(meta.RoleRoot) {
 				if err != nil && !strings.Contains(err.Error(), key.ShortID()) {
 					t.Errorf("%s does not say who signed it: %v", name, err)
 				}
@@ -47,14 +48,14 @@ func TestRootSignedTwice(t *testing.T) {
 				t.Errorf("mend, %v: %v", giveUp, err)
 			}
 		}
-		served.unchanged(t, r)
+		served.Unchanged(t, r)
 
-		anew := clone(t, r)
+		anew := repotest.Clone(t, r)
 		if err := os.Remove(filepath.Join(anew.Dir(), "pending", "history.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Fatal(err)
 		}
-		rotate(t, anew, kr, meta.RoleTargets)
-		judge(t, anew)
-		follows(t, anew, served)
+		repotest.Rotate(t, anew, kr, meta.RoleTargets)
+		repotest.Judge(t, anew)
+		repotest.Follows(t, anew, served)
 	})
 }

@@ -10,12 +10,13 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // aged makes every file below the web root so much older.
 func aged(t *testing.T, r *repo.Repo, by time.Duration) {
 	t.Helper()
-	for name := range copyWeb(t, r) {
+	for name := range repotest.CopyWeb(t, r) {
 		path := webPath(r, name)
 		at := stat(t, path).ModTime().Add(-by)
 		if err := os.Chtimes(path, at, at); err != nil {
@@ -26,7 +27,7 @@ func aged(t *testing.T, r *repo.Repo, by time.Duration) {
 
 func garbage(t *testing.T, r *repo.Repo, staged *repo.Change, grace time.Duration) []repo.Unreferenced {
 	t.Helper()
-	list, err := r.Unreferenced(load(t, r), staged, grace)
+	list, err := r.Unreferenced(repotest.Load(t, r), staged, grace)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,24 +38,24 @@ func garbage(t *testing.T, r *repo.Repo, staged *repo.Change, grace time.Duratio
 // what has not the form that add gives. Each of two versions of stable is replaced an
 // hour before the next.
 func TestGarbage(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
-		r, kr := newRepo(t, consistent)
-		add(t, r, kr, "one", item("1"))
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := repotest.New(t, consistent)
+		repotest.Add(t, r, kr, "one", repotest.Item("1"))
 		aged(t, r, time.Hour)
 		remove1 := func() {
-			p := load(t, r)
+			p := repotest.Load(t, r)
 			c, gone, err := r.Remove(p, nil, repo.Removal{Paths: []string{"orbit/linux/1/orbit"}}, repo.StageOptions{})
 			if err != nil || !slices.Equal(gone, []string{"orbit/linux/1/orbit"}) {
 				t.Fatalf("removed %q, %v", gone, err)
 			}
-			kr.publish(t, r, p, c)
+			kr.Publish(t, r, p, c)
 		}
 		remove1()
 		for _, name := range []string{"targets/README", "targets/notes/mine.txt", "targets/a/b/c/d/e/f"} {
 			if err := os.MkdirAll(filepath.Dir(webPath(r, name)), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			write(t, r, "repository/"+name, "somebody's")
+			repotest.Write(t, r, "repository/"+name, "somebody's")
 		}
 		if list := garbage(t, r, nil, time.Minute); len(list) > 0 {
 			t.Errorf("taken out a moment ago, and garbage: %v", list)
@@ -69,7 +70,7 @@ func TestGarbage(t *testing.T) {
 		}
 
 		// A staged change that names it again keeps it.
-		_, c, err := put(t, r, "one", repo.Item{Name: "orbit", Platform: "linux", Version: "1"})
+		_, c, err := repotest.Put(t, r, "one", repo.Item{Name: "orbit", Platform: "linux", Version: "1"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,29 +90,29 @@ func TestGarbage(t *testing.T) {
 		if _, err := os.Stat(webPath(r, "targets/notes/mine.txt")); err != nil {
 			t.Errorf("somebody's file is gone: %v", err)
 		}
-		judge(t, r)
+		repotest.Judge(t, r)
 	})
 }
 
 // TestGarbageNeedsEveryNumberedFile: what a numbered targets.json names is not known to be
 // unused while it cannot be read.
 func TestGarbageNeedsEveryNumberedFile(t *testing.T) {
-	r, kr := newRepo(t, true)
-	add(t, r, kr, "one", item("1"))
-	add(t, r, kr, "two", item("2"))
+	r, kr := repotest.New(t, true)
+	repotest.Add(t, r, kr, "one", repotest.Item("1"))
+	repotest.Add(t, r, kr, "two", repotest.Item("2"))
 	aged(t, r, time.Hour)
-	for name, text := range map[string]string{"damaged": "{", "of another role": read(t, r, "repository/1.root.json")} {
-		c := clone(t, r)
-		write(t, c, "repository/2.targets.json", text)
-		if list, err := c.Unreferenced(load(t, r), nil, 2*time.Hour); err == nil {
+	for name, text := range map[string]string{"damaged": "{", "of another role": repotest.Read(t, r, "repository/1.root.json")} {
+		c := repotest.Clone(t, r)
+		repotest.Write(t, c, "repository/2.targets.json", text)
+		if list, err := c.Unreferenced(repotest.Load(t, r), nil, 2*time.Hour); err == nil {
 			t.Errorf("%s: %v", name, list)
 		}
 	}
 	// One that went out of force before the grace names nothing any more.
-	c := clone(t, r)
-	write(t, c, "repository/1.targets.json", "{")
+	c := repotest.Clone(t, r)
+	repotest.Write(t, c, "repository/1.targets.json", "{")
 	aged(t, c, time.Hour)
-	if _, err := c.Unreferenced(load(t, c), nil, time.Minute); err != nil {
+	if _, err := c.Unreferenced(repotest.Load(t, c), nil, time.Minute); err != nil {
 		t.Errorf("one that is long out of force: %v", err)
 	}
 }
@@ -119,15 +120,15 @@ func TestGarbageNeedsEveryNumberedFile(t *testing.T) {
 // TestRemove: by path or by channel, narrowed by name and platform; what is not there is
 // named, nothing is guessed.
 func TestRemove(t *testing.T) {
-	r, kr := newRepo(t, true)
+	r, kr := repotest.New(t, true)
 	for _, it := range []repo.Item{
 		{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"stable"}},
 		{Name: "orbit", Platform: "macos", Version: "1", Channels: []string{"stable"}},
 		{Name: "osqueryd", Platform: "linux", Version: "5", Channels: []string{"stable"}},
 	} {
-		add(t, r, kr, it.Name+it.Platform, it)
+		repotest.Add(t, r, kr, it.Name+it.Platform, it)
 	}
-	p := load(t, r)
+	p := repotest.Load(t, r)
 	for name, c := range map[string]struct {
 		rm   repo.Removal
 		want []string

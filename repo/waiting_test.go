@@ -10,16 +10,17 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestStagedOnDisk: a change waits, can be withdrawn to what was staged before, and is
 // dropped with its content.
 func TestStagedOnDisk(t *testing.T) {
-	r, _ := newRepo(t, true)
+	r, _ := repotest.New(t, true)
 	if err := r.Discard(); !errors.Is(err, repo.ErrNothingStaged) {
 		t.Errorf("discard of nothing: %v", err)
 	}
-	p, c, err := put(t, r, "one", item("1"))
+	p, c, err := repotest.Put(t, r, "one", repotest.Item("1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,8 +57,8 @@ func TestStagedOnDisk(t *testing.T) {
 		if err := os.MkdirAll(filepath.Join(r.Dir(), "pending/content"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		write(t, r, "pending/content/x", "x")
-		write(t, r, "pending/change.json", string(first))
+		repotest.Write(t, r, "pending/content/x", "x")
+		repotest.Write(t, r, "pending/change.json", string(first))
 		if err := drop(); err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +69,7 @@ func TestStagedOnDisk(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(r.Dir(), "pending/content"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	write(t, r, "pending/content/x", "x")
+	repotest.Write(t, r, "pending/content/x", "x")
 	if err := r.DropContent(); err != nil || content() != 0 {
 		t.Errorf("content of no change: %d, %v", content(), err)
 	}
@@ -77,9 +78,9 @@ func TestStagedOnDisk(t *testing.T) {
 // TestStagedFilesThatNobodyWrote: a staged change is somebody's file (DESIGN, hostile
 // input).
 func TestStagedFilesThatNobodyWrote(t *testing.T) {
-	r, _ := newRepo(t, true)
-	p := load(t, r)
-	root, targets := read(t, r, "repository/root.json"), read(t, r, "repository/targets.json")
+	r, _ := repotest.New(t, true)
+	p := repotest.Load(t, r)
+	root, targets := repotest.Read(t, r, "repository/root.json"), repotest.Read(t, r, "repository/targets.json")
 	for name, text := range map[string]string{
 		"no JSON":               `{`,
 		"no schema of ours":     `{"schema":0}`,
@@ -89,16 +90,16 @@ func TestStagedFilesThatNobodyWrote(t *testing.T) {
 		"root for targets":      `{"schema":1,"base_root":1,"base_targets":1,"targets":` + root + `}`,
 		"no metadata":           `{"schema":1,"base_root":1,"base_targets":1,"root":{"signed":1},"targets":{}}`,
 	} {
-		write(t, r, "pending/change.json", text)
+		repotest.Write(t, r, "pending/change.json", text)
 		if c, err := r.Staged(p); !errors.Is(err, meta.ErrMetadata) {
 			t.Errorf("%s: %+v, %v", name, c, err)
 		}
 	}
-	write(t, r, "pending/change.json", `{"schema":1}`)
+	repotest.Write(t, r, "pending/change.json", `{"schema":1}`)
 	if _, err := r.Staged(nil); !errors.Is(err, meta.ErrMetadata) {
 		t.Errorf("an empty change where nothing is published: %v", err)
 	}
-	write(t, r, "pending/change.json", `{"schema":1,"base_root":1}`)
+	repotest.Write(t, r, "pending/change.json", `{"schema":1,"base_root":1}`)
 	if _, err := r.Staged(nil); !kindIs(meta.PublishedMoved)(err) {
 		t.Errorf("one on root v1 where nothing is published: %v", err)
 	}
@@ -108,7 +109,7 @@ func TestStagedFilesThatNobodyWrote(t *testing.T) {
 // of a key or of signatures is moved aside.
 func TestFleetctlLeftovers(t *testing.T) {
 	for _, root := range []bool{false, true} {
-		r, _ := newRepo(t, false)
+		r, _ := repotest.New(t, false)
 		if found, err := r.FleetctlLeftovers(); len(found) > 0 || err != nil {
 			t.Errorf("nothing was left, and found are %q, %v", found, err)
 		}
@@ -120,7 +121,7 @@ func TestFleetctlLeftovers(t *testing.T) {
 			if err := os.MkdirAll(filepath.Dir(filepath.Join(r.Dir(), name)), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			write(t, r, name, "left")
+			repotest.Write(t, r, name, "left")
 		}
 		want := []string{"repository/.backup", "keys/.backup", "staged/targets/orbit/linux/1/orbit", "staged/targets.json"}
 		if root {
@@ -139,12 +140,12 @@ func TestFleetctlLeftovers(t *testing.T) {
 		if found, err = r.FleetctlLeftovers(); len(found) > 0 || err != nil {
 			t.Errorf("dropped, and found are %q, %v", found, err)
 		}
-		if read(t, r, "keys/retired/fleetctl-backup-20300102T030405Z/root.json") != "left" {
+		if repotest.Read(t, r, "keys/retired/fleetctl-backup-20300102T030405Z/root.json") != "left" {
 			t.Error("the backup of keys is gone")
 		}
-		if root && read(t, r, "staged.kept-20300102T030405Z/root.json") != "left" {
+		if root && repotest.Read(t, r, "staged.kept-20300102T030405Z/root.json") != "left" {
 			t.Error("the staged root is gone")
 		}
-		load(t, r)
+		repotest.Load(t, r)
 	}
 }

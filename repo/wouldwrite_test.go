@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestDryRunListsWhatACommitWrites: no file more and none less, and the roles that a commit
@@ -26,10 +27,10 @@ func TestDryRunListsWhatACommitWrites(t *testing.T) {
 			return c, err
 		},
 		"rotate targets": func(t *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
-			return d.Rotate(p, nil, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{d.make(t)}}, repo.StageOptions{})
+			return d.Rotate(p, nil, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{d.Make(t)}}, repo.StageOptions{})
 		},
 		"rotate timestamp": func(t *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
-			return d.Rotate(p, nil, repo.Rotation{Role: meta.RoleTimestamp, Set: []meta.Key{d.make(t)}}, repo.StageOptions{})
+			return d.Rotate(p, nil, repo.Rotation{Role: meta.RoleTimestamp, Set: []meta.Key{d.Make(t)}}, repo.StageOptions{})
 		},
 		"renew root": func(_ *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
 			return d.Renew(p, nil, meta.RoleRoot, repo.StageOptions{})
@@ -39,12 +40,12 @@ func TestDryRunListsWhatACommitWrites(t *testing.T) {
 			return c, err
 		},
 	}
-	forLayouts(t, func(t *testing.T, consistent bool) {
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
 		base := newDaily(t, consistent)
 		history(t, base, 3)
 		for name, change := range changes {
 			d := *base
-			d.Repo = clone(t, base.Repo)
+			d.Repo = repotest.Clone(t, base.Repo)
 			p := d.load(t)
 			c, err := change(t, &d, p)
 			if err != nil {
@@ -63,10 +64,10 @@ func TestDryRunListsWhatACommitWrites(t *testing.T) {
 			if slices.Contains(also, meta.RoleTimestamp) != (list[len(list)-1].Path == "repository/timestamp.json") {
 				t.Errorf("%s: %v besides, %+v last", name, also, list[len(list)-1])
 			}
-			before := copyWeb(t, d.Repo)
-			d.publish(t, d.Repo, p, c)
+			before := repotest.CopyWeb(t, d.Repo)
+			d.Publish(t, d.Repo, p, c)
 			wrote := map[string]bool{}
-			for file, data := range copyWeb(t, d.Repo) {
+			for file, data := range repotest.CopyWeb(t, d.Repo) {
 				if before[file] != data {
 					wrote[file] = true
 				}

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -14,7 +14,7 @@ import (
 const maxAgents = 5
 
 // showAgents says what agents will do differently once this is published.
-func showAgents(w *prompt.Writer, rc repo.RoleReview) {
+func showAgents(w *prompt.Writer, rc diff.RoleReview) {
 	lines := agents(rc)
 	label := "agents"
 	for i, l := range lines {
@@ -27,7 +27,7 @@ func showAgents(w *prompt.Writer, rc repo.RoleReview) {
 	}
 }
 
-func agents(rc repo.RoleReview) []prompt.Text {
+func agents(rc diff.RoleReview) []prompt.Text {
 	switch {
 	case rc.Role == meta.RoleRoot:
 		return agentsOfRoot(rc)
@@ -51,7 +51,7 @@ func agents(rc repo.RoleReview) []prompt.Text {
 }
 
 // agentsOfRoot: they follow each new root by themselves.
-func agentsOfRoot(rc repo.RoleReview) []prompt.Text {
+func agentsOfRoot(rc diff.RoleReview) []prompt.Text {
 	if rc.From == 0 {
 		return []prompt.Text{prompt.Sprintf("trust this root if they are packaged with it")}
 	}
@@ -89,11 +89,11 @@ func agentsOfRoot(rc repo.RoleReview) []prompt.Text {
 type move struct{ name, channel, before, after string }
 
 // agentsOfTargets says which channel gets which version, for all platforms at once.
-func agentsOfTargets(rc repo.RoleReview) []prompt.Text {
+func agentsOfTargets(rc diff.RoleReview) []prompt.Text {
 	var order []move
 	platforms := map[move][]string{}
 	pinned := 0
-	note := func(t repo.TargetChange, gone bool) {
+	note := func(t diff.TargetChange, gone bool) {
 		name, platform, channel, _, ok := meta.SplitPath(t.Path)
 		if !ok {
 			return
@@ -167,7 +167,7 @@ func together(order []move, platforms map[move][]string) []group {
 }
 
 // showStays says what is as it was, and since when.
-func showStays(w *prompt.Writer, rc repo.RoleReview, keys Keys) {
+func showStays(w *prompt.Writer, rc diff.RoleReview, keys Keys) {
 	if rc.Kept > 0 {
 		w.Item("stays", prompt.Sprintf("%d targets as they are", rc.Kept))
 	}
@@ -198,15 +198,15 @@ func since(version int64) prompt.Text {
 
 // touched: a key of the role comes or goes, or its threshold changes; in a renewal each
 // key of root is worth a line.
-func touched(rc repo.RoleReview, role string) bool {
+func touched(rc diff.RoleReview, role string) bool {
 	if len(rc.Keys)+len(rc.Thresholds) == 0 {
 		return role == meta.RoleRoot
 	}
-	return slices.ContainsFunc(rc.Keys, func(k repo.KeyChange) bool { return k.Role == role }) ||
-		slices.ContainsFunc(rc.Thresholds, func(t repo.ThresholdChange) bool { return t.Role == role })
+	return slices.ContainsFunc(rc.Keys, func(k diff.KeyChange) bool { return k.Role == role }) ||
+		slices.ContainsFunc(rc.Thresholds, func(t diff.ThresholdChange) bool { return t.Role == role })
 }
 
-func untouched(rc repo.RoleReview) int {
+func untouched(rc diff.RoleReview) int {
 	n := 0
 	for _, k := range rc.Stays {
 		if !touched(rc, k.Role) {

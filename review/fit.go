@@ -5,7 +5,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -22,7 +22,7 @@ type compact struct {
 	digits int
 }
 
-func (c compact) role(rc repo.RoleReview) {
+func (c compact) role(rc diff.RoleReview) {
 	w := c.w
 	from := prompt.Sprintf("v%d -> v%d", rc.From, rc.To)
 	if rc.From == 0 {
@@ -61,7 +61,7 @@ func (c compact) role(rc repo.RoleReview) {
 }
 
 // signedAgain: targets whose keys change is signed again as it is.
-func signedAgain(rc repo.RoleReview) bool {
+func signedAgain(rc diff.RoleReview) bool {
 	return rc.Role != meta.RoleRoot && len(rc.Added)+len(rc.Changed)+len(rc.Removed)+len(rc.Moved)+len(rc.Other) == 0
 }
 
@@ -81,11 +81,11 @@ type likeness struct {
 	newLength                                                   int64
 }
 
-func (c compact) targets(rc repo.RoleReview) {
+func (c compact) targets(rc diff.RoleReview) {
 	var order []likeness
 	channels := map[likeness][]string{}
 	details := map[likeness][]string{}
-	take := func(verb string, t repo.TargetChange) {
+	take := func(verb string, t diff.TargetChange) {
 		name, platform, channel, file, ok := meta.SplitPath(t.Path)
 		if !ok {
 			name, platform, channel, file = t.Path, "", "", ""

@@ -7,6 +7,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -20,7 +21,7 @@ type Keys interface {
 
 // Show prints the review: what a signature would mean. Whatever others wrote stands
 // behind a label of ours, and what must be compared comes last.
-func Show(to *prompt.Writer, card repo.Review, keys Keys) {
+func Show(to *prompt.Writer, card diff.Review, keys Keys) {
 	w := to.Review()
 	full := func(w *prompt.Writer) { showAll(w, card, keys) }
 	// What no form brings onto one screen is shown in full.
@@ -34,7 +35,7 @@ func Show(to *prompt.Writer, card repo.Review, keys Keys) {
 }
 
 // shortForm is the compact form, with so many digits of each content.
-func shortForm(card repo.Review, keys Keys, digits int) func(*prompt.Writer) {
+func shortForm(card diff.Review, keys Keys, digits int) func(*prompt.Writer) {
 	return func(w *prompt.Writer) {
 		card.Staged = oneStaging(card)
 		showIntents(w, card)
@@ -45,7 +46,7 @@ func shortForm(card repo.Review, keys Keys, digits int) func(*prompt.Writer) {
 }
 
 // oneStaging leaves of those who staged something the last where all are the same.
-func oneStaging(card repo.Review) []repo.Staging {
+func oneStaging(card diff.Review) []repo.Staging {
 	for _, s := range card.Staged {
 		if first := card.Staged[0]; s.Command != first.Command || s.By != first.By || !s.At.Equal(first.At) {
 			return card.Staged
@@ -54,7 +55,7 @@ func oneStaging(card repo.Review) []repo.Staging {
 	return card.Staged[max(0, len(card.Staged)-1):]
 }
 
-func showAll(w *prompt.Writer, card repo.Review, keys Keys) {
+func showAll(w *prompt.Writer, card diff.Review, keys Keys) {
 	showIntents(w, card)
 	for i, rc := range card.Roles {
 		if i > 0 || len(card.Intents) > 0 {
@@ -67,7 +68,7 @@ func showAll(w *prompt.Writer, card repo.Review, keys Keys) {
 // maxIntents is how many intents are shown: they are only talk.
 const maxIntents = 20
 
-func showIntents(w *prompt.Writer, card repo.Review) {
+func showIntents(w *prompt.Writer, card diff.Review) {
 	label := "intent"
 	for i, s := range card.Intents {
 		if i == maxIntents {
@@ -86,7 +87,7 @@ func showIntents(w *prompt.Writer, card repo.Review) {
 	}
 }
 
-func showRole(w *prompt.Writer, rc repo.RoleReview, keys Keys) {
+func showRole(w *prompt.Writer, rc diff.RoleReview, keys Keys) {
 	showHead(w, rc)
 	showAgents(w, rc)
 	showKeys(w, rc, keys)
@@ -103,7 +104,7 @@ func showRole(w *prompt.Writer, rc repo.RoleReview, keys Keys) {
 	showHash(w, "sha256", rc.Hash, 8)
 }
 
-func showHead(w *prompt.Writer, rc repo.RoleReview) {
+func showHead(w *prompt.Writer, rc diff.RoleReview) {
 	from := prompt.Sprintf("v%d -> v%d", rc.From, rc.To)
 	if rc.From == 0 {
 		from = prompt.Sprintf("v%d (new)", rc.To)
@@ -113,14 +114,14 @@ func showHead(w *prompt.Writer, rc repo.RoleReview) {
 }
 
 // showKeys says who gains and who loses what.
-func showKeys(w *prompt.Writer, rc repo.RoleReview, keys Keys) {
+func showKeys(w *prompt.Writer, rc diff.RoleReview, keys Keys) {
 	showGains(w, rc, keys)
 	for _, t := range rc.Thresholds {
 		w.Item("threshold", prompt.Sprintf("%s: %d -> %d", t.Role, t.From, t.To))
 	}
 }
 
-func showGains(w *prompt.Writer, rc repo.RoleReview, keys Keys) {
+func showGains(w *prompt.Writer, rc diff.RoleReview, keys Keys) {
 	for _, k := range rc.Keys {
 		verb := w.Marked(prompt.Bad, prompt.Sprintf("loses"))
 		if k.Gains {
@@ -130,7 +131,7 @@ func showGains(w *prompt.Writer, rc repo.RoleReview, keys Keys) {
 	}
 }
 
-func showWarnings(w *prompt.Writer, rc repo.RoleReview) {
+func showWarnings(w *prompt.Writer, rc diff.RoleReview) {
 	for _, s := range rc.Warnings {
 		w.Item("WARNING", prompt.Sprintf("%s", prompt.ASCII(s)))
 	}
@@ -145,7 +146,7 @@ func showWords(w *prompt.Writer, hash string) {
 
 // showTargets shows each path in full, and the whole hash of each content once: fewer
 // digits could be those of another file too.
-func showTargets(w *prompt.Writer, rc repo.RoleReview) {
+func showTargets(w *prompt.Writer, rc diff.RoleReview) {
 	seen := map[string]string{}
 	for _, t := range rc.Added {
 		w.Item("added", prompt.Sprintf("%s  %s (%s)", prompt.Path(t.Path), targetVersion(t.NewVersion), prompt.Size(t.NewLength)))
@@ -169,7 +170,7 @@ func showTargets(w *prompt.Writer, rc repo.RoleReview) {
 	}
 }
 
-func showMoved(w *prompt.Writer, m repo.TargetsMoved) {
+func showMoved(w *prompt.Writer, m diff.TargetsMoved) {
 	w.Item("moved", prompt.Sprintf("%d targets from %s to %s, byte for byte", m.Count, prompt.Name(m.From), prompt.Name(m.To)))
 }
 
@@ -208,7 +209,7 @@ func showHash(w *prompt.Writer, label, hash string, digits int) {
 	}
 }
 
-func showDetails(w *prompt.Writer, t repo.TargetChange) {
+func showDetails(w *prompt.Writer, t diff.TargetChange) {
 	for _, s := range t.Details {
 		w.Item("", prompt.Sprintf("%s", prompt.ASCII(s)))
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
@@ -22,7 +22,7 @@ func (n names) SaidOf(tuf.KeyID) string  { return n.said }
 
 const hash = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-func shown(t *testing.T, card repo.Review, keys Keys) []string {
+func shown(t *testing.T, card diff.Review, keys Keys) []string {
 	t.Helper()
 	var b bytes.Buffer
 	Show(prompt.New(&b), card, keys)
@@ -34,14 +34,14 @@ func shown(t *testing.T, card repo.Review, keys Keys) []string {
 func TestShow(t *testing.T) {
 	t.Parallel()
 	content := strings.Repeat(hash, 2)
-	card := repo.Review{
+	card := diff.Review{
 		Intents: []string{"add orbit 1.2.3", workflow.SenderSays + "hurry"},
-		Roles: []repo.RoleReview{{
+		Roles: []diff.RoleReview{{
 			Role: meta.RoleTargets, From: 4, To: 5, Expires: time.Date(2099, 1, 31, 0, 0, 0, 0, time.UTC), Hash: hash,
-			Keys:       []repo.KeyChange{{Role: meta.RoleTargets, Type: "ed25519", Gains: true}, {Role: meta.RoleRoot, Type: "rsa"}},
-			Thresholds: []repo.ThresholdChange{{Role: meta.RoleRoot, From: 2, To: 1}},
-			Added:      []repo.TargetChange{{Path: "orbit/linux/stable/orbit", NewVersion: "1.2.3", NewLength: 5, NewSHA512: content}, {Path: "orbit/linux/1.2.3/orbit", NewSHA512: content}},
-			Removed:    []repo.TargetChange{{Path: "old", OldVersion: "1"}},
+			Keys:       []diff.KeyChange{{Role: meta.RoleTargets, Type: "ed25519", Gains: true}, {Role: meta.RoleRoot, Type: "rsa"}},
+			Thresholds: []diff.ThresholdChange{{Role: meta.RoleRoot, From: 2, To: 1}},
+			Added:      []diff.TargetChange{{Path: "orbit/linux/stable/orbit", NewVersion: "1.2.3", NewLength: 5, NewSHA512: content}, {Path: "orbit/linux/1.2.3/orbit", NewSHA512: content}},
+			Removed:    []diff.TargetChange{{Path: "old", OldVersion: "1"}},
 			Warnings:   []string{"beware"},
 		}},
 	}

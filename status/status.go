@@ -9,6 +9,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
@@ -20,7 +21,7 @@ type Report struct {
 	Roles      []Role `json:"roles"`
 	// Archive is nil without cold roles.
 	Archive     *repo.ColdSummary `json:"archive,omitempty"`
-	Staged      *repo.Review      `json:"staged,omitempty"`
+	Staged      *diff.Review      `json:"staged,omitempty"`
 	Interrupted bool              `json:"interrupted_commit"`
 	Leftovers   []string          `json:"leftovers,omitempty"`
 	Warnings    []string          `json:"warnings,omitempty"`
@@ -91,7 +92,7 @@ func KeyOf(w *workflow.Session, role string, k meta.Key) Key {
 
 // OfInit is of a folder whose repository is staged and not published yet.
 func OfInit(w *workflow.Session) (*Report, error) {
-	card, err := w.Repo.Review(nil, w.Staged, w.Config.Expiries)
+	card, err := diff.Of(w.Repo, nil, w.Staged, w.Config.Expiries)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +133,7 @@ func Of(w *workflow.Session, clock error) (*Report, error) {
 	r.Warnings = slices.Concat(r.Warnings, w.Published.Targets.UnportableNames(), r.expiryWarnings(now))
 	r.coldExpiry(now, w.Config.Early(meta.RoleTargets))
 	if w.Staged != nil {
-		card, err := w.Repo.Review(w.Published, w.Staged, w.Config.Expiries)
+		card, err := diff.Of(w.Repo, w.Published, w.Staged, w.Config.Expiries)
 		if err != nil {
 			return nil, err
 		}

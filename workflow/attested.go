@@ -8,13 +8,14 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
 
 // WarnUnattested adds a warning for keys that get a role and that no certificate
 // proves to have been born on a device.
-func (w *Session) WarnUnattested(review *repo.Review, c *repo.Change, hints map[tuf.KeyID]keyring.Hint) {
+func (w *Session) WarnUnattested(review *diff.Review, c *repo.Change, hints map[tuf.KeyID]keyring.Hint) {
 	w.warnOneDevice(review, c, hints)
 	for i := range review.Roles {
 		var unproved []string

@@ -9,6 +9,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -23,7 +24,7 @@ type consent struct {
 	docs      []*meta.Doc
 	needs     map[string][]meta.Key
 	hints     map[tuf.KeyID]keyring.Hint
-	described func() (repo.Review, error)
+	described func() (diff.Review, error)
 	// refusals are whatever else could make the signature wrong or pointless.
 	refusals []func() error
 	// alone is what must hold where nobody can be asked; may be nil.
@@ -35,7 +36,7 @@ type consent struct {
 }
 
 func (c *consent) obtain(ctx context.Context) error {
-	var review repo.Review
+	var review diff.Review
 	asking := c.ask && c.ui.HasTerminal()
 	cfg := c.s.Config
 	if len(c.docs) > 0 && (asking || len(cfg.Policy) > 0) {
@@ -71,7 +72,7 @@ func (c *consent) refuse(ctx context.Context) error {
 	return c.alone()
 }
 
-func (c *consent) show(ctx context.Context, review repo.Review) error {
+func (c *consent) show(ctx context.Context, review diff.Review) error {
 	if err := c.s.opts.Talk.CanReview(); err != nil {
 		return err
 	}

@@ -6,11 +6,12 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // warnOneDevice adds it to the review of a change of root.
-func (w *Session) warnOneDevice(review *repo.Review, c *repo.Change, hints map[tuf.KeyID]keyring.Hint) {
+func (w *Session) warnOneDevice(review *diff.Review, c *repo.Change, hints map[tuf.KeyID]keyring.Hint) {
 	for i := range review.Roles {
 		if review.Roles[i].Role == meta.RoleRoot {
 			review.Roles[i].Warnings = append(review.Roles[i].Warnings, w.Keys.OnOneDevice(c.Root(), hints)...)

@@ -9,6 +9,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -30,7 +31,7 @@ func (e *PolicyError) Is(target error) bool { return target == meta.ErrRefused }
 // checkPolicy refuses to sign what the owner of this machine has ruled out, before
 // any key is used. roles are those that are to be signed; hints may bring
 // attestations with them.
-func (w *Session) checkPolicy(c *repo.Change, review repo.Review, roles []string, hints map[tuf.KeyID]keyring.Hint) error {
+func (w *Session) checkPolicy(c *repo.Change, review diff.Review, roles []string, hints map[tuf.KeyID]keyring.Hint) error {
 	cfg := w.Config
 	if len(cfg.Policy) == 0 {
 		return nil
@@ -67,7 +68,7 @@ func (pc policyCheck) forbid(role, field, format string, args ...any) error {
 	return &PolicyError{file: pc.cfg.File, role: role, field: field, line: pc.cfg.Policy[role].Lines[field], text: fmt.Sprintf(format, args...)}
 }
 
-func (pc policyCheck) expiry(rc repo.RoleReview) error {
+func (pc policyCheck) expiry(rc diff.RoleReview) error {
 	// A cold role holds what targets held, and is under its policy.
 	role := rc.Role
 	if !meta.IsRole(role) {
@@ -80,7 +81,7 @@ func (pc policyCheck) expiry(rc repo.RoleReview) error {
 	return nil
 }
 
-func (pc policyCheck) root(rc repo.RoleReview) error {
+func (pc policyCheck) root(rc diff.RoleReview) error {
 	for _, role := range meta.Roles() {
 		rp := pc.cfg.Policy[role]
 		if n := pc.c.Root().Threshold(role); n < rp.Threshold {
@@ -90,7 +91,7 @@ func (pc policyCheck) root(rc repo.RoleReview) error {
 			continue
 		}
 		for _, k := range pc.c.Root().Keys(role) {
-			gains := slices.ContainsFunc(rc.Keys, func(ch repo.KeyChange) bool { return ch.Gains && ch.Role == role && ch.KeyID == k.ID })
+			gains := slices.ContainsFunc(rc.Keys, func(ch diff.KeyChange) bool { return ch.Gains && ch.Role == role && ch.KeyID == k.ID })
 			// A key object that was replaced under its old ID is as good as new.
 			if !gains && len(rc.Other) == 0 {
 				continue
@@ -137,7 +138,7 @@ func (pc policyCheck) firmware(role string, k meta.Key, least string) error {
 	return nil
 }
 
-func (pc policyCheck) targets(rc repo.RoleReview) error {
+func (pc policyCheck) targets(rc diff.RoleReview) error {
 	rp := pc.cfg.Policy[meta.RoleTargets]
 	if len(rp.Names) == 0 {
 		return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/owned"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -71,7 +72,7 @@ func (w *Session) signAll(ctx context.Context, c *repo.Change, opts PublishOptio
 func (w *Session) consent(c *repo.Change, opts PublishOptions, relOpts repo.ReleaseOptions) *consent {
 	own := &consent{
 		s: w, ui: w.UI, change: c, needs: w.signingKeys(c),
-		described: func() (repo.Review, error) { return w.Review(c) },
+		described: func() (diff.Review, error) { return w.Review(c) },
 		refusals:  []func() error{func() error { return w.Repo.CheckRelease(w.Published, c, relOpts) }},
 		ask:       w.joined || c.Doc(meta.RoleRoot) != nil && !w.opts.Yes,
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -13,7 +14,7 @@ import (
 // of: the lock, copies of content, new keys. Nothing was written and no secret asked for.
 type Rehearsal struct {
 	// Review is nil for a timestamp alone.
-	Review *repo.Review `json:"review,omitempty"`
+	Review *diff.Review `json:"review,omitempty"`
 	// Signs are the roles that would be signed.
 	Signs []RehearsedRole `json:"signs"`
 	// Writes are the files that would be written, below the repository's folder, in that

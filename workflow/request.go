@@ -16,6 +16,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -191,10 +192,10 @@ const SenderSays = "the sender says: "
 
 // ReviewRequest describes a request for the person who is asked; what its sender says is
 // marked as such.
-func (w *Session) ReviewRequest(q *ceremony.Request) (repo.Review, error) {
+func (w *Session) ReviewRequest(q *ceremony.Request) (diff.Review, error) {
 	review, err := q.Review(w.Config.Expiries, time.Now())
 	if err != nil {
-		return repo.Review{}, err
+		return diff.Review{}, err
 	}
 	review.Intents, review.Staged = nil, nil
 	for _, s := range q.Change.Intents {
@@ -212,7 +213,7 @@ func (w *Session) SigningOf(file string, q *ceremony.Request, pinned bool) (*Sig
 	}
 	s := &Signing{
 		Session: w, Change: q.Change, File: file,
-		Review: func() (repo.Review, error) { return w.ReviewRequest(q) },
+		Review: func() (diff.Review, error) { return w.ReviewRequest(q) },
 		Keep: func() error {
 			data, err := q.Bytes()
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -81,7 +82,7 @@ type Talk interface {
 	// CanReview says why a review could not be read there, nil if it can.
 	CanReview() error
 	// Review shows what a signature would mean, as somebody who is about to say yes reads it.
-	Review(review repo.Review)
+	Review(review diff.Review)
 	// Quote shows a sentence that somebody wrote, Name what somebody calls something, Path a
 	// target path.
 	Quote(s string) string

@@ -14,6 +14,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
@@ -56,7 +57,7 @@ func (p *someone) Warn(format string, args ...any) {
 }
 func (p *someone) CanReview() error   { return nil }
 func (p *someone) Keep(string)        {}
-func (p *someone) Review(repo.Review) { p.said = append(p.said, "review") }
+func (p *someone) Review(diff.Review) { p.said = append(p.said, "review") }
 func (*someone) Quote(s string) string {
 	return fmt.Sprintf("%q", s)
 }

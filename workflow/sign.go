@@ -9,6 +9,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -43,8 +44,8 @@ func (w *Session) MergeBack(ctx context.Context) error {
 }
 
 // Review describes a change for the person who is asked.
-func (w *Session) Review(c *repo.Change) (repo.Review, error) {
-	review, err := w.Repo.Review(w.Published, c, w.Config.Expiries)
+func (w *Session) Review(c *repo.Change) (diff.Review, error) {
+	review, err := diff.Of(w.Repo, w.Published, c, w.Config.Expiries)
 	if err == nil {
 		w.WarnUnattested(&review, c, nil)
 	}
@@ -75,7 +76,7 @@ type Signing struct {
 	// Role is the one to sign for, "" for all; reviewed are hashes that somebody looked at.
 	Role     string
 	Reviewed []string
-	Review   func() (repo.Review, error)
+	Review   func() (diff.Review, error)
 	// Refusals: see consent.
 	Refusals []func() error
 	// Keep saves the signatures so far.

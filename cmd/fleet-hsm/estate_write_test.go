@@ -21,6 +21,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 )
 
 // envelope signs a document with every key there is: whoever counts signatures takes
@@ -186,7 +187,7 @@ func described(x repo.Bundle) []byte {
 	if err != nil {
 		return []byte("[]")
 	}
-	card, err := repo.NewReview(im.Published, im.Change, nil, time.Time{})
+	card, err := diff.New(im.Published, im.Change, nil, time.Time{})
 	if err != nil {
 		return []byte("[]")
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/review"
 )
 
@@ -37,7 +38,7 @@ It asks for nothing and writes nothing.`,
 // reviewResult is the review with --json.
 type reviewResult struct {
 	Schema int `json:"schema"`
-	repo.Review
+	diff.Review
 }
 
 func (a *app) runReview() error {
@@ -55,6 +56,6 @@ func (a *app) runReview() error {
 	return a.printReview(card)
 }
 
-func (a *app) printReview(card repo.Review) error {
+func (a *app) printReview(card diff.Review) error {
 	return a.print(reviewResult{Schema: 1, Review: card}, func(out *prompt.Writer) { review.Show(out, card, a.keys) })
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/review"
 )
@@ -60,7 +61,7 @@ func everyString(v reflect.Value, s string) {
 func TestReviewOfAttacks(t *testing.T) {
 	t.Parallel()
 	for name, s := range attacks {
-		var card repo.Review
+		var card diff.Review
 		everyString(reflect.ValueOf(&card).Elem(), s)
 		hash := strings.Repeat("0123456789abcdef", 4)
 		for i := range card.Roles {
@@ -79,7 +80,7 @@ func ringOf(cfg *config.Config) *keyring.Ring {
 	return k
 }
 
-func reviewOf(card repo.Review, said string) string {
+func reviewOf(card diff.Review, said string) string {
 	var b bytes.Buffer
 	k := ringOf(&config.Config{})
 	k.Hints = map[tuf.KeyID]keyring.Hint{{}: {Said: prompt.Name(said).String()}}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
@@ -83,7 +84,7 @@ func (a *app) runSign(ctx context.Context, args []string, o signOptions) error {
 	}
 	s := &workflow.Signing{
 		Session: w, Change: w.Staged, Role: o.role, Reviewed: o.reviewed,
-		Review:   func() (repo.Review, error) { return w.Review(w.Staged) },
+		Review:   func() (diff.Review, error) { return w.Review(w.Staged) },
 		Refusals: []func() error{func() error { return w.Repo.CheckSound(w.Published, w.Staged) }},
 		Keep:     func() error { return w.MergeBack(ctx) },
 		Done:     `everything is signed; "fleet-hsm commit" publishes it`,

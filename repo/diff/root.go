@@ -1,4 +1,4 @@
-package repo
+package diff
 
 import (
 	"crypto/sha256"
@@ -9,30 +9,31 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // compareRoots says what a staged root changes: keys, thresholds and layout in lines
 // of their own, and whatever else differs field by field, so that nothing that would
 // be signed is left out.
-func (rc *RoleReview) compareRoots(p *Published, c *Change) error {
+func (rc *RoleReview) compareRoots(p *repo.Published, c *repo.Change) error {
 	before, beforeText := rootBefore(p, c)
 	for _, role := range meta.Roles() {
-		rc.compareRole(role, before, c.root)
+		rc.compareRole(role, before, c.Root())
 	}
-	if before.ConsistentSnapshot() != c.root.ConsistentSnapshot() {
-		rc.Other = append(rc.Other, fmt.Sprintf("consistent_snapshot: %t to %t", before.ConsistentSnapshot(), c.root.ConsistentSnapshot()))
+	if before.ConsistentSnapshot() != c.Root().ConsistentSnapshot() {
+		rc.Other = append(rc.Other, fmt.Sprintf("consistent_snapshot: %t to %t", before.ConsistentSnapshot(), c.Root().ConsistentSnapshot()))
 	}
 	shown := map[string]bool{"version": true, "expires": true, "consistent_snapshot": true}
 	for _, role := range meta.Roles() {
 		shown[fieldPath("roles", role, "threshold")], shown[fieldPath("roles", role, "keyids")] = true, true
 	}
-	for _, id := range sortedNames(before.AllKeys(), c.root.AllKeys()) {
-		if rc.compareKey(id, before, c.root) {
+	for _, id := range sortedNames(before.AllKeys(), c.Root().AllKeys()) {
+		if rc.compareKey(id, before, c.Root()) {
 			shown[fieldPath("keys", id)] = true
 		}
 	}
-	text := c.rootDoc.Text()
+	text := c.Doc(meta.RoleRoot).Text()
 	if err := rc.compareFields(beforeText, text, shown); err != nil {
 		return err
 	}
@@ -41,11 +42,11 @@ func (rc *RoleReview) compareRoots(p *Published, c *Change) error {
 
 // rootBefore gives what a new root is compared with: the published one, or one
 // without keys.
-func rootBefore(p *Published, c *Change) (*meta.Root, []byte) {
+func rootBefore(p *repo.Published, c *repo.Change) (*meta.Root, []byte) {
 	if p != nil {
-		return p.Root, p.rootEnv.Text()
+		return p.Root, p.RootText()
 	}
-	return meta.NoRoot(c.root.ConsistentSnapshot())
+	return meta.NoRoot(c.Root().ConsistentSnapshot())
 }
 
 func (rc *RoleReview) compareRole(role string, before, after *meta.Root) {

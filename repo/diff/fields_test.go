@@ -1,4 +1,4 @@
-package repo_test
+package diff_test
 
 import (
 	"encoding/json"
@@ -9,15 +9,17 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
-// TestCardShowsEveryField changes one field at a time of what is staged, over all
+// TestEveryFieldIsShown changes one field at a time of what is staged, over all
 // fields of root and targets, and adds and takes away fields everywhere. Either
 // nobody would be asked to sign it at all, or the review changes, in more than its hash.
-func TestCardShowsEveryField(t *testing.T) {
+func TestEveryFieldIsShown(t *testing.T) {
 	t.Parallel()
-	r, kr := newRepo(t, true)
+	r, kr := repotest.New(t, true)
 	p, err := r.Load()
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +32,7 @@ func TestCardShowsEveryField(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rot := repo.Rotation{Role: meta.RoleSnapshot, Add: []meta.Key{kr.make(t)}, Threshold: 2}
+	rot := repo.Rotation{Role: meta.RoleSnapshot, Add: []meta.Key{kr.Make(t)}, Threshold: 2}
 	if c, err = r.Rotate(p, c, rot, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +40,7 @@ func TestCardShowsEveryField(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := cardOf(t, base)
+	want := reviewOf(t, base)
 	for _, role := range []string{meta.RoleRoot, meta.RoleTargets} {
 		shown, refused := 0, 0
 		for what, altered := range alterations(t, envelopeOf(base, role)) {
@@ -48,7 +50,7 @@ func TestCardShowsEveryField(t *testing.T) {
 			} else {
 				x.Targets = altered
 			}
-			switch got := cardOf(t, x); got {
+			switch got := reviewOf(t, x); got {
 			case "":
 				refused++
 			case want:
@@ -71,15 +73,15 @@ func envelopeOf(x repo.Bundle, role string) []byte {
 	return x.Targets
 }
 
-// cardOf gives the review without its hashes, "" if the change is refused.
-func cardOf(t *testing.T, x repo.Bundle) string {
+// reviewOf gives the review without its hashes, "" if the change is refused.
+func reviewOf(t *testing.T, x repo.Bundle) string {
 	t.Helper()
 	now := time.Now()
 	im, err := repo.Import("test", x, now)
 	if err != nil {
 		return ""
 	}
-	review, err := repo.NewReview(im.Published, im.Change, nil, now)
+	review, err := diff.New(im.Published, im.Change, nil, now)
 	if err != nil {
 		return ""
 	}

@@ -1,21 +1,22 @@
-package repo
+package diff
 
 import (
 	"fmt"
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Review says in plain data what signing a change would mean, role by role.
 type Review struct {
-	Intents []string     `json:"intents"`
-	Staged  []Staging    `json:"stagings,omitempty"`
-	Roles   []RoleReview `json:"roles"`
-	Created time.Time    `json:"created"`
-	Drops   []string     `json:"dropped_signatures,omitempty"`
-	Follow  FollowRoles  `json:"follow"`
+	Intents []string       `json:"intents"`
+	Staged  []repo.Staging `json:"stagings,omitempty"`
+	Roles   []RoleReview   `json:"roles"`
+	Created time.Time      `json:"created"`
+	Drops   []string       `json:"dropped_signatures,omitempty"`
+	Follow  FollowRoles    `json:"follow"`
 }
 
 // FollowRoles are the roles that commit will sign besides.
@@ -94,10 +95,10 @@ type TargetChange struct {
 }
 
 // Review describes a change against what is published (p is nil at init).
-func (r *Repo) Review(p *Published, c *Change, usual meta.Expiries) (Review, error) {
-	review, err := NewReview(p, c, usual, r.now())
+func Of(r *repo.Repo, p *repo.Published, c *repo.Change, usual meta.Expiries) (Review, error) {
+	review, err := New(p, c, usual, r.Now())
 	if err == nil && p != nil {
-		r.tellSince(p, &review)
+		tellSince(r, p, &review)
 	}
 	return review, err
 }
@@ -105,7 +106,7 @@ func (r *Repo) Review(p *Published, c *Change, usual meta.Expiries) (Review, err
 // NewReview describes a change against what was published when it was made (p is nil at
 // init). Every field of what would be signed that differs is in it; usual and now
 // only decide about warnings.
-func NewReview(p *Published, c *Change, usual meta.Expiries, now time.Time) (Review, error) {
+func New(p *repo.Published, c *repo.Change, usual meta.Expiries, now time.Time) (Review, error) {
 	review := Review{Intents: c.Intents, Staged: c.Stagings, Created: c.Created, Drops: c.Warnings}
 	for _, d := range c.Docs() {
 		rc := RoleReview{Role: d.Role(), To: d.Version(), Expires: d.Expires(), Hash: d.Hash(), Signatures: d.Tallied()}

@@ -1,4 +1,4 @@
-package repo
+package diff
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -21,21 +22,19 @@ type seat struct {
 	entry []byte
 }
 
-func newMoves(p *Published, c *Change) (*moves, error) {
+func newMoves(p *repo.Published, c *repo.Change) (*moves, error) {
 	m := &moves{left: map[string]seat{}, came: map[string]seat{}}
-	if len(c.cold) == 0 || p == nil || p.Targets == nil {
+	staged := c.StagedCold()
+	if len(staged) == 0 || p == nil || p.Targets == nil {
 		return m, nil
 	}
-	m.compare(meta.RoleTargets, p.Targets, c.targets)
-	for name, s := range c.cold {
-		before := meta.NewTargets()
-		if p.cold[name] != nil {
-			var err error
-			if before, err = p.ColdTargets(name); err != nil {
-				return nil, err
-			}
+	m.compare(meta.RoleTargets, p.Targets, c.Targets())
+	for _, name := range staged {
+		before, err := coldBefore(p, name)
+		if err != nil {
+			return nil, err
 		}
-		m.compare(name, before, s.targets)
+		m.compare(name, before, c.ColdTargets(name))
 	}
 	return m, nil
 }

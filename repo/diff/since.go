@@ -1,7 +1,8 @@
-package repo
+package diff
 
 import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -10,13 +11,13 @@ const maxSince = 500
 
 // tellSince says of the keys in a review since which root they have their role without a
 // break, as far as the roots are here.
-func (r *Repo) tellSince(p *Published, review *Review) {
+func tellSince(r *repo.Repo, p *repo.Published, review *Review) {
 	for i := range review.Roles {
 		rc := &review.Roles[i]
 		if rc.Role != meta.RoleRoot {
 			continue
 		}
-		since := r.since(p)
+		since := since(r, p)
 		for j := range rc.Stays {
 			rc.Stays[j].Since = since[served{rc.Stays[j].Role, rc.Stays[j].KeyID}]
 		}
@@ -36,7 +37,7 @@ type served struct {
 
 // since walks back from the published root. A root that is not here ends the walk: what
 // was before it is unknown, and the keys that go back so far have no number.
-func (r *Repo) since(p *Published) map[served]int64 {
+func since(r *repo.Repo, p *repo.Published) map[served]int64 {
 	open := map[served]bool{}
 	for _, role := range meta.Roles() {
 		for _, k := range p.Root.Keys(role) {
@@ -46,12 +47,12 @@ func (r *Repo) since(p *Published) map[served]int64 {
 	out := map[served]int64{}
 	n := p.Root.Version()
 	for ; n > 1 && len(open) > 0 && p.Root.Version()-n < maxSince; n-- {
-		before, err := r.numberedRoot(n - 1)
+		before, err := r.NumberedRoot(n - 1)
 		if err != nil {
 			return out
 		}
 		for s := range open {
-			if !meta.HasKey(before.root.Keys(s.role), s.id) {
+			if !meta.HasKey(before.Keys(s.role), s.id) {
 				out[s] = n
 				delete(open, s)
 			}

@@ -1,4 +1,4 @@
-package repo
+package diff
 
 import (
 	"bytes"
@@ -6,12 +6,13 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // compareTargets says what a staged targets changes, path by path, and whatever else
 // in it differs.
-func (rc *RoleReview) compareTargets(p *Published, c *Change) error {
+func (rc *RoleReview) compareTargets(p *repo.Published, c *repo.Change) error {
 	before := meta.NewTargets()
 	if p != nil && p.Targets != nil {
 		before = p.Targets
@@ -21,27 +22,31 @@ func (rc *RoleReview) compareTargets(p *Published, c *Change) error {
 		return err
 	}
 	shown := map[string]bool{"version": true, "expires": true}
-	if lines, ok := delegationLines(before, c.targets); ok {
+	if lines, ok := delegationLines(before, c.Targets()); ok {
 		rc.Other, shown["delegations"] = append(rc.Other, lines...), true
 	}
-	return rc.compareEntries(meta.RoleTargets, before, c.targets, mv, shown, c.targetsDoc)
+	return rc.compareEntries(meta.RoleTargets, before, c.Targets(), mv, shown, c.Doc(meta.RoleTargets))
 }
 
 // compareCold does so for a cold role.
-func (rc *RoleReview) compareCold(p *Published, c *Change) error {
-	before := meta.NewTargets()
-	if p != nil && p.cold[rc.Role] != nil {
-		var err error
-		if before, err = p.ColdTargets(rc.Role); err != nil {
-			return err
-		}
+func (rc *RoleReview) compareCold(p *repo.Published, c *repo.Change) error {
+	before, err := coldBefore(p, rc.Role)
+	if err != nil {
+		return err
 	}
 	mv, err := newMoves(p, c)
 	if err != nil {
 		return err
 	}
-	s := c.cold[rc.Role]
-	return rc.compareEntries(rc.Role, before, s.targets, mv, map[string]bool{"version": true, "expires": true}, s.doc)
+	return rc.compareEntries(rc.Role, before, c.ColdTargets(rc.Role), mv, map[string]bool{"version": true, "expires": true}, c.Doc(rc.Role))
+}
+
+// coldBefore gives what is published of a cold role, or one without entries.
+func coldBefore(p *repo.Published, name string) (*meta.Targets, error) {
+	if p == nil || !p.Lists(name) {
+		return meta.NewTargets(), nil
+	}
+	return p.ColdTargets(name)
 }
 
 func (rc *RoleReview) compareEntries(role string, before, after *meta.Targets, mv *moves, shown map[string]bool, d *meta.Doc) error {

@@ -1,4 +1,4 @@
-package repo_test
+package diff_test
 
 import (
 	"crypto/sha256"
@@ -9,14 +9,16 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
-// TestCardShowsWholeValues: a value of the publisher's is shown to its end, and one that
+// TestWholeValuesAreShown: a value of the publisher's is shown to its end, and one that
 // is too long for that with its length and hash; a text stands between quotes, in which
 // it cannot end them.
-func TestCardShowsWholeValues(t *testing.T) {
+func TestWholeValuesAreShown(t *testing.T) {
 	t.Parallel()
-	r, _ := newRepo(t, true)
+	r, _ := repotest.New(t, true)
 	p, err := r.Load()
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +52,7 @@ func TestCardShowsWholeValues(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		review, err := repo.NewReview(im.Published, im.Change, nil, time.Now())
+		review, err := diff.New(im.Published, im.Change, nil, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package repo_test
+package diff_test
 
 import (
 	"os"
@@ -7,30 +7,32 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestSinceWhenAKeyServes: without a break, as far as the roots are here; a root that is
 // gone leaves what is older without a number.
 func TestSinceWhenAKeyServes(t *testing.T) {
-	forLayouts(t, func(t *testing.T, consistent bool) {
-		r, kr := newRepo(t, consistent)
-		root := load(t, r).Root.Keys(meta.RoleRoot)[0]
-		rotate(t, r, kr, meta.RoleTargets) // root v2
-		back := load(t, r).Root.Keys(meta.RoleTargets)[0]
-		rotate(t, r, kr, meta.RoleTargets) // v3: away
-		p := load(t, r)
+	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
+		r, kr := repotest.New(t, consistent)
+		root := repotest.Load(t, r).Root.Keys(meta.RoleRoot)[0]
+		repotest.Rotate(t, r, kr, meta.RoleTargets) // root v2
+		back := repotest.Load(t, r).Root.Keys(meta.RoleTargets)[0]
+		repotest.Rotate(t, r, kr, meta.RoleTargets) // v3: away
+		p := repotest.Load(t, r)
 		c, err := r.Rotate(p, nil, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{back}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		kr.publish(t, r, p, c) // v4: and back
-		p = load(t, r)
-		if c, err = r.Rotate(p, nil, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{kr.make(t)}}, repo.StageOptions{}); err != nil {
+		kr.Publish(t, r, p, c) // v4: and back
+		p = repotest.Load(t, r)
+		if c, err = r.Rotate(p, nil, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		since := func() map[tuf.KeyID]int64 {
-			review, err := r.Review(p, c, meta.Expiries{})
+			review, err := diff.Of(r, p, c, meta.Expiries{})
 			if err != nil {
 				t.Fatal(err)
 			}

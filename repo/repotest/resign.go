@@ -1,4 +1,4 @@
-package repo_test
+package repotest
 
 import (
 	"bytes"
@@ -12,8 +12,8 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 )
 
-// resign gives metadata with its signed part edited, signed by exactly the keys ids.
-func (kr keyring) resign(t *testing.T, raw json.RawMessage, edit func(signed map[string]any), ids ...tuf.KeyID) json.RawMessage {
+// Resign gives metadata with its signed part edited, signed by exactly the keys ids.
+func (kr Keyring) Resign(t *testing.T, raw json.RawMessage, edit func(signed map[string]any), ids ...tuf.KeyID) json.RawMessage {
 	t.Helper()
 	var env struct {
 		Signed map[string]any `json:"signed"`
@@ -43,8 +43,10 @@ func (kr keyring) resign(t *testing.T, raw json.RawMessage, edit func(signed map
 	return out
 }
 
-func same(map[string]any) {}
+// Same edits nothing.
+func Same(map[string]any) {}
 
-func setTo(field string, value any) func(map[string]any) {
+// SetTo edits one field.
+func SetTo(field string, value any) func(map[string]any) {
 	return func(signed map[string]any) { signed[field] = value }
 }
