@@ -39,8 +39,15 @@ func TestPassphraseByteForByte(t *testing.T) {
 			t.Parallel()
 			theirs := t.TempDir()
 			peer(t, with(end), "--path", theirs, "init")
+			agents := t.TempDir()
+			if err := everybodyFollows(theirs, agents); err != nil {
+				t.Error(err)
+			}
 			if r := hsm(t, with(end), "timestamp", "--path", theirs); r.code != 0 {
 				t.Errorf("fleetctl's key file: exit %d\n%s", r.code, r.stderr)
+			}
+			if err := everybodyFollows(theirs, agents); err != nil {
+				t.Error(err)
 			}
 			if end != "\n" {
 				return

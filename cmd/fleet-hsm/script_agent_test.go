@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -54,26 +55,36 @@ func cmdAgent(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cmdEverybody lets Fleet's client look at a repository in its three roles: one that saw
-// its first history, one that is new and pinned to the oldest root, and a fresh one.
+// cmdEverybody: see everybodyFollows; the agents of a folder stay for the next time.
 func cmdEverybody(ts *testscript.TestScript, args []string) {
 	need(ts, args, 1, "everybody DIR")
-	agents := ts.MkAbs(filepath.Join(".agents", "of", args[0]))
-	ts.Check(os.MkdirAll(agents, 0o755))
+	ts.Check(everybodyFollows(ts.MkAbs(args[0]), ts.MkAbs(filepath.Join(".agents", "of", args[0]))))
+}
+
+// everybodyFollows lets Fleet's client look at a repository in its three roles: one that saw
+// the first history, one that is pinned to the oldest root, and a fresh one. They live in
+// agents, where the first of them is found again.
+func everybodyFollows(dir, agents string) error {
+	if err := os.MkdirAll(agents, 0o755); err != nil {
+		return err
+	}
 	for _, role := range []struct{ name, state, root string }{
 		{"saw the first history", filepath.Join(agents, "saw"), "1.root.json"},
 		{"pinned to the oldest root", "", "1.root.json"},
 		{"fresh", "", "root.json"},
 	} {
 		if role.state == "" {
-			dir, err := os.MkdirTemp(agents, "new-")
-			ts.Check(err)
-			role.state = filepath.Join(dir, "state")
+			alone, err := os.MkdirTemp(agents, "new-")
+			if err != nil {
+				return err
+			}
+			role.state = filepath.Join(alone, "state")
 		}
-		if _, stderr, err := followFrom("fleetclient", ts.MkAbs(args[0]), role.state, role.root); err != nil {
-			ts.Fatalf("the agent that is %s refuses: %v\n%s", role.name, err, stderr)
+		if _, stderr, err := followFrom("fleetclient", dir, role.state, role.root); err != nil {
+			return fmt.Errorf("the agent that is %s refuses: %w\n%s", role.name, err, stderr)
 		}
 	}
+	return nil
 }
 
 func cmdServeFolder(ts *testscript.TestScript, args []string) {
