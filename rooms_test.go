@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the table of rooms in CONTRIBUTING.md")
+var update = flag.Bool("update", false, "write the table of rooms in CONTRIBUTING.md, and the pictures in docs/")
 
 const (
 	roomsBegin = "<!-- rooms: go test . -run TestRooms -update -->\n"
