@@ -21,7 +21,9 @@ import (
 
 // MakeOptions say how keys are made.
 type MakeOptions struct {
-	Generate  bool
+	Generate bool
+	// Names are what people call the keys that are made, in their order.
+	Names     []string
 	Algorithm signer.Algorithm
 	// AllowImported accepts root keys that were not born on their token.
 	AllowImported bool
@@ -38,8 +40,10 @@ type Maker struct {
 	news []string
 	// onTokens are the keys that it made on devices, which stay there.
 	onTokens []string
-	// pubNames are the names that public keys from elsewhere came with, by key ID.
-	pubNames map[tuf.KeyID]string
+	// names are those of new keys, by key ID: as the person wants, or as a public key from
+	// elsewhere came with.
+	names map[tuf.KeyID]string
+	named int // how many of MakeOptions.Names were given away
 }
 
 // NewMaker makes keys for one command.
@@ -84,12 +88,12 @@ func (m *Maker) Keys(ctx context.Context, ui signer.UI, plan map[string][]signer
 	return keys, m.k.opts.Config.Remember(places, m.k.opts.Given)
 }
 
-// newName is the name that a public key came with, unless it has one here.
+// newName is the name of a new key, unless it has one here.
 func (m *Maker) newName(keyID tuf.KeyID) string {
 	if m.k.opts.Config.Keys[keyID].Name != "" {
 		return ""
 	}
-	return m.pubNames[keyID]
+	return m.names[keyID]
 }
 
 // FileKeys makes new keys in keys/<role>.json.
@@ -195,9 +199,20 @@ func (m *Maker) generate(ctx context.Context, ui signer.UI, role string, ref sig
 	for _, s := range made.Warnings {
 		m.k.opts.Warn("%s: %s", made.URI, s)
 	}
+	if m.named < len(o.Names) {
+		m.call(KeyID(made.Public[0]), o.Names[m.named])
+		m.named++
+	}
 	m.onTokens = append(m.onTokens, fmt.Sprintf("%s (%s)", KeyID(made.Public[0]), made.URI))
 	m.k.opts.Note("Generated %s key with ID: %s (%s)", role, KeyID(made.Public[0]), made.URI)
 	return made.Public[0], made.URI, nil
+}
+
+func (m *Maker) call(id tuf.KeyID, name string) {
+	if m.names == nil {
+		m.names = map[tuf.KeyID]string{}
+	}
+	m.names[id] = name
 }
 
 // TellNews says which keys were made in files, when it is certain that they are kept.
@@ -298,10 +313,7 @@ func (m *Maker) adoptPub(u signer.URI, k PublicKey) error {
 		return misuse.Errorf("%q: the name in it is not one for people", u.Opaque)
 	}
 	if k.Name != "" {
-		if m.pubNames == nil {
-			m.pubNames = map[tuf.KeyID]string{}
-		}
-		m.pubNames[k.Key.ID] = k.Name
+		m.call(k.Key.ID, k.Name)
 	}
 	if k.Attestation == "" || m.k.opts.DryRun {
 		return nil

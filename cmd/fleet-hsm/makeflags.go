@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -15,11 +17,13 @@ import (
 
 // makeFlags say how new keys are made.
 type makeFlags struct {
-	generate, imported bool
-	algorithm          string
-	attestationCA      string
-	pin, touch         []string
-	management         string
+	// generate is "" for no, "true" for yes, or what the new keys are to be called.
+	generate      string
+	imported      bool
+	algorithm     string
+	attestationCA string
+	pin, touch    []string
+	management    string
 }
 
 const managementUsage = "YubiKey: where its management key comes from (hexadecimal), if it is not stored on the card behind the PIN"
@@ -37,7 +41,8 @@ func (a *app) useManagementKey(source string) error {
 }
 
 func (c *makeFlags) add(f *pflag.FlagSet, algorithm string) {
-	f.BoolVar(&c.generate, "generate", false, "make the named token keys if they are absent")
+	f.StringVar(&c.generate, "generate", "", "make the token keys that are named if they are absent; --generate=NAME[,NAME] calls them so, in their order")
+	f.Lookup("generate").NoOptDefVal = "true"
 	f.BoolVar(&c.imported, "allow-imported", false, "accept a root key that was imported into its token or can be taken out of it")
 	f.StringVar(&c.algorithm, "algorithm", "", algorithm)
 	f.StringVar(&c.attestationCA, "attestation-ca", "", "PEM certificates that an attestation may lead to besides Yubico's")
@@ -46,13 +51,22 @@ func (c *makeFlags) add(f *pflag.FlagSet, algorithm string) {
 	f.StringArrayVar(&c.touch, "touch-policy", nil, "YubiKey: when a new key wants a touch: never, cached or always (default always); ROLE=POLICY for one role")
 }
 
+// made says whether keys are to be made that are absent, and what they are to be called.
+func (c makeFlags) made() (bool, []string) {
+	if made, err := strconv.ParseBool(cmp.Or(c.generate, "false")); err == nil {
+		return made, nil
+	}
+	return true, strings.Split(c.generate, ",")
+}
+
 func (c makeFlags) read(a *app) (keyring.MakeOptions, error) {
 	alg, err := parseAlgorithm(c.algorithm)
 	if err != nil {
 		return keyring.MakeOptions{}, err
 	}
 	policies, err := c.policies(a)
-	return keyring.MakeOptions{Generate: c.generate, Algorithm: alg, AllowImported: c.imported, Policies: policies}, err
+	made, names := c.made()
+	return keyring.MakeOptions{Generate: made, Names: names, Algorithm: alg, AllowImported: c.imported, Policies: policies}, err
 }
 
 // policies are those of new keys on cards.

@@ -24,7 +24,7 @@ func (a *app) runPlan(ctx context.Context, role string, o rotateOptions) error {
 	if err := o.keys.use(w.Keys); err != nil {
 		return err
 	}
-	o.Make.Generate = o.make.generate
+	o.Make.Generate, _ = o.make.made()
 	p, err := w.PreviewRotation(ctx, role, o.Rotation)
 	if err != nil {
 		return err

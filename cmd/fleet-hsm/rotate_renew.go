@@ -9,7 +9,7 @@ import (
 
 // runRenew is rotate ROLE --renew: the same keys and content, a new expiry.
 func (a *app) runRenew(ctx context.Context, role string, o rotateOptions) error {
-	if len(o.Set)+len(o.Add)+len(o.Remove) > 0 || o.Threshold != 0 || o.make.generate || o.make.algorithm != "" {
+	if len(o.Set)+len(o.Add)+len(o.Remove) > 0 || o.Threshold != 0 || o.make.generate != "" || o.make.algorithm != "" {
 		return usagef("--renew keeps the keys; no other change goes with it")
 	}
 	if role == meta.RoleSnapshot {
