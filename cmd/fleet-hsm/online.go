@@ -25,6 +25,7 @@ type onStore struct {
 	renewBefore  config.Duration
 	interval     config.Duration
 	listen       string
+	page         string
 	allowShorter bool
 	expires      []string
 	keys         roleKeyFlags
@@ -70,6 +71,7 @@ has seen or signed: its state file (--state) remembers that. Metrics are at /met
 	f.StringArrayVar(&o.expires, "expires", nil, "validity, as timestamp=DURATION")
 	o.keys = addRoleKeyFlags(f, meta.RoleTimestamp)
 	o.memory.add(f)
+	f.StringVar(&o.page, "page", "", "keep the page of status --html in this file, at most an hour behind")
 	return cmd
 }
 
@@ -125,6 +127,9 @@ func (a *app) runOnline(ctx context.Context, o onStore) error {
 	}
 	cfg.Logger = a.logger()
 	a.log.Command = "online"
+	if o.page != "" {
+		cfg.Beat = a.keepPage(ctx, o.page, a.storeName(o.store), o.store.caFile, cfg.Root, cfg.Logger)
+	}
 	return online.Daemon{
 		Config: cfg, Listen: o.listen, Listening: a.warnPublic, Version: version(), Store: a.storeName(o.store),
 		Started: func(ctx context.Context) { logIdentity(ctx, cfg.Logger, s) },

@@ -17,6 +17,7 @@ import (
 type publishFlags struct {
 	store                          storeFlags
 	dryRun, prune, noStamp, review bool
+	page                           string
 	grace                          config.Duration
 	parallel                       int
 }
@@ -49,6 +50,7 @@ run again. A folder is a path, a bucket s3://BUCKET/PREFIX?endpoint=...&region=.
 	f.Var(&o.grace, "grace", "with --prune: keep what was in force within this time")
 	takesNothing(f, "grace", "keep only what is in force now")
 	f.IntVar(&o.parallel, "parallel", 8, "how many files to send at once")
+	f.StringVar(&o.page, "page", "", "write the page of status --html to this file then")
 	return cmd
 }
 
@@ -63,6 +65,9 @@ type publishResult struct {
 
 func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) error {
 	s, loc, err := a.openStore(args, o.store)
+	if err == nil && o.page != "" {
+		err = a.checkPage(o.page)
+	}
 	if err != nil {
 		return err
 	}
@@ -110,6 +115,11 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 		return err
 	}
 	a.afterPublish(up.Plan, result)
+	if o.page != "" {
+		if err := a.pageOfPublished(w, o.page); err != nil {
+			return err
+		}
+	}
 	res := publishResult{Schema: 1, Credentials: who, Plan: up.Plan, Done: &result}
 	if result.Files == 0 && result.Deleted == 0 {
 		res.Changed = new(bool)

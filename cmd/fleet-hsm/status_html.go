@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"path/filepath"
+	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
@@ -63,8 +66,27 @@ func nextOf(r *status.Report) []statuspage.Next {
 	return next
 }
 
+// checkPage refuses a page among the files that agents read.
+func (a *app) checkPage(file string) error {
+	page, err := filepath.Abs(file)
+	if err != nil {
+		return err
+	}
+	web, err := filepath.Abs(a.within("repository"))
+	if err != nil {
+		return err
+	}
+	if in, err := filepath.Rel(web, page); err == nil && filepath.IsLocal(in) {
+		return usagef("page %q: repository/ is what agents read; put the page beside it", file)
+	}
+	return nil
+}
+
 // writePage writes the page, whole or not at all.
 func (a *app) writePage(file string, in statuspage.Input) error {
+	if err := a.checkPage(file); err != nil {
+		return err
+	}
 	data, err := statuspage.Make(in)
 	if err != nil {
 		return err
@@ -74,4 +96,57 @@ func (a *app) writePage(file string, in statuspage.Input) error {
 	}
 	a.note("wrote %s, %d bytes", file, len(data))
 	return nil
+}
+
+// pageOfPublished writes the page of the folder whose repository was just published.
+func (a *app) pageOfPublished(w *workflow.Session, file string) error {
+	if err := w.Load(); err != nil {
+		return err
+	}
+	r, err := status.Of(w, a.checkClock())
+	if err != nil {
+		return err
+	}
+	in, err := a.pageOf(w, r)
+	if err != nil {
+		return err
+	}
+	return a.writePage(file, in)
+}
+
+// pageEvery is how old the page of the unattended signer gets.
+const pageEvery = time.Hour
+
+// keepPage writes the page of what the store gives out after good checks, once an hour. A page
+// that fails is told, and stops no signature.
+func (a *app) keepPage(ctx context.Context, file, place, caFile string, root []byte, log *slog.Logger) func(bool) {
+	var written time.Time
+	return func(ok bool) {
+		if !ok || a.now().Sub(written) < pageEvery {
+			return
+		}
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		if err := a.pageOfStore(ctx, file, place, caFile, root); err != nil {
+			log.Warn("the page was not written", "file", file, "error", err)
+			return
+		}
+		written = a.now()
+	}
+}
+
+func (a *app) pageOfStore(ctx context.Context, file, place, caFile string, root []byte) error {
+	rr, err := remote.Look(ctx, remote.LookOptions{Source: place, Root: root, CAFile: caFile})
+	if err != nil {
+		return err
+	}
+	in, err := a.pageOfRemote(rr, status.OfRemote(rr, a.cfg, a.now()))
+	if err != nil {
+		return err
+	}
+	data, err := statuspage.Make(in)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(file, data, 0o644)
 }
