@@ -15,6 +15,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -109,7 +110,7 @@ func (b *bench) stage(t testing.TB) (*repo.Published, *repo.Change) {
 	if err == nil {
 		return p, c
 	}
-	c, err = b.r.Rotate(p, nil, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{b.key(t)}}, repo.StageOptions{})
+	c, err = edit.Rotate(b.r, p, nil, edit.Rotation{Role: meta.RoleTargets, Set: []meta.Key{b.key(t)}}, repo.StageOptions{})
 	check(t, err)
 	check(t, b.r.Save(c))
 	return p, c

@@ -12,6 +12,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -113,9 +114,9 @@ func TestSame(t *testing.T) {
 	if theirs := parse(other.request); mine.Same(theirs) || theirs.Same(mine) {
 		t.Error("a request of another repository is said to be the same")
 	}
-	renewed, err := b.r.Renew(b.p, nil, meta.RoleRoot, repo.StageOptions{Expiries: meta.Expiries{meta.RoleRoot: 90000 * time.Hour}})
+	renewed, err := edit.Renew(b.r, b.p, nil, meta.RoleRoot, repo.StageOptions{Expiries: meta.Expiries{meta.RoleRoot: 90000 * time.Hour}})
 	check(t, err)
-	longer, err := b.r.Renew(b.p, nil, meta.RoleRoot, repo.StageOptions{Expiries: meta.Expiries{meta.RoleRoot: 95000 * time.Hour}})
+	longer, err := edit.Renew(b.r, b.p, nil, meta.RoleRoot, repo.StageOptions{Expiries: meta.Expiries{meta.RoleRoot: 95000 * time.Hour}})
 	check(t, err)
 	var two []*ceremony.Request
 	for _, c := range []*repo.Change{renewed, longer} {

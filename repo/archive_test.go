@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -35,10 +36,10 @@ func history(t testing.TB, d *daily, n int) {
 	d.add(t, items...)
 }
 
-func (d *daily) archive(t testing.TB, a repo.Archive) repo.ArchiveResult {
+func (d *daily) archive(t testing.TB, a edit.Archiving) edit.ArchiveResult {
 	t.Helper()
 	p := d.load(t)
-	c, res, err := d.Archive(p, nil, a, repo.StageOptions{})
+	c, res, err := edit.Archive(d.Repo, p, nil, a, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,7 @@ func (d *daily) archive(t testing.TB, a repo.Archive) repo.ArchiveResult {
 	return res
 }
 
-func keep(n int) repo.Archive { return repo.Archive{Retention: meta.Retention{Keep: n}} }
+func keep(n int) edit.Archiving { return edit.Archiving{Retention: meta.Retention{Keep: n}} }
 
 func (d *daily) cold(t testing.TB) map[string]*meta.Targets {
 	t.Helper()
@@ -80,7 +81,7 @@ func TestArchive(t *testing.T) {
 		history(t, d, 6)
 		before := d.load(t)
 		states := []repotest.WebCopy{repotest.CopyWeb(t, d.Repo)}
-		res := d.archive(t, repo.Archive{Retention: meta.Retention{Keep: 2, Pinned: []string{"1.0.3", "orbit/1.0.1"}}})
+		res := d.archive(t, edit.Archiving{Retention: meta.Retention{Keep: 2, Pinned: []string{"1.0.3", "orbit/1.0.1"}}})
 		// Of 1.0.1 to 1.0.6: 5 and 6 are the newest, 2 is in a channel, 3 is pinned, and 1 for orbit.
 		if res.Moved != 2+4 || len(res.Roles) != 4 || res.Before-res.After != res.Moved {
 			t.Errorf("%+v", res)
@@ -100,7 +101,7 @@ func TestArchive(t *testing.T) {
 		// A release afterwards signs targets alone, whatever the date.
 		d.later(40 * 24 * time.Hour)
 		p = d.load(t)
-		c, err := d.Add(p, nil, []repo.StagedItem{d.item(t, "orbit", "linux", "1.0.7", "stable")}, repo.StageOptions{})
+		c, err := edit.Add(d.Repo, p, nil, []repo.StagedItem{d.item(t, "orbit", "linux", "1.0.7", "stable")}, repo.StageOptions{})
 		if err != nil || len(c.Docs()) != 1 {
 			t.Fatalf("%v, %v", c, err)
 		}
@@ -129,7 +130,7 @@ func TestArchive(t *testing.T) {
 		}
 		repotest.Judge(t, d.Repo)
 		states = append(states, repotest.CopyWeb(t, d.Repo))
-		d.archive(t, repo.Archive{Undo: true})
+		d.archive(t, edit.Archiving{Undo: true})
 		now := d.load(t)
 		for _, path := range before.Targets.Paths() {
 			a, _, _ := before.Targets.Get(path)
@@ -143,7 +144,7 @@ func TestArchive(t *testing.T) {
 		}
 		repotest.Judge(t, d.Repo)
 		repotest.Follows(t, d.Repo, states...)
-		_, _, err = d.Archive(now, nil, repo.Archive{Undo: true}, repo.StageOptions{})
+		_, _, err = edit.Archive(d.Repo, now, nil, edit.Archiving{Undo: true}, repo.StageOptions{})
 		refusedAs(t, err, meta.NoChange)
 	})
 }
@@ -156,7 +157,7 @@ func TestArchivedVersionComesBack(t *testing.T) {
 		history(t, d, 5)
 		d.archive(t, keep(1))
 		p := d.load(t)
-		c, table, err := d.Promote(p, nil, repo.Promotion{Version: "1.0.3", From: "1.0.3", To: []string{"stable"}}, repo.StageOptions{})
+		c, table, err := edit.Promote(d.Repo, p, nil, edit.Promotion{Version: "1.0.3", From: "1.0.3", To: []string{"stable"}}, repo.StageOptions{})
 		if err != nil || len(table) != 4 || len(c.Docs()) != 1 {
 			t.Fatalf("%v, %v", table, err)
 		}
@@ -166,7 +167,7 @@ func TestArchivedVersionComesBack(t *testing.T) {
 		if got, _, _ := p.Targets.Get("orbit/linux/stable/orbit"); got.Version != "1.0.3" {
 			t.Errorf("stable has %q", got.Version)
 		}
-		_, _, err = d.Promote(p, nil, repo.Promotion{Version: "1.0.5", From: "edge", To: []string{"1.0.4"}, AllowMissing: true}, repo.StageOptions{})
+		_, _, err = edit.Promote(d.Repo, p, nil, edit.Promotion{Version: "1.0.5", From: "edge", To: []string{"1.0.4"}, AllowMissing: true}, repo.StageOptions{})
 		refusedAs(t, err, meta.Archived)
 
 		content, path, below, err := d.PublishedContent(p, d.dir+"/repository/targets/orbit/linux/1.0.4/orbit")
@@ -174,7 +175,7 @@ func TestArchivedVersionComesBack(t *testing.T) {
 			t.Fatalf("%v %q %v", err, path, below)
 		}
 		item := repo.Item{Name: "orbit", Platform: "linux", Version: "1.0.4", Channels: []string{"stable"}, File: "orbit"}
-		c, err = d.Add(p, nil, []repo.StagedItem{{Item: item, Content: content}}, repo.StageOptions{})
+		c, err = edit.Add(d.Repo, p, nil, []repo.StagedItem{{Item: item, Content: content}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +187,7 @@ func TestArchivedVersionComesBack(t *testing.T) {
 		p = d.load(t)
 		other := d.item(t, "orbit", "linux", "other", "stable")
 		other.Item.Version = "1.0.4"
-		_, err = d.Add(p, nil, []repo.StagedItem{other}, repo.StageOptions{Replace: true})
+		_, err = edit.Add(d.Repo, p, nil, []repo.StagedItem{other}, repo.StageOptions{Replace: true})
 		refusedAs(t, err, meta.Archived)
 	})
 }
@@ -198,7 +199,7 @@ func TestRemoveArchived(t *testing.T) {
 	history(t, d, 5)
 	d.archive(t, keep(1))
 	p := d.load(t)
-	c, gone, err := d.Remove(p, nil, repo.Removal{Channel: "1.0.3"}, repo.StageOptions{})
+	c, gone, err := edit.Remove(d.Repo, p, nil, edit.Removal{Channel: "1.0.3"}, repo.StageOptions{})
 	if err != nil || len(gone) != 4 || len(c.Docs()) != 5 {
 		t.Fatalf("%v %v", gone, err)
 	}
@@ -221,12 +222,12 @@ func TestPrune(t *testing.T) {
 		}
 		old := repotest.CopyWeb(t, d.Repo)
 		p := d.load(t)
-		_, _, undated, err := d.Prune(p, nil, repo.Prune{Before: time.Now().Add(-time.Hour)}, repo.StageOptions{})
+		_, _, undated, err := edit.Prune(d.Repo, p, nil, edit.Pruning{Before: time.Now().Add(-time.Hour)}, repo.StageOptions{})
 		refusedAs(t, err, meta.NoChange)
 		if undated != 0 {
 			t.Errorf("%d undated", undated)
 		}
-		c, gone, _, err := d.Prune(p, nil, repo.Prune{Retention: meta.Retention{Keep: 2}}, repo.StageOptions{})
+		c, gone, _, err := edit.Prune(d.Repo, p, nil, edit.Pruning{Retention: meta.Retention{Keep: 2}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

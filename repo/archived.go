@@ -47,8 +47,8 @@ func (p *Published) ArchivedRows(c *Change) ([]meta.Row, error) {
 		c = &Change{}
 	}
 	var all []meta.Row
-	for _, name := range c.coldNames(p) {
-		t, err := c.currentCold(p, name)
+	for _, name := range c.ColdNames(p) {
+		t, err := c.CurrentCold(p, name)
 		if err != nil {
 			return nil, err
 		}

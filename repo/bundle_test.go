@@ -15,6 +15,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -47,7 +48,7 @@ func newOffered(t *testing.T) offered {
 	for range 2 {
 		p := repotest.Load(t, r)
 		o.root3 = kr.Make(t)
-		c, err := r.Rotate(p, nil, repo.Rotation{Role: meta.RoleRoot, Set: []meta.Key{o.root3}}, repo.StageOptions{})
+		c, err := edit.Rotate(r, p, nil, edit.Rotation{Role: meta.RoleRoot, Set: []meta.Key{o.root3}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,11 +56,11 @@ func newOffered(t *testing.T) offered {
 	}
 	o.p = repotest.Load(t, r)
 	o.root4 = kr.Make(t)
-	c, err := r.Rotate(o.p, nil, repo.Rotation{Role: meta.RoleRoot, Set: []meta.Key{o.root4}}, repo.StageOptions{})
+	c, err := edit.Rotate(r, o.p, nil, edit.Rotation{Role: meta.RoleRoot, Set: []meta.Key{o.root4}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err = r.Rotate(o.p, c, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{}); err != nil {
+	if c, err = edit.Rotate(r, o.p, c, edit.Rotation{Role: meta.RoleTargets, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if o.x, err = r.Export(o.p, c); err != nil {

@@ -105,9 +105,9 @@ func (c *Change) Met() bool {
 	return true
 }
 
-// start makes a change on top of what is published, or goes on with a staged one: that
+// Start makes a change on top of what is published, or goes on with a staged one: that
 // one stays on disk as it was until the longer one is saved.
-func (r *Repo) start(p *Published, staged *Change) *Change {
+func (r *Repo) Start(p *Published, staged *Change) *Change {
 	if staged != nil {
 		staged.Fresh, staged.stamp = true, r.stamp()
 		return staged
@@ -118,8 +118,8 @@ func (r *Repo) start(p *Published, staged *Change) *Change {
 	}
 }
 
-// currentTargets gives the targets that the change would publish.
-func (c *Change) currentTargets(p *Published) *meta.Targets {
+// CurrentTargets gives the targets that the change would publish.
+func (c *Change) CurrentTargets(p *Published) *meta.Targets {
 	if c.targets != nil {
 		return c.targets
 	}
@@ -326,8 +326,8 @@ func (c *Change) dropBad() {
 	}
 }
 
-// intend adds a line to what the change says of itself.
-func (c *Change) intend(format string, args ...any) {
+// Intend adds a line to what the change says of itself.
+func (c *Change) Intend(format string, args ...any) {
 	s := fmt.Sprintf(format, args...)
 	if !slices.Contains(c.Intents, s) {
 		c.Intents = append(c.Intents, s)

@@ -9,9 +9,9 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
-// listed gives the roles besides targets that the snapshot lists, sorted. Its signature says
+// Listed gives the roles besides targets that the snapshot lists, sorted. Its signature says
 // which files they are, not that anybody may sign them: see Cold.
-func (p *Published) listed() []string { return slices.Sorted(maps.Keys(p.cold)) }
+func (p *Published) Listed() []string { return slices.Sorted(maps.Keys(p.cold)) }
 
 // Lists reports whether the snapshot lists a role besides targets.
 func (p *Published) Lists(name string) bool { return p.cold[name] != nil }
@@ -19,7 +19,7 @@ func (p *Published) Lists(name string) bool { return p.cold[name] != nil }
 // Cold lists those of them that targets.json delegates to in a form whose signatures are
 // checked here, sorted.
 func (p *Published) Cold() []string {
-	return slices.DeleteFunc(p.listed(), func(name string) bool { return !p.delegates(name) })
+	return slices.DeleteFunc(p.Listed(), func(name string) bool { return !p.delegates(name) })
 }
 
 func (p *Published) delegates(name string) bool {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/diff"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -57,9 +58,9 @@ func TestReviewOfColdRoles(t *testing.T) {
 		d.Publish(t, d.Repo, p, c)
 		return p, seen
 	}
-	archive := func(a repo.Archive) (*repo.Published, map[string]diff.RoleReview) {
+	archive := func(a edit.Archiving) (*repo.Published, map[string]diff.RoleReview) {
 		t.Helper()
-		c, _, err := d.Archive(d.load(t), nil, a, repo.StageOptions{})
+		c, _, err := edit.Archive(d.Repo, d.load(t), nil, a, repo.StageOptions{})
 		return staged(c, err)
 	}
 	const role = "archive-orbit-linux"
@@ -82,13 +83,13 @@ func TestReviewOfColdRoles(t *testing.T) {
 	says(rr, `role "archive-orbit-linux" may sign for "orbit/linux/*/orbit", by 1 of `+key)
 
 	own := d.Make(t)
-	_, seen = archive(repo.Archive{Retention: meta.Retention{Keep: 2}, Keys: []meta.Key{own}})
+	_, seen = archive(edit.Archiving{Retention: meta.Retention{Keep: 2}, Keys: []meta.Key{own}})
 	says(seen["targets"], `role "archive-orbit-linux" may sign for "orbit/linux/*/orbit", by 1 of `+own.ID.String())
 	if rr := seen[role]; len(rr.Moved) > 0 || len(rr.Signatures) != 1 || !slices.Contains(rr.Signatures[0].Missing, own.ID) {
 		t.Errorf("%+v", rr)
 	}
 
-	c, _, _, err := d.Prune(d.load(t), nil, repo.Prune{Retention: meta.Retention{Keep: 2}}, repo.StageOptions{})
+	c, _, _, err := edit.Prune(d.Repo, d.load(t), nil, edit.Pruning{Retention: meta.Retention{Keep: 2}}, repo.StageOptions{})
 	_, seen = staged(c, err)
 	if rr := seen[role]; len(rr.Removed) != 2 || len(rr.Moved) > 0 || rr.Removed[0].Path != "orbit/linux/1.0.1/orbit" {
 		t.Errorf("%+v", rr)
@@ -97,7 +98,7 @@ func TestReviewOfColdRoles(t *testing.T) {
 	if rr := seen[role]; !slices.Equal(rr.Moved, []diff.TargetsMoved{{From: "targets", To: role, Count: 1}}) {
 		t.Errorf("%+v", rr)
 	}
-	_, seen = archive(repo.Archive{Undo: true})
+	_, seen = archive(edit.Archiving{Undo: true})
 	back := diff.TargetsMoved{From: role, To: "targets", Count: 1}
 	if rr := seen[role]; !slices.Equal(rr.Moved, []diff.TargetsMoved{back}) || len(rr.Removed) > 0 {
 		t.Errorf("%+v", rr)
@@ -117,7 +118,7 @@ func TestEvidenceOfColdRoles(t *testing.T) {
 		a := keep(1)
 		a.Keys = []meta.Key{own}
 		p := d.load(t)
-		c, _, err := d.Archive(p, nil, a, repo.StageOptions{})
+		c, _, err := edit.Archive(d.Repo, p, nil, a, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,14 +205,14 @@ func TestColdFileIsGone(t *testing.T) {
 			}
 			for what, try := range map[string]func() error{
 				"archive": func() error {
-					_, _, err := d.Archive(p, nil, repo.Archive{Undo: true}, repo.StageOptions{})
+					_, _, err := edit.Archive(d.Repo, p, nil, edit.Archiving{Undo: true}, repo.StageOptions{})
 					return err
 				},
 				"prune": func() error {
-					_, _, _, err := d.Prune(p, nil, repo.Prune{Retention: meta.Retention{Keep: 1}}, repo.StageOptions{})
+					_, _, _, err := edit.Prune(d.Repo, p, nil, edit.Pruning{Retention: meta.Retention{Keep: 1}}, repo.StageOptions{})
 					return err
 				},
-				"renew": func() error { _, err := d.Renew(p, nil, meta.RoleTargets, repo.StageOptions{}); return err },
+				"renew": func() error { _, err := edit.Renew(d.Repo, p, nil, meta.RoleTargets, repo.StageOptions{}); return err },
 			} {
 				if err := try(); !errors.Is(err, meta.ErrMetadata) {
 					t.Errorf("%s, %s: %v", name, what, err)

@@ -3,7 +3,6 @@ package repo
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -132,38 +131,12 @@ func (k *coldCheck) role(ro meta.DelegatedRole) error {
 		return trap("role %q ends the search for a target", ro.Name)
 	}
 	for _, pattern := range ro.Paths {
-		if fault := patternFault(pattern); fault != "" {
+		if fault := meta.PatternFault(pattern); fault != "" {
 			return trap("role %q: pattern %q %s", ro.Name, pattern, fault)
 		}
 	}
 	return k.keys(ro)
 }
-
-// patternFault says why a pattern is not one element wide: a star never crosses a slash.
-func patternFault(pattern string) string {
-	elements := strings.Split(pattern, "/")
-	want := 4
-	if elements[0] == "extensions" {
-		want = 5
-	}
-	switch {
-	case strings.Contains(pattern, "**"):
-		return "means to cross a slash, and a star never does"
-	case len(elements) != want:
-		return fmt.Sprintf("has %d elements, and targets have %d: a star stays within one", len(elements), want)
-	case elements[len(elements)-2] != "*":
-		return "has no star in the place of the version"
-	}
-	for i, e := range elements {
-		if e == "" || i != len(elements)-2 && strings.ContainsAny(e, patternSigns) {
-			return "has a star, or another sign with a meaning, beside the version"
-		}
-	}
-	return ""
-}
-
-// patternSigns mean something in a pattern, to one client or another.
-const patternSigns = `*?[]\{}()!+@|^`
 
 // keys: whoever signs for a role answers for every path of its patterns that targets.json
 // does not hold, so it takes as many of them as targets does.
@@ -206,28 +179,6 @@ func (k *coldCheck) visits() error {
 	return nil
 }
 
-// overlap reports whether a path may match both patterns. It takes whatever it does not
-// understand for yes.
-func overlap(a, b string) bool {
-	x, y := strings.Split(a, "/"), strings.Split(b, "/")
-	if len(x) != len(y) {
-		return false
-	}
-	for i := range x {
-		if !strings.ContainsAny(x[i]+y[i], patternSigns) && x[i] != y[i] {
-			return false
-		}
-		plain, pattern := x[i], y[i]
-		if strings.ContainsAny(plain, patternSigns) {
-			plain, pattern = pattern, plain
-		}
-		if ok, err := path.Match(pattern, plain); err == nil && !ok && !strings.ContainsAny(plain, patternSigns) {
-			return false
-		}
-	}
-	return true
-}
-
 // expiry: an agent that has stored a role finds no target at all once it is expired. What
 // was so before is not made worse.
 func (k *coldCheck) expiry() error {
@@ -259,4 +210,26 @@ func (k *coldCheck) expiries(name string) (now, was time.Time, err error) {
 		return s.targets.Expires(), was, nil
 	}
 	return was, was, nil
+}
+
+// overlap reports whether a path may match both patterns. It takes whatever it does not
+// understand for yes.
+func overlap(a, b string) bool {
+	x, y := strings.Split(a, "/"), strings.Split(b, "/")
+	if len(x) != len(y) {
+		return false
+	}
+	for i := range x {
+		if !strings.ContainsAny(x[i]+y[i], meta.PatternSigns) && x[i] != y[i] {
+			return false
+		}
+		plain, pattern := x[i], y[i]
+		if strings.ContainsAny(plain, meta.PatternSigns) {
+			plain, pattern = pattern, plain
+		}
+		if ok, err := path.Match(pattern, plain); err == nil && !ok && !strings.ContainsAny(plain, meta.PatternSigns) {
+			return false
+		}
+	}
+	return true
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -61,7 +62,7 @@ func TestTrapsOfColdRoles(t *testing.T) {
 	archived.archive(t, keep(2))
 	twoOfTwo := newDaily(t, true)
 	history(t, twoOfTwo, 5)
-	twoOfTwo.Keyring.RotateTo(t, twoOfTwo.Repo, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{twoOfTwo.Make(t), twoOfTwo.Make(t)}, Threshold: 2})
+	twoOfTwo.Keyring.RotateTo(t, twoOfTwo.Repo, edit.Rotation{Role: meta.RoleTargets, Set: []meta.Key{twoOfTwo.Make(t), twoOfTwo.Make(t)}, Threshold: 2})
 	const path, hot = "orbit/linux/1.0.1/orbit", "orbit/linux/stable/orbit"
 
 	traps := map[string]struct {
@@ -178,12 +179,12 @@ func twoCold(o *offeredCold) {
 
 // stageOffered stages an archiving, or a release where there is one, changed by edit, and
 // gives it as a request too.
-func stageOffered(t *testing.T, r *repo.Repo, again bool, edit func(*offeredCold)) (*repo.Published, repo.Bundle) {
+func stageOffered(t *testing.T, r *repo.Repo, again bool, alter func(*offeredCold)) (*repo.Published, repo.Bundle) {
 	t.Helper()
 	p := repotest.Load(t, r)
-	c, _, err := r.Archive(p, nil, keep(2), repo.StageOptions{})
+	c, _, err := edit.Archive(r, p, nil, keep(2), repo.StageOptions{})
 	if again {
-		c, _, err = r.Promote(p, nil, repo.Promotion{Version: "1.0.4", From: "1.0.4", To: []string{"new"}}, repo.StageOptions{})
+		c, _, err = edit.Promote(r, p, nil, edit.Promotion{Version: "1.0.4", From: "1.0.4", To: []string{"new"}}, repo.StageOptions{})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +203,7 @@ func stageOffered(t *testing.T, r *repo.Repo, again bool, edit func(*offeredCold
 			o.cold[name] = envelope(v)
 		}
 	}
-	edit(o)
+	alter(o)
 	wrap := func(signed any) any { return map[string]any{"signatures": []any{}, "signed": signed} }
 	change["targets"] = wrap(o.targets)
 	cold := map[string]any{}

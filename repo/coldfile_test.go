@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -24,7 +25,7 @@ func TestReleaseParsesNoArchive(t *testing.T) {
 	d.archive(t, keep(1))
 	d.later(time.Hour)
 	p := d.load(t)
-	c, err := d.Add(p, nil, []repo.StagedItem{d.item(t, "orbit", "linux", "1.0.9", "stable")}, repo.StageOptions{})
+	c, err := edit.Add(d.Repo, p, nil, []repo.StagedItem{d.item(t, "orbit", "linux", "1.0.9", "stable")}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func TestReleaseParsesNoArchive(t *testing.T) {
 	if p = d.load(t); !p.Targets.Expires().Equal(want) {
 		t.Errorf("targets expires %s, and the cold roles %s", p.Targets.Expires(), want)
 	}
-	if _, err := d.Add(p, nil, []repo.StagedItem{d.item(t, "orbit", "linux", "1.0.3", "stable")}, repo.StageOptions{}); err != nil {
+	if _, err := edit.Add(d.Repo, p, nil, []repo.StagedItem{d.item(t, "orbit", "linux", "1.0.3", "stable")}, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if parsed := p.ParsedCold(); !slices.Equal(parsed, []string{"archive-orbit-linux"}) {
@@ -66,7 +67,7 @@ func TestColdRoleInAnotherForm(t *testing.T) {
 			want := p.Targets.Expires()
 			other := d.item(t, "orbit", "linux", "other", "stable")
 			other.Item.Version = "1.0.3"
-			_, err := d.Add(p, nil, []repo.StagedItem{other}, repo.StageOptions{})
+			_, err := edit.Add(d.Repo, p, nil, []repo.StagedItem{other}, repo.StageOptions{})
 			refusedAs(t, err, meta.Archived)
 			d.add(t, d.item(t, "orbit", "linux", "1.0.9", "stable"))
 			if got := d.load(t).Targets.Expires(); !got.Equal(want) {

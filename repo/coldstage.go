@@ -31,16 +31,16 @@ func (c *Change) ColdTargets(name string) *meta.Targets {
 // StagedCold lists the cold roles that are signed anew, sorted.
 func (c *Change) StagedCold() []string { return slices.Sorted(maps.Keys(c.cold)) }
 
-// currentCold gives a cold role as the change would publish it.
-func (c *Change) currentCold(p *Published, name string) (*meta.Targets, error) {
+// CurrentCold gives a cold role as the change would publish it.
+func (c *Change) CurrentCold(p *Published, name string) (*meta.Targets, error) {
 	if s := c.cold[name]; s != nil {
 		return s.targets, nil
 	}
 	return p.ColdTargets(name)
 }
 
-// coldNames lists the roles besides targets that are published or staged.
-func (c *Change) coldNames(p *Published) []string {
+// ColdNames lists the roles besides targets that are published or staged.
+func (c *Change) ColdNames(p *Published) []string {
 	names := slices.Collect(maps.Keys(c.cold))
 	if p != nil {
 		names = append(names, p.Cold()...)
@@ -49,26 +49,26 @@ func (c *Change) coldNames(p *Published) []string {
 	return slices.Compact(names)
 }
 
-// stageCold puts entries in the place of a cold role's; it is numbered by restage.
-func (c *Change) stageCold(name string, t *meta.Targets) {
+// StageCold puts entries in the place of a cold role's; it is numbered by restage.
+func (c *Change) StageCold(name string, t *meta.Targets) {
 	if c.cold == nil {
 		c.cold = map[string]*coldStaged{}
 	}
 	c.cold[name] = &coldStaged{targets: t}
 }
 
-// stageAllCold has every cold role that targets delegates to signed again.
-func (c *Change) stageAllCold(p *Published, t *meta.Targets) error {
+// StageAllCold has every cold role that targets delegates to signed again.
+func (c *Change) StageAllCold(p *Published, t *meta.Targets) error {
 	d, err := t.Delegated()
 	if err != nil {
 		return err
 	}
 	for _, cr := range d.Roles {
-		now, err := c.currentCold(p, cr.Name)
+		now, err := c.CurrentCold(p, cr.Name)
 		if err != nil {
 			return err
 		}
-		c.stageCold(cr.Name, now.Clone())
+		c.StageCold(cr.Name, now.Clone())
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func (c *Change) stageAllCold(p *Published, t *meta.Targets) error {
 // restageCold numbers and dates the cold roles that are staged, unless they are already.
 func (c *Change) restageCold(p *Published, next number, expires time.Time) error {
 	if p != nil && p.givenUp {
-		if err := c.stageAllCold(p, c.currentTargets(p)); err != nil {
+		if err := c.StageAllCold(p, c.CurrentTargets(p)); err != nil {
 			return err
 		}
 	}
@@ -119,11 +119,11 @@ func (c *Change) followTargets(p *Published, t *meta.Targets) (bool, error) {
 			return false, meta.Refuse(meta.ThresholdHigh, "role %q would have %d key(s), and targets needs %d signatures; give the cold roles other keys first", cr.Name, len(after.Keys), need)
 		}
 		if after.Threshold != cr.Threshold || !meta.SameKeySet(after.Keys, cr.Keys) {
-			signed, err := c.currentCold(p, cr.Name)
+			signed, err := c.CurrentCold(p, cr.Name)
 			if err != nil {
 				return false, err
 			}
-			c.stageCold(cr.Name, signed.Clone())
+			c.StageCold(cr.Name, signed.Clone())
 			changed = true
 		}
 		roles = append(roles, after)
@@ -221,7 +221,7 @@ func (c *Change) readCold(file string, cold map[string]json.RawMessage) error {
 		if t.Version() != c.targets.Version() {
 			return &meta.FileError{File: file, Reason: fmt.Sprintf("staged role %q is v%d, and the targets staged with it v%d", name, t.Version(), c.targets.Version())}
 		}
-		c.stageCold(name, t)
+		c.StageCold(name, t)
 		c.cold[name].doc = newColdDoc(name, t, env)
 	}
 	return nil

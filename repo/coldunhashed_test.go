@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -65,7 +66,7 @@ func TestColdRoleWithoutHashes(t *testing.T) {
 		repotest.Write(t, d.Repo, file, string(forged))
 	}
 	p := d.load(t)
-	if _, err := d.Add(p, nil, []repo.StagedItem{d.item(t, "orbit", "linux", "2.0.1", "edge")}, repo.StageOptions{}); !errors.Is(err, meta.ErrMetadata) {
+	if _, err := edit.Add(d.Repo, p, nil, []repo.StagedItem{d.item(t, "orbit", "linux", "2.0.1", "edge")}, repo.StageOptions{}); !errors.Is(err, meta.ErrMetadata) {
 		t.Errorf("built on a role that its keys did not sign: %v", err)
 	}
 	later := d.Resign(t, []byte(whole), func(signed map[string]any) { signed["version"] = version + 1 }, p.Root.Keys(meta.RoleTargets)[0].ID)
@@ -85,8 +86,8 @@ func TestWhoseKey(t *testing.T) {
 	history(t, d, 4)
 	p := d.load(t)
 	own := d.Make(t)
-	for want, a := range map[string]repo.Archive{meta.RoleTargets: keep(1), meta.RoleCold: {Retention: meta.Retention{Keep: 1}, Keys: []meta.Key{own}}} {
-		c, _, err := d.Archive(p, nil, a, repo.StageOptions{})
+	for want, a := range map[string]edit.Archiving{meta.RoleTargets: keep(1), meta.RoleCold: {Retention: meta.Retention{Keep: 1}, Keys: []meta.Key{own}}} {
+		c, _, err := edit.Archive(d.Repo, p, nil, a, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

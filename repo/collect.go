@@ -73,7 +73,7 @@ func (r *Repo) named(p *Published, staged *Change, grace time.Duration) (map[str
 			return nil, err
 		}
 	}
-	for _, role := range append([]string{meta.RoleTargets}, p.listed()...) {
+	for _, role := range append([]string{meta.RoleTargets}, p.Listed()...) {
 		recent, err := r.recentTargets(role, grace)
 		if err != nil {
 			return nil, err
@@ -89,7 +89,7 @@ func (r *Repo) named(p *Published, staged *Change, grace time.Duration) (map[str
 
 // nameCold keeps what the roles besides targets name.
 func (r *Repo) nameCold(p *Published, staged *Change, keep func(*meta.Targets) error) error {
-	for _, role := range p.listed() {
+	for _, role := range p.Listed() {
 		t, err := p.listedTargets(role)
 		if err == nil {
 			err = keep(t)

@@ -294,7 +294,8 @@ func (b *builder) placePublished(rel *Release, t meta.Target, dest string, used 
 	return placeLink(from, to)
 }
 
-func (r *Repo) publishedPath(p *Published, path, sha512 string) string {
+// PublishedPath is the file of a published target.
+func (r *Repo) PublishedPath(p *Published, path, sha512 string) string {
 	return r.web("targets/" + r.pathOf(p, path, sha512))
 }
 

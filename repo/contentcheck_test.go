@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -35,7 +36,7 @@ func TestContentIsHashedBeforeTheJournal(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := repotest.Load(t, r)
-		c, err := r.Add(p, nil, []repo.StagedItem{{Item: repo.Item{Name: "orbit", Platform: "linux", Version: "2", File: file}, Content: content}}, repo.StageOptions{})
+		c, err := edit.Add(r, p, nil, []repo.StagedItem{{Item: repo.Item{Name: "orbit", Platform: "linux", Version: "2", File: file}, Content: content}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,7 +52,7 @@ func TestContentIsHashedBeforeTheJournal(t *testing.T) {
 		// A promotion hashes what it publishes, once for all channels.
 		last := reopened(t, r)
 		p = repotest.Load(t, last)
-		c, _, err = last.Promote(p, nil, repo.Promotion{Version: "1", From: "a", To: []string{"x", "y", "z"}}, repo.StageOptions{})
+		c, _, err = edit.Promote(last, p, nil, edit.Promotion{Version: "1", From: "a", To: []string{"x", "y", "z"}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -44,7 +45,7 @@ func twoHolders(t *testing.T) (r *repo.Repo, keys []meta.Key, sign func(c *repo.
 		}
 	}
 	p := repotest.Load(t, r)
-	c, err := r.Rotate(p, nil, repo.Rotation{Role: "root", Set: keys, Threshold: 2}, repo.StageOptions{})
+	c, err := edit.Rotate(r, p, nil, edit.Rotation{Role: "root", Set: keys, Threshold: 2}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,15 +116,15 @@ func TestMergeOfAnotherChange(t *testing.T) {
 	r, _, sign, staged := twoHolders(t)
 	p := repotest.Load(t, r)
 	kr := repotest.Keyring{}
-	both, err := r.Rotate(p, staged(), repo.Rotation{Role: "targets", Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
+	both, err := edit.Rotate(r, p, staged(), edit.Rotation{Role: "targets", Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := r.Rotate(p, nil, repo.Rotation{Role: "root", Threshold: 1, Add: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
+	other, err := edit.Rotate(r, p, nil, edit.Rotation{Role: "root", Threshold: 1, Add: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	targets, err := r.Renew(p, nil, "targets", repo.StageOptions{})
+	targets, err := edit.Renew(r, p, nil, "targets", repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +149,7 @@ func TestEvidence(t *testing.T) {
 	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
 		r, kr := repotest.New(t, consistent)
 		p := repotest.Load(t, r)
-		c, err := r.Rotate(p, nil, repo.Rotation{Role: "targets", Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
+		c, err := edit.Rotate(r, p, nil, edit.Rotation{Role: "targets", Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -75,7 +76,7 @@ func (d *daily) item(t testing.TB, name, platform, version string, channels ...s
 func (d *daily) add(t testing.TB, items ...repo.StagedItem) {
 	t.Helper()
 	p := d.load(t)
-	c, err := d.Add(p, nil, items, repo.StageOptions{})
+	c, err := edit.Add(d.Repo, p, nil, items, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +112,7 @@ func TestPromoteRelease(t *testing.T) {
 	items = append(items, d.item(t, "extensions/hello", "linux", "1.2.0", "edge"))
 	d.add(t, items...)
 	p := d.load(t)
-	c, moved, err := d.Promote(p, nil, repo.Promotion{Version: "1.2.0", From: "edge", To: []string{"stable", "1", "1.2"}}, repo.StageOptions{})
+	c, moved, err := edit.Promote(d.Repo, p, nil, edit.Promotion{Version: "1.2.0", From: "edge", To: []string{"stable", "1", "1.2"}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,41 +153,6 @@ func TestPromoteRelease(t *testing.T) {
 	d.inode(t, "extensions/hello/linux/1.2/hello")
 }
 
-func TestPromoteRefusals(t *testing.T) {
-	t.Parallel()
-	d := newDaily(t, true)
-	d.add(t, d.item(t, "orbit", "linux", "1", "edge", "stable"), d.item(t, "osqueryd", "linux", "5", "stable"))
-	d.add(t, d.item(t, "orbit", "linux", "2", "edge"))
-	p := d.load(t)
-	var missing *repo.MissingError
-	for _, c := range []struct {
-		pr   repo.Promotion
-		want func(error) bool
-	}{
-		{repo.Promotion{Version: "3", From: "edge", To: []string{"stable"}}, kindIs(meta.NotFound)},
-		{repo.Promotion{Version: "2", From: "beta", To: []string{"stable"}}, kindIs(meta.NotFound)},
-		{repo.Promotion{Version: "1", From: "edge", To: []string{"edge"}}, func(err error) bool { return errors.Is(err, meta.ErrName) }},
-		{repo.Promotion{Version: "", From: "edge", To: []string{"stable"}}, func(err error) bool { return errors.Is(err, meta.ErrName) }},
-		{repo.Promotion{Version: "2", From: "edge", To: []string{"stable"}}, func(err error) bool {
-			return errors.As(err, &missing) && errors.Is(err, meta.ErrRefused) && len(missing.Missing) == 1
-		}},
-		{repo.Promotion{Version: "2", From: "edge", To: []string{"2"}}, kindIs(meta.NoChange)},
-	} {
-		if _, _, err := d.Promote(p, nil, c.pr, repo.StageOptions{}); !c.want(err) {
-			t.Errorf("%+v: %v", c.pr, err)
-		}
-	}
-	for _, pr := range []repo.Promotion{
-		{Version: "2", From: "edge", To: []string{"stable"}, AllowMissing: true},
-		{Version: "2", From: "edge", To: []string{"stable"}, Names: []string{"orbit"}},
-		{Version: "2", From: "edge", To: []string{"new"}},
-	} {
-		if _, moved, err := d.Promote(p, nil, pr, repo.StageOptions{}); err != nil || len(moved) != 1 {
-			t.Errorf("%+v: %v, %v", pr, moved, err)
-		}
-	}
-}
-
 func kindIs(kind meta.RefusedKind) func(error) bool {
 	return func(err error) bool {
 		var re *meta.RefusedError
@@ -210,7 +176,7 @@ func BenchmarkPromote(b *testing.B) {
 	p := d.load(b)
 	b.ResetTimer()
 	for range b.N {
-		if _, moved, err := d.Promote(p, nil, repo.Promotion{Version: "1.7", From: "1.7", To: []string{"stable", "1", "edge"}}, repo.StageOptions{}); err != nil || len(moved) != 30 {
+		if _, moved, err := edit.Promote(d.Repo, p, nil, edit.Promotion{Version: "1.7", From: "1.7", To: []string{"stable", "1", "edge"}}, repo.StageOptions{}); err != nil || len(moved) != 30 {
 			b.Fatal(len(moved), err)
 		}
 	}

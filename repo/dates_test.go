@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -32,31 +33,31 @@ func stagers(t *testing.T, kr repotest.Keyring) map[string]struct {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = r.Add(p, nil, []repo.StagedItem{{Item: repo.Item{Name: "orbit", Platform: "macos", Version: "1"}, Content: content}}, opts)
+			_, err = edit.Add(r, p, nil, []repo.StagedItem{{Item: repo.Item{Name: "orbit", Platform: "macos", Version: "1"}, Content: content}}, opts)
 			return err
 		}},
 		"promote": {meta.RoleTargets, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
-			_, _, err := r.Promote(p, nil, repo.Promotion{Version: "1", From: "stable", To: []string{"edge"}}, opts)
+			_, _, err := edit.Promote(r, p, nil, edit.Promotion{Version: "1", From: "stable", To: []string{"edge"}}, opts)
 			return err
 		}},
 		"remove": {meta.RoleTargets, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
-			_, _, err := r.Remove(p, nil, repo.Removal{Channel: "stable"}, opts)
+			_, _, err := edit.Remove(r, p, nil, edit.Removal{Channel: "stable"}, opts)
 			return err
 		}},
 		"renew targets": {meta.RoleTargets, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
-			_, err := r.Renew(p, nil, meta.RoleTargets, opts)
+			_, err := edit.Renew(r, p, nil, meta.RoleTargets, opts)
 			return err
 		}},
 		"renew root": {meta.RoleRoot, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
-			_, err := r.Renew(p, nil, meta.RoleRoot, opts)
+			_, err := edit.Renew(r, p, nil, meta.RoleRoot, opts)
 			return err
 		}},
 		"rotate": {meta.RoleRoot, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
-			_, err := r.Rotate(p, nil, repo.Rotation{Role: meta.RoleSnapshot, Add: []meta.Key{kr.Make(t)}}, opts)
+			_, err := edit.Rotate(r, p, nil, edit.Rotation{Role: meta.RoleSnapshot, Add: []meta.Key{kr.Make(t)}}, opts)
 			return err
 		}},
 		"migrate": {meta.RoleRoot, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
-			_, err := r.Migrate(p, nil, opts)
+			_, err := edit.Migrate(r, p, nil, opts)
 			return err
 		}},
 	}
@@ -83,7 +84,7 @@ func TestShorterExpiryIsRefused(t *testing.T) {
 	}
 	// Snapshot and timestamp are dated at commit, and refused before anybody signs.
 	early := reopenAt(r, time.Now().Add(-time.Hour))
-	c, err := early.Renew(p, nil, meta.RoleTargets, repo.StageOptions{AllowShorter: true})
+	c, err := edit.Renew(early, p, nil, meta.RoleTargets, repo.StageOptions{AllowShorter: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +186,7 @@ func TestCommitWithoutTimestamp(t *testing.T) {
 	}
 	r, kr2 := repotest.New(t, true)
 	p = repotest.Load(t, r)
-	if c, err = r.Rotate(p, nil, repo.Rotation{Role: meta.RoleTimestamp, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{}); err != nil {
+	if c, err = edit.Rotate(r, p, nil, edit.Rotation{Role: meta.RoleTimestamp, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.CheckRelease(p, c, without); !kindIs(meta.TimestampKeys)(err) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -39,7 +40,7 @@ func TestDestinationsAreCheckedFirst(t *testing.T) {
 		repotest.Add(t, r, kr, "one", repotest.Item("1"))
 		p, c, err := repotest.Put(t, r, "two", repotest.Item("2"))
 		must(err)
-		c, err = r.Rotate(p, c, repo.Rotation{Role: meta.RoleSnapshot, Add: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
+		c, err = edit.Rotate(r, p, c, edit.Rotation{Role: meta.RoleSnapshot, Add: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 		must(err)
 		for _, d := range c.Docs() {
 			kr.Sign(t, d)
@@ -92,13 +93,13 @@ func TestWhatSharesAnInode(t *testing.T) {
 		}
 		p := repotest.Load(t, r)
 		it := repo.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"edge", "stable"}, File: file}
-		c, err := r.Add(p, nil, []repo.StagedItem{{Item: it, Content: content}}, repo.StageOptions{})
+		c, err := edit.Add(r, p, nil, []repo.StagedItem{{Item: it, Content: content}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		kr.Publish(t, r, p, c)
 		p = repotest.Load(t, r)
-		if c, _, err = r.Promote(p, nil, repo.Promotion{Version: "1", From: "edge", To: []string{"beta"}}, repo.StageOptions{}); err != nil {
+		if c, _, err = edit.Promote(r, p, nil, edit.Promotion{Version: "1", From: "edge", To: []string{"beta"}}, repo.StageOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		kr.Publish(t, r, p, c)

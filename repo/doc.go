@@ -17,7 +17,7 @@
 // # A change
 //
 // A [Change] holds a new root, a new targets, or both. It is built in memory by
-// [Repo.Init], [Repo.Add], [Repo.Rotate] and others, is signed with
+// [Repo.Init] and by the operations of package edit, is signed with
 // [meta.Doc.AddSignature], may wait on disk between commands ([Repo.Save],
 // [Repo.Staged]), and becomes a [Release] when root and targets have the signatures
 // they need. A Release adds the snapshot and the timestamp, numbered over what is

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -18,7 +19,7 @@ func TestForeignRoles(t *testing.T) {
 		d := newDaily(t, consistent)
 		history(t, d, 4)
 		p := d.load(t)
-		c, _, err := d.Archive(p, nil, keep(1), repo.StageOptions{})
+		c, _, err := edit.Archive(d.Repo, p, nil, keep(1), repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,8 +40,8 @@ func TestForeignRoles(t *testing.T) {
 		}
 		d.Publish(t, d.Repo, p, c)
 		p = d.load(t)
-		for name, a := range map[string]repo.Archive{"archived": keep(1), "brought back": {Undo: true}} {
-			_, _, err := d.Archive(p, nil, a, repo.StageOptions{})
+		for name, a := range map[string]edit.Archiving{"archived": keep(1), "brought back": {Undo: true}} {
+			_, _, err := edit.Archive(d.Repo, p, nil, a, repo.StageOptions{})
 			if err == nil || !kindIs(meta.ForeignRoles)(err) {
 				t.Errorf("%s: %v", name, err)
 			}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -110,7 +111,7 @@ func TestErrorsSayWhat(t *testing.T) {
 		`"pending/lock" is held by add (process 1); gave up after 1s`:                 {&repo.LockedError{Path: "pending/lock", Waited: time.Second, Holder: "add (process 1)"}, repo.ErrLocked},
 		`signature of key ` + key.ShortID() + ` over root: the cause`:                 {&meta.SignatureError{Role: "root", KeyID: key.ID, Err: cause}, cause},
 		`publishing was interrupted half way: the cause`:                              {&repo.InterruptedError{Err: cause}, cause},
-		`1 of "stable" would stay behind: version 2 is not in "edge" for orbit`:       {&repo.MissingError{Version: "2", From: "edge", To: "stable", Missing: []string{"orbit"}}, meta.ErrRefused},
+		`1 of "stable" would stay behind: version 2 is not in "edge" for orbit`:       {&edit.MissingError{Version: "2", From: "edge", To: "stable", Missing: []string{"orbit"}}, meta.ErrRefused},
 	} {
 		if c.err.Error() != want || !errors.Is(c.err, c.is) {
 			t.Errorf("%v; want %s, which is %v", c.err, want, c.is)

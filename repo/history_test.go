@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -50,11 +51,11 @@ func writers(t *testing.T, r *repo.Repo, kr repotest.Keyring) map[string]func() 
 			return kr.Try(r, p, c)
 		},
 		"promote": change(func(p *repo.Published) (*repo.Change, error) {
-			c, _, err := r.Promote(p, nil, repo.Promotion{Version: "1", From: "stable", To: []string{"edge"}}, repo.StageOptions{})
+			c, _, err := edit.Promote(r, p, nil, edit.Promotion{Version: "1", From: "stable", To: []string{"edge"}}, repo.StageOptions{})
 			return c, err
 		}),
 		"rotate": change(func(p *repo.Published) (*repo.Change, error) {
-			return r.Rotate(p, nil, repo.Rotation{Role: meta.RoleSnapshot, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
+			return edit.Rotate(r, p, nil, edit.Rotation{Role: meta.RoleSnapshot, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 		}),
 		"renew root":    func() error { return repotest.Renew(r, kr, meta.RoleRoot) },
 		"renew targets": func() error { return repotest.Renew(r, kr, meta.RoleTargets) },

@@ -61,6 +61,6 @@ func (r *Repo) Init(opts InitOptions) (*Change, error) {
 	if err := c.setTargets(meta.NewTargets(), first, now.Add(opts.Expiries.Of(meta.RoleTargets))); err != nil {
 		return nil, err
 	}
-	c.intend("init: a new repository")
+	c.Intend("init: a new repository")
 	return c, nil
 }

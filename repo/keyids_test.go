@@ -10,6 +10,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -31,7 +32,7 @@ func TestOnlyKeyIDsInDocuments(t *testing.T) {
 	t.Parallel()
 	r, kr := repotest.New(t, true)
 	p := repotest.Load(t, r)
-	c, err := r.Rotate(p, nil, repo.Rotation{Role: meta.RoleTargets, Add: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
+	c, err := edit.Rotate(r, p, nil, edit.Rotation{Role: meta.RoleTargets, Add: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

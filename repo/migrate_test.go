@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -25,7 +26,7 @@ func TestMigrate(t *testing.T) {
 	repotest.Add(t, r, kr, "two", repo.Item{Name: "extensions/x", Platform: "linux", Version: "2"})
 	before := repotest.CopyWeb(t, r)
 	p := repotest.Load(t, r)
-	c, err := r.Migrate(p, nil, repo.StageOptions{})
+	c, err := edit.Migrate(r, p, nil, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +44,7 @@ func TestMigrate(t *testing.T) {
 	}
 	repotest.Judge(t, r)
 	repotest.Follows(t, r, before)
-	if _, err := r.Migrate(repotest.Load(t, r), nil, repo.StageOptions{}); !kindIs(meta.NoChange)(err) {
+	if _, err := edit.Migrate(r, repotest.Load(t, r), nil, repo.StageOptions{}); !kindIs(meta.NoChange)(err) {
 		t.Errorf("a second time: %v", err)
 	}
 	// A file of fleetctl's that nobody names any more is listed in both forms.
@@ -86,7 +87,7 @@ func TestMigrateRefusesFirst(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.Migrate(p, nil, repo.StageOptions{}); !c.want(err) {
+		if _, err := edit.Migrate(r, p, nil, repo.StageOptions{}); !c.want(err) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/diff"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -24,7 +25,7 @@ import (
 // that does not verify.
 func FuzzStaged(f *testing.F) {
 	r, published := seedRepo(f, f.TempDir())
-	c, err := r.Rotate(published, nil, repo.Rotation{Role: meta.RoleRoot, Add: []meta.Key{seedKey(f, 9)}}, repo.StageOptions{})
+	c, err := edit.Rotate(r, published, nil, edit.Rotation{Role: meta.RoleRoot, Add: []meta.Key{seedKey(f, 9)}}, repo.StageOptions{})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -44,11 +44,11 @@ func (rel *Release) rolesToPlace() ([]*meta.Targets, error) {
 		hot = rel.p.Targets
 	}
 	roles := []*meta.Targets{hot}
-	for _, name := range rel.c.coldNames(rel.p) {
+	for _, name := range rel.c.ColdNames(rel.p) {
 		if rel.c.cold[name] == nil && !rel.layoutFlips() {
 			continue
 		}
-		t, err := rel.c.currentCold(rel.p, name)
+		t, err := rel.c.CurrentCold(rel.p, name)
 		if err != nil {
 			return nil, err
 		}
@@ -58,7 +58,7 @@ func (rel *Release) rolesToPlace() ([]*meta.Targets, error) {
 		return roles, nil
 	}
 	// Clients look in the roles of others too.
-	for _, name := range rel.p.listed() {
+	for _, name := range rel.p.Listed() {
 		if rel.p.delegates(name) {
 			continue
 		}
@@ -95,7 +95,7 @@ func (r *Repo) publishedFile(p *Published, t meta.Target) (string, error) {
 	if name, err := r.fileNamed(p, p.Targets, t); err != nil || name != "" {
 		return name, err
 	}
-	for _, role := range p.listed() {
+	for _, role := range p.Listed() {
 		cold, err := p.listedTargets(role)
 		if err != nil {
 			return "", err
@@ -113,7 +113,7 @@ func (r *Repo) fileNamed(p *Published, role *meta.Targets, t meta.Target) (strin
 		if !bytes.Contains(raw, []byte(t.SHA512)) || meta.CheckPath(path) != nil {
 			continue
 		}
-		name := r.publishedPath(p, path, t.SHA512)
+		name := r.PublishedPath(p, path, t.SHA512)
 		if err := r.unlinked("repository/targets/" + r.pathOf(p, path, t.SHA512)); err != nil {
 			return "", err
 		}

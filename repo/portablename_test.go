@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -37,7 +38,7 @@ func TestUnportableNames(t *testing.T) {
 		"star":                     item("orbit", "linux", "1.*"),
 		"dot at the end":           item("orbit", "linux", "1.1."),
 	} {
-		_, err := r.Add(p, nil, []repo.StagedItem{{Item: it, Content: content}}, repo.StageOptions{})
+		_, err := edit.Add(r, p, nil, []repo.StagedItem{{Item: it, Content: content}}, repo.StageOptions{})
 		var ne *meta.NameError
 		if !errors.As(err, &ne) {
 			t.Errorf("%s: %v", name, err)
@@ -46,7 +47,7 @@ func TestUnportableNames(t *testing.T) {
 	if got := p.Targets.UnportableNames(); len(got) > 0 {
 		t.Errorf("nothing is wrong with %v: %q", p.Targets.Paths(), got)
 	}
-	_, _, err = r.Promote(p, nil, repo.Promotion{Version: "1.0", From: "stable", To: []string{"STABLE"}}, repo.StageOptions{})
+	_, _, err = edit.Promote(r, p, nil, edit.Promotion{Version: "1.0", From: "stable", To: []string{"STABLE"}}, repo.StageOptions{})
 	var ne *meta.NameError
 	if !errors.As(err, &ne) || !strings.Contains(ne.Error(), "differs only in case") {
 		t.Errorf("promoted: %v", err)

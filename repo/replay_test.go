@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -41,7 +42,7 @@ type decided struct {
 func changes(kr repotest.Keyring) map[string]func(t *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error) {
 	rotation := func(role string) func(t *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error) {
 		return func(t *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error) {
-			return r.Rotate(p, nil, repo.Rotation{Role: role, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
+			return edit.Rotate(r, p, nil, edit.Rotation{Role: role, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 		}
 	}
 	return map[string]func(t *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error){
@@ -50,11 +51,11 @@ func changes(kr repotest.Keyring) map[string]func(t *testing.T, r *repo.Repo, p 
 			return c, err
 		},
 		"promote": func(_ *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error) {
-			c, _, err := r.Promote(p, nil, repo.Promotion{Version: "1", From: "stable", To: []string{"edge", "beta"}}, repo.StageOptions{})
+			c, _, err := edit.Promote(r, p, nil, edit.Promotion{Version: "1", From: "stable", To: []string{"edge", "beta"}}, repo.StageOptions{})
 			return c, err
 		},
 		"remove": func(_ *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error) {
-			c, _, err := r.Remove(p, nil, repo.Removal{Channel: "stable"}, repo.StageOptions{})
+			c, _, err := edit.Remove(r, p, nil, edit.Removal{Channel: "stable"}, repo.StageOptions{})
 			return c, err
 		},
 		"rotate root":      rotation(meta.RoleRoot),
@@ -123,7 +124,7 @@ func TestReplayFromEveryPrefix(t *testing.T) {
 		kinds := changes(kr)
 		if !consistent {
 			kinds["migrate"] = func(_ *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error) {
-				return r.Migrate(p, nil, repo.StageOptions{})
+				return edit.Migrate(r, p, nil, repo.StageOptions{})
 			}
 		}
 		for name, change := range kinds {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -23,7 +24,7 @@ func TestLifeOfARepository(t *testing.T) {
 			kr.SignAndCommit(t, r, rel)
 			for _, role := range meta.Roles() {
 				p := repotest.Load(t, r)
-				c, err := r.Rotate(p, nil, repo.Rotation{Role: role, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
+				c, err := edit.Rotate(r, p, nil, edit.Rotation{Role: role, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}

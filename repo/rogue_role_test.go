@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -68,8 +69,8 @@ func TestRogueRoleIsNoSource(t *testing.T) {
 		if _, err := p.ColdTargets("evil"); err == nil || len(p.Cold()) != 0 {
 			t.Errorf("%v has a say: %v", p.Cold(), err)
 		}
-		promotion := repo.Promotion{Version: version, From: version, To: []string{"stable"}, AllowMissing: true}
-		if c, _, err := d.Promote(p, nil, promotion, repo.StageOptions{}); !kindIs(meta.NotFound)(err) {
+		promotion := edit.Promotion{Version: version, From: version, To: []string{"stable"}, AllowMissing: true}
+		if c, _, err := edit.Promote(d.Repo, p, nil, promotion, repo.StageOptions{}); !kindIs(meta.NotFound)(err) {
 			t.Errorf("promoted from it: %v, %v", c.Targets().Paths(), err)
 		}
 		if rows, err := p.ArchivedRows(nil); err != nil || len(rows) != 0 {

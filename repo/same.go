@@ -29,7 +29,7 @@ func (r *Repo) Holds(p *Published, items []StagedItem) bool {
 			if wanted.Set(t) != nil || !bytes.Equal(wanted.Entry(path), p.entry(path)) {
 				return false
 			}
-			if r.unlinked("repository/targets/"+r.pathOf(p, path, t.SHA512)) != nil || r.checkContent(r.publishedPath(p, path, t.SHA512), t) != nil {
+			if r.unlinked("repository/targets/"+r.pathOf(p, path, t.SHA512)) != nil || r.checkContent(r.PublishedPath(p, path, t.SHA512), t) != nil {
 				return false
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -90,26 +91,26 @@ func fixedLife(t *testing.T, consistent bool) string {
 			return nil, err
 		}
 		it := repo.Item{Name: "orbit", Platform: "linux", Version: version, Channels: channels, File: file}
-		return r.Add(p, nil, []repo.StagedItem{{Item: it, Content: content}}, repo.StageOptions{})
+		return edit.Add(r, p, nil, []repo.StagedItem{{Item: it, Content: content}}, repo.StageOptions{})
 	}
 	for _, version := range []string{"1.0.0", "1.0.1", "1.0.2"} {
 		publish(func(p *repo.Published) (*repo.Change, error) { return add(p, version, "edge") })
 	}
 	publish(func(p *repo.Published) (*repo.Change, error) {
-		c, _, err := r.Promote(p, nil, repo.Promotion{Version: "1.0.1", From: "1.0.1", To: []string{"stable"}}, repo.StageOptions{})
+		c, _, err := edit.Promote(r, p, nil, edit.Promotion{Version: "1.0.1", From: "1.0.1", To: []string{"stable"}}, repo.StageOptions{})
 		return c, err
 	})
 	publish(func(p *repo.Published) (*repo.Change, error) {
-		c, _, err := r.Remove(p, nil, repo.Removal{Channel: "1.0.0"}, repo.StageOptions{})
+		c, _, err := edit.Remove(r, p, nil, edit.Removal{Channel: "1.0.0"}, repo.StageOptions{})
 		return c, err
 	})
 	for _, role := range meta.Roles() {
 		publish(func(p *repo.Published) (*repo.Change, error) {
-			return r.Rotate(p, nil, repo.Rotation{Role: role, Set: []meta.Key{key()}}, repo.StageOptions{})
+			return edit.Rotate(r, p, nil, edit.Rotation{Role: role, Set: []meta.Key{key()}}, repo.StageOptions{})
 		})
 	}
 	publish(func(p *repo.Published) (*repo.Change, error) {
-		return r.Renew(p, nil, meta.RoleTargets, repo.StageOptions{})
+		return edit.Renew(r, p, nil, meta.RoleTargets, repo.StageOptions{})
 	})
 	p, err := r.Load()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -21,11 +22,11 @@ func TestSecondTime(t *testing.T) {
 		d := newDaily(t, consistent)
 		history(t, d, 3)
 		const path = "orbit/linux/stable/orbit"
-		remove := func(rm repo.Removal) (*repo.Change, error) {
-			c, _, err := d.Remove(d.load(t), nil, rm, repo.StageOptions{})
+		remove := func(rm edit.Removal) (*repo.Change, error) {
+			c, _, err := edit.Remove(d.Repo, d.load(t), nil, rm, repo.StageOptions{})
 			return c, err
 		}
-		for _, rm := range []repo.Removal{{Paths: []string{path}}, {Channel: "edge"}} {
+		for _, rm := range []edit.Removal{{Paths: []string{path}}, {Channel: "edge"}} {
 			c, err := remove(rm)
 			if err != nil {
 				t.Fatal(err)
@@ -34,7 +35,7 @@ func TestSecondTime(t *testing.T) {
 			_, err = remove(rm)
 			refusedAs(t, err, meta.NoChange)
 		}
-		for near, rm := range map[string]repo.Removal{
+		for near, rm := range map[string]edit.Removal{
 			"stable":                  {Channel: "stabel"},
 			"orbit/linux/1.0.3/orbit": {Paths: []string{"orbit/linx/1.0.3/orbit"}},
 			"orbit/linux/old/orbit":   {Paths: []string{"orbit/linux/odl/orbit"}},
@@ -60,9 +61,9 @@ func TestSecondTime(t *testing.T) {
 				}
 			}
 		}
-		_, err := remove(repo.Removal{Paths: []string{path}})
+		_, err := remove(edit.Removal{Paths: []string{path}})
 		refusedAs(t, err, meta.NotFound)
-		_, err = remove(repo.Removal{Channel: "edge"})
+		_, err = remove(edit.Removal{Channel: "edge"})
 		refusedAs(t, err, meta.NotFound)
 	})
 }
@@ -101,7 +102,7 @@ func TestHeavy(t *testing.T) {
 	if s := p.Targets.Heavy(meta.Retention{Keep: 5000}, p.TargetsSize()); s != "" {
 		t.Errorf("nothing would go: %q", s)
 	}
-	c, _, err := d.Archive(p, nil, repo.Archive{Retention: re}, repo.StageOptions{})
+	c, _, err := edit.Archive(d.Repo, p, nil, edit.Archiving{Retention: re}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -133,7 +134,7 @@ func TestNewRootNeedsOldKeys(t *testing.T) {
 	r, kr := repotest.New(t, true)
 	p := repotest.Load(t, r)
 	old, fresh := p.Root.Keys(meta.RoleRoot)[0], kr.Make(t)
-	c, err := r.Rotate(p, nil, repo.Rotation{Role: meta.RoleRoot, Set: []meta.Key{fresh}}, repo.StageOptions{})
+	c, err := edit.Rotate(r, p, nil, edit.Rotation{Role: meta.RoleRoot, Set: []meta.Key{fresh}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -15,7 +16,7 @@ func TestWhoMaySignARoot(t *testing.T) {
 	p := repotest.Load(t, r)
 	old := p.Root.Keys("root")[0]
 	fresh := []meta.Key{kr.Make(t), kr.Make(t)}
-	c, err := r.Rotate(p, nil, repo.Rotation{Role: "root", Set: fresh, Threshold: 2}, repo.StageOptions{})
+	c, err := edit.Rotate(r, p, nil, edit.Rotation{Role: "root", Set: fresh, Threshold: 2}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func TestWhoMaySignARoot(t *testing.T) {
 func TestStagedChangeStaysOnItsBase(t *testing.T) {
 	for name, meanwhile := range map[string]func(t *testing.T, r *repo.Repo, kr repotest.Keyring){
 		"a root was published": func(t *testing.T, r *repo.Repo, kr repotest.Keyring) {
-			kr.RotateTo(t, r, repo.Rotation{Role: "snapshot", Set: []meta.Key{kr.Make(t)}})
+			kr.RotateTo(t, r, edit.Rotation{Role: "snapshot", Set: []meta.Key{kr.Make(t)}})
 		},
 		"targets were published": func(t *testing.T, r *repo.Repo, kr repotest.Keyring) {
 			repotest.Add(t, r, kr, "two", repo.Item{Name: "orbit", Platform: "linux", Version: "2.0.0"})
@@ -53,7 +54,7 @@ func TestStagedChangeStaysOnItsBase(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r, kr := repotest.New(t, true)
 			p := repotest.Load(t, r)
-			c, err := r.Rotate(p, nil, repo.Rotation{Role: "targets", Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
+			c, err := edit.Rotate(r, p, nil, edit.Rotation{Role: "targets", Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,7 +86,7 @@ func TestStagedChangeStaysOnItsBase(t *testing.T) {
 func TestTimestampsGoOnWhileAChangeWaits(t *testing.T) {
 	r, kr := repotest.New(t, true)
 	p := repotest.Load(t, r)
-	c, err := r.Rotate(p, nil, repo.Rotation{Role: "targets", Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
+	c, err := edit.Rotate(r, p, nil, edit.Rotation{Role: "targets", Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 	"github.com/fleet-hsm/fleet-hsm/verify"
@@ -247,23 +248,23 @@ func changing(t *testing.T, kr repotest.Keyring) map[string]func(r *repo.Repo) e
 			return kr.Try(r, p, c)
 		},
 		"promote": change(func(r *repo.Repo, p *repo.Published) (*repo.Change, error) {
-			c, _, err := r.Promote(p, nil, repo.Promotion{Version: "1", From: "edge", To: []string{"stable"}}, opts)
+			c, _, err := edit.Promote(r, p, nil, edit.Promotion{Version: "1", From: "edge", To: []string{"stable"}}, opts)
 			return c, err
 		}),
 		"remove": change(func(r *repo.Repo, p *repo.Published) (*repo.Change, error) {
-			c, _, err := r.Remove(p, nil, repo.Removal{Paths: []string{"orbit/linux/1/orbit"}}, opts)
+			c, _, err := edit.Remove(r, p, nil, edit.Removal{Paths: []string{"orbit/linux/1/orbit"}}, opts)
 			return c, err
 		}),
 		"renew": change(func(r *repo.Repo, p *repo.Published) (*repo.Change, error) {
-			return r.Renew(p, nil, meta.RoleTargets, opts)
+			return edit.Renew(r, p, nil, meta.RoleTargets, opts)
 		}),
 		"renew-root": change(func(r *repo.Repo, p *repo.Published) (*repo.Change, error) {
-			return r.Renew(p, nil, meta.RoleRoot, opts)
+			return edit.Renew(r, p, nil, meta.RoleRoot, opts)
 		}),
 	}
 	for _, role := range meta.Roles() {
 		cmds["rotate-"+role] = change(func(r *repo.Repo, p *repo.Published) (*repo.Change, error) {
-			return r.Rotate(p, nil, repo.Rotation{Role: role, Set: []meta.Key{kr.Make(t)}}, opts)
+			return edit.Rotate(r, p, nil, edit.Rotation{Role: role, Set: []meta.Key{kr.Make(t)}}, opts)
 		})
 	}
 	return cmds
@@ -335,7 +336,7 @@ func TestFaultyTargetsHaveAWayOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		c, _, err := r.Remove(p, nil, repo.Removal{Paths: []string{path}}, repo.StageOptions{})
+		c, _, err := edit.Remove(r, p, nil, edit.Removal{Paths: []string{path}}, repo.StageOptions{})
 		if err == nil {
 			err = kr.Try(r, p, c)
 		}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/diff"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -122,7 +123,7 @@ func planted(t *testing.T) (string, repotest.Keyring) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err = r.Rotate(p, c, repo.Rotation{Role: meta.RoleRoot, Add: []meta.Key{kr.Make(t)}}, repo.StageOptions{}); err != nil {
+	if c, err = edit.Rotate(r, p, c, edit.Rotation{Role: meta.RoleRoot, Add: []meta.Key{kr.Make(t)}}, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	kr.Sign(t, c.Docs()[0])

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
-	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
@@ -44,7 +44,7 @@ func TestGarbage(t *testing.T) {
 		aged(t, r, time.Hour)
 		remove1 := func() {
 			p := repotest.Load(t, r)
-			c, gone, err := r.Remove(p, nil, repo.Removal{Paths: []string{"orbit/linux/1/orbit"}}, repo.StageOptions{})
+			c, gone, err := edit.Remove(r, p, nil, edit.Removal{Paths: []string{"orbit/linux/1/orbit"}}, repo.StageOptions{})
 			if err != nil || !slices.Equal(gone, []string{"orbit/linux/1/orbit"}) {
 				t.Fatalf("removed %q, %v", gone, err)
 			}
@@ -114,57 +114,5 @@ func TestGarbageNeedsEveryNumberedFile(t *testing.T) {
 	aged(t, c, time.Hour)
 	if _, err := c.Unreferenced(repotest.Load(t, c), nil, time.Minute); err != nil {
 		t.Errorf("one that is long out of force: %v", err)
-	}
-}
-
-// TestRemove: by path or by channel, narrowed by name and platform; what is not there is
-// named, nothing is guessed.
-func TestRemove(t *testing.T) {
-	r, kr := repotest.New(t, true)
-	for _, it := range []repo.Item{
-		{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"stable"}},
-		{Name: "orbit", Platform: "macos", Version: "1", Channels: []string{"stable"}},
-		{Name: "osqueryd", Platform: "linux", Version: "5", Channels: []string{"stable"}},
-	} {
-		repotest.Add(t, r, kr, it.Name+it.Platform, it)
-	}
-	p := repotest.Load(t, r)
-	for name, c := range map[string]struct {
-		rm   repo.Removal
-		want []string
-		kind meta.RefusedKind
-		bad  bool
-	}{
-		"a path":                   {rm: repo.Removal{Paths: []string{"orbit/linux/1/orbit"}}, want: []string{"orbit/linux/1/orbit"}},
-		"a path twice":             {rm: repo.Removal{Paths: []string{"orbit/linux/1/orbit", "orbit/linux/1/orbit"}}, want: []string{"orbit/linux/1/orbit"}},
-		"a channel":                {rm: repo.Removal{Channel: "stable"}, want: []string{"orbit/linux/stable/orbit", "orbit/macos/stable/orbit", "osqueryd/linux/stable/osqueryd"}},
-		"one component of it":      {rm: repo.Removal{Channel: "stable", Names: []string{"orbit"}}, want: []string{"orbit/linux/stable/orbit", "orbit/macos/stable/orbit"}},
-		"one platform of it":       {rm: repo.Removal{Channel: "stable", Platforms: []string{"linux"}}, want: []string{"orbit/linux/stable/orbit", "osqueryd/linux/stable/osqueryd"}},
-		"a path and a channel":     {rm: repo.Removal{Paths: []string{"orbit/linux/1/orbit"}, Channel: "5"}, want: []string{"orbit/linux/1/orbit", "osqueryd/linux/5/osqueryd"}},
-		"no such path":             {rm: repo.Removal{Paths: []string{"orbit/linux/9/orbit"}}, kind: meta.NotFound},
-		"no such channel":          {rm: repo.Removal{Channel: "edge"}, kind: meta.NotFound},
-		"no such platform":         {rm: repo.Removal{Channel: "stable", Platforms: []string{"windows"}}, kind: meta.NotFound},
-		"a channel that is a path": {rm: repo.Removal{Channel: "../stable"}, bad: true},
-	} {
-		change, gone, err := r.Remove(p, nil, c.rm, repo.StageOptions{})
-		switch {
-		case c.bad || c.kind != "":
-			if err == nil || c.kind != "" && !kindIs(c.kind)(err) || c.bad && !isName(err) {
-				t.Errorf("%s: %v", name, err)
-			}
-		case err != nil || !slices.Equal(gone, c.want):
-			t.Errorf("%s: removed %q, %v", name, gone, err)
-		default:
-			if left := change.Targets().Len(); left != p.Targets.Len()-len(c.want) {
-				t.Errorf("%s: %d targets are left", name, left)
-			}
-		}
-	}
-	_, _, err := r.Remove(p, nil, repo.Removal{Paths: []string{"/srv/repository/targets/orbit/linux/1/orbit"}}, repo.StageOptions{})
-	if err == nil || !strings.HasSuffix(err.Error(), `did you mean "orbit/linux/1/orbit"?`) {
-		t.Errorf("a path of the file system: %v", err)
-	}
-	if p.Targets.Len() != 6 {
-		t.Error("what was loaded has changed")
 	}
 }

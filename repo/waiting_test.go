@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -34,7 +35,7 @@ func TestStagedOnDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, err = r.Renew(p, c, "root", repo.StageOptions{}); err != nil || !c.Fresh {
+	if c, err = edit.Renew(r, p, c, "root", repo.StageOptions{}); err != nil || !c.Fresh {
 		t.Fatalf("%v, fresh %v", err, c.Fresh)
 	}
 	if err := r.Save(c); err != nil {

@@ -21,7 +21,7 @@ func versioned(version int64, name string) string { return fmt.Sprintf("%d.%s", 
 func (rel *Release) coldToWrite(all bool) (map[string]meta.File, error) {
 	files := map[string]meta.File{}
 	if all && rel.p != nil {
-		for _, name := range rel.p.listed() {
+		for _, name := range rel.p.Listed() {
 			f := rel.p.cold[name]
 			if f.err != nil {
 				return nil, f.err

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -16,27 +17,27 @@ import (
 func TestDryRunListsWhatACommitWrites(t *testing.T) {
 	changes := map[string]func(t *testing.T, d *daily, p *repo.Published) (*repo.Change, error){
 		"add": func(t *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
-			return d.Add(p, nil, []repo.StagedItem{d.item(t, "orbit", "linux", "2.0.0", "edge")}, repo.StageOptions{})
+			return edit.Add(d.Repo, p, nil, []repo.StagedItem{d.item(t, "orbit", "linux", "2.0.0", "edge")}, repo.StageOptions{})
 		},
 		"promote": func(_ *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
-			c, _, err := d.Promote(p, nil, repo.Promotion{Version: "1.0.2", From: "old", To: []string{"stable"}}, repo.StageOptions{})
+			c, _, err := edit.Promote(d.Repo, p, nil, edit.Promotion{Version: "1.0.2", From: "old", To: []string{"stable"}}, repo.StageOptions{})
 			return c, err
 		},
 		"remove": func(_ *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
-			c, _, err := d.Remove(p, nil, repo.Removal{Channel: "edge"}, repo.StageOptions{})
+			c, _, err := edit.Remove(d.Repo, p, nil, edit.Removal{Channel: "edge"}, repo.StageOptions{})
 			return c, err
 		},
 		"rotate targets": func(t *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
-			return d.Rotate(p, nil, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{d.Make(t)}}, repo.StageOptions{})
+			return edit.Rotate(d.Repo, p, nil, edit.Rotation{Role: meta.RoleTargets, Set: []meta.Key{d.Make(t)}}, repo.StageOptions{})
 		},
 		"rotate timestamp": func(t *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
-			return d.Rotate(p, nil, repo.Rotation{Role: meta.RoleTimestamp, Set: []meta.Key{d.Make(t)}}, repo.StageOptions{})
+			return edit.Rotate(d.Repo, p, nil, edit.Rotation{Role: meta.RoleTimestamp, Set: []meta.Key{d.Make(t)}}, repo.StageOptions{})
 		},
 		"renew root": func(_ *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
-			return d.Renew(p, nil, meta.RoleRoot, repo.StageOptions{})
+			return edit.Renew(d.Repo, p, nil, meta.RoleRoot, repo.StageOptions{})
 		},
 		"archive": func(_ *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
-			c, _, err := d.Archive(p, nil, keep(1), repo.StageOptions{})
+			c, _, err := edit.Archive(d.Repo, p, nil, keep(1), repo.StageOptions{})
 			return c, err
 		},
 	}

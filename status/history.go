@@ -1,7 +1,7 @@
 package status
 
 import (
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
@@ -9,20 +9,20 @@ import (
 // HistoryEntry is what one kept version of targets changed.
 type HistoryEntry struct {
 	Version int64           `json:"targets_version"`
-	Changes []repo.Promoted `json:"changes"`
+	Changes []edit.Promoted `json:"changes"`
 	Problem string          `json:"problem,omitempty"`
 }
 
 // changed compares two versions, by component, platform and channel.
-func changed(before, after []meta.Row, wants func(meta.Row) bool) []repo.Promoted {
+func changed(before, after []meta.Row, wants func(meta.Row) bool) []edit.Promoted {
 	old := map[string]meta.Row{}
 	for _, r := range before {
 		old[r.Path] = r
 	}
-	var out []repo.Promoted
+	var out []edit.Promoted
 	note := func(r meta.Row, from, to string) {
 		if wants(r) {
-			out = append(out, repo.Promoted{Name: r.Name, Platform: r.Platform, Channel: r.Channel, Before: from, After: to})
+			out = append(out, edit.Promoted{Name: r.Name, Platform: r.Platform, Channel: r.Channel, Before: from, After: to})
 		}
 	}
 	for _, r := range after {
@@ -50,7 +50,7 @@ func History(w *workflow.Session, wants func(meta.Row) bool) ([]HistoryEntry, er
 	out := []HistoryEntry{}
 	var before []meta.Row
 	for _, n := range kept {
-		e := HistoryEntry{Version: n.Version, Changes: []repo.Promoted{}}
+		e := HistoryEntry{Version: n.Version, Changes: []edit.Promoted{}}
 		if n.Err != nil {
 			e.Problem = n.Err.Error()
 			out = append(out, e)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/lint"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 )
 
 // Addition is what add publishes.
@@ -40,7 +41,7 @@ func (w *Session) Add(ctx context.Context, o Addition) (c *repo.Change, findings
 	}
 	opts := w.StageOptions(o.AllowShorter)
 	opts.Replace = o.Replace
-	c, err = w.Repo.Add(w.Published, w.Staged, placed, opts)
+	c, err = edit.Add(w.Repo, w.Published, w.Staged, placed, opts)
 	return c, findings, err
 }
 

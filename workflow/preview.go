@@ -11,6 +11,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -78,7 +79,7 @@ func (w *Session) PreviewRotation(ctx context.Context, role string, o Rotation) 
 	if err != nil {
 		return Preview{}, err
 	}
-	rot := repo.Rotation{Role: role, Remove: remove, Threshold: o.Threshold}
+	rot := edit.Rotation{Role: role, Remove: remove, Threshold: o.Threshold}
 	names := map[tuf.KeyID]string{}
 	if o.replaces() {
 		rot.Set, err = w.standInFiles(ctx, role, names)
@@ -88,7 +89,7 @@ func (w *Session) PreviewRotation(ctx context.Context, role string, o Rotation) 
 	if err != nil {
 		return Preview{}, err
 	}
-	c, err := w.Repo.Rotate(w.Published, w.Staged, rot, w.StageOptions(o.AllowShorter))
+	c, err := edit.Rotate(w.Repo, w.Published, w.Staged, rot, w.StageOptions(o.AllowShorter))
 	if err != nil {
 		return Preview{}, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -50,7 +51,7 @@ func (w *Session) rotateRole(ctx context.Context, c *repo.Change, role string, o
 	if err != nil {
 		return nil, err
 	}
-	rot := repo.Rotation{Role: role, Remove: remove, Threshold: o.Threshold}
+	rot := edit.Rotation{Role: role, Remove: remove, Threshold: o.Threshold}
 	if err := w.checkNewSources(ctx, role, slices.Concat(o.Set, o.Add), o.Make.Generate); err != nil {
 		return nil, err
 	}
@@ -60,7 +61,7 @@ func (w *Session) rotateRole(ctx context.Context, c *repo.Change, role string, o
 	if w.LockLost != nil {
 		return nil, w.LockLost
 	}
-	return w.Repo.Rotate(w.Published, c, rot, w.StageOptions(o.AllowShorter))
+	return edit.Rotate(w.Repo, w.Published, c, rot, w.StageOptions(o.AllowShorter))
 }
 
 // keysBefore are the keys of a role as far as it is changed already.
@@ -91,7 +92,7 @@ func (w *Session) checkNewSources(ctx context.Context, role string, list []strin
 }
 
 // newKeys fills in the keys of the rotation.
-func (w *Session) newKeys(ctx context.Context, rot *repo.Rotation, o Rotation) (err error) {
+func (w *Session) newKeys(ctx context.Context, rot *edit.Rotation, o Rotation) (err error) {
 	if o.replaces() {
 		rot.Set, err = w.replaceFileKeys(ctx, rot.Role, o.Make.Algorithm)
 		return err

@@ -15,6 +15,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/diff"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
@@ -150,7 +151,7 @@ func published(t *testing.T) string {
 
 func renewal(t *testing.T, w *Session) *repo.Change {
 	t.Helper()
-	c, err := w.Repo.Renew(w.Published, w.Staged, meta.RoleRoot, w.StageOptions(true))
+	c, err := edit.Renew(w.Repo, w.Published, w.Staged, meta.RoleRoot, w.StageOptions(true))
 	if err != nil {
 		t.Fatal(err)
 	}

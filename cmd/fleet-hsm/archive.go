@@ -10,6 +10,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
@@ -60,7 +61,7 @@ fails, and its "rotate" leaves the cold roles to the old key.`,
 // archiveResult is archive with --json.
 type archiveResult struct {
 	committed
-	repo.ArchiveResult
+	edit.ArchiveResult
 	DryRun bool `json:"dry_run"`
 	// Signatures are those of the change, a role each, with those of snapshot and timestamp.
 	Signatures []archiveRound `json:"signatures"`
@@ -75,8 +76,8 @@ type archiveRound struct {
 }
 
 // archive reads what the flags ask for.
-func (o archiveOptions) archive(w *workflow.Session) (repo.Archive, error) {
-	ar := repo.Archive{Retention: w.Config.Keeps(o.keep, 0), Undo: o.undo}
+func (o archiveOptions) archive(w *workflow.Session) (edit.Archiving, error) {
+	ar := edit.Archiving{Retention: w.Config.Keeps(o.keep, 0), Undo: o.undo}
 	switch {
 	case o.keep < 0:
 		return ar, usagef("--keep %d: at least the newest version stays", o.keep)
@@ -109,7 +110,7 @@ func (a *app) runArchive(ctx context.Context, o archiveOptions) error {
 	if ar.Keys, err = w.ColdKeys(ctx, o.coldKeys); err != nil {
 		return err
 	}
-	c, res, err := w.Repo.Archive(w.Published, w.Staged, ar, w.StageOptions(o.allowShorter))
+	c, res, err := edit.Archive(w.Repo, w.Published, w.Staged, ar, w.StageOptions(o.allowShorter))
 	if err != nil {
 		return err
 	}
@@ -133,7 +134,7 @@ func (a *app) runArchive(ctx context.Context, o archiveOptions) error {
 }
 
 // tellArchive says what is different from now on.
-func (a *app) tellArchive(w *workflow.Session, o archiveOptions, res repo.ArchiveResult) {
+func (a *app) tellArchive(w *workflow.Session, o archiveOptions, res edit.ArchiveResult) {
 	for _, path := range res.Stay {
 		a.warn("%s stays in targets.json: not every client would find a path with such signs in a cold role", prompt.Path(path))
 	}
@@ -148,7 +149,7 @@ func (a *app) tellArchive(w *workflow.Session, o archiveOptions, res repo.Archiv
 	a.note(`cold roles cannot be taken away again; "fleet-hsm archive --undo" empties them, and "fleet-hsm rotate targets --renew" renews them with targets`)
 }
 
-func (o archiveOptions) question(res repo.ArchiveResult) string {
+func (o archiveOptions) question(res edit.ArchiveResult) string {
 	switch {
 	case o.undo:
 		return fmt.Sprintf("Bring %d targets back?", res.Moved)
@@ -159,7 +160,7 @@ func (o archiveOptions) question(res repo.ArchiveResult) string {
 }
 
 // archiveResultOf says what a change takes and what it gains.
-func archiveResultOf(w *workflow.Session, c *repo.Change, res repo.ArchiveResult) (*archiveResult, error) {
+func archiveResultOf(w *workflow.Session, c *repo.Change, res edit.ArchiveResult) (*archiveResult, error) {
 	out := &archiveResult{ArchiveResult: res}
 	var err error
 	if out.AgentBefore, err = w.Published.Weight(); err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 )
 
 // runArchivePlan says what archive would do. It takes no lock and writes nothing; keys
@@ -21,7 +22,7 @@ func (a *app) runArchivePlan(_ context.Context, o archiveOptions) error {
 	if ar.Keys, err = w.StandInColdKeys(o.coldKeys); err != nil {
 		return err
 	}
-	c, res, err := w.Repo.Archive(w.Published, w.Staged, ar, w.StageOptions(o.allowShorter))
+	c, res, err := edit.Archive(w.Repo, w.Published, w.Staged, ar, w.StageOptions(o.allowShorter))
 	if err != nil {
 		return err
 	}

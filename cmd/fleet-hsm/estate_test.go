@@ -18,6 +18,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -48,7 +49,7 @@ func newEstate(t testing.TB) *estate {
 	e.publish(t, r, nil, c)
 	p, err := r.Load()
 	check(t, err)
-	c, err = r.Add(p, nil, staging("1.0.0", "aa"), repo.StageOptions{})
+	c, err = edit.Add(r, p, nil, staging("1.0.0", "aa"), repo.StageOptions{})
 	check(t, err)
 	content := filepath.Join(r.Dir(), "repository", "targets", "orbit", "linux", "stable")
 	check(t, os.MkdirAll(content, 0o755))
@@ -56,7 +57,7 @@ func newEstate(t testing.TB) *estate {
 	if p, err = r.Load(); err != nil {
 		t.Fatal(err)
 	}
-	if c, err = r.Rotate(p, c, repo.Rotation{Role: meta.RoleSnapshot, Add: []meta.Key{e.key(t)}}, repo.StageOptions{}); err != nil {
+	if c, err = edit.Rotate(r, p, c, edit.Rotation{Role: meta.RoleSnapshot, Add: []meta.Key{e.key(t)}}, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	x, err := r.Export(p, c)

@@ -13,6 +13,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/remote"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/verify"
@@ -153,7 +154,7 @@ func judge(err error) verdict {
 		return verdict{exitUsage, "usage", hintUsage(err)}
 	case errors.As(err, &unfit):
 		return verdict{exitRefused, "lint", hintLint(unfit)}
-	case as[*repo.MissingError](err):
+	case as[*edit.MissingError](err):
 		return verdict{exitRefused, "missing", "narrow it with --name or --platform, add what is missing first, or say --allow-missing"}
 	case errors.As(err, &refused):
 		return verdict{exitRefused, string(refused.Kind), hintNear(refused) + hintRefused(refused.Kind)}

@@ -27,6 +27,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/remote"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 	"github.com/fleet-hsm/fleet-hsm/signer/file"
@@ -43,12 +44,12 @@ func theirErrors() map[string]error {
 	return map[string]error{
 		"repo.ErrNoRepository": repo.ErrNoRepository, "repo.ErrExists": repo.ErrExists, "repo.ErrNothingStaged": repo.ErrNothingStaged,
 		"meta.ErrMetadata": meta.ErrMetadata, "meta.ErrExpired": meta.ErrExpired, "meta.ErrName": meta.ErrName, "repo.ErrContent": repo.ErrContent,
-		"meta.ErrRefused": &repo.MissingError{}, "repo.ErrLocked": repo.ErrLocked, "meta.ErrKey": meta.ErrKey, "meta.ErrShort": meta.ErrShort,
+		"meta.ErrRefused": &edit.MissingError{}, "repo.ErrLocked": repo.ErrLocked, "meta.ErrKey": meta.ErrKey, "meta.ErrShort": meta.ErrShort,
 		"schema.NewerError": &schema.NewerError{},
 		"meta.FileError":    &meta.FileError{}, "meta.ExpiredError": &meta.ExpiredError{Role: meta.RoleRoot}, "meta.NameError": &meta.NameError{},
 		"repo.ContentError": &repo.ContentError{}, "meta.RefusedError": &meta.RefusedError{Kind: meta.NoChange}, "meta.ShortError": &meta.ShortError{},
 		"meta.SignatureError": &meta.SignatureError{Err: errors.New("x")}, "repo.InterruptedError": &repo.InterruptedError{}, "repo.LockedError": &repo.LockedError{},
-		"repo.MissingError": &repo.MissingError{}, "repo.FaultyError": &repo.FaultyError{Faults: []repo.Fault{{}}},
+		"edit.MissingError": &edit.MissingError{}, "repo.FaultyError": &repo.FaultyError{Faults: []repo.Fault{{}}},
 
 		"signer.ErrNoToken": signer.ErrNoToken, "signer.ErrUnreachable": signer.ErrUnreachable, "signer.ErrAmbiguous": signer.ErrAmbiguous,
 		"signer.ErrKeyNotFound": signer.ErrKeyNotFound, "signer.ErrKeyChanged": signer.ErrKeyChanged, "signer.ErrKeyExists": signer.ErrKeyExists,
@@ -124,7 +125,7 @@ func theirErrors() map[string]error {
 func exportedErrors(t *testing.T) []string {
 	t.Helper()
 	var names []string
-	for _, dir := range []string{"repo", "repo/meta", "signer", "signer/file", "signer/pkcs11", "signer/piv", "signer/kms", "ceremony", "store", "online", "verify", "installer", "lint", "config", "prompt", "keyring", "workflow", "remote", "doctor", "status", "review", "watch", "page", "internal/misuse", "internal/tuf", "internal/listen", "internal/schema"} {
+	for _, dir := range []string{"repo", "repo/meta", "repo/edit", "signer", "signer/file", "signer/pkcs11", "signer/piv", "signer/kms", "ceremony", "store", "online", "verify", "installer", "lint", "config", "prompt", "keyring", "workflow", "remote", "doctor", "status", "review", "watch", "page", "internal/misuse", "internal/tuf", "internal/listen", "internal/schema"} {
 		files, err := filepath.Glob(filepath.Join("..", "..", dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no source (%v)", dir, err)

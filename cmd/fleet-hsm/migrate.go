@@ -8,6 +8,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
@@ -76,7 +77,7 @@ func (a *app) runMigrate(ctx context.Context, o migrateOptions) error {
 	if err := w.Join(o.reviewed, o.stageOnly, o.dropStaged); err != nil {
 		return err
 	}
-	c, err := w.Repo.Migrate(w.Published, w.Staged, w.StageOptions(o.allowShorter))
+	c, err := edit.Migrate(w.Repo, w.Published, w.Staged, w.StageOptions(o.allowShorter))
 	if err != nil {
 		return err
 	}

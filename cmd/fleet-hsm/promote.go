@@ -7,6 +7,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -44,7 +45,7 @@ narrow it with --name and --platform, or say --allow-missing.`,
 
 type promoteResult struct {
 	committed
-	Promoted []repo.Promoted `json:"promoted"`
+	Promoted []edit.Promoted `json:"promoted"`
 }
 
 func (a *app) runPromote(ctx context.Context, version string, o promoteOptions) error {
@@ -57,12 +58,12 @@ func (a *app) runPromote(ctx context.Context, version string, o promoteOptions) 
 	}
 	defer w.End()
 	w.UnlockWhileAsking()
-	c, moved, err := w.Repo.Promote(w.Published, w.Staged, repo.Promotion{
+	c, moved, err := edit.Promote(w.Repo, w.Published, w.Staged, edit.Promotion{
 		Version: version, From: o.from, To: append([]string{o.to}, o.tags...),
 		Names: o.names, Platforms: o.platforms, AllowMissing: o.allowMissing,
 	}, w.StageOptions(o.allowShorter))
 	if done(w, err) {
-		res := promoteResult{a.unchanged("promote"), []repo.Promoted{}}
+		res := promoteResult{a.unchanged("promote"), []edit.Promoted{}}
 		return a.print(res, func(*prompt.Writer) {})
 	}
 	if err != nil {
@@ -84,7 +85,7 @@ func (a *app) runPromote(ctx context.Context, version string, o promoteOptions) 
 	return a.print(promoteResult{a.committed("promote", versions, notes...), moved}, func(*prompt.Writer) {})
 }
 
-func showPromoted(w *prompt.Writer, moved []repo.Promoted) {
+func showPromoted(w *prompt.Writer, moved []edit.Promoted) {
 	rows := [][]string{{"component", "platform", "channel", "before", "after"}}
 	for _, m := range moved {
 		rows = append(rows, []string{bare(m.Name), bare(m.Platform), bare(m.Channel), bare(m.Before), bare(m.After)})

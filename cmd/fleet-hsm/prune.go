@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
@@ -48,12 +48,12 @@ is gone keeps what it has installed, and gets no update of that component.`,
 type pruneResult struct {
 	committed
 	DryRun bool          `json:"dry_run"`
-	Pruned []repo.Pruned `json:"pruned"`
+	Pruned []edit.Pruned `json:"pruned"`
 }
 
 // prune reads what the flags ask for.
-func (o pruneOptions) prune(w *workflow.Session) (repo.Prune, error) {
-	pr := repo.Prune{Retention: w.Config.Keeps(o.keep, 0)}
+func (o pruneOptions) prune(w *workflow.Session) (edit.Pruning, error) {
+	pr := edit.Pruning{Retention: w.Config.Keeps(o.keep, 0)}
 	switch {
 	case o.keep < 0:
 		return pr, usagef("--keep %d: at least the newest version stays", o.keep)
@@ -83,7 +83,7 @@ func (a *app) runPrune(ctx context.Context, o pruneOptions) error {
 	if err != nil {
 		return err
 	}
-	c, gone, undated, err := w.Repo.Prune(w.Published, w.Staged, pr, w.StageOptions(o.allowShorter))
+	c, gone, undated, err := edit.Prune(w.Repo, w.Published, w.Staged, pr, w.StageOptions(o.allowShorter))
 	a.tellUndated(undated)
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func (a *app) runPruneDry(o pruneOptions) error {
 	if err != nil {
 		return err
 	}
-	_, gone, undated, err := w.Repo.Prune(w.Published, w.Staged, pr, w.StageOptions(o.allowShorter))
+	_, gone, undated, err := edit.Prune(w.Repo, w.Published, w.Staged, pr, w.StageOptions(o.allowShorter))
 	a.tellUndated(undated)
 	if err != nil {
 		return err

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -54,7 +54,7 @@ func (a *app) runRemove(ctx context.Context, paths []string, o removeOptions) er
 	}
 	defer w.End()
 	w.UnlockWhileAsking()
-	c, gone, err := w.Repo.Remove(w.Published, w.Staged, repo.Removal{
+	c, gone, err := edit.Remove(w.Repo, w.Published, w.Staged, edit.Removal{
 		Paths: paths, Channel: o.channel, Names: o.names, Platforms: o.platforms,
 	}, w.StageOptions(o.allowShorter))
 	if done(w, err) {

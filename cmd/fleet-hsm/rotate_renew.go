@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
@@ -28,7 +29,7 @@ func (a *app) runRenew(ctx context.Context, role string, o rotateOptions) error 
 		return err
 	}
 	defer w.End()
-	c, err := w.Repo.Renew(w.Published, w.Staged, role, w.StageOptions(o.allowShorter))
+	c, err := edit.Renew(w.Repo, w.Published, w.Staged, role, w.StageOptions(o.allowShorter))
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/compat/fleetclient/peer"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -92,27 +93,27 @@ func (c command) change(dir string, r *repo.Repo, p *repo.Published, staged *rep
 		if err != nil {
 			return nil, err
 		}
-		return r.Rotate(p, staged, repo.Rotation{Role: c.Role, Set: []meta.Key{key}}, opts)
+		return edit.Rotate(r, p, staged, edit.Rotation{Role: c.Role, Set: []meta.Key{key}}, opts)
 	case "renew":
 		role := meta.RoleTargets
 		if c.Role == meta.RoleRoot {
 			role = c.Role
 		}
-		return r.Renew(p, staged, role, opts)
+		return edit.Renew(r, p, staged, role, opts)
 	case "remove":
-		change, _, err := r.Remove(p, staged, repo.Removal{Paths: strings.Split(c.Content, "\n")}, opts)
+		change, _, err := edit.Remove(r, p, staged, edit.Removal{Paths: strings.Split(c.Content, "\n")}, opts)
 		return change, err
 	case "archive":
-		change, _, err := r.Archive(p, staged, repo.Archive{Retention: meta.Retention{Keep: 1}}, opts)
+		change, _, err := edit.Archive(r, p, staged, edit.Archiving{Retention: meta.Retention{Keep: 1}}, opts)
 		return change, err
 	case "undo":
-		change, _, err := r.Archive(p, staged, repo.Archive{Undo: true}, opts)
+		change, _, err := edit.Archive(r, p, staged, edit.Archiving{Undo: true}, opts)
 		return change, err
 	case "prune":
-		change, _, _, err := r.Prune(p, staged, repo.Prune{Retention: meta.Retention{Keep: 2}}, opts)
+		change, _, _, err := edit.Prune(r, p, staged, edit.Pruning{Retention: meta.Retention{Keep: 2}}, opts)
 		return change, err
 	case "promote":
-		change, _, err := r.Promote(p, staged, repo.Promotion{Version: "1", From: "stable", To: []string{"edge"}, AllowMissing: true}, opts)
+		change, _, err := edit.Promote(r, p, staged, edit.Promotion{Version: "1", From: "stable", To: []string{"edge"}, AllowMissing: true}, opts)
 		return change, err
 	}
 	file := filepath.Join(dir, "source")
@@ -124,7 +125,7 @@ func (c command) change(dir string, r *repo.Repo, p *repo.Published, staged *rep
 		return nil, err
 	}
 	it := repo.Item{Name: "orbit", Platform: "linux", Version: fmt.Sprint(c.Version), Channels: []string{"stable"}, File: file}
-	return r.Add(p, staged, []repo.StagedItem{{Item: it, Content: content}}, opts)
+	return edit.Add(r, p, staged, []repo.StagedItem{{Item: it, Content: content}}, opts)
 }
 
 // step plays one step of the sequence.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/diff"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -28,12 +29,12 @@ func TestEveryFieldIsShown(t *testing.T) {
 	items := []repo.StagedItem{
 		{Item: repo.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"stable"}, File: "orbit"}, Content: repo.Content{Length: 5, SHA512: sum}},
 	}
-	c, err := r.Add(p, nil, items, repo.StageOptions{})
+	c, err := edit.Add(r, p, nil, items, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	rot := repo.Rotation{Role: meta.RoleSnapshot, Add: []meta.Key{kr.Make(t)}, Threshold: 2}
-	if c, err = r.Rotate(p, c, rot, repo.StageOptions{}); err != nil {
+	rot := edit.Rotation{Role: meta.RoleSnapshot, Add: []meta.Key{kr.Make(t)}, Threshold: 2}
+	if c, err = edit.Rotate(r, p, c, rot, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	base, err := r.Export(p, c)

@@ -8,6 +8,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/diff"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -22,13 +23,13 @@ func TestSinceWhenAKeyServes(t *testing.T) {
 		back := repotest.Load(t, r).Root.Keys(meta.RoleTargets)[0]
 		repotest.Rotate(t, r, kr, meta.RoleTargets) // v3: away
 		p := repotest.Load(t, r)
-		c, err := r.Rotate(p, nil, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{back}}, repo.StageOptions{})
+		c, err := edit.Rotate(r, p, nil, edit.Rotation{Role: meta.RoleTargets, Set: []meta.Key{back}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		kr.Publish(t, r, p, c) // v4: and back
 		p = repotest.Load(t, r)
-		if c, err = r.Rotate(p, nil, repo.Rotation{Role: meta.RoleTargets, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{}); err != nil {
+		if c, err = edit.Rotate(r, p, nil, edit.Rotation{Role: meta.RoleTargets, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		since := func() map[tuf.KeyID]int64 {

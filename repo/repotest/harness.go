@@ -32,6 +32,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
@@ -192,7 +193,7 @@ func Add(t testing.TB, r *repo.Repo, kr Keyring, content string, it repo.Item) {
 	}
 	it.File = file
 	p := Load(t, r)
-	c, err := r.Add(p, nil, []repo.StagedItem{{Item: it, Content: staged}}, repo.StageOptions{})
+	c, err := edit.Add(r, p, nil, []repo.StagedItem{{Item: it, Content: staged}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +216,7 @@ func Put(t testing.TB, r *repo.Repo, content string, it repo.Item) (*repo.Publis
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := r.Add(p, nil, []repo.StagedItem{{Item: it, Content: staged}}, repo.StageOptions{})
+	c, err := edit.Add(r, p, nil, []repo.StagedItem{{Item: it, Content: staged}}, repo.StageOptions{})
 	return p, c, err
 }
 
@@ -223,7 +224,7 @@ func Put(t testing.TB, r *repo.Repo, content string, it repo.Item) (*repo.Publis
 func Rotate(t testing.TB, r *repo.Repo, kr Keyring, role string) {
 	t.Helper()
 	p := Load(t, r)
-	c, err := r.Rotate(p, nil, repo.Rotation{Role: role, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
+	c, err := edit.Rotate(r, p, nil, edit.Rotation{Role: role, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +237,7 @@ func Renew(r *repo.Repo, kr Keyring, role string) error {
 	if err != nil {
 		return err
 	}
-	c, err := r.Renew(p, nil, role, repo.StageOptions{})
+	c, err := edit.Renew(r, p, nil, role, repo.StageOptions{})
 	if err != nil {
 		return err
 	}
@@ -370,10 +371,10 @@ func Follows(t testing.TB, r *repo.Repo, before ...WebCopy) {
 }
 
 // RotateTo publishes a rotation.
-func (kr Keyring) RotateTo(t *testing.T, r *repo.Repo, rot repo.Rotation) {
+func (kr Keyring) RotateTo(t *testing.T, r *repo.Repo, rot edit.Rotation) {
 	t.Helper()
 	p := Load(t, r)
-	c, err := r.Rotate(p, nil, rot, repo.StageOptions{})
+	c, err := edit.Rotate(r, p, nil, rot, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

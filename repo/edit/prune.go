@@ -1,4 +1,4 @@
-package repo
+package edit
 
 import (
 	"fmt"
@@ -6,11 +6,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
-// Prune says which versions are taken out for good.
-type Prune struct {
+// Pruning says which versions are taken out for good.
+type Pruning struct {
 	meta.Retention
 	// Before, if it is not zero, spares what was published here later, and what cannot be
 	// dated because its content is not here.
@@ -28,16 +29,16 @@ type Pruned struct {
 // Prune stages targets.json, and the cold roles that it touches, without old versions:
 // never one that a channel names. Content stays until [Repo.RemoveUnreferenced]. undated is how many
 // were spared because nothing here tells their age. Errors: *RefusedError{NoChange, ...}.
-func (r *Repo) Prune(p *Published, staged *Change, pr Prune, opts StageOptions) (c *Change, gone []Pruned, undated int, err error) {
-	c = r.start(p, staged)
-	t := c.currentTargets(p).Clone()
+func Prune(r *repo.Repo, p *repo.Published, staged *repo.Change, pr Pruning, opts repo.StageOptions) (c *repo.Change, gone []Pruned, undated int, err error) {
+	c = r.Start(p, staged)
+	t := c.CurrentTargets(p).Clone()
 	rows, role, err := allRows(p, c, t)
 	if err != nil {
 		return nil, nil, 0, err
 	}
 	cold := map[string]*meta.Targets{}
 	for _, row := range pr.Surplus(rows) {
-		old, dated := r.olderThan(p, row, pr.Before)
+		old, dated := olderThan(r, p, row, pr.Before)
 		if !dated {
 			undated++
 		}
@@ -56,14 +57,14 @@ func (r *Repo) Prune(p *Published, staged *Change, pr Prune, opts StageOptions) 
 		return nil, nil, undated, meta.Refuse(meta.NoChange, "nothing to prune: of %d targets each is a channel, pinned, or to be kept", len(rows))
 	}
 	for name, t := range cold {
-		c.stageCold(name, t)
+		c.StageCold(name, t)
 	}
-	c.intend("%s", pr.intent(gone))
-	return c, gone, undated, r.restage(p, c, t, opts)
+	c.Intend("%s", pr.intent(gone))
+	return c, gone, undated, r.Restage(p, c, t, opts)
 }
 
 // allRows lists the entries of targets.json and of the cold roles, and which role each is in.
-func allRows(p *Published, c *Change, t *meta.Targets) ([]meta.Row, map[string]string, error) {
+func allRows(p *repo.Published, c *repo.Change, t *meta.Targets) ([]meta.Row, map[string]string, error) {
 	all, _, err := t.Rows()
 	if err != nil {
 		return nil, nil, err
@@ -76,8 +77,8 @@ func allRows(p *Published, c *Change, t *meta.Targets) ([]meta.Row, map[string]s
 	if err != nil {
 		return nil, nil, &meta.FileError{File: "repository/targets.json", Err: err}
 	}
-	for _, name := range c.coldNames(p) {
-		now, err := c.currentCold(p, name)
+	for _, name := range c.ColdNames(p) {
+		now, err := c.CurrentCold(p, name)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -97,9 +98,9 @@ func allRows(p *Published, c *Change, t *meta.Targets) ([]meta.Row, map[string]s
 }
 
 // dropCold takes a path out of a cold role; cold keeps those that are changed.
-func dropCold(p *Published, c *Change, cold map[string]*meta.Targets, name, path string) error {
+func dropCold(p *repo.Published, c *repo.Change, cold map[string]*meta.Targets, name, path string) error {
 	if cold[name] == nil {
-		now, err := c.currentCold(p, name)
+		now, err := c.CurrentCold(p, name)
 		if err != nil {
 			return err
 		}
@@ -110,18 +111,18 @@ func dropCold(p *Published, c *Change, cold map[string]*meta.Targets, name, path
 }
 
 // olderThan reports whether the content of an entry lies here since before a moment.
-func (r *Repo) olderThan(p *Published, row meta.Row, before time.Time) (old, dated bool) {
+func olderThan(r *repo.Repo, p *repo.Published, row meta.Row, before time.Time) (old, dated bool) {
 	if before.IsZero() {
 		return true, true
 	}
-	st, err := os.Lstat(r.publishedPath(p, row.Path, row.SHA512))
+	st, err := os.Lstat(r.PublishedPath(p, row.Path, row.SHA512))
 	if err != nil || !st.Mode().IsRegular() {
 		return false, false
 	}
 	return st.ModTime().Before(before), true
 }
 
-func (pr Prune) intent(gone []Pruned) string {
+func (pr Pruning) intent(gone []Pruned) string {
 	var versions []string
 	for _, g := range gone {
 		if !slices.Contains(versions, g.Version) {

@@ -1,4 +1,4 @@
-package repo
+package edit
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -67,13 +68,13 @@ func (pr Promotion) covers(r meta.Row) bool {
 
 // Promote stages the targets of one channel that have a version under other channels
 // too. At commit the content is hashed once and linked, not copied. Errors: *NameError, *MissingError, *RefusedError.
-func (r *Repo) Promote(p *Published, staged *Change, pr Promotion, opts StageOptions) (*Change, []Promoted, error) {
+func Promote(r *repo.Repo, p *repo.Published, staged *repo.Change, pr Promotion, opts repo.StageOptions) (*repo.Change, []Promoted, error) {
 	if err := pr.check(); err != nil {
 		return nil, nil, err
 	}
-	c := r.start(p, staged)
-	t := c.currentTargets(p).Clone()
-	from, err := c.inChannel(p, t, pr.From)
+	c := r.Start(p, staged)
+	t := c.CurrentTargets(p).Clone()
+	from, err := inChannel(c, p, t, pr.From)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -98,8 +99,8 @@ func (r *Repo) Promote(p *Published, staged *Change, pr Promotion, opts StageOpt
 	if len(table) == 0 {
 		return nil, nil, meta.Refuse(meta.NoChange, "version %q is in %s already", pr.Version, strings.Join(pr.To, ", "))
 	}
-	c.intend("promote %s from %s to %s (%d targets)", pr.Version, pr.From, strings.Join(pr.To, ", "), len(moving))
-	return c, table, r.restage(p, c, t, opts)
+	c.Intend("promote %s from %s to %s (%d targets)", pr.Version, pr.From, strings.Join(pr.To, ", "), len(moving))
+	return c, table, r.Restage(p, c, t, opts)
 }
 
 // nowhere says that there is nothing to promote, and what may have been meant.
@@ -152,7 +153,7 @@ func (pr Promotion) complete(t *meta.Targets, from, moving []meta.Row) error {
 	return e
 }
 
-func (pr Promotion) apply(p *Published, c *Change, t *meta.Targets, moving []meta.Row) ([]Promoted, error) {
+func (pr Promotion) apply(p *repo.Published, c *repo.Change, t *meta.Targets, moving []meta.Row) ([]Promoted, error) {
 	var table []Promoted
 	spelled := meta.Spellings(t)
 	for _, row := range moving {
@@ -168,7 +169,7 @@ func (pr Promotion) apply(p *Published, c *Change, t *meta.Targets, moving []met
 			if err := spelled.Take(dest); err != nil {
 				return nil, err
 			}
-			if err := c.notArchived(p, dest); err != nil {
+			if err := notArchived(c, p, dest); err != nil {
 				return nil, err
 			}
 			if err := t.Set(meta.Target{Path: dest, Length: row.Length, SHA512: row.SHA512, Version: row.Version}); err != nil {

@@ -1,10 +1,11 @@
-package repo
+package edit
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -22,9 +23,9 @@ type Rotation struct {
 // Rotate stages a new root, on top of what is published or of the staged change, and
 // with it a new targets if the published one is not signed well enough for the new
 // root. Errors: *RefusedError.
-func (r *Repo) Rotate(p *Published, staged *Change, rot Rotation, opts StageOptions) (*Change, error) {
-	c := r.start(p, staged)
-	root := c.root.Clone()
+func Rotate(r *repo.Repo, p *repo.Published, staged *repo.Change, rot Rotation, opts repo.StageOptions) (*repo.Change, error) {
+	c := r.Start(p, staged)
+	root := c.Root().Clone()
 	keys, err := rot.apply(root.Keys(rot.Role))
 	if err != nil {
 		return nil, err
@@ -40,43 +41,11 @@ func (r *Repo) Rotate(p *Published, staged *Change, rot Rotation, opts StageOpti
 	if meta.UnchangedRole(before, root, rot.Role) {
 		return nil, meta.Refuse(meta.NoChange, "role %s has these keys and this threshold already", rot.Role)
 	}
-	if err := r.restageRoot(p, c, root, opts); err != nil {
+	if err := r.RestageRoot(p, c, root, opts); err != nil {
 		return nil, err
 	}
-	c.intend("%s", rot.describe(before, root))
-	return c, r.resignTargets(p, c, opts)
-}
-
-func (r *Repo) restageRoot(p *Published, c *Change, root *meta.Root, opts StageOptions) error {
-	expires := meta.UTCSecond(r.now().Add(opts.Expiries.Of(meta.RoleRoot)))
-	if err := checkExpiry(meta.RoleRoot, p, expires, opts.AllowShorter); err != nil {
-		return err
-	}
-	if err := r.CheckChain(p); err != nil {
-		return err
-	}
-	next, err := r.nextFor(p, meta.RoleRoot)
-	if err != nil {
-		return err
-	}
-	return c.setRoot(root, next, expires)
-}
-
-// resignTargets stages the same targets again, at the next version, if the published
-// signatures do not meet the new root, or if agents saw newer ones.
-func (r *Repo) resignTargets(p *Published, c *Change, opts StageOptions) error {
-	t := c.currentTargets(p).Clone()
-	lent, err := c.followTargets(p, t)
-	if err != nil {
-		return err
-	}
-	if c.targetsDoc != nil && !lent {
-		return nil
-	}
-	if meta.Verify(c.root, meta.RoleTargets, "", p.targetsEnv) == nil && !p.givenUp && !lent {
-		return nil
-	}
-	return r.restage(p, c, t, opts)
+	c.Intend("%s", rot.describe(before, root))
+	return c, r.ResignTargets(p, c, opts)
 }
 
 func (rot Rotation) apply(current []meta.Key) ([]meta.Key, error) {

@@ -1,10 +1,11 @@
-package repo
+package edit
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -18,14 +19,14 @@ type Removal struct {
 
 // Remove stages targets without some of their paths and lists those. The bytes stay
 // in the repository until [Repo.Collect]. Errors: *NameError, *RefusedError.
-func (r *Repo) Remove(p *Published, staged *Change, rm Removal, opts StageOptions) (*Change, []string, error) {
-	c := r.start(p, staged)
-	t := c.currentTargets(p).Clone()
+func Remove(r *repo.Repo, p *repo.Published, staged *repo.Change, rm Removal, opts repo.StageOptions) (*repo.Change, []string, error) {
+	c := r.Start(p, staged)
+	t := c.CurrentTargets(p).Clone()
 	rows, role, err := allRows(p, c, t)
 	if err != nil {
 		return nil, nil, err
 	}
-	gone, err := r.toRemove(p, rm, t, rows, role)
+	gone, err := toRemove(r, p, rm, t, rows, role)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -36,12 +37,12 @@ func (r *Repo) Remove(p *Published, staged *Change, rm Removal, opts StageOption
 		} else if err := dropCold(p, c, cold, name, path); err != nil {
 			return nil, nil, err
 		}
-		c.intend("remove %s", path)
+		c.Intend("remove %s", path)
 	}
 	for name, t := range cold {
-		c.stageCold(name, t)
+		c.StageCold(name, t)
 	}
-	return c, gone, r.restage(p, c, t, opts)
+	return c, gone, r.Restage(p, c, t, opts)
 }
 
 // meant names the target that a path of the file system, or of a URL, leads to.
@@ -54,7 +55,7 @@ func meant(t *meta.Targets, path string) string {
 
 // toRemove lists the paths that a removal takes out. What was taken out before is no
 // mistake, and nothing to do; what never was there is.
-func (r *Repo) toRemove(p *Published, rm Removal, t *meta.Targets, rows []meta.Row, role map[string]string) ([]string, error) {
+func toRemove(r *repo.Repo, p *repo.Published, rm Removal, t *meta.Targets, rows []meta.Row, role map[string]string) ([]string, error) {
 	var out []string
 	before := 0
 	for _, path := range rm.Paths {
@@ -64,7 +65,7 @@ func (r *Repo) toRemove(p *Published, rm Removal, t *meta.Targets, rows []meta.R
 			}
 			continue
 		}
-		gone, err := r.removedBefore(p, nil, path)
+		gone, err := removedBefore(r, p, nil, path)
 		if err != nil {
 			return nil, err
 		}
@@ -90,7 +91,7 @@ func (r *Repo) toRemove(p *Published, rm Removal, t *meta.Targets, rows []meta.R
 	if rm.Channel == "" && before > 0 {
 		return nil, meta.Refuse(meta.NoChange, "it is not published any more")
 	}
-	return nil, r.emptyChannel(p, rm, rows)
+	return nil, emptyChannel(r, p, rm, rows)
 }
 
 // inChannel lists the paths of the channel.
@@ -112,8 +113,8 @@ func (rm Removal) covers(row meta.Row) bool {
 }
 
 // emptyChannel says why nothing of a channel can be removed.
-func (r *Repo) emptyChannel(p *Published, rm Removal, rows []meta.Row) error {
-	gone, err := r.removedBefore(p, rm.covers)
+func emptyChannel(r *repo.Repo, p *repo.Published, rm Removal, rows []meta.Row) error {
+	gone, err := removedBefore(r, p, rm.covers)
 	if err != nil {
 		return err
 	}

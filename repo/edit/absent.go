@@ -1,4 +1,4 @@
-package repo
+package edit
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/nearest"
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -37,7 +38,7 @@ func pathOf(r meta.Row) string    { return r.Path }
 // removedBefore finds, among targets that are not published any more, those that once
 // were: an older targets.json names them, or, in the flat layout, their bytes still lie
 // where they were published.
-func (r *Repo) removedBefore(p *Published, wanted func(meta.Row) bool, paths ...string) (map[string]bool, error) {
+func removedBefore(r *repo.Repo, p *repo.Published, wanted func(meta.Row) bool, paths ...string) (map[string]bool, error) {
 	gone := map[string]bool{}
 	kept, err := r.History(p)
 	if err != nil {
@@ -66,24 +67,24 @@ func (r *Repo) removedBefore(p *Published, wanted func(meta.Row) bool, paths ...
 		return gone, nil
 	}
 	for _, path := range paths {
-		if meta.CheckPath(path) == nil && r.isFile("repository/targets/"+path) {
+		if meta.CheckPath(path) == nil && isFile(r, "repository/targets/"+path) {
 			gone[path] = true
 		}
 	}
-	return gone, r.removedFlat(wanted, gone)
+	return gone, removedFlat(r, wanted, gone)
 }
 
-func (r *Repo) isFile(name string) bool {
-	st, err := os.Lstat(filepath.Join(r.dir, filepath.FromSlash(name)))
+func isFile(r *repo.Repo, name string) bool {
+	st, err := os.Lstat(filepath.Join(r.Dir(), filepath.FromSlash(name)))
 	return err == nil && st.Mode().IsRegular()
 }
 
 // removedFlat looks at the files of the flat layout.
-func (r *Repo) removedFlat(wanted func(meta.Row) bool, gone map[string]bool) error {
+func removedFlat(r *repo.Repo, wanted func(meta.Row) bool, gone map[string]bool) error {
 	if wanted == nil {
 		return nil
 	}
-	top := filepath.Join(r.dir, "repository", "targets")
+	top := filepath.Join(r.Dir(), "repository", "targets")
 	return filepath.WalkDir(top, func(at string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
 			return nil // what cannot be read says nothing

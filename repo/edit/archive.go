@@ -1,4 +1,4 @@
-package repo
+package edit
 
 import (
 	"fmt"
@@ -6,11 +6,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
-// Archive says which entries go into cold roles, or come back from them.
-type Archive struct {
+// Archiving says which entries go into cold roles, or come back from them.
+type Archiving struct {
 	meta.Retention
 	// Keys are those of all cold roles from now on, nil for the ones that they have; new
 	// roles get those of targets.
@@ -43,8 +44,8 @@ type ArchivedRole struct {
 // with them the cold roles that hold those from now on: one for each component and
 // platform. Entries are moved byte for byte, and no content is touched. Errors:
 // *RefusedError{NoChange, ForeignRoles, ThresholdHigh, ...}.
-func (r *Repo) Archive(p *Published, staged *Change, a Archive, opts StageOptions) (*Change, ArchiveResult, error) {
-	c := r.start(p, staged)
+func Archive(r *repo.Repo, p *repo.Published, staged *repo.Change, a Archiving, opts repo.StageOptions) (*repo.Change, ArchiveResult, error) {
+	c := r.Start(p, staged)
 	m, err := newMover(p, c)
 	if err != nil {
 		return nil, ArchiveResult{}, err
@@ -69,14 +70,14 @@ func (r *Repo) Archive(p *Published, staged *Change, a Archive, opts StageOption
 	}
 	res.After, res.Roles = m.t.Len(), m.result()
 	m.stage()
-	c.intend("%s", m.intent(a, res))
-	return c, res, r.restage(p, c, m.t, opts)
+	c.Intend("%s", m.intent(a, res))
+	return c, res, r.Restage(p, c, m.t, opts)
 }
 
 // mover takes entries from one role to another.
 type mover struct {
-	p       *Published
-	c       *Change
+	p       *repo.Published
+	c       *repo.Change
 	t       *meta.Targets
 	roles   []meta.ColdRole
 	cold    map[string]*meta.Targets
@@ -86,8 +87,8 @@ type mover struct {
 	threshold int
 }
 
-func newMover(p *Published, c *Change) (*mover, error) {
-	m := &mover{p: p, c: c, t: c.currentTargets(p).Clone(), cold: map[string]*meta.Targets{}, touched: map[string]int{}}
+func newMover(p *repo.Published, c *repo.Change) (*mover, error) {
+	m := &mover{p: p, c: c, t: c.CurrentTargets(p).Clone(), cold: map[string]*meta.Targets{}, touched: map[string]int{}}
 	d, err := m.t.Delegated()
 	if err != nil {
 		return nil, &meta.FileError{File: "repository/targets.json", Err: err}
@@ -97,13 +98,13 @@ func newMover(p *Published, c *Change) (*mover, error) {
 	}
 	for _, cr := range d.Roles {
 		m.roles = append(m.roles, cr.Clone())
-		now, err := c.currentCold(p, cr.Name)
+		now, err := c.CurrentCold(p, cr.Name)
 		if err != nil {
 			return nil, err
 		}
 		m.cold[cr.Name] = now.Clone()
 	}
-	m.keys, m.threshold = c.root.Keys(meta.RoleTargets), c.root.Threshold(meta.RoleTargets)
+	m.keys, m.threshold = c.Root().Keys(meta.RoleTargets), c.Root().Threshold(meta.RoleTargets)
 	if len(m.roles) > 0 {
 		m.keys, m.threshold = m.roles[0].Keys, max(m.threshold, m.roles[0].Threshold)
 	}
@@ -136,7 +137,7 @@ func (m *mover) rekey(keys []meta.Key) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	need := m.c.root.Threshold(meta.RoleTargets)
+	need := m.c.Root().Threshold(meta.RoleTargets)
 	if len(keys) < need {
 		return meta.Refuse(meta.ThresholdHigh, "%d key(s) for the cold roles, and targets needs %d signatures; they need as many", len(keys), need)
 	}
@@ -159,7 +160,7 @@ func (m *mover) away(re meta.Retention) (moved int, stay []string, err error) {
 	}
 	for _, row := range re.Surplus(rows) {
 		pattern := row.Name + "/" + row.Platform + "/*/" + row.File
-		if patternFault(pattern) != "" || strings.ContainsAny(row.Version, patternSigns) || row.Version[0] == '.' {
+		if meta.PatternFault(pattern) != "" || strings.ContainsAny(row.Version, meta.PatternSigns) || row.Version[0] == '.' {
 			stay = append(stay, row.Path)
 			continue
 		}
@@ -210,7 +211,7 @@ func (m *mover) freeName(row meta.Row) string {
 
 func (m *mover) taken(name string) bool {
 	same := func(other string) bool { return strings.EqualFold(other, name) }
-	return slices.ContainsFunc(m.roles, func(cr meta.ColdRole) bool { return same(cr.Name) }) || slices.ContainsFunc(m.p.listed(), same)
+	return slices.ContainsFunc(m.roles, func(cr meta.ColdRole) bool { return same(cr.Name) }) || slices.ContainsFunc(m.p.Listed(), same)
 }
 
 // back moves everything into targets.json again.
@@ -234,7 +235,7 @@ func (m *mover) back() (int, error) {
 // stage hands the roles that were touched to the change.
 func (m *mover) stage() {
 	for name := range m.touched {
-		m.c.stageCold(name, m.cold[name])
+		m.c.StageCold(name, m.cold[name])
 	}
 }
 
@@ -248,14 +249,14 @@ func (m *mover) result() []ArchivedRole {
 	return out
 }
 
-func (m *mover) nothing(a Archive) error {
+func (m *mover) nothing(a Archiving) error {
 	if a.Undo {
 		return meta.Refuse(meta.NoChange, "no target lies in a cold role")
 	}
 	return meta.Refuse(meta.NoChange, "nothing to archive: of %d targets each is a channel, pinned, or among the newest %d", m.t.Len(), a.Keep)
 }
 
-func (m *mover) intent(a Archive, res ArchiveResult) string {
+func (m *mover) intent(a Archiving, res ArchiveResult) string {
 	switch {
 	case a.Undo:
 		return fmt.Sprintf("bring %d targets back from the archive (%d roles)", res.Moved, len(res.Roles))
