@@ -32,8 +32,13 @@ func TestCIExamples(t *testing.T) {
 			t.Parallel()
 			prefix := strings.TrimSuffix(name, ".yml")
 			ci := newRunner(t, srv.URL(prefix))
+			shown := ""
 			for _, step := range steps(t, ci) {
-				ci.run(t, step)
+				shown += ci.run(t, step)
+			}
+			if name == "gitlab-ci.yml" {
+				keptTerminal(t, "ci.txt", "A release from CI, with keys in SoftHSM: the lines of docs/ci/gitlab-ci.yml.", shown,
+					map[string]string{srv.URL(prefix): "s3://updates/fleet"})
 			}
 			ci.set("STORE", srv.URL(prefix))
 			ci.run(t, `fleet-hsm verify "$STORE" --root root.json --all-targets`)
@@ -160,11 +165,11 @@ func gitlabSteps(t *testing.T, ci *runner) []string {
 	if len(lines) < 12 {
 		t.Errorf("%d lines", len(lines))
 	}
-	return []string{strings.Join(lines, "\n")}
+	return []string{echoed(strings.Join(lines, "\n"))}
 }
 
-// run runs one step, and takes what it adds to the environment of the next.
-func (ci *runner) run(t *testing.T, step string) {
+// run runs one step and gives what it shows, and takes what it adds to the environment of the next.
+func (ci *runner) run(t *testing.T, step string) string {
 	t.Helper()
 	cmd := exec.Command("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step)
 	cmd.Dir = ci.dir
@@ -184,4 +189,5 @@ func (ci *runner) run(t *testing.T, step string) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		ci.set(name, value)
 	}
+	return string(out)
 }

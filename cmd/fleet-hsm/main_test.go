@@ -70,6 +70,8 @@ func TestMain(m *testing.M) {
 type cleaning struct{ m *testing.M }
 
 func (c cleaning) Run() int {
+	// What terminals of tests show is compared as text; colours have tests of their own.
+	_ = os.Setenv("NO_COLOR", "1")
 	var err error
 	if scratch, err = os.MkdirTemp("", "fleet-hsm-test-"); err != nil {
 		fmt.Fprintln(os.Stderr, err)

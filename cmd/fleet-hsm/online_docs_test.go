@@ -68,11 +68,12 @@ func TestOnlineDoc(t *testing.T) {
 	}
 	addr := l.Addr().String()
 	_ = l.Close()
-	script := strings.Join(commands, "") + "kill -TERM $!\nwait $!\n"
+	script := echoed(strings.Join(commands, "")) + "kill -TERM $!\nwait $!\n"
+	store := s3test.Start(t).URL("fleet")
 	cmd := exec.Command("bash", "-euo", "pipefail", "-c", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"+script)
 	cmd.Dir = dir
 	cmd.Env = append(append(append(os.Environ(), secretEnv()...), s3test.Env()...), "MODULE="+module,
-		"STORE="+s3test.Start(t).URL("fleet"), "LISTEN="+addr, "SOFTHSM2_CONF="+filepath.Join(dir, "softhsm2.conf"))
+		"STORE="+store, "LISTEN="+addr, "SOFTHSM2_CONF="+filepath.Join(dir, "softhsm2.conf"))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -83,6 +84,8 @@ func TestOnlineDoc(t *testing.T) {
 	if !strings.Contains(string(out), `fleet_hsm_role_expiry_seconds{role="timestamp"}`) {
 		t.Fatalf("no metrics:\n%s", out)
 	}
+	keptTerminal(t, "hsm.txt", "From an HSM and a bucket to a running signer: the commands of docs/online.md.", string(out),
+		map[string]string{dir: "/srv/updates", store: "s3://updates/fleet", module: "/usr/lib/softhsm/libsofthsm2.so"})
 }
 
 // names collects the metrics that are registered with it.

@@ -53,6 +53,7 @@ func TestYubiKeyDocument(t *testing.T) {
 			t.Errorf("%q does not show:\n%s", want, shown)
 		}
 	}
+	keptTerminal(t, "yubikey.txt", "Root on YubiKeys: the commands of docs/yubikey.md, typed at a terminal. PINs are not shown.", shown, map[string]string{dir: "/srv"})
 	for _, c := range desk {
 		if c.PINLeft() != 3 {
 			t.Errorf("card %d has %d PIN tries left", c.Serial(), c.PINLeft())
@@ -81,7 +82,7 @@ func yubikeyScript(t *testing.T) string {
 		for _, m := range regexp.MustCompile(`<!-- desk: (.*) -->`).FindAllStringSubmatch(before, -1) {
 			script += fmt.Sprintf("echo '@%s@'; read -r _\n", m[1])
 		}
-		script += b
+		script += echoed(b)
 		rest = after
 		if strings.Contains(b, "verify") {
 			script += "echo '@agent@'; read -r _\n"
