@@ -150,8 +150,8 @@ func (k *Ring) CheckStored(att signer.Attester, file string, key meta.Key, extra
 }
 
 // differs compares an attribute with what is attested; what either leaves out fits.
-func differs(place signer.URI, name, attested string) bool {
-	have, ok := place.Attr(name)
+func differs(location signer.URI, name, attested string) bool {
+	have, ok := location.Attr(name)
 	return ok && attested != "" && !strings.EqualFold(strings.TrimLeft(have, "0"), strings.TrimLeft(attested, "0"))
 }
 

@@ -38,14 +38,14 @@ func (e *DestroysError) Error() string {
 // ErrNotDestroyed: the person typed something else.
 var ErrNotDestroyed = errors.New("that is not what was asked for; nothing was changed")
 
-// Look finds the keys that would be lost: those that are at the place, where the device
+// Look finds the keys that would be lost: those that are at the location, where the device
 // lists them (l may be nil; without a ui, those that it shows to everybody), and those that
 // the configuration keeps there. root names keys, nil without a repository.
 func (d *Loss) Look(ctx context.Context, k *Ring, root *meta.Root, l signer.KeyLister, ui signer.UI) error {
 	cfg := k.opts.Config
 	lost := map[tuf.KeyID]bool{}
-	for id, place := range cfg.Locations {
-		if d.At.Covers(place) || d.Whole && onSame(place, d.At) {
+	for id, location := range cfg.Locations {
+		if d.At.Covers(location) || d.Whole && onSame(location, d.At) {
 			lost[id] = true
 		}
 	}
@@ -76,10 +76,10 @@ type Typist interface {
 	Line(ctx context.Context, question string) (string, error)
 }
 
-// onSame reports whether the token that a key's place names can be this device. A place
+// onSame reports whether the token that a key's location names can be this device. A location
 // that names no token tells nothing of it.
-func onSame(place, device signer.URI) bool {
-	token, named := place.OnlyDevice()
+func onSame(location, device signer.URI) bool {
+	token, named := location.OnlyDevice()
 	return named && token.Covers(device)
 }
 

@@ -54,7 +54,7 @@ func (k *Ring) NewMaker() *Maker { return &Maker{k: k} }
 // and in other files are remembered in the configuration.
 func (m *Maker) Keys(ctx context.Context, ui signer.UI, plan map[string][]signer.URI, o MakeOptions) (map[string][]meta.Key, error) {
 	keys := map[string][]meta.Key{}
-	var places []config.Location
+	var locations []config.Location
 	for _, role := range keyRoles() {
 		uris, planned := plan[role]
 		if !planned {
@@ -78,14 +78,14 @@ func (m *Maker) Keys(ctx context.Context, ui signer.UI, plan map[string][]signer
 			}
 			keys[role] = append(keys[role], k)
 			if at.String() != RoleFile(role).String() {
-				places = append(places, config.Location{KeyID: k.ID, URI: at.WithQueryOf(u), Name: m.newName(k.ID)})
+				locations = append(locations, config.Location{KeyID: k.ID, URI: at.WithQueryOf(u), Name: m.newName(k.ID)})
 			}
 		}
 	}
 	if m.k.opts.DryRun {
 		return keys, nil
 	}
-	return keys, m.k.opts.Config.Remember(places, m.k.opts.Given)
+	return keys, m.k.opts.Config.Remember(locations, m.k.opts.Given)
 }
 
 // newName is the name of a new key, unless it has one here.

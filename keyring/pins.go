@@ -24,8 +24,8 @@ type pinUse struct {
 	name string // of the source, for people
 	// anyToken: the source names no token (--pin-source, $FLEET_ROOT_PIN), so it counts only
 	// if one token serves its role at all, plugged in or not.
-	anyToken bool
-	places   []signer.URI
+	anyToken  bool
+	locations []signer.URI
 }
 
 // CheckPINSources refuses a source that two tokens would be offered. keys may have to
@@ -60,11 +60,11 @@ func (k *Ring) CheckPINSources(ctx context.Context, keys map[string][]meta.Key) 
 func (k *Ring) pinUses(ctx context.Context, keys map[string][]meta.Key) (map[string]*pinUse, error) {
 	uses := map[string]*pinUse{}
 	for _, role := range keyRoles() {
-		places, err := k.tokenPlaces(ctx, role, keys[role])
+		locations, err := k.tokenLocations(ctx, role, keys[role])
 		if err != nil {
 			return nil, err
 		}
-		for _, u := range places {
+		for _, u := range locations {
 			sources, err := k.opts.Sources.PINSources(signer.SecretRequest{URI: u, Roles: []string{role}})
 			if err != nil {
 				return nil, err
@@ -88,7 +88,7 @@ func (k *Ring) pinUses(ctx context.Context, keys map[string][]meta.Key) (map[str
 				uses[key] = &use
 			}
 			uses[key].anyToken = uses[key].anyToken || use.anyToken
-			uses[key].places = append(uses[key].places, u)
+			uses[key].locations = append(uses[key].locations, u)
 		}
 	}
 	return uses, nil
@@ -104,9 +104,9 @@ func sameSource(s string) string {
 	return s
 }
 
-// tokenPlaces lists the places on tokens at which keys of a role are: named by flags, by
+// tokenLocations lists the locations on tokens at which keys of a role are: named by flags, by
 // the configuration, or found among what is plugged in.
-func (k *Ring) tokenPlaces(ctx context.Context, role string, keys []meta.Key) ([]signer.URI, error) {
+func (k *Ring) tokenLocations(ctx context.Context, role string, keys []meta.Key) ([]signer.URI, error) {
 	cfg := k.opts.Config
 	var out []signer.URI
 	for _, u := range k.URIs[role] {
@@ -136,7 +136,7 @@ func (k *Ring) tokenPlaces(ctx context.Context, role string, keys []meta.Key) ([
 // of the devices, without any PIN.
 func (k *Ring) tokensOf(ctx context.Context, use *pinUse) []string {
 	devices := map[string]signer.URI{}
-	for _, u := range use.places {
+	for _, u := range use.locations {
 		devices[u.Behind()] = u
 	}
 	texts := slices.Sorted(maps.Keys(devices))

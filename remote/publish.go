@@ -43,7 +43,7 @@ type PublishOptions struct {
 
 // Upload is what a store lacks, and the folder that it comes from.
 type Upload struct {
-	*store.Plan
+	*store.UploadPlan
 	w *workflow.Session
 }
 
@@ -76,7 +76,7 @@ func Plan(ctx context.Context, w *workflow.Session, s store.Store, o PublishOpti
 
 // Publish uploads it. Errors: *StoreError.
 func (u *Upload) Publish(ctx context.Context) (store.Result, error) {
-	res, err := u.Plan.Publish(ctx)
+	res, err := u.UploadPlan.Publish(ctx)
 	if err != nil {
 		return res, &StoreError{Err: u.w.MeetStale(ctx, staleTimestamp(err), err), Begun: true}
 	}

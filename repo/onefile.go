@@ -10,10 +10,10 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
-// place is where a published path really is: a folder that exists, and the rest of the
-// path below it in lower case. Two published paths at one place are one file, or would
+// destination is where a published path really is: a folder that exists, and the rest of the
+// path below it in lower case. Two published paths at one destination are one file, or would
 // be on a file system that does not tell upper from lower case.
-type place struct {
+type destination struct {
 	id   osfile.ID
 	rest string
 }
@@ -23,7 +23,7 @@ type place struct {
 // "Edge" for "edge", a hard link. Hash-named files of one content may be hard links of
 // each other; they are never written in place. Errors: *RefusedError{SameFile}.
 func (r *Repo) checkOneFile(rel *Release, renames []rename) error {
-	c := oneFile{r: r, folders: map[string]place{}, at: map[place]string{}, inodes: map[osfile.ID]string{}}
+	c := oneFile{r: r, folders: map[string]destination{}, at: map[destination]string{}, inodes: map[osfile.ID]string{}}
 	written, folded := map[string]bool{}, map[string]string{}
 	for _, m := range renames {
 		if err := c.claim(m.To); err != nil {
@@ -80,19 +80,19 @@ func (rel *Release) publishedNames() []string {
 
 type oneFile struct {
 	r       *Repo
-	folders map[string]place
-	at      map[place]string
+	folders map[string]destination
+	at      map[destination]string
 	inodes  map[osfile.ID]string
 }
 
-// claim notes where a name is, and refuses a place that another name has.
+// claim notes where a name is, and refuses a destination that another name has.
 func (c *oneFile) claim(name string) error {
 	full := c.r.path(filepath.FromSlash(name))
 	dir, err := c.folder(filepath.Dir(full))
 	if err != nil {
 		return err
 	}
-	at := place{dir.id, dir.rest + "/" + strings.ToLower(filepath.Base(full))}
+	at := destination{dir.id, dir.rest + "/" + strings.ToLower(filepath.Base(full))}
 	if other, taken := c.at[at]; taken && other != name {
 		return meta.Refuse(meta.SameFile, "%q and %q are one file here, or differ only in upper and lower case: one would take the other's place", name, other)
 	}
@@ -101,19 +101,19 @@ func (c *oneFile) claim(name string) error {
 }
 
 // folder finds the nearest folder above that exists.
-func (c *oneFile) folder(dir string) (place, error) {
+func (c *oneFile) folder(dir string) (destination, error) {
 	if p, known := c.folders[dir]; known {
 		return p, nil
 	}
 	id, err := osfile.Identify(dir)
-	p := place{id: id}
+	p := destination{id: id}
 	if notExist(err) && filepath.Dir(dir) != dir {
 		if p, err = c.folder(filepath.Dir(dir)); err == nil {
 			p.rest += "/" + strings.ToLower(filepath.Base(dir))
 		}
 	}
 	if err != nil {
-		return place{}, err
+		return destination{}, err
 	}
 	c.folders[dir] = p
 	return p, nil

@@ -21,11 +21,11 @@ type Keys interface {
 
 // Show prints the review: what a signature would mean. Whatever others wrote stands
 // behind a label of ours, and what must be compared comes last.
-func Show(to *prompt.Writer, card diff.Review, keys Keys) {
+func Show(to *prompt.Writer, review diff.Review, keys Keys) {
 	w := to.Review()
-	full := func(w *prompt.Writer) { showAll(w, card, keys) }
+	full := func(w *prompt.Writer) { showAll(w, review, keys) }
 	// What no form brings onto one screen is shown in full.
-	for _, form := range []func(*prompt.Writer){full, shortForm(card, keys, 128), shortForm(card, keys, 64)} {
+	for _, form := range []func(*prompt.Writer){full, shortForm(review, keys, 128), shortForm(review, keys, 64)} {
 		if w.Measure(form) <= screen {
 			form(w)
 			return
@@ -35,30 +35,30 @@ func Show(to *prompt.Writer, card diff.Review, keys Keys) {
 }
 
 // shortForm is the compact form, with so many digits of each content.
-func shortForm(card diff.Review, keys Keys, digits int) func(*prompt.Writer) {
+func shortForm(review diff.Review, keys Keys, digits int) func(*prompt.Writer) {
 	return func(w *prompt.Writer) {
-		card.Staged = oneStaging(card)
-		showIntents(w, card)
-		for _, rc := range card.Roles {
+		review.Staged = oneStaging(review)
+		showIntents(w, review)
+		for _, rc := range review.Roles {
 			compact{w, keys, digits}.role(rc)
 		}
 	}
 }
 
 // oneStaging leaves of those who staged something the last where all are the same.
-func oneStaging(card diff.Review) []repo.Staging {
-	for _, s := range card.Staged {
-		if first := card.Staged[0]; s.Command != first.Command || s.By != first.By || !s.At.Equal(first.At) {
-			return card.Staged
+func oneStaging(review diff.Review) []repo.Staging {
+	for _, s := range review.Staged {
+		if first := review.Staged[0]; s.Command != first.Command || s.By != first.By || !s.At.Equal(first.At) {
+			return review.Staged
 		}
 	}
-	return card.Staged[max(0, len(card.Staged)-1):]
+	return review.Staged[max(0, len(review.Staged)-1):]
 }
 
-func showAll(w *prompt.Writer, card diff.Review, keys Keys) {
-	showIntents(w, card)
-	for i, rc := range card.Roles {
-		if i > 0 || len(card.Intents) > 0 {
+func showAll(w *prompt.Writer, review diff.Review, keys Keys) {
+	showIntents(w, review)
+	for i, rc := range review.Roles {
+		if i > 0 || len(review.Intents) > 0 {
 			w.Printf("\n")
 		}
 		showRole(w, rc, keys)
@@ -68,11 +68,11 @@ func showAll(w *prompt.Writer, card diff.Review, keys Keys) {
 // maxIntents is how many intents are shown: they are only talk.
 const maxIntents = 20
 
-func showIntents(w *prompt.Writer, card diff.Review) {
+func showIntents(w *prompt.Writer, review diff.Review) {
 	label := "intent"
-	for i, s := range card.Intents {
+	for i, s := range review.Intents {
 		if i == maxIntents {
-			w.Item("", prompt.Sprintf("and %d more", len(card.Intents)-i))
+			w.Item("", prompt.Sprintf("and %d more", len(review.Intents)-i))
 			return
 		}
 		if said, ok := strings.CutPrefix(s, workflow.SenderSays); ok {
@@ -81,7 +81,7 @@ func showIntents(w *prompt.Writer, card diff.Review) {
 		}
 		w.Item(label, prompt.Quote(s))
 		label = ""
-		if by, ok := workflow.StagingOf(card.Staged, s); ok {
+		if by, ok := workflow.StagingOf(review.Staged, s); ok {
 			w.Item("", prompt.Sprintf("pending/ says: by %s of %s, %s", prompt.Name(by.Command), prompt.Name(by.By), workflow.StagedAt(by.At)))
 		}
 	}

@@ -22,10 +22,10 @@ func (n names) SaidOf(tuf.KeyID) string  { return n.said }
 
 const hash = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-func shown(t *testing.T, card diff.Review, keys Keys) []string {
+func shown(t *testing.T, review diff.Review, keys Keys) []string {
 	t.Helper()
 	var b bytes.Buffer
-	Show(prompt.New(&b), card, keys)
+	Show(prompt.New(&b), review, keys)
 	return strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 }
 
@@ -34,7 +34,7 @@ func shown(t *testing.T, card diff.Review, keys Keys) []string {
 func TestShow(t *testing.T) {
 	t.Parallel()
 	content := strings.Repeat(hash, 2)
-	card := diff.Review{
+	review := diff.Review{
 		Intents: []string{"add orbit 1.2.3", workflow.SenderSays + "hurry"},
 		Roles: []diff.RoleReview{{
 			Role: meta.RoleTargets, From: 4, To: 5, Expires: time.Date(2099, 1, 31, 0, 0, 0, 0, time.UTC), Hash: hash,
@@ -45,7 +45,7 @@ func TestShow(t *testing.T) {
 			Warnings:   []string{"beware"},
 		}},
 	}
-	got := shown(t, card, names{known: "blue"})
+	got := shown(t, review, names{known: "blue"})
 	for _, want := range []string{
 		`  intent    "add orbit 1.2.3"`, `  the sender says: "hurry"`, "TARGETS v4 -> v5", `"blue" gains targets (ed25519)`, `"blue" loses root (rsa)`,
 		"  threshold root: 2 -> 1", "  added     orbit/linux/stable/orbit  1.2.3 (5 B)", "as of orbit/linux/stable/orbit above",

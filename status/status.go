@@ -92,11 +92,11 @@ func KeyOf(w *workflow.Session, role string, k meta.Key) Key {
 
 // OfInit is of a folder whose repository is staged and not published yet.
 func OfInit(w *workflow.Session) (*Report, error) {
-	card, err := diff.Of(w.Repo, nil, w.Staged, w.Config.Expiries)
+	review, err := diff.Of(w.Repo, nil, w.Staged, w.Config.Expiries)
 	if err != nil {
 		return nil, err
 	}
-	return &Report{Roles: []Role{}, Staged: &card, Next: stepsStaged(w)}, nil
+	return &Report{Roles: []Role{}, Staged: &review, Next: stepsStaged(w)}, nil
 }
 
 // Of says how the folder of a session stands; clock says what is wrong with this machine's
@@ -133,11 +133,11 @@ func Of(w *workflow.Session, clock error) (*Report, error) {
 	r.Warnings = slices.Concat(r.Warnings, w.Published.Targets.UnportableNames(), r.expiryWarnings(now))
 	r.coldExpiry(now, w.Config.Early(meta.RoleTargets))
 	if w.Staged != nil {
-		card, err := diff.Of(w.Repo, w.Published, w.Staged, w.Config.Expiries)
+		review, err := diff.Of(w.Repo, w.Published, w.Staged, w.Config.Expiries)
 		if err != nil {
 			return nil, err
 		}
-		r.Staged = &card
+		r.Staged = &review
 	}
 	r.Next = r.steps(w, standing)
 	if r.coldExpires(now, w.Config.Early(meta.RoleTargets)) && !has(r.Next, RenewTargets) {

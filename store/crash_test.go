@@ -30,7 +30,7 @@ func publishAndExit(job string) {
 	if err == nil {
 		s, err = Open(loc, OpenOptions{})
 	}
-	var p *Plan
+	var p *UploadPlan
 	if err == nil {
 		p, err = MakePlan(context.Background(), s, Options{Dir: j.Dir, Ledger: j.Ledger})
 	}

@@ -24,7 +24,7 @@
 //
 // [MakePlan] compares repository/ on this machine with the store and says what would
 // be written and deleted; it writes nothing and refuses where the store holds a
-// higher version, or another history, than the one to be published. [Plan.Publish]
+// higher version, or another history, than the one to be published. [UploadPlan.Publish]
 // then uploads step by step, each step finished before the next begins:
 //
 //	flat         target files, N.root.json, root.json, targets.json, snapshot.json,

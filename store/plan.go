@@ -88,8 +88,8 @@ type Item struct {
 	version int64
 }
 
-// Plan says what publishing would do.
-type Plan struct {
+// UploadPlan says what publishing would do.
+type UploadPlan struct {
 	Store  string `json:"store"`
 	Layout string `json:"layout"` // "consistent" or "flat"
 	// Items are in the order of writing.
@@ -123,7 +123,7 @@ type Plan struct {
 // lacks content (ContentMissingError), and a store that is ahead (AheadError), holds
 // another history (DivergedError) or, in the flat layout, has a timestamp that is not
 // below ours (StaleTimestampError).
-func MakePlan(ctx context.Context, s Store, o Options) (*Plan, error) {
+func MakePlan(ctx context.Context, s Store, o Options) (*UploadPlan, error) {
 	if o.Verify != nil {
 		if err := o.Verify(ctx); err != nil {
 			return nil, err
@@ -136,7 +136,7 @@ func MakePlan(ctx context.Context, s Store, o Options) (*Plan, error) {
 	if o.WithoutTimestamp && !l.root.Consistent {
 		return nil, ErrLayout
 	}
-	p := &Plan{Store: s.String(), Layout: "flat", Items: []Item{}, Delete: []Item{}, Warnings: []string{}, o: o, store: s, local: l}
+	p := &UploadPlan{Store: s.String(), Layout: "flat", Items: []Item{}, Delete: []Item{}, Warnings: []string{}, o: o, store: s, local: l}
 	if l.root.Consistent {
 		p.Layout = "consistent"
 	}
@@ -166,7 +166,7 @@ func MakePlan(ctx context.Context, s Store, o Options) (*Plan, error) {
 }
 
 // checkHistory refuses a store that this repository was not built on.
-func (p *Plan) checkHistory() error {
+func (p *UploadPlan) checkHistory() error {
 	l, r := p.local, p.remote
 	if r.same {
 		return nil
@@ -200,7 +200,7 @@ func (p *Plan) checkHistory() error {
 }
 
 // checkRoles compares the versions of targets and delegated roles.
-func (p *Plan) checkRoles() error {
+func (p *UploadPlan) checkRoles() error {
 	if p.remote.snapshot == nil {
 		return nil
 	}
@@ -219,7 +219,7 @@ func (p *Plan) checkRoles() error {
 
 // checkBase asks whether the store's snapshot, older than ours, is one that this
 // repository has had: by its own N.snapshot.json, else by the ledger.
-func (p *Plan) checkBase(m tuf.FileMeta) error {
+func (p *UploadPlan) checkBase(m tuf.FileMeta) error {
 	name := versioned(m.Version, "snapshot.json")
 	if data, err := p.local.read(name); err == nil && p.local.root.Consistent {
 		if m.Fits(data) != nil {
@@ -238,7 +238,7 @@ func (p *Plan) checkBase(m tuf.FileMeta) error {
 }
 
 // timestampAction decides about timestamp.json.
-func (p *Plan) timestampAction() (put bool, err error) {
+func (p *UploadPlan) timestampAction() (put bool, err error) {
 	l, r := p.local, p.remote
 	if p.o.WithoutTimestamp {
 		return false, nil
@@ -267,4 +267,4 @@ func (p *Plan) timestampAction() (put bool, err error) {
 }
 
 // unseen: clients will see what is published only when a timestamp comes.
-func (p *Plan) unseen() bool { return p.o.WithoutTimestamp || p.LeaveTimestamp }
+func (p *UploadPlan) unseen() bool { return p.o.WithoutTimestamp || p.LeaveTimestamp }

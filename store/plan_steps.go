@@ -16,7 +16,7 @@ func trimJSON(file string) string { return strings.TrimSuffix(file, ".json") }
 
 // addSteps fills Items in the order of writing. Where the store's timestamp names our
 // snapshot already, everything below it was in place before that timestamp.
-func (p *Plan) addSteps(ctx context.Context) error {
+func (p *UploadPlan) addSteps(ctx context.Context) error {
 	putTimestamp, err := p.timestampAction()
 	if err != nil {
 		return err
@@ -60,19 +60,19 @@ func (p *Plan) addSteps(ctx context.Context) error {
 	return p.addTimestamp()
 }
 
-func (p *Plan) caching() Caching {
+func (p *UploadPlan) caching() Caching {
 	if p.o.Caching != nil {
 		return *p.o.Caching
 	}
 	return DefaultCaching(p.local.root.Consistent)
 }
 
-func (p *Plan) header(name string) Header {
+func (p *UploadPlan) header(name string) Header {
 	return p.caching().header(name, p.local.root.Consistent)
 }
 
 // lookup says what the store has under a name, nil for nothing.
-func (p *Plan) lookup(ctx context.Context, name string) (*Info, error) {
+func (p *UploadPlan) lookup(ctx context.Context, name string) (*Info, error) {
 	if p.remote.missing {
 		return nil, nil
 	}
@@ -87,7 +87,7 @@ func (p *Plan) lookup(ctx context.Context, name string) (*Info, error) {
 }
 
 // addFile adds a metadata file unless the store has it.
-func (p *Plan) addFile(ctx context.Context, it Item, data []byte) error {
+func (p *UploadPlan) addFile(ctx context.Context, it Item, data []byte) error {
 	have, err := p.lookup(ctx, it.Name)
 	if err != nil {
 		return err
@@ -122,7 +122,7 @@ func (p *Plan) addFile(ctx context.Context, it Item, data []byte) error {
 	return nil
 }
 
-func (p *Plan) addRootVersion(ctx context.Context, step string, v int64) error {
+func (p *UploadPlan) addRootVersion(ctx context.Context, step string, v int64) error {
 	name := versioned(v, "root.json")
 	data, err := p.local.read(name)
 	if err != nil {
@@ -133,7 +133,7 @@ func (p *Plan) addRootVersion(ctx context.Context, step string, v int64) error {
 
 // addOldRoots fills gaps below the store's highest root: every N.root.json since the
 // oldest installed agent must be there.
-func (p *Plan) addOldRoots(ctx context.Context) error {
+func (p *UploadPlan) addOldRoots(ctx context.Context) error {
 	for v := int64(1); v < p.remote.rootVersion; v++ {
 		if !p.local.roots[v] {
 			continue
@@ -146,7 +146,7 @@ func (p *Plan) addOldRoots(ctx context.Context) error {
 }
 
 // addRootChain adds the new roots, oldest first: clients take them one by one.
-func (p *Plan) addRootChain(ctx context.Context) error {
+func (p *UploadPlan) addRootChain(ctx context.Context) error {
 	started := p.remote.rootVersion > 0
 	for v := p.remote.rootVersion + 1; v <= p.local.root.Version; v++ {
 		if !p.local.roots[v] && !started {
@@ -160,19 +160,19 @@ func (p *Plan) addRootChain(ctx context.Context) error {
 	return nil
 }
 
-func (p *Plan) addRoot(ctx context.Context) error {
+func (p *UploadPlan) addRoot(ctx context.Context) error {
 	return p.addFile(ctx, Item{Name: "root.json", Step: StepRoot}, p.local.rootBytes)
 }
 
 // addRole adds a file that snapshot names, or snapshot itself, under the name by which
 // clients ask for it.
-func (p *Plan) addRole(ctx context.Context, step, file string, version int64, data []byte) error {
+func (p *UploadPlan) addRole(ctx context.Context, step, file string, version int64, data []byte) error {
 	consistent := p.local.root.Consistent
 	it := Item{Name: publishedName(consistent, file, version), Step: step, frozen: consistent, role: trimJSON(file), version: version}
 	return p.addFile(ctx, it, data)
 }
 
-func (p *Plan) addRoles(ctx context.Context) error {
+func (p *UploadPlan) addRoles(ctx context.Context) error {
 	for _, file := range sortedKeys(p.local.roles) {
 		if err := p.addRole(ctx, StepTargets, file, p.local.versions[file], p.local.roles[file]); err != nil {
 			return err
@@ -181,13 +181,13 @@ func (p *Plan) addRoles(ctx context.Context) error {
 	return nil
 }
 
-func (p *Plan) addSnapshot(ctx context.Context) error {
+func (p *UploadPlan) addSnapshot(ctx context.Context) error {
 	return p.addRole(ctx, StepSnapshot, "snapshot.json", p.local.snapshot.Version, p.local.snapshotBytes)
 }
 
 // addCopies adds targets.json and snapshot.json beside their versioned selves: no
 // client asks for them, people and tools do.
-func (p *Plan) addCopies(ctx context.Context) error {
+func (p *UploadPlan) addCopies(ctx context.Context) error {
 	for _, file := range sortedKeys(p.local.roles) {
 		if err := p.addFile(ctx, Item{Name: file, Step: StepCopies}, p.local.roles[file]); err != nil {
 			return err
@@ -196,7 +196,7 @@ func (p *Plan) addCopies(ctx context.Context) error {
 	return p.addFile(ctx, Item{Name: "snapshot.json", Step: StepCopies}, p.local.snapshotBytes)
 }
 
-func (p *Plan) addTimestamp() error {
+func (p *UploadPlan) addTimestamp() error {
 	data := p.local.timestampBytes
 	it := Item{Name: "timestamp.json", Step: StepTimestamp, Size: int64(len(data)), Change: "new", content: Bytes(data)}
 	it.put.Header = p.header(it.Name)
@@ -221,7 +221,7 @@ type candidate struct {
 // file that the published targets.json names was there before it was published. In
 // the flat layout names are overwritten, and an interrupted publish may have changed
 // any of them, so each is looked at.
-func (p *Plan) addContent(ctx context.Context) error {
+func (p *UploadPlan) addContent(ctx context.Context) error {
 	var todo []candidate
 	trust := p.local.root.Consistent && p.remote.consistent && !p.o.Recheck
 	for _, target := range sortedKeys(p.local.targets) {
@@ -241,7 +241,7 @@ func (p *Plan) addContent(ctx context.Context) error {
 	return p.addCandidates(ctx, todo)
 }
 
-func (p *Plan) addCandidates(ctx context.Context, todo []candidate) error {
+func (p *UploadPlan) addCandidates(ctx context.Context, todo []candidate) error {
 	find, err := p.finder(ctx, len(todo))
 	if err != nil {
 		return err
@@ -271,7 +271,7 @@ func (p *Plan) addCandidates(ctx context.Context, todo []candidate) error {
 	return p.collect(items, kept)
 }
 
-func (p *Plan) collect(items []*Item, kept []bool) error {
+func (p *UploadPlan) collect(items []*Item, kept []bool) error {
 	var missing []string
 	for i, it := range items {
 		switch {
@@ -290,7 +290,7 @@ func (p *Plan) collect(items []*Item, kept []bool) error {
 }
 
 // finder asks for each file, or lists them all at once where that is cheaper.
-func (p *Plan) finder(ctx context.Context, n int) (func(context.Context, string) (*Info, error), error) {
+func (p *UploadPlan) finder(ctx context.Context, n int) (func(context.Context, string) (*Info, error), error) {
 	if n <= listOver || p.remote.missing {
 		return p.lookup, nil
 	}
@@ -304,7 +304,7 @@ func (p *Plan) finder(ctx context.Context, n int) (func(context.Context, string)
 	return func(_ context.Context, name string) (*Info, error) { return all[name], nil }, nil
 }
 
-func (p *Plan) workers() int {
+func (p *UploadPlan) workers() int {
 	if p.o.Parallel > 0 {
 		return p.o.Parallel
 	}

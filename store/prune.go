@@ -16,7 +16,7 @@ import (
 // published within the last Grace names. Times are the store's. Roots and the
 // unversioned files are never among them, nor is anything outside of targets/ that
 // is not named like old metadata.
-func (p *Plan) addDeletions(ctx context.Context) error {
+func (p *UploadPlan) addDeletions(ctx context.Context) error {
 	if p.remote.missing {
 		return nil
 	}
@@ -65,7 +65,7 @@ func addNames(named map[string]bool, consistent bool, target string, m tuf.FileM
 
 // quietSince reports whether the published targets.json of the flat layout has been
 // the one in force all the time since limit, and stays so.
-func (p *Plan) quietSince(all []Info, limit time.Time) bool {
+func (p *UploadPlan) quietSince(all []Info, limit time.Time) bool {
 	for _, it := range p.Items {
 		if it.Step == StepTargets && p.o.Grace > 0 {
 			return false
@@ -87,7 +87,7 @@ type version struct {
 
 // sortVersions tells versions that were in force after limit from older ones, which
 // it returns, and adds what the former name to named.
-func (p *Plan) sortVersions(ctx context.Context, all []Info, limit time.Time, named map[string]bool) ([]Info, error) {
+func (p *UploadPlan) sortVersions(ctx context.Context, all []Info, limit time.Time, named map[string]bool) ([]Info, error) {
 	var old []Info
 	for file, versions := range p.versionsOf(all) {
 		slices.SortFunc(versions, func(a, b version) int { return int(a.number - b.number) })
@@ -107,7 +107,7 @@ func (p *Plan) sortVersions(ctx context.Context, all []Info, limit time.Time, na
 }
 
 // versionsOf finds N.role.json of every role but root.
-func (p *Plan) versionsOf(all []Info) map[string][]version {
+func (p *UploadPlan) versionsOf(all []Info) map[string][]version {
 	found := map[string][]version{}
 	for _, info := range all {
 		if !versionedName.MatchString(info.Name) {
@@ -125,7 +125,7 @@ func (p *Plan) versionsOf(all []Info) map[string][]version {
 
 // inForce is the lowest version of a file that must stay: the one that the published
 // timestamp leads to, or ours if that is lower.
-func (p *Plan) inForce(file string) int64 {
+func (p *UploadPlan) inForce(file string) int64 {
 	mine := p.local.versions[file]
 	if file == "snapshot.json" {
 		mine = p.local.snapshot.Version
@@ -144,7 +144,7 @@ func (p *Plan) inForce(file string) int64 {
 }
 
 // nameTargets adds the targets of a version that is or was in force.
-func (p *Plan) nameTargets(ctx context.Context, file string, v version, named map[string]bool) error {
+func (p *UploadPlan) nameTargets(ctx context.Context, file string, v version, named map[string]bool) error {
 	if file == "snapshot.json" {
 		return nil
 	}
@@ -167,7 +167,7 @@ func (p *Plan) nameTargets(ctx context.Context, file string, v version, named ma
 var errChangedMeanwhile = errors.New("another publish took place; nothing was deleted")
 
 // prune deletes what the plan names, if the store is still as we left it.
-func (p *Plan) prune(ctx context.Context) (int, error) {
+func (p *UploadPlan) prune(ctx context.Context) (int, error) {
 	if len(p.Delete) == 0 {
 		return 0, nil
 	}
@@ -195,7 +195,7 @@ func (p *Plan) prune(ctx context.Context) (int, error) {
 
 // expected reports whether a timestamp names our snapshot, or the one that was there
 // when we planned.
-func (p *Plan) expected(data []byte) bool {
+func (p *UploadPlan) expected(data []byte) bool {
 	ts, err := parseMetadata(data, roleTimestamp)
 	if err != nil {
 		return false

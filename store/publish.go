@@ -34,7 +34,7 @@ type Result struct {
 // Publish makes the plan happen: each step finished before the next, then read back,
 // then deletions. After an error or a kill the store is what clients can use, and the
 // next publish goes on from there.
-func (p *Plan) Publish(ctx context.Context) (Result, error) {
+func (p *UploadPlan) Publish(ctx context.Context) (Result, error) {
 	res := Result{Kept: p.Kept, TimestampKept: p.KeepTimestamp, TimestampLeft: p.unseen() && !p.remote.same}
 	if err := p.prepare(ctx); err != nil {
 		return res, err
@@ -77,7 +77,7 @@ func (p *Plan) Publish(ctx context.Context) (Result, error) {
 	return res, err
 }
 
-func (p *Plan) prepare(ctx context.Context) error {
+func (p *UploadPlan) prepare(ctx context.Context) error {
 	if c, ok := p.store.(Creator); ok && p.Create {
 		if err := c.Create(ctx); err != nil {
 			return err
@@ -89,7 +89,7 @@ func (p *Plan) prepare(ctx context.Context) error {
 
 // stepLength is how many items from i on may go out together: those of one step, but
 // roots one by one.
-func (p *Plan) stepLength(i int) int {
+func (p *UploadPlan) stepLength(i int) int {
 	n := 1
 	for i+n < len(p.Items) && p.Items[i+n].Step == p.Items[i].Step && p.Items[i].Step != StepRootChain {
 		n++
@@ -97,7 +97,7 @@ func (p *Plan) stepLength(i int) int {
 	return n
 }
 
-func (p *Plan) workersFor(step string) int {
+func (p *UploadPlan) workersFor(step string) int {
 	if step == StepContent {
 		return p.workers()
 	}
@@ -106,7 +106,7 @@ func (p *Plan) workersFor(step string) int {
 
 // write writes one item. It reports whether another machine's timestamp was found in
 // place of ours and is as good.
-func (p *Plan) write(ctx context.Context, it *Item, m *meter) (kept bool, err error) {
+func (p *UploadPlan) write(ctx context.Context, it *Item, m *meter) (kept bool, err error) {
 	defer func() {
 		if err == nil {
 			m.done(it)
@@ -136,7 +136,7 @@ func (p *Plan) write(ctx context.Context, it *Item, m *meter) (kept bool, err er
 
 // meetTimestamp looks at a timestamp that came in between: the online signer may have
 // covered our snapshot already.
-func (p *Plan) meetTimestamp(ctx context.Context, cause error) (bool, error) {
+func (p *UploadPlan) meetTimestamp(ctx context.Context, cause error) (bool, error) {
 	o, err := Get(ctx, p.store, "timestamp.json", tuf.MaxTimestamp)
 	if err != nil {
 		return false, errors.Join(cause, err)
@@ -158,7 +158,7 @@ func (p *Plan) meetTimestamp(ctx context.Context, cause error) (bool, error) {
 }
 
 // writeContent sends a target file after it has proved to be what metadata names.
-func (p *Plan) writeContent(ctx context.Context, it *Item, o PutOptions) error {
+func (p *UploadPlan) writeContent(ctx context.Context, it *Item, o PutOptions) error {
 	if it.Size <= inMemory {
 		data, err := readAll(it.content)
 		if err != nil {
@@ -199,7 +199,7 @@ func readAll(c Content) ([]byte, error) {
 }
 
 // readBack reads what clients will read, and lets one or two clients try.
-func (p *Plan) readBack(ctx context.Context) error {
+func (p *UploadPlan) readBack(ctx context.Context) error {
 	rest := p.Items
 	if n := len(rest) - 1; n >= 0 && rest[n].Step == StepTimestamp && p.local.root.Consistent {
 		rest = rest[n:] // the others were read before it was written
@@ -228,7 +228,7 @@ func (p *Plan) readBack(ctx context.Context) error {
 }
 
 // before is the metadata that a client of the version before holds.
-func (p *Plan) before() map[string][]byte {
+func (p *UploadPlan) before() map[string][]byte {
 	r, l := p.remote, p.local
 	if r.timestamp == nil || r.rootVersion == 0 {
 		return nil
@@ -256,7 +256,7 @@ func (p *Plan) before() map[string][]byte {
 }
 
 // readBackFiles asks for what was written.
-func (p *Plan) readBackFiles(ctx context.Context, items []Item) error {
+func (p *UploadPlan) readBackFiles(ctx context.Context, items []Item) error {
 	if err := p.readBackMetadata(ctx, items); err != nil {
 		return err
 	}
@@ -264,7 +264,7 @@ func (p *Plan) readBackFiles(ctx context.Context, items []Item) error {
 }
 
 // readBackMetadata asks for the metadata that was written, as a client would.
-func (p *Plan) readBackMetadata(ctx context.Context, written []Item) error {
+func (p *UploadPlan) readBackMetadata(ctx context.Context, written []Item) error {
 	for i := range written {
 		it := &written[i]
 		if it.Step == StepContent {
@@ -293,7 +293,7 @@ func (p *Plan) readBackMetadata(ctx context.Context, written []Item) error {
 }
 
 // readBackContent looks at each target file that was written.
-func (p *Plan) readBackContent(ctx context.Context, written []Item) error {
+func (p *UploadPlan) readBackContent(ctx context.Context, written []Item) error {
 	var items []Item
 	for _, it := range written {
 		if it.Step == StepContent {
@@ -327,7 +327,7 @@ type meter struct {
 	sent   map[string]int64
 }
 
-func newMeter(p *Plan) *meter {
+func newMeter(p *UploadPlan) *meter {
 	return &meter{report: p.o.Progress, p: Progress{FilesTotal: len(p.Items), BytesTotal: p.Bytes}, sent: map[string]int64{}}
 }
 

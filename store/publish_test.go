@@ -32,7 +32,7 @@ func options(r *repotest.Repo) Options {
 	return Options{Dir: r.Dir, ReadBack: readBackWith(r.Read("1.root.json"))}
 }
 
-func publish(t *testing.T, s Store, o Options) (Result, *Plan) {
+func publish(t *testing.T, s Store, o Options) (Result, *UploadPlan) {
 	t.Helper()
 	p, err := MakePlan(t.Context(), s, o)
 	if err != nil {

@@ -52,7 +52,7 @@ func (w *Session) rehearse(c *repo.Change, o PublishOptions) error {
 	if err := w.Repo.CheckRelease(w.Published, c, opts); err != nil {
 		return err
 	}
-	card, err := w.Review(c)
+	review, err := w.Review(c)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (w *Session) rehearse(c *repo.Change, o PublishOptions) error {
 	if err != nil {
 		return err
 	}
-	e := &Rehearsal{Review: &card, Writes: writes, Signs: w.rehearsedDocs(c.Docs())}
+	e := &Rehearsal{Review: &review, Writes: writes, Signs: w.rehearsedDocs(c.Docs())}
 	for _, role := range roles {
 		e.Signs = append(e.Signs, w.rehearsedRole(role, c.Root().Keys(role), c.Root().Threshold(role)))
 	}
@@ -69,11 +69,11 @@ func (w *Session) rehearse(c *repo.Change, o PublishOptions) error {
 
 // rehearseSigning ends a dry run of sign: signatures, and nothing published.
 func (s *Signing) rehearse(docs []*meta.Doc) error {
-	card, err := s.Review()
+	review, err := s.Review()
 	if err != nil {
 		return err
 	}
-	return &rehearsed{&Rehearsal{Review: &card, Signs: s.Session.rehearsedDocs(docs), Writes: []repo.WouldWrite{}}}
+	return &rehearsed{&Rehearsal{Review: &review, Signs: s.Session.rehearsedDocs(docs), Writes: []repo.WouldWrite{}}}
 }
 
 // rehearseTimestamp ends a dry run of timestamp.

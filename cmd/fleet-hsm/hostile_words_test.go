@@ -177,11 +177,11 @@ func reviewBytes(data []byte) result {
 			return err
 		}
 		a.sayTrust(q)
-		card, err := w.ReviewRequest(q)
+		seen, err := w.ReviewRequest(q)
 		if err != nil {
 			return err
 		}
-		review.Show(a.out, card, a.keys)
+		review.Show(a.out, seen, a.keys)
 		return nil
 	}()
 	return result{a.exit(context.Background(), err), out.String(), errOut.String()}

@@ -55,10 +55,10 @@ run again. A folder is a path, a bucket s3://BUCKET/PREFIX?endpoint=...&region=.
 }
 
 type publishResult struct {
-	Schema      int           `json:"schema"`
-	Credentials string        `json:"credentials,omitempty"`
-	Plan        *store.Plan   `json:"plan"`
-	Done        *store.Result `json:"done,omitempty"`
+	Schema      int               `json:"schema"`
+	Credentials string            `json:"credentials,omitempty"`
+	Plan        *store.UploadPlan `json:"plan"`
+	Done        *store.Result     `json:"done,omitempty"`
 	// Changed is false where the store had everything already, and absent elsewhere.
 	Changed *bool `json:"changed,omitempty"`
 }
@@ -104,7 +104,7 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 		a.warn("%s", s)
 	}
 	if o.dryRun {
-		return a.print(publishResult{Schema: 1, Credentials: who, Plan: up.Plan}, func(out *prompt.Writer) { showPlan(out, up.Plan) })
+		return a.print(publishResult{Schema: 1, Credentials: who, Plan: up.UploadPlan}, func(out *prompt.Writer) { showPlan(out, up.UploadPlan) })
 	}
 	result, err := up.Publish(ctx)
 	if err != nil {
@@ -114,13 +114,13 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 		}
 		return err
 	}
-	a.afterPublish(up.Plan, result)
+	a.afterPublish(up.UploadPlan, result)
 	if o.page != "" {
 		if err := a.pageOfPublished(w, o.page); err != nil {
 			return err
 		}
 	}
-	res := publishResult{Schema: 1, Credentials: who, Plan: up.Plan, Done: &result}
+	res := publishResult{Schema: 1, Credentials: who, Plan: up.UploadPlan, Done: &result}
 	if result.Files == 0 && result.Deleted == 0 {
 		res.Changed = new(bool)
 	}
@@ -140,7 +140,7 @@ func (a *app) sayFaults(err error) {
 	}
 }
 
-func showPlan(w *prompt.Writer, p *store.Plan) {
+func showPlan(w *prompt.Writer, p *store.UploadPlan) {
 	for _, it := range p.Items {
 		w.Printf("%-8s %-12s %10s  %s\n", it.Change, it.Step, prompt.Size(it.Size), it.Name)
 	}
@@ -150,7 +150,7 @@ func showPlan(w *prompt.Writer, p *store.Plan) {
 	w.Printf("%d files, %s to write; %d there already; %d to delete\n", len(p.Items), prompt.Size(p.Bytes), p.Kept, len(p.Delete))
 }
 
-func (a *app) afterPublish(p *store.Plan, r store.Result) {
+func (a *app) afterPublish(p *store.UploadPlan, r store.Result) {
 	a.note("published to %s: %d files, %s written; %d there already; %d deleted", p.Store, r.Files, prompt.Size(r.Bytes), r.Kept, r.Deleted)
 	if r.TimestampLeft {
 		a.note(`agents see it when a timestamp over it is signed: by "fleet-hsm online", or "fleet-hsm timestamp --store"`)

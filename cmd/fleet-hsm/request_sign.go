@@ -51,11 +51,11 @@ func (a *app) reviewRequest(file, rootFile string) error {
 	if err := w.RefusePublished(file, q); err != nil {
 		return err
 	}
-	card, err := w.ReviewRequest(q)
+	r, err := w.ReviewRequest(q)
 	if err != nil {
 		return err
 	}
-	return a.printReview(card)
+	return a.printReview(r)
 }
 
 // signRequest signs a request with the keys within reach of this machine.

@@ -49,13 +49,13 @@ func (a *app) runReview() error {
 	if w.Staged == nil {
 		return repo.ErrNothingStaged
 	}
-	card, err := w.Review(w.Staged)
+	r, err := w.Review(w.Staged)
 	if err != nil {
 		return err
 	}
-	return a.printReview(card)
+	return a.printReview(r)
 }
 
-func (a *app) printReview(card diff.Review) error {
-	return a.print(reviewResult{Schema: 1, Review: card}, func(out *prompt.Writer) { review.Show(out, card, a.keys) })
+func (a *app) printReview(r diff.Review) error {
+	return a.print(reviewResult{Schema: 1, Review: r}, func(out *prompt.Writer) { review.Show(out, r, a.keys) })
 }

@@ -61,13 +61,13 @@ func everyString(v reflect.Value, s string) {
 func TestReviewOfAttacks(t *testing.T) {
 	t.Parallel()
 	for name, s := range attacks {
-		var card diff.Review
-		everyString(reflect.ValueOf(&card).Elem(), s)
+		var seen diff.Review
+		everyString(reflect.ValueOf(&seen).Elem(), s)
 		hash := strings.Repeat("0123456789abcdef", 4)
-		for i := range card.Roles {
-			card.Roles[i].Role, card.Roles[i].Hash, card.Roles[i].Expires = meta.RoleRoot, hash, time.Now().Add(time.Hour)
+		for i := range seen.Roles {
+			seen.Roles[i].Role, seen.Roles[i].Hash, seen.Roles[i].Expires = meta.RoleRoot, hash, time.Now().Add(time.Hour)
 		}
-		checkReview(t, name, reviewOf(card, s), hash)
+		checkReview(t, name, reviewOf(seen, s), hash)
 	}
 }
 
@@ -80,11 +80,11 @@ func ringOf(cfg *config.Config) *keyring.Ring {
 	return k
 }
 
-func reviewOf(card diff.Review, said string) string {
+func reviewOf(seen diff.Review, said string) string {
 	var b bytes.Buffer
 	k := ringOf(&config.Config{})
 	k.Hints = map[tuf.KeyID]keyring.Hint{{}: {Said: prompt.Name(said).String()}}
-	review.Show(prompt.New(&b), card, k)
+	review.Show(prompt.New(&b), seen, k)
 	return b.String()
 }
 

@@ -114,7 +114,7 @@ func (t talker) Note(format string, args ...any)        { t.a.note(format, args.
 func (t talker) Warn(format string, args ...any)        { t.a.warn(format, args...) }
 func (t talker) Keep(note string)                       { t.a.notes = append(t.a.notes, note) }
 func (t talker) CanReview() error                       { return t.a.talk.Narrow() }
-func (t talker) Review(card diff.Review)                { review.Show(t.a.talk, card, t.a.keys) }
+func (t talker) Review(r diff.Review)                   { review.Show(t.a.talk, r, t.a.keys) }
 func (t talker) Quote(s string) string                  { return prompt.Quote(s).String() }
 func (t talker) Name(s string) string                   { return prompt.Name(s).String() }
 func (t talker) Progress(what string) workflow.Progress { return t.a.progress(what) }

@@ -42,7 +42,7 @@ func (b *Backend) attest(ctx context.Context, ref signer.Ref, extraRoots []byte)
 		return none, err
 	}
 	var leaf, device *x509.Certificate
-	job := &work{want: w, place: p, limit: b.opts.Deadline}
+	job := &work{want: w, state: p, limit: b.opts.Deadline}
 	err = b.exchange(ctx, job.transaction(b), func(s *session) error {
 		var err error
 		if _, err = job.checkSameCard(s); err != nil {

@@ -38,8 +38,8 @@ func (d *direct) complexity(c card) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	v, told := list[0x16]
-	return !told || len(v) != 1 || v[0] != 0, nil
+	v, listed := list[0x16]
+	return !listed || len(v) != 1 || v[0] != 0, nil
 }
 
 // deviceInfo reads the configuration from the management applet, page by page; nil where

@@ -69,7 +69,7 @@ func (b *Backend) generate(ctx context.Context, ref signer.Ref, opts signer.Gene
 	}
 	defer release()
 	job := &generateJob{b: b, recipe: r, opts: opts, work: &work{
-		want: w, place: p, ui: ui, needPIN: true, limit: limitFor(r.algorithm, b.opts),
+		want: w, state: p, ui: ui, needPIN: true, limit: limitFor(r.algorithm, b.opts),
 		device: fmt.Sprintf("%s (slot %s)", p.card, slot), note: p.card.pinNote(),
 	}}
 	if err := job.prepare(ctx); err != nil {
@@ -151,7 +151,7 @@ func (c card) forbidden(a signer.Algorithm) string {
 }
 
 // free refuses a slot with another key in it than the one that may go.
-func free(p place, opts signer.GenerateOptions) error {
+func free(p cardState, opts signer.GenerateOptions) error {
 	if p.key.empty {
 		return nil
 	}
@@ -211,7 +211,7 @@ func (j *generateJob) prepare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if p := j.work.place.key; p.public == nil && !p.empty && p.problem == nil {
+		if p := j.work.state.key; p.public == nil && !p.empty && p.problem == nil {
 			if err := j.probeSlot(s, c, ""); err != nil {
 				return err
 			}
@@ -235,7 +235,7 @@ func (j *generateJob) make(s *session, c card, l *login) error {
 	if err != nil {
 		return err
 	}
-	if err := free(place{card: c, key: found}, j.opts); err != nil {
+	if err := free(cardState{card: c, key: found}, j.opts); err != nil {
 		return err
 	}
 	if j.unsure {

@@ -101,7 +101,7 @@ func (j *generateJob) readBack(s *session, c card) error {
 
 func (j *generateJob) generated() (signer.Generated, error) {
 	return signer.Generated{
-		URI:         j.work.place.card.uri(j.work.want.ref.URI, j.work.want.slot.String()),
+		URI:         j.work.state.card.uri(j.work.want.ref.URI, j.work.want.slot.String()),
 		Public:      []crypto.PublicKey{j.public},
 		Attestation: j.attestation.Chain,
 		Warnings:    j.warnings,

@@ -21,7 +21,7 @@ func (b *Backend) Keys(ctx context.Context, ref signer.Ref, ui signer.UI) ([]sig
 	ref.Pinned = nil
 	job := &work{want: want{ref: ref}, limit: 2 * b.opts.Deadline}
 	var err error
-	if job.place, err = b.locate(ctx, job.want, ui); err != nil {
+	if job.state, err = b.locate(ctx, job.want, ui); err != nil {
 		return nil, keyError("listing keys of", ref.URI, "", err)
 	}
 	slots := allSlots()
@@ -86,7 +86,7 @@ func (k slotKey) info(c card, left int, slot piv.Slot) signer.KeyInfo {
 	var err error
 	if i.Algorithm, err = signer.AlgorithmOf(k.public); err != nil {
 		i.Problem = err.Error()
-	} else if err := signable(place{card: c, key: k}, k.public); err != nil {
+	} else if err := signable(cardState{card: c, key: k}, k.public); err != nil {
 		i.Problem = err.Error()
 	}
 	if k.source == "certificate" {

@@ -19,8 +19,8 @@ import (
 // maxInserts is how often a person is asked for a card in one go.
 const maxInserts = 5
 
-// place is a card, and what one look without a PIN found on it.
-type place struct {
+// cardState is a card, and what one look without a PIN found on it.
+type cardState struct {
 	card  card
 	tries int     // -1 if the card does not tell
 	key   slotKey // of the wanted slot; zero if none was wanted
@@ -34,17 +34,17 @@ type want struct {
 
 // locate finds the card that a URI means, asking a person to insert it if it is
 // absent. Without anybody to ask the error is *signer.NotFoundError.
-func (b *Backend) locate(ctx context.Context, w want, ui signer.UI) (place, error) {
+func (b *Backend) locate(ctx context.Context, w want, ui signer.UI) (cardState, error) {
 	p, err := b.scan(ctx, w)
 	for n := 0; n < maxInserts && ui != nil && errors.Is(err, signer.ErrNoToken); n++ {
 		r := signer.InsertRequest{URI: w.ref.URI, Device: deviceOf(w.ref.URI), Roles: w.ref.Roles}
 		if asked := ui.Insert(ctx, r); errors.Is(asked, signer.ErrNoTerminal) {
-			return place{}, err
+			return cardState{}, err
 		} else if asked != nil {
-			return place{}, asked
+			return cardState{}, asked
 		}
 		if pause(ctx, b.grace) != nil {
-			return place{}, canceled(ctx)
+			return cardState{}, canceled(ctx)
 		}
 		p, err = b.scanFor(ctx, w, b.settle)
 	}
@@ -56,7 +56,7 @@ func (b *Backend) locate(ctx context.Context, w want, ui signer.UI) (place, erro
 const looks = 10
 
 // scanFor scans until the card is there: the daemon takes a moment to see it.
-func (b *Backend) scanFor(ctx context.Context, w want, patience time.Duration) (place, error) {
+func (b *Backend) scanFor(ctx context.Context, w want, patience time.Duration) (cardState, error) {
 	until := time.Now().Add(patience)
 	for look := 1; ; look++ {
 		p, err := b.scan(ctx, w)
@@ -65,17 +65,17 @@ func (b *Backend) scanFor(ctx context.Context, w want, patience time.Duration) (
 			return p, err
 		}
 		if pause(ctx, 100*time.Millisecond) != nil {
-			return place{}, canceled(ctx)
+			return cardState{}, canceled(ctx)
 		}
 	}
 }
 
 // scan looks at the cards that a URI can mean, once; those that another program
 // holds again for Options.BusyFor.
-func (b *Backend) scan(ctx context.Context, w want) (place, error) {
+func (b *Backend) scan(ctx context.Context, w want) (cardState, error) {
 	readers, err := b.listReaders(ctx)
 	if err != nil {
-		return place{}, err
+		return cardState{}, err
 	}
 	todo, others := matching(readers, w.ref.URI)
 	found := findings{want: w}
@@ -88,7 +88,7 @@ func (b *Backend) scan(ctx context.Context, w want) (place, error) {
 		for _, r := range todo {
 			p, err := b.lookTwice(ctx, r, w.slot)
 			if stop := found.add(p, err, r, &busy); stop != nil {
-				return place{}, stop
+				return cardState{}, stop
 			}
 			if p, ok := found.certain(); ok {
 				return p, nil
@@ -98,10 +98,10 @@ func (b *Backend) scan(ctx context.Context, w want) (place, error) {
 			return found.decide()
 		}
 		if !time.Now().Before(until) {
-			return place{}, found.held
+			return cardState{}, found.held
 		}
 		if pause(ctx, 100*time.Millisecond) != nil {
-			return place{}, canceled(ctx)
+			return cardState{}, canceled(ctx)
 		}
 		todo = busy
 	}
@@ -160,8 +160,8 @@ func matching(readers []string, u signer.URI) (meant, others []string) {
 }
 
 // look reads a card in one visit.
-func (b *Backend) look(ctx context.Context, reader string, slot piv.Slot) (place, error) {
-	var p place
+func (b *Backend) look(ctx context.Context, reader string, slot piv.Slot) (cardState, error) {
+	var p cardState
 	err := b.exchange(ctx, transaction{reader: reader, limit: b.opts.Deadline}, func(s *session) error {
 		var err error
 		if p.card, err = s.identify(); err != nil {
@@ -174,13 +174,13 @@ func (b *Backend) look(ctx context.Context, reader string, slot piv.Slot) (place
 		return err
 	})
 	if err != nil {
-		return place{}, err
+		return cardState{}, err
 	}
 	return p, nil
 }
 
 // lookTwice looks again if the card was reset under the first look.
-func (b *Backend) lookTwice(ctx context.Context, reader string, slot piv.Slot) (place, error) {
+func (b *Backend) lookTwice(ctx context.Context, reader string, slot piv.Slot) (cardState, error) {
 	p, err := b.look(ctx, reader, slot)
 	if pcscCodeIn(err) == codeResetCard {
 		return b.look(ctx, reader, slot)
@@ -191,7 +191,7 @@ func (b *Backend) lookTwice(ctx context.Context, reader string, slot piv.Slot) (
 // findings gathers what a scan sees.
 type findings struct {
 	want    want
-	places  []place
+	states  []cardState
 	present []string
 	// broken is what went wrong with a card that may be the one that is wanted.
 	broken error
@@ -199,13 +199,13 @@ type findings struct {
 }
 
 // add takes in one look. The error it returns ends the scan.
-func (f *findings) add(p place, err error, reader string, busy *[]string) error {
+func (f *findings) add(p cardState, err error, reader string, busy *[]string) error {
 	var left *abandonedError
 	switch {
 	case err == nil:
 		f.present = append(f.present, fmt.Sprintf("%s, firmware %s", p.card, p.card.firmware()))
 		if serial, ok := f.want.ref.URI.Attr("serial"); !ok || sameSerial(serial, p.card.serial) {
-			f.places = append(f.places, p)
+			f.states = append(f.states, p)
 		}
 	case errors.Is(err, signer.ErrBusy):
 		*busy, f.held = append(*busy, reader), err
@@ -222,33 +222,33 @@ func (f *findings) add(p place, err error, reader string, busy *[]string) error 
 
 // certain gives a card that no other can displace: the serial number fits, or it
 // holds the key that is expected.
-func (f *findings) certain() (place, bool) {
+func (f *findings) certain() (cardState, bool) {
 	_, bySerial := f.want.ref.URI.Attr("serial")
-	for _, p := range f.places {
+	for _, p := range f.states {
 		if bySerial || holds(p, f.want.ref.Pinned) {
 			return p, true
 		}
 	}
-	return place{}, false
+	return cardState{}, false
 }
 
-func holds(p place, pinned crypto.PublicKey) bool {
+func holds(p cardState, pinned crypto.PublicKey) bool {
 	return pinned != nil && p.key.source != "certificate" && signer.SamePublic(pinned, p.key.public)
 }
 
 // decide chooses when every card has been looked at.
-func (f *findings) decide() (place, error) {
+func (f *findings) decide() (cardState, error) {
 	switch {
-	case len(f.places) == 0 && f.broken != nil:
-		return place{}, f.broken
-	case len(f.places) == 0:
-		return place{}, &signer.NotFoundError{What: "card", URI: f.want.ref.URI, Present: f.present, Cause: signer.ErrNoToken}
-	case len(f.places) == 1:
-		return f.places[0], nil
+	case len(f.states) == 0 && f.broken != nil:
+		return cardState{}, f.broken
+	case len(f.states) == 0:
+		return cardState{}, &signer.NotFoundError{What: "card", URI: f.want.ref.URI, Present: f.present, Cause: signer.ErrNoToken}
+	case len(f.states) == 1:
+		return f.states[0], nil
 	}
-	names := make([]string, len(f.places))
-	for i, p := range f.places {
+	names := make([]string, len(f.states))
+	for i, p := range f.states {
 		names[i] = p.card.uri(signer.URI{}, "").String()
 	}
-	return place{}, &signer.AmbiguousError{What: "card", URI: f.want.ref.URI, Candidates: names}
+	return cardState{}, &signer.AmbiguousError{What: "card", URI: f.want.ref.URI, Candidates: names}
 }

@@ -308,7 +308,7 @@ func (d *direct) putData(tag uint16, value []byte) error {
 
 // askManagementKey asks for a management key in hexadecimal digits.
 func askManagementKey(ctx context.Context, ui signer.UI, w *work) ([]byte, error) {
-	r := signer.SecretRequest{Kind: signer.ManagementKey, URI: w.want.ref.URI, Device: w.place.card.String(), TriesLeft: -1, Min: 32, Max: 64}
+	r := signer.SecretRequest{Kind: signer.ManagementKey, URI: w.want.ref.URI, Device: w.state.card.String(), TriesLeft: -1, Min: 32, Max: 64}
 	if ui == nil {
 		return nil, &signer.NoSecretError{Kind: r.Kind, Device: r.Device}
 	}

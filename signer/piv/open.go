@@ -47,7 +47,7 @@ func (b *Backend) open(ctx context.Context, ref signer.Ref, ui signer.UI) (*key,
 	if err := signable(p, public); err != nil {
 		return nil, err
 	}
-	k := &key{b: b, ui: ui, want: w, place: p, public: public, uri: p.card.uri(ref.URI, slot.String())}
+	k := &key{b: b, ui: ui, want: w, state: p, public: public, uri: p.card.uri(ref.URI, slot.String())}
 	k.want.ref.URI = withQuery(k.uri, ref.URI)
 	return k, nil
 }
@@ -70,7 +70,7 @@ func (b *Backend) isClosed() bool {
 // publicOf decides which key is in the slot, and refuses another than the pinned
 // one. A slot's certificate yields to the pinned key, because it may be that of an
 // older key; verifying each signature tells in the end.
-func publicOf(p place, ref signer.Ref) (crypto.PublicKey, error) {
+func publicOf(p cardState, ref signer.Ref) (crypto.PublicKey, error) {
 	k := p.key
 	switch {
 	case k.empty:
@@ -87,14 +87,14 @@ func publicOf(p place, ref signer.Ref) (crypto.PublicKey, error) {
 	return k.public, nil
 }
 
-func notInSlot(p place, ref signer.Ref) error {
+func notInSlot(p cardState, ref signer.Ref) error {
 	return &signer.NotFoundError{
 		What: "key", URI: ref.URI, Present: []string{fmt.Sprintf("%s, firmware %s", p.card, p.card.firmware())}, Cause: signer.ErrKeyNotFound,
 	}
 }
 
 // signable refuses what cannot make a signature that agents accept.
-func signable(p place, public crypto.PublicKey) error {
+func signable(p cardState, public crypto.PublicKey) error {
 	alg, err := signer.AlgorithmOf(public)
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ type key struct {
 
 	mu     sync.Mutex
 	want   want
-	place  place
+	state  cardState
 	closed bool
 	dead   error // a call to the card was left behind
 }
@@ -163,17 +163,17 @@ func (k *key) Close() error {
 }
 
 // start gives the state to work with, unless the signer is of no use any more.
-func (k *key) start() (want, place, error) {
+func (k *key) start() (want, cardState, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
-		return want{}, place{}, errors.New("signer is closed")
+		return want{}, cardState{}, errors.New("signer is closed")
 	}
-	return k.want, k.place, k.dead
+	return k.want, k.state, k.dead
 }
 
 // finish keeps what was learned: where the card is now, or that it is stuck.
-func (k *key) finish(p place, err error) {
+func (k *key) finish(p cardState, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var left *abandonedError
@@ -181,5 +181,5 @@ func (k *key) finish(p place, err error) {
 		k.dead = &causeError{cause: signer.ErrDeadline, err: errors.New("an earlier call to the card was left behind")}
 		return
 	}
-	k.place.card = p.card
+	k.state.card = p.card
 }

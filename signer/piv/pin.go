@@ -21,10 +21,10 @@ var errAskAgain = errors.New("one try left, and the person was not told")
 // work is what somebody wants from a card, with or without its PIN.
 type work struct {
 	want  want
-	place place // where the card was last seen
+	state cardState // where the card was last seen
 	ui    signer.UI
-	// check refuses a place where the key is another one by now; may be nil.
-	check   func(place) error
+	// check refuses a card where the key is another one by now; may be nil.
+	check   func(cardState) error
 	needPIN bool
 	limit   time.Duration
 	device  string
@@ -121,7 +121,7 @@ func (b *Backend) withLogin(ctx context.Context, h *holder, w *work, f func(s *s
 }
 
 func (w *work) transaction(b *Backend) transaction {
-	return transaction{reader: w.place.card.reader, limit: w.limit, busy: b.opts.BusyFor, touching: w.touching}
+	return transaction{reader: w.state.card.reader, limit: w.limit, busy: b.opts.BusyFor, touching: w.touching}
 }
 
 // checkSameCard checks that this is the card that was looked at, before it gets a PIN.
@@ -133,7 +133,7 @@ func (w *work) checkSameCard(s *session) (card, error) {
 	if err != nil {
 		return c, err
 	}
-	if c.id() != w.place.card.id() {
+	if c.id() != w.state.card.id() {
 		return c, otherCard(c)
 	}
 	if c.serial != "" || w.check == nil {
@@ -144,7 +144,7 @@ func (w *work) checkSameCard(s *session) (card, error) {
 	if err != nil {
 		return c, err
 	}
-	return c, w.check(place{card: c, key: k})
+	return c, w.check(cardState{card: c, key: k})
 }
 
 // obtainPIN gives the PIN that was verified before, or asks for it after a fresh
@@ -162,9 +162,9 @@ func (b *Backend) obtainPIN(ctx context.Context, h *holder, w *work) (pin string
 		return "", 0, err
 	}
 	pin, err = askPIN(ctx, w.ui, signer.SecretRequest{
-		Kind: signer.PIN, URI: w.want.ref.URI, Device: w.device, Token: w.place.card.id(), Roles: w.want.ref.Roles, TriesLeft: w.place.tries, Note: w.note,
+		Kind: signer.PIN, URI: w.want.ref.URI, Device: w.device, Token: w.state.card.id(), Roles: w.want.ref.Roles, TriesLeft: w.state.tries, Note: w.note,
 	})
-	return pin, w.place.tries, err
+	return pin, w.state.tries, err
 }
 
 // relocate looks for the card again, in whatever reader it is now, and checks that
@@ -174,7 +174,7 @@ func (b *Backend) relocate(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
-	if p.card.id() != w.place.card.id() {
+	if p.card.id() != w.state.card.id() {
 		return &causeError{cause: signer.ErrNoToken, err: fmt.Errorf("%s is there instead of the card of before", p.card)}
 	}
 	if w.check != nil {
@@ -182,7 +182,7 @@ func (b *Backend) relocate(ctx context.Context, w *work) error {
 			return err
 		}
 	}
-	w.place = p
+	w.state = p
 	return nil
 }
 

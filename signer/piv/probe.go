@@ -68,7 +68,7 @@ func problem(code string, err error) signer.Finding {
 }
 
 // probeCard looks at firmware, tries and factory settings.
-func (b *Backend) probeCard(ctx context.Context, p place) []signer.Finding {
+func (b *Backend) probeCard(ctx context.Context, p cardState) []signer.Finding {
 	t, err := b.token(ctx, p.card.reader)
 	if err != nil {
 		return []signer.Finding{problem(codeOf(err), err)}
@@ -92,7 +92,7 @@ func (b *Backend) probeCard(ctx context.Context, p place) []signer.Finding {
 
 // probeFirmware names the known flaws of the card. Who has such a card decides: a flaw is
 // a problem only where no key of the kind should have been made at all.
-func probeFirmware(p place) []signer.Finding {
+func probeFirmware(p cardState) []signer.Finding {
 	alg, _ := signer.AlgorithmOf(p.key.public) // any kind, if none is known
 	warnings := p.card.warnings(alg)
 	if len(warnings) == 0 {
@@ -109,7 +109,7 @@ func probeFirmware(p place) []signer.Finding {
 }
 
 // probeKey looks at the slot.
-func (b *Backend) probeKey(ctx context.Context, w want, p place) []signer.Finding {
+func (b *Backend) probeKey(ctx context.Context, w want, p cardState) []signer.Finding {
 	public, err := publicOf(p, w.ref)
 	if err != nil {
 		code := "key-usable"
@@ -133,7 +133,7 @@ func (b *Backend) probeKey(ctx context.Context, w want, p place) []signer.Findin
 
 // probeCertificate finds the certificate of an older key, which other programs take
 // for the slot's.
-func (b *Backend) probeCertificate(ctx context.Context, w want, p place) []signer.Finding {
+func (b *Backend) probeCertificate(ctx context.Context, w want, p cardState) []signer.Finding {
 	if p.key.public == nil || p.key.source == "certificate" {
 		return nil
 	}

@@ -58,7 +58,7 @@ func (b *Backend) setup(ctx context.Context, u signer.URI, opts signer.SetupOpti
 	}
 	defer release()
 	b.forget(h, nil)
-	job := &setupJob{b: b, ui: ui, key: factoryKey(), own: opts.ManagementKey && !opts.Reset, work: &work{want: w, place: p, ui: ui, limit: 4 * b.opts.Deadline, device: p.card.String()}}
+	job := &setupJob{b: b, ui: ui, key: factoryKey(), own: opts.ManagementKey && !opts.Reset, work: &work{want: w, state: p, ui: ui, limit: 4 * b.opts.Deadline, device: p.card.String()}}
 	if opts.Reset {
 		if err := job.transaction(ctx, func(s *session, _ card) error { return classify(s.yk.Reset()) }); err != nil {
 			return signer.Token{}, err

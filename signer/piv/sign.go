@@ -47,7 +47,7 @@ func (k *key) Sign(ctx context.Context, message []byte) ([]byte, error) {
 // told which key is in the slot, and it was not the pinned one, the key may simply
 // be the certificate's.
 func (k *key) otherKey(message, sig []byte, err error) error {
-	found := k.place.key
+	found := k.state.key
 	if found.source != "certificate" || wiresig.Verify(found.public, message, sig) != nil {
 		return err
 	}
@@ -73,12 +73,12 @@ func (k *key) Unlock(ctx context.Context) error {
 	}
 	job := k.work(w, p)
 	err = k.b.withPIN(ctx, h, job, func(*session, card, string) error { return nil })
-	k.finish(job.place, err)
+	k.finish(job.state, err)
 	return k.failOrNil("unlocking key", err)
 }
 
 // withCard waits for its turn at the card and runs f there.
-func (k *key) withCard(ctx context.Context, w want, p place, f func(*session, card, string) error) error {
+func (k *key) withCard(ctx context.Context, w want, p cardState, f func(*session, card, string) error) error {
 	h, release, err := k.b.turn(ctx, p.card)
 	if err != nil {
 		return err
@@ -93,20 +93,20 @@ func (k *key) withCard(ctx context.Context, w want, p place, f func(*session, ca
 		job.needPIN = true
 		err = k.b.withPIN(ctx, h, job, f)
 	}
-	k.finish(job.place, err)
+	k.finish(job.state, err)
 	return err
 }
 
-func (k *key) work(w want, p place) *work {
+func (k *key) work(w want, p cardState) *work {
 	return &work{
-		want: w, place: p, ui: k.ui, needPIN: k.needsPIN(p), limit: 2 * k.b.opts.Deadline,
+		want: w, state: p, ui: k.ui, needPIN: k.needsPIN(p), limit: 2 * k.b.opts.Deadline,
 		device: fmt.Sprintf("%s (slot %s)", p.card, w.slot), note: p.card.pinNote(),
 		check: k.same,
 	}
 }
 
 // same refuses a card whose slot holds another key by now.
-func (k *key) same(p place) error {
+func (k *key) same(p cardState) error {
 	ref := k.want.ref
 	ref.Pinned = k.public
 	_, err := publicOf(p, ref)
@@ -114,12 +114,12 @@ func (k *key) same(p place) error {
 }
 
 // needsPIN: every key does, unless the card says otherwise.
-func (k *key) needsPIN(p place) bool { return p.key.pin != piv.PINPolicyNever }
+func (k *key) needsPIN(p cardState) bool { return p.key.pin != piv.PINPolicyNever }
 
 // pinUnknown: slot 9e needs no PIN by the standard (SP 800-73-4, part 1, table 4b),
 // but a card that tells no policy may have been given another one. Asking it for a
 // signature without a PIN costs nothing.
-func (k *key) pinUnknown(p place) bool {
+func (k *key) pinUnknown(p cardState) bool {
 	return p.key.pin == 0 && k.want.slot == piv.SlotCardAuthentication
 }
 
@@ -136,7 +136,7 @@ func (k *key) signWith(s *session, digest []byte) ([]byte, error) {
 	if !ok {
 		return nil, &signer.UnsupportedError{What: fmt.Sprintf("a key of type %T", private), Why: "it does not sign"}
 	}
-	if k.place.key.touch != piv.TouchPolicyNever {
+	if k.state.key.touch != piv.TouchPolicyNever {
 		s.touch()
 	}
 	if err := s.ctxErr(); err != nil {
@@ -164,7 +164,7 @@ func options(public crypto.PublicKey) crypto.SignerOpts {
 func (k *key) signError(err error, took time.Duration) error {
 	switch status(err) {
 	case statusNotSatisfied, statusConditions:
-		touch := k.place.key.touch
+		touch := k.state.key.touch
 		if touch > piv.TouchPolicyNever || touch == 0 && took >= k.b.touchWait {
 			return &causeError{cause: signer.ErrTouchTimeout, err: fmt.Errorf("nobody touched it within %d s (%w)", int(took.Round(time.Second).Seconds()), err)}
 		}
