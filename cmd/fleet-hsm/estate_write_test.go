@@ -199,8 +199,9 @@ func described(x repo.Bundle) []byte {
 		return []byte("[]")
 	}
 	for _, r := range roles {
-		delete(r, "signatures")
-		delete(r, "warnings")
+		for _, member := range []string{"signatures", "warnings", "stays", "kept"} {
+			delete(r, member)
+		}
 	}
 	out, err := json.Marshal(roles)
 	if err != nil {
