@@ -173,7 +173,7 @@ func (w *Session) Accept(file string, q *ceremony.Request, rootFile string) (pin
 	return true, ofRequest(file, q.Trust(rootFile, data))
 }
 
-// RefusePublished: what a request asks for is published in the repository that stands here.
+// RefusePublished: what a request asks for is published in the repository that a person named.
 // Any other repository, or none, has nothing to say of it.
 func (w *Session) RefusePublished(file string, q *ceremony.Request) error {
 	if w.Load() != nil || w.Published == nil {

@@ -215,8 +215,8 @@ func TestPackagedFlags(t *testing.T) {
 // replicas of the signer do not die with one.
 func TestPackagedDocs(t *testing.T) {
 	t.Parallel()
-	packed := readDoc(t, "packaging", "nfpm.yaml") + readDoc(t, "scripts", "package")
-	for _, want := range []string{"$STAGE/docs/, dst: /usr/share/doc/fleet-hsm/docs", "cp -r docs/* packaging/grafana", "fleet-hsm-watch.service"} {
+	packed := readDoc(t, "packaging", "nfpm.yaml") + readDoc(t, "scripts", "release")
+	for _, want := range []string{"$STAGE/docs/, dst: /usr/share/doc/fleet-hsm/docs", `cp -r "$1"/docs/* "$1/packaging/grafana"`, "fleet-hsm-watch.service"} {
 		if !strings.Contains(packed, want) {
 			t.Errorf("the packages lack %s", want)
 		}

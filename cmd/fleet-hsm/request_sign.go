@@ -48,8 +48,11 @@ func (a *app) reviewRequest(file, rootFile string) error {
 	if err != nil {
 		return err
 	}
-	if err := w.RefusePublished(file, q); err != nil {
-		return err
+	// What lies beside a request steers nothing: the repository is looked at where it was named.
+	if a.pathNamed {
+		if err := w.RefusePublished(file, q); err != nil {
+			return err
+		}
 	}
 	r, err := w.ReviewRequest(q)
 	if err != nil {

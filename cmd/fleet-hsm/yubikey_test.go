@@ -284,14 +284,15 @@ func cmdDesk(ts *testscript.TestScript, args []string) {
 	wantCode(ts, args[1], codeOf(ts, err))
 }
 
-// deskEnv is the environment of the script, as far as the tool looks at it.
+// deskEnv is the environment of the script, as far as the tool looks at it; a desk reads words,
+// not colours.
 func deskEnv(ts *testscript.TestScript) []string {
 	names := []string{"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "SOFTPIV_SOCKET", "PCSCLITE_CSOCK_NAME"}
 	for _, kv := range secretEnv() {
 		name, _, _ := strings.Cut(kv, "=")
 		names = append(names, name)
 	}
-	var env []string
+	env := []string{"NO_COLOR=1"}
 	for _, name := range names {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
