@@ -29,7 +29,6 @@ type poller struct {
 
 func (j *judge) poll(dir, state string) *poller {
 	p := &poller{j: j, dir: dir, state: state, stop: make(chan struct{}), last: versions{}}
-	p.pinned.Store(true)
 	p.done.Go(p.loop)
 	return p
 }
@@ -107,6 +106,7 @@ func (c *campaign) polls([]*scenario) error {
 		return err
 	}
 	p := c.lab.judge.poll(dir, dir+"-agents")
+	p.pinned.Store(true) // this repository has old versions
 	counts := map[string]int{}
 	for i := range c.opts.changes {
 		args, err := c.lab.change(i)
