@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -66,7 +68,8 @@ func nextOf(r *status.Report) []statuspage.Next {
 	return next
 }
 
-// checkPage refuses a page among the files that agents read.
+// checkPage refuses a page among the files that agents read, and one whose folder is not
+// there: what is published before it is written cannot be taken back.
 func (a *app) checkPage(file string) error {
 	page, err := filepath.Abs(file)
 	if err != nil {
@@ -78,6 +81,13 @@ func (a *app) checkPage(file string) error {
 	}
 	if in, err := filepath.Rel(web, page); err == nil && filepath.IsLocal(in) {
 		return usagef("page %q: repository/ is what agents read; put the page beside it", file)
+	}
+	st, err := os.Stat(filepath.Dir(page))
+	if err != nil {
+		return usage(fmt.Errorf("page %q: %w", file, err))
+	}
+	if !st.IsDir() {
+		return usagef("page %q: %q is not a folder", file, filepath.Dir(page))
 	}
 	return nil
 }
