@@ -9,14 +9,15 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // lived is a repository of n targets: ten lines, a version of each at a time, all of one
 // content, since nobody reads it.
-func lived(b *testing.B, n int) *daily {
+func lived(b *testing.B, n int) *repotest.Daily {
 	b.Helper()
-	d := newDaily(b, true)
-	one := d.item(b, "orbit", "linux", "1.0.0")
+	d := repotest.NewDaily(b, true)
+	one := d.Item(b, "orbit", "linux", "1.0.0")
 	var items []repo.StagedItem
 	for v := 1; len(items) < n; v++ {
 		for line := range 10 {
@@ -26,8 +27,8 @@ func lived(b *testing.B, n int) *daily {
 		}
 	}
 	if n > 0 {
-		d.add(b, items...)
-		d.archive(b, keep(1))
+		d.Add(b, items...)
+		d.Archive(b, repotest.Keep(1))
 	}
 	return d
 }
@@ -40,7 +41,7 @@ func BenchmarkAddAfterArchive(b *testing.B) {
 			d := lived(b, n)
 			before := processor(b)
 			for i := 0; b.Loop(); i++ {
-				d.add(b, d.item(b, "orbit", "linux-1", fmt.Sprintf("2.0.%d", i), "stable"))
+				d.Add(b, d.Item(b, "orbit", "linux-1", fmt.Sprintf("2.0.%d", i), "stable"))
 			}
 			b.ReportMetric(float64(processor(b)-before)/1e6/float64(b.N), "ms-processor/op")
 		})

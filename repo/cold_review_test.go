@@ -14,7 +14,7 @@ import (
 )
 
 // coldReview is what a review says of a change that touches cold roles.
-func coldReview(t *testing.T, d *daily, p *repo.Published, c *repo.Change) map[string]diff.RoleReview {
+func coldReview(t *testing.T, d *repotest.Daily, p *repo.Published, c *repo.Change) map[string]diff.RoleReview {
 	t.Helper()
 	review, err := diff.Of(d.Repo, p, c, meta.Expiries{})
 	if err != nil {
@@ -46,25 +46,25 @@ func coldReview(t *testing.T, d *daily, p *repo.Published, c *repo.Change) map[s
 // who may sign which of them stands in words; whoever signs elsewhere sees the same.
 func TestReviewOfColdRoles(t *testing.T) {
 	t.Parallel()
-	d := newDaily(t, true)
-	history(t, d, 5)
+	d := repotest.NewDaily(t, true)
+	d.Releases(t, 5)
 	staged := func(c *repo.Change, err error) (*repo.Published, map[string]diff.RoleReview) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := d.load(t)
+		p := d.Published(t)
 		seen := coldReview(t, d, p, c)
 		d.Publish(t, d.Repo, p, c)
 		return p, seen
 	}
 	archive := func(a edit.Archiving) (*repo.Published, map[string]diff.RoleReview) {
 		t.Helper()
-		c, _, err := edit.Archive(d.Repo, d.load(t), nil, a, repo.StageOptions{})
+		c, _, err := edit.Archive(d.Repo, d.Published(t), nil, a, repo.StageOptions{})
 		return staged(c, err)
 	}
 	const role = "archive-orbit-linux"
-	_, seen := archive(keep(2)) // 1.0.1 and 1.0.3 go; 1.0.2 is in a channel
+	_, seen := archive(repotest.Keep(2)) // 1.0.1 and 1.0.3 go; 1.0.2 is in a channel
 	away := diff.TargetsMoved{From: "targets", To: role, Count: 2}
 	if rr := seen[role]; !slices.Equal(rr.Moved, []diff.TargetsMoved{away}) || len(rr.Added) > 0 || rr.From != 0 {
 		t.Errorf("%+v", rr)
@@ -73,7 +73,7 @@ func TestReviewOfColdRoles(t *testing.T) {
 	if len(rr.Moved) != 4 || !slices.Contains(rr.Moved, away) || len(rr.Removed) > 0 || len(rr.Added) > 0 {
 		t.Errorf("%+v", rr)
 	}
-	key := d.load(t).Root.Keys("targets")[0].ID.String()
+	key := d.Published(t).Root.Keys("targets")[0].ID.String()
 	says := func(rr diff.RoleReview, line string) {
 		t.Helper()
 		if !slices.Contains(rr.Other, line) {
@@ -89,12 +89,12 @@ func TestReviewOfColdRoles(t *testing.T) {
 		t.Errorf("%+v", rr)
 	}
 
-	c, _, _, err := edit.Prune(d.Repo, d.load(t), nil, edit.Pruning{Retention: meta.Retention{Keep: 2}}, repo.StageOptions{})
+	c, _, _, err := edit.Prune(d.Repo, d.Published(t), nil, edit.Pruning{Retention: meta.Retention{Keep: 2}}, repo.StageOptions{})
 	_, seen = staged(c, err)
 	if rr := seen[role]; len(rr.Removed) != 2 || len(rr.Moved) > 0 || rr.Removed[0].Path != "orbit/linux/1.0.1/orbit" {
 		t.Errorf("%+v", rr)
 	}
-	_, seen = archive(keep(1)) // 1.0.4
+	_, seen = archive(repotest.Keep(1)) // 1.0.4
 	if rr := seen[role]; !slices.Equal(rr.Moved, []diff.TargetsMoved{{From: "targets", To: role, Count: 1}}) {
 		t.Errorf("%+v", rr)
 	}
@@ -112,28 +112,28 @@ func TestReviewOfColdRoles(t *testing.T) {
 // TestEvidenceOfColdRoles: a signature by a cold key counts by the targets of its version.
 func TestEvidenceOfColdRoles(t *testing.T) {
 	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
-		d := newDaily(t, consistent)
-		history(t, d, 4)
+		d := repotest.NewDaily(t, consistent)
+		d.Releases(t, 4)
 		own, other := d.Make(t), d.Make(t)
-		a := keep(1)
+		a := repotest.Keep(1)
 		a.Keys = []meta.Key{own}
-		p := d.load(t)
+		p := d.Published(t)
 		c, _, err := edit.Archive(d.Repo, p, nil, a, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		const role = "archive-orbit-linux"
 		doc := c.Doc(role)
-		sig, version := signature(t, d.Keyring, own, doc.Payload()), doc.Version()
+		sig, version := d.Keyring.Over(t, own, doc.Payload()), doc.Version()
 		d.Publish(t, d.Repo, p, c)
-		p = d.load(t)
+		p = d.Published(t)
 		for name, e := range map[string]struct {
 			key  meta.Key
 			sig  []byte
 			want repo.Evidence
 		}{
 			"good":           {own, sig, repo.EvidenceGood},
-			"of another key": {other, signature(t, d.Keyring, other, doc.Payload()), repo.EvidenceBad},
+			"of another key": {other, d.Keyring.Over(t, other, doc.Payload()), repo.EvidenceBad},
 			"altered":        {own, append([]byte{^sig[0]}, sig[1:]...), repo.EvidenceBad},
 		} {
 			if got, err := d.Evidence(p, role, version, doc.Hash(), e.key.ID, e.sig); err != nil || got != e.want {
@@ -172,9 +172,9 @@ func TestEvidenceOfColdRoles(t *testing.T) {
 // nobody reads, moves or signs anything of it; what is put back heals it.
 func TestColdFileIsGone(t *testing.T) {
 	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
-		d := newDaily(t, consistent)
-		history(t, d, 4)
-		d.archive(t, keep(1))
+		d := repotest.NewDaily(t, consistent)
+		d.Releases(t, 4)
+		d.Archive(t, repotest.Keep(1))
 		const role = "archive-orbit-linux"
 		whole := repotest.CopyWeb(t, d.Repo)
 		for name, data := range map[string]string{
@@ -219,7 +219,7 @@ func TestColdFileIsGone(t *testing.T) {
 				}
 			}
 			whole.Over(t, d.Repo)
-			d.load(t)
+			d.Published(t)
 			repotest.Judge(t, d.Repo)
 		}
 	})

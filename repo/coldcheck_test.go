@@ -55,13 +55,13 @@ func (o *offeredCold) rename(name string) {
 // is signed or committed, and when a request asks for a signature, whoever made it.
 func TestTrapsOfColdRoles(t *testing.T) {
 	t.Parallel()
-	fresh := newDaily(t, true)
-	history(t, fresh, 5)
-	archived := newDaily(t, true)
-	history(t, archived, 5)
-	archived.archive(t, keep(2))
-	twoOfTwo := newDaily(t, true)
-	history(t, twoOfTwo, 5)
+	fresh := repotest.NewDaily(t, true)
+	fresh.Releases(t, 5)
+	archived := repotest.NewDaily(t, true)
+	archived.Releases(t, 5)
+	archived.Archive(t, repotest.Keep(2))
+	twoOfTwo := repotest.NewDaily(t, true)
+	twoOfTwo.Releases(t, 5)
 	twoOfTwo.Keyring.RotateTo(t, twoOfTwo.Repo, edit.Rotation{Role: meta.RoleTargets, Set: []meta.Key{twoOfTwo.Make(t), twoOfTwo.Make(t)}, Threshold: 2})
 	const path, hot = "orbit/linux/1.0.1/orbit", "orbit/linux/stable/orbit"
 
@@ -182,7 +182,7 @@ func twoCold(o *offeredCold) {
 func stageOffered(t *testing.T, r *repo.Repo, again bool, alter func(*offeredCold)) (*repo.Published, repo.Bundle) {
 	t.Helper()
 	p := repotest.Load(t, r)
-	c, _, err := edit.Archive(r, p, nil, keep(2), repo.StageOptions{})
+	c, _, err := edit.Archive(r, p, nil, repotest.Keep(2), repo.StageOptions{})
 	if again {
 		c, _, err = edit.Promote(r, p, nil, edit.Promotion{Version: "1.0.4", From: "1.0.4", To: []string{"new"}}, repo.StageOptions{})
 	}

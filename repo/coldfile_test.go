@@ -20,12 +20,12 @@ import (
 // that role alone.
 func TestReleaseParsesNoArchive(t *testing.T) {
 	t.Parallel()
-	d := newDaily(t, true)
-	history(t, d, 5)
-	d.archive(t, keep(1))
-	d.later(time.Hour)
-	p := d.load(t)
-	c, err := edit.Add(d.Repo, p, nil, []repo.StagedItem{d.item(t, "orbit", "linux", "1.0.9", "stable")}, repo.StageOptions{})
+	d := repotest.NewDaily(t, true)
+	d.Releases(t, 5)
+	d.Archive(t, repotest.Keep(1))
+	d.Later(time.Hour)
+	p := d.Published(t)
+	c, err := edit.Add(d.Repo, p, nil, []repo.StagedItem{d.Item(t, "orbit", "linux", "1.0.9", "stable")}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,10 +34,10 @@ func TestReleaseParsesNoArchive(t *testing.T) {
 		t.Errorf("parsed %v", parsed)
 	}
 	want := p.Targets.Expires()
-	if p = d.load(t); !p.Targets.Expires().Equal(want) {
+	if p = d.Published(t); !p.Targets.Expires().Equal(want) {
 		t.Errorf("targets expires %s, and the cold roles %s", p.Targets.Expires(), want)
 	}
-	if _, err := edit.Add(d.Repo, p, nil, []repo.StagedItem{d.item(t, "orbit", "linux", "1.0.3", "stable")}, repo.StageOptions{}); err != nil {
+	if _, err := edit.Add(d.Repo, p, nil, []repo.StagedItem{d.Item(t, "orbit", "linux", "1.0.3", "stable")}, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if parsed := p.ParsedCold(); !slices.Equal(parsed, []string{"archive-orbit-linux"}) {
@@ -58,19 +58,19 @@ func TestColdRoleInAnotherForm(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDaily(t, false)
-			history(t, d, 5)
-			d.archive(t, keep(1))
-			d.rewriteCold(t, "archive-orbit-linux", rewrite)
-			d.later(time.Hour)
-			p := d.load(t)
+			d := repotest.NewDaily(t, false)
+			d.Releases(t, 5)
+			d.Archive(t, repotest.Keep(1))
+			rewriteCold(t, d, "archive-orbit-linux", rewrite)
+			d.Later(time.Hour)
+			p := d.Published(t)
 			want := p.Targets.Expires()
-			other := d.item(t, "orbit", "linux", "other", "stable")
+			other := d.Item(t, "orbit", "linux", "other", "stable")
 			other.Item.Version = "1.0.3"
 			_, err := edit.Add(d.Repo, p, nil, []repo.StagedItem{other}, repo.StageOptions{})
-			refusedAs(t, err, meta.Archived)
-			d.add(t, d.item(t, "orbit", "linux", "1.0.9", "stable"))
-			if got := d.load(t).Targets.Expires(); !got.Equal(want) {
+			repotest.RefusedAs(t, err, meta.Archived)
+			d.Add(t, d.Item(t, "orbit", "linux", "1.0.9", "stable"))
+			if got := d.Published(t).Targets.Expires(); !got.Equal(want) {
 				t.Errorf("targets expires %s, and a cold role %s", got, want)
 			}
 			repotest.Judge(t, d.Repo)
@@ -91,9 +91,9 @@ func cutMember(t *testing.T, data, head string) (before, member, after string) {
 
 // rewriteCold puts other bytes in the place of a cold role's, and signs snapshot and
 // timestamp for them; flat layout.
-func (d *daily) rewriteCold(t *testing.T, role string, rewrite func(data string) string) {
+func rewriteCold(t *testing.T, d *repotest.Daily, role string, rewrite func(data string) string) {
 	t.Helper()
-	root := d.load(t).Root
+	root := d.Published(t).Root
 	was := repotest.Read(t, d.Repo, "repository/"+role+".json")
 	now := rewrite(was)
 	if now == was {

@@ -17,9 +17,9 @@ import (
 )
 
 // relist signs snapshot and timestamp again, with other words about the files of roles.
-func relist(t *testing.T, d *daily, edit func(meta map[string]any)) {
+func relist(t *testing.T, d *repotest.Daily, edit func(meta map[string]any)) {
 	t.Helper()
-	root := d.load(t).Root
+	root := d.Published(t).Root
 	var number int64
 	signed := func(role string, change func(signed map[string]any)) []byte {
 		return d.Resign(t, []byte(repotest.Read(t, d.Repo, "repository/"+role+".json")), func(signed map[string]any) {
@@ -46,17 +46,17 @@ func relist(t *testing.T, d *daily, edit func(meta map[string]any)) {
 // file counts by that and by its signatures, which a release then looks at.
 func TestColdRoleWithoutHashes(t *testing.T) {
 	t.Parallel()
-	d := newDaily(t, true)
-	history(t, d, 4)
-	d.archive(t, keep(1))
+	d := repotest.NewDaily(t, true)
+	d.Releases(t, 4)
+	d.Archive(t, repotest.Keep(1))
 	const role = "archive-orbit-linux"
-	version := d.cold(t)[role].Version()
+	version := d.ColdRoles(t)[role].Version()
 	relist(t, d, func(meta map[string]any) { meta[role+".json"] = map[string]any{"version": version} })
-	if got := d.cold(t)[role]; got.Version() != version {
+	if got := d.ColdRoles(t)[role]; got.Version() != version {
 		t.Errorf("v%d", got.Version())
 	}
 	repotest.Judge(t, d.Repo)
-	d.add(t, d.item(t, "orbit", "linux", "2.0.0", "edge"))
+	d.Add(t, d.Item(t, "orbit", "linux", "2.0.0", "edge"))
 	repotest.Judge(t, d.Repo)
 
 	name := "repository/" + strconv.FormatInt(version, 10) + "." + role + ".json"
@@ -65,8 +65,8 @@ func TestColdRoleWithoutHashes(t *testing.T) {
 	for _, file := range []string{name, "repository/" + role + ".json"} {
 		repotest.Write(t, d.Repo, file, string(forged))
 	}
-	p := d.load(t)
-	if _, err := edit.Add(d.Repo, p, nil, []repo.StagedItem{d.item(t, "orbit", "linux", "2.0.1", "edge")}, repo.StageOptions{}); !errors.Is(err, meta.ErrMetadata) {
+	p := d.Published(t)
+	if _, err := edit.Add(d.Repo, p, nil, []repo.StagedItem{d.Item(t, "orbit", "linux", "2.0.1", "edge")}, repo.StageOptions{}); !errors.Is(err, meta.ErrMetadata) {
 		t.Errorf("built on a role that its keys did not sign: %v", err)
 	}
 	later := d.Resign(t, []byte(whole), func(signed map[string]any) { signed["version"] = version + 1 }, p.Root.Keys(meta.RoleTargets)[0].ID)
@@ -82,11 +82,11 @@ func TestColdRoleWithoutHashes(t *testing.T) {
 // TestWhoseKey: a cold role's keys are asked for as targets' where they are those.
 func TestWhoseKey(t *testing.T) {
 	t.Parallel()
-	d := newDaily(t, true)
-	history(t, d, 4)
-	p := d.load(t)
+	d := repotest.NewDaily(t, true)
+	d.Releases(t, 4)
+	p := d.Published(t)
 	own := d.Make(t)
-	for want, a := range map[string]edit.Archiving{meta.RoleTargets: keep(1), meta.RoleCold: {Retention: meta.Retention{Keep: 1}, Keys: []meta.Key{own}}} {
+	for want, a := range map[string]edit.Archiving{meta.RoleTargets: repotest.Keep(1), meta.RoleCold: {Retention: meta.Retention{Keep: 1}, Keys: []meta.Key{own}}} {
 		c, _, err := edit.Archive(d.Repo, p, nil, a, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)

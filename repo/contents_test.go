@@ -119,10 +119,10 @@ func TestPublishedContent(t *testing.T) {
 		}
 		hashed := "targets/orbit/linux/1/" + target.SHA512 + ".orbit"
 		for name, file := range map[string]string{
-			"its path":              webPath(r, "targets/orbit/linux/1/orbit"),
-			"with detours":          webPath(r, "") + "/targets/./orbit/../orbit/linux/1/orbit",
+			"its path":              repotest.WebPath(r, "targets/orbit/linux/1/orbit"),
+			"with detours":          repotest.WebPath(r, "") + "/targets/./orbit/../orbit/linux/1/orbit",
 			"by a link":             filepath.Join(link, "repository/targets/orbit/linux/1/orbit"),
-			"its name with a hash":  webPath(r, hashed),
+			"its name with a hash":  repotest.WebPath(r, hashed),
 			"that name, by a link,": filepath.Join(link, "repository", hashed),
 		} {
 			content, path, below, err := r.PublishedContent(p, file)
@@ -141,14 +141,14 @@ func TestPublishedContent(t *testing.T) {
 			}
 		}
 		for name, file := range map[string]string{
-			"not named":               webPath(r, "targets/orbit/linux/2/orbit"),
-			"a hash of other content": webPath(r, "targets/orbit/linux/1/"+strings.Repeat("0", 128)+".orbit"),
+			"not named":               repotest.WebPath(r, "targets/orbit/linux/2/orbit"),
+			"a hash of other content": repotest.WebPath(r, "targets/orbit/linux/1/"+strings.Repeat("0", 128)+".orbit"),
 		} {
 			if _, _, below, err := r.PublishedContent(p, file); !below || !errors.Is(err, repo.ErrContent) {
 				t.Errorf("%s: below %v, %v", name, below, err)
 			}
 		}
-		for _, file := range []string{webPath(r, "targets"), webPath(r, "root.json"), filepath.Join(r.Dir(), "orbit"), webPath(r, "targetsx/orbit")} {
+		for _, file := range []string{repotest.WebPath(r, "targets"), repotest.WebPath(r, "root.json"), filepath.Join(r.Dir(), "orbit"), repotest.WebPath(r, "targetsx/orbit")} {
 			if _, _, below, err := r.PublishedContent(p, file); below || err != nil {
 				t.Errorf("%q: below %v, %v", file, below, err)
 			}
@@ -158,7 +158,7 @@ func TestPublishedContent(t *testing.T) {
 				repotest.Remove(t, r, "repository/"+name)
 			}
 		}
-		if _, _, _, err := r.PublishedContent(p, webPath(r, "targets/orbit/linux/1/orbit")); !kindIs(meta.MissingContent)(err) {
+		if _, _, _, err := r.PublishedContent(p, repotest.WebPath(r, "targets/orbit/linux/1/orbit")); !repotest.KindIs(meta.MissingContent)(err) {
 			t.Errorf("its bytes are gone: %v", err)
 		}
 	})
@@ -182,7 +182,7 @@ func TestCheckItems(t *testing.T) {
 	}{
 		"one file twice":        {[]repo.Item{a, a}, func(err error) bool { return err == nil }},
 		"two, other channels":   {[]repo.Item{a, c}, func(err error) bool { return err == nil }},
-		"two, a shared channel": {[]repo.Item{a, b}, kindIs(meta.VersionTaken)},
+		"two, a shared channel": {[]repo.Item{a, b}, repotest.KindIs(meta.VersionTaken)},
 		"a version with a path": {[]repo.Item{a, bad}, isName},
 	} {
 		if err := repo.CheckItems(e.items); !e.want(err) {

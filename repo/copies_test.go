@@ -130,10 +130,10 @@ func TestMergeOfAnotherChange(t *testing.T) {
 	}
 	mine := staged()
 	for name, c := range map[string]*repo.Change{"with targets besides": both, "of another root": other, "of targets alone": targets} {
-		if _, err := mine.Merge(c); !kindIs(meta.OtherChange)(err) {
+		if _, err := mine.Merge(c); !repotest.KindIs(meta.OtherChange)(err) {
 			t.Errorf("a copy %s: %v", name, err)
 		}
-		if _, err := c.Merge(mine); !kindIs(meta.OtherChange)(err) {
+		if _, err := c.Merge(mine); !repotest.KindIs(meta.OtherChange)(err) {
 			t.Errorf("into one %s: %v", name, err)
 		}
 	}
@@ -155,7 +155,7 @@ func TestEvidence(t *testing.T) {
 		}
 		key := p.Root.Keys("root")[0]
 		d := c.Doc("root")
-		sig := signature(t, kr, key, d.Payload())
+		sig := kr.Over(t, key, d.Payload())
 		hash := d.Hash()
 		old := p.Root.Keys("targets")[0]
 		kr.Publish(t, r, p, c)

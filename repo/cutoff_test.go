@@ -53,7 +53,7 @@ func TestCutOffBeforeAnOldCopy(t *testing.T) {
 		old.Over(t, changed)
 		after = repotest.Clone(t, changed) // its lock finishes the commit
 		for name, try := range writers(t, after, kr) {
-			if err := try(); !kindIs(meta.WentBack)(err) && !kindIs(meta.LostVersions)(err) {
+			if err := try(); !repotest.KindIs(meta.WentBack)(err) && !repotest.KindIs(meta.LostVersions)(err) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

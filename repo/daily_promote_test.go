@@ -1,14 +1,10 @@
 package repo_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
 	"github.com/fleet-hsm/fleet-hsm/repo"
@@ -17,80 +13,14 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
-// daily is a published repository with targets for every component, platform and
-// channel that is named.
-type daily struct {
-	repotest.Keyring
-	*repo.Repo
-	dir string
-	now time.Time // zero for the machine's
-}
-
-// later puts the clock on.
-func (d *daily) later(by time.Duration) {
-	d.now = d.Now().Add(by)
-	d.Repo = repo.Open(d.dir, repo.Options{Now: func() time.Time { return d.now }})
-}
-
-func newDaily(t testing.TB, consistent bool) *daily {
+func inode(t testing.TB, d *repotest.Daily, path string) uint64 {
 	t.Helper()
-	d := &daily{Keyring: repotest.Keyring{}, dir: repotest.Folder(t)}
-	if err := os.Mkdir(filepath.Join(d.dir, "pending"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	d.Repo = repo.Open(d.dir, repo.Options{})
-	keys := map[string][]meta.Key{}
-	for _, role := range meta.Roles() {
-		keys[role] = []meta.Key{d.Make(t)}
-	}
-	c, err := d.Init(repo.InitOptions{Keys: keys, Consistent: consistent})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.Publish(t, d.Repo, nil, c)
-	return d
-}
-
-func (d *daily) load(t testing.TB) *repo.Published {
-	t.Helper()
-	p, err := d.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-func (d *daily) item(t testing.TB, name, platform, version string, channels ...string) repo.StagedItem {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), filepath.Base(name))
-	if err := os.WriteFile(file, []byte(name+platform+version), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	content, err := d.Stage(context.Background(), file, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return repo.StagedItem{Item: repo.Item{Name: name, Platform: platform, Version: version, Channels: channels, File: file}, Content: content}
-}
-
-func (d *daily) add(t testing.TB, items ...repo.StagedItem) {
-	t.Helper()
-	p := d.load(t)
-	c, err := edit.Add(d.Repo, p, nil, items, repo.StageOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.Publish(t, d.Repo, p, c)
-}
-
-func (d *daily) inode(t testing.TB, path string) uint64 {
-	t.Helper()
-	target, ok, err := d.load(t).Targets.Get(path)
+	target, ok, err := d.Published(t).Targets.Get(path)
 	if err != nil || !ok {
 		t.Fatalf("%q: %v, %v", path, ok, err)
 	}
 	dir, base := filepath.Split(path)
-	id, err := osfile.Identify(filepath.Join(d.dir, "repository", "targets", dir, target.SHA512+"."+base))
+	id, err := osfile.Identify(filepath.Join(d.Dir(), "repository", "targets", dir, target.SHA512+"."+base))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,17 +31,17 @@ func (d *daily) inode(t testing.TB, path string) uint64 {
 // three signatures publish; content is linked.
 func TestPromoteRelease(t *testing.T) {
 	t.Parallel()
-	d := newDaily(t, true)
+	d := repotest.NewDaily(t, true)
 	var items []repo.StagedItem
 	platforms := []string{"linux", "linux-arm64", "macos", "windows", "windows-arm64"}
 	for _, name := range []string{"orbit", "desktop"} {
 		for _, platform := range platforms {
-			items = append(items, d.item(t, name, platform, "1.2.0", "edge"))
+			items = append(items, d.Item(t, name, platform, "1.2.0", "edge"))
 		}
 	}
-	items = append(items, d.item(t, "extensions/hello", "linux", "1.2.0", "edge"))
-	d.add(t, items...)
-	p := d.load(t)
+	items = append(items, d.Item(t, "extensions/hello", "linux", "1.2.0", "edge"))
+	d.Add(t, items...)
+	p := d.Published(t)
 	c, moved, err := edit.Promote(d.Repo, p, nil, edit.Promotion{Version: "1.2.0", From: "edge", To: []string{"stable", "1", "1.2"}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -147,33 +77,26 @@ func TestPromoteRelease(t *testing.T) {
 	if err := d.Commit(rel); err != nil {
 		t.Fatal(err)
 	}
-	if a, b := d.inode(t, "orbit/macos/edge/orbit"), d.inode(t, "orbit/macos/stable/orbit"); a != b {
+	if a, b := inode(t, d, "orbit/macos/edge/orbit"), inode(t, d, "orbit/macos/stable/orbit"); a != b {
 		t.Error("stable holds a copy of what edge holds")
 	}
-	d.inode(t, "extensions/hello/linux/1.2/hello")
-}
-
-func kindIs(kind meta.RefusedKind) func(error) bool {
-	return func(err error) bool {
-		var re *meta.RefusedError
-		return errors.As(err, &re) && re.Kind == kind
-	}
+	inode(t, d, "extensions/hello/linux/1.2/hello")
 }
 
 // BenchmarkPromote is a whole release on a repository of 2,000 targets, without the
 // signatures: what the tool itself costs.
 func BenchmarkPromote(b *testing.B) {
-	d := newDaily(b, true)
+	d := repotest.NewDaily(b, true)
 	var items []repo.StagedItem
 	for v := range 200 {
 		for _, platform := range []string{"linux", "linux-arm64", "macos", "windows", "windows-arm64"} {
 			for _, name := range []string{"orbit", "desktop"} {
-				items = append(items, d.item(b, name, platform, fmt.Sprintf("1.%d", v)))
+				items = append(items, d.Item(b, name, platform, fmt.Sprintf("1.%d", v)))
 			}
 		}
 	}
-	d.add(b, items...)
-	p := d.load(b)
+	d.Add(b, items...)
+	p := d.Published(b)
 	b.ResetTimer()
 	for range b.N {
 		if _, moved, err := edit.Promote(d.Repo, p, nil, edit.Promotion{Version: "1.7", From: "1.7", To: []string{"stable", "1", "edge"}}, repo.StageOptions{}); err != nil || len(moved) != 30 {

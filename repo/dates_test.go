@@ -29,7 +29,7 @@ func stagers(t *testing.T, kr repotest.Keyring) map[string]struct {
 	}
 	return map[string]stager{
 		"add": {meta.RoleTargets, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
-			content, _, _, err := r.PublishedContent(p, webPath(r, "targets/orbit/linux/1/orbit"))
+			content, _, _, err := r.PublishedContent(p, repotest.WebPath(r, "targets/orbit/linux/1/orbit"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +77,7 @@ func TestShorterExpiryIsRefused(t *testing.T) {
 		}{{0, false, false}, {time.Second, false, false}, {time.Hour, false, true}, {time.Hour, true, false}} {
 			early := reopenAt(r, time.Now().Add(-at.back))
 			err := c.stage(early, p, repo.StageOptions{AllowShorter: at.shorter})
-			if kindIs(meta.ShorterExpiry)(err) != at.refused || !at.refused && err != nil {
+			if repotest.KindIs(meta.ShorterExpiry)(err) != at.refused || !at.refused && err != nil {
 				t.Errorf("%s, clock back by %s, allowed %v: %v", name, at.back, at.shorter, err)
 			}
 		}
@@ -88,13 +88,13 @@ func TestShorterExpiryIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := early.CheckRelease(p, c, repo.ReleaseOptions{}); !kindIs(meta.ShorterExpiry)(err) {
+	if err := early.CheckRelease(p, c, repo.ReleaseOptions{}); !repotest.KindIs(meta.ShorterExpiry)(err) {
 		t.Errorf("CheckRelease by a clock that went back: %v", err)
 	}
 	if err := early.CheckRelease(p, c, repo.ReleaseOptions{AllowShorter: true}); err != nil {
 		t.Errorf("CheckRelease, allowed: %v", err)
 	}
-	if err := repotest.TryStamp(early, kr); !kindIs(meta.ShorterExpiry)(err) {
+	if err := repotest.TryStamp(early, kr); !repotest.KindIs(meta.ShorterExpiry)(err) {
 		t.Errorf("timestamp by a clock that went back: %v", err)
 	}
 }
@@ -181,7 +181,7 @@ func TestCommitWithoutTimestamp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := flat.CheckRelease(p, c, without); !kindIs(meta.FlatLayout)(err) {
+	if err := flat.CheckRelease(p, c, without); !repotest.KindIs(meta.FlatLayout)(err) {
 		t.Errorf("in the flat layout: %v", err)
 	}
 	r, kr2 := repotest.New(t, true)
@@ -189,7 +189,7 @@ func TestCommitWithoutTimestamp(t *testing.T) {
 	if c, err = edit.Rotate(r, p, nil, edit.Rotation{Role: meta.RoleTimestamp, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.CheckRelease(p, c, without); !kindIs(meta.TimestampKeys)(err) {
+	if err := r.CheckRelease(p, c, without); !repotest.KindIs(meta.TimestampKeys)(err) {
 		t.Errorf("with other timestamp keys: %v", err)
 	}
 

@@ -16,10 +16,6 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
-func webPath(r *repo.Repo, name string) string {
-	return filepath.Join(r.Dir(), "repository", filepath.FromSlash(name))
-}
-
 // TestDestinationsAreCheckedFirst: a journal whose renames the file system refuses would
 // block every later command, so the commit is refused before it, and nothing is written.
 func TestDestinationsAreCheckedFirst(t *testing.T) {
@@ -30,11 +26,13 @@ func TestDestinationsAreCheckedFirst(t *testing.T) {
 		}
 	}
 	for name, spoil := range map[string]func(r *repo.Repo){
-		"a folder where a target goes":          func(r *repo.Repo) { must(os.MkdirAll(webPath(r, "targets/orbit/linux/2/orbit"), 0o755)) },
-		"a file where a folder goes":            func(r *repo.Repo) { must(os.WriteFile(webPath(r, "targets/orbit/linux/2"), []byte("x"), 0o644)) },
-		"a link that leads nowhere":             func(r *repo.Repo) { must(os.Symlink("nowhere", webPath(r, "targets/orbit/linux/2"))) },
-		"a link that leads out of the web root": func(r *repo.Repo) { must(os.Symlink(r.Dir(), webPath(r, "targets/orbit/linux/2"))) },
-		"a folder where metadata goes":          func(r *repo.Repo) { must(os.Mkdir(webPath(r, "2.root.json"), 0o755)) },
+		"a folder where a target goes": func(r *repo.Repo) { must(os.MkdirAll(repotest.WebPath(r, "targets/orbit/linux/2/orbit"), 0o755)) },
+		"a file where a folder goes": func(r *repo.Repo) {
+			must(os.WriteFile(repotest.WebPath(r, "targets/orbit/linux/2"), []byte("x"), 0o644))
+		},
+		"a link that leads nowhere":             func(r *repo.Repo) { must(os.Symlink("nowhere", repotest.WebPath(r, "targets/orbit/linux/2"))) },
+		"a link that leads out of the web root": func(r *repo.Repo) { must(os.Symlink(r.Dir(), repotest.WebPath(r, "targets/orbit/linux/2"))) },
+		"a folder where metadata goes":          func(r *repo.Repo) { must(os.Mkdir(repotest.WebPath(r, "2.root.json"), 0o755)) },
 	} {
 		r, kr := repotest.New(t, false)
 		repotest.Add(t, r, kr, "one", repotest.Item("1"))
@@ -69,10 +67,10 @@ func TestTimestampPlaceIsCheckedToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	repotest.Remove(t, r, "repository/timestamp.json")
-	if err := os.Mkdir(webPath(r, "timestamp.json"), 0o755); err != nil {
+	if err := os.Mkdir(repotest.WebPath(r, "timestamp.json"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := kr.TryCommit(r, rel); !kindIs(meta.PathTaken)(err) {
+	if err := kr.TryCommit(r, rel); !repotest.KindIs(meta.PathTaken)(err) {
 		t.Errorf("a folder in its place: %v", err)
 	}
 }
@@ -106,7 +104,7 @@ func TestWhatSharesAnInode(t *testing.T) {
 		infos := []os.FileInfo{stat(t, file)}
 		for name := range repotest.CopyWeb(t, r) {
 			if filepath.Dir(filepath.Dir(filepath.Dir(name))) == "targets/orbit" {
-				infos = append(infos, stat(t, webPath(r, name)))
+				infos = append(infos, stat(t, repotest.WebPath(r, name)))
 			}
 		}
 		if len(infos) != 5 {

@@ -16,17 +16,17 @@ import (
 // and kept, and gc keeps what they name; they are not written again.
 func TestForeignRoles(t *testing.T) {
 	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
-		d := newDaily(t, consistent)
-		history(t, d, 4)
-		p := d.load(t)
-		c, _, err := edit.Archive(d.Repo, p, nil, keep(1), repo.StageOptions{})
+		d := repotest.NewDaily(t, consistent)
+		d.Releases(t, 4)
+		p := d.Published(t)
+		c, _, err := edit.Archive(d.Repo, p, nil, repotest.Keep(1), repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := d.Save(c); err != nil {
 			t.Fatal(err)
 		}
-		file := filepath.Join(d.dir, "pending", "change.json")
+		file := filepath.Join(d.Dir(), "pending", "change.json")
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -39,18 +39,18 @@ func TestForeignRoles(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.Publish(t, d.Repo, p, c)
-		p = d.load(t)
-		for name, a := range map[string]edit.Archiving{"archived": keep(1), "brought back": {Undo: true}} {
+		p = d.Published(t)
+		for name, a := range map[string]edit.Archiving{"archived": repotest.Keep(1), "brought back": {Undo: true}} {
 			_, _, err := edit.Archive(d.Repo, p, nil, a, repo.StageOptions{})
-			if err == nil || !kindIs(meta.ForeignRoles)(err) {
+			if err == nil || !repotest.KindIs(meta.ForeignRoles)(err) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 		if list, err := d.Unreferenced(p, nil, 0); err != nil || len(list) > 0 {
 			t.Errorf("gc would delete %v, %v", list, err)
 		}
-		d.add(t, d.item(t, "orbit", "linux", "1.0.9", "stable"))
-		web, err := os.ReadFile(filepath.Join(d.dir, "repository", "targets.json"))
+		d.Add(t, d.Item(t, "orbit", "linux", "1.0.9", "stable"))
+		web, err := os.ReadFile(filepath.Join(d.Dir(), "repository", "targets.json"))
 		if err != nil || !strings.Contains(string(web), `"note":"theirs"`) {
 			t.Errorf("what they wrote is gone: %v", err)
 		}

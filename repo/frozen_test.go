@@ -82,7 +82,7 @@ func TestNumberedFilesAreFrozen(t *testing.T) {
 	// Another tool publishes the number between the signature and the commit.
 	repotest.Write(t, r, "repository/3.targets.json", "{}")
 	before := repotest.CopyWeb(t, r)
-	if err := kr.TryCommit(r, rel); !kindIs(meta.VersionRegress)(err) {
+	if err := kr.TryCommit(r, rel); !repotest.KindIs(meta.VersionRegress)(err) {
 		t.Errorf("committed over it: %v", err)
 	}
 	if now := repotest.CopyWeb(t, r); !slices.EqualFunc(plainFiles, plainFiles, func(a, b string) bool { return now[a] == before[b] }) {

@@ -35,10 +35,10 @@ func TestGivenUp(t *testing.T) {
 	if !p.NeedsTargets() || len(p.Warnings) == 0 {
 		t.Errorf("needs targets %v, warnings %q", p.NeedsTargets(), p.Warnings)
 	}
-	if err := repotest.TryStamp(r, kr); !kindIs(meta.SignAbove)(err) {
+	if err := repotest.TryStamp(r, kr); !repotest.KindIs(meta.SignAbove)(err) {
 		t.Errorf("a timestamp: %v", err)
 	}
-	if err := r.CheckPublishable(p); !kindIs(meta.SignAbove)(err) {
+	if err := r.CheckPublishable(p); !repotest.KindIs(meta.SignAbove)(err) {
 		t.Errorf("publishing: %v", err)
 	}
 	if err := repotest.Renew(r, kr, meta.RoleTargets); err != nil {
@@ -73,7 +73,7 @@ func TestRotationIsLost(t *testing.T) {
 			delete(signed["targets"].(map[string]any), "orbit/linux/1/orbit")
 		}, old)))
 		for name, f := range map[string]*repo.Repo{"published": r, "forged": forged} {
-			if _, err := f.Mend(false); !kindIs(meta.LostVersions)(err) {
+			if _, err := f.Mend(false); !repotest.KindIs(meta.LostVersions)(err) {
 				t.Errorf("%s: mended: %v", name, err)
 			}
 		}

@@ -73,7 +73,7 @@ func TestOldCopyLaidOver(t *testing.T) {
 			c := repotest.Clone(t, r)
 			old.Over(t, c)
 			err := writers(t, c, kr)[name]()
-			if !kindIs(meta.WentBack)(err) {
+			if !repotest.KindIs(meta.WentBack)(err) {
 				t.Errorf("%s: %v", name, err)
 			}
 			seen.Unchanged(t, c)
@@ -88,7 +88,7 @@ func TestOldCopyLaidOver(t *testing.T) {
 			repotest.Follows(t, r, old, seen)
 		} else {
 			// root.json is mended; the targets of the new root are gone for good.
-			if !kindIs(meta.LostVersions)(err) {
+			if !repotest.KindIs(meta.LostVersions)(err) {
 				t.Fatalf("mended %q, %v", m.Done, err)
 			}
 			for _, name := range plainFiles[1:] {
@@ -181,7 +181,7 @@ func TestTimestampOnAnothersSnapshot(t *testing.T) {
 			repotest.Rotate(t, other, kr, meta.RoleSnapshot)
 		}
 		repotest.CopyWeb(t, other).Over(t, r)
-		if err := repotest.TryStamp(r, kr); !kindIs(meta.LostVersions)(err) && !kindIs(meta.WentBack)(err) {
+		if err := repotest.TryStamp(r, kr); !repotest.KindIs(meta.LostVersions)(err) && !repotest.KindIs(meta.WentBack)(err) {
 			t.Errorf("a timestamp over older targets: %v", err)
 		}
 		// Where nothing contradicts it, it is read once and known from then on.

@@ -13,12 +13,12 @@ import (
 // command says that nothing is wrong.
 func TestMendColdRole(t *testing.T) {
 	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
-		d := newDaily(t, consistent)
-		history(t, d, 6)
-		d.archive(t, keep(3))
+		d := repotest.NewDaily(t, consistent)
+		d.Releases(t, 6)
+		d.Archive(t, repotest.Keep(3))
 		const file = "repository/archive-orbit-linux.json"
 		older := repotest.Read(t, d.Repo, file)
-		d.archive(t, keep(1))
+		d.Archive(t, repotest.Keep(1))
 		newest := repotest.Read(t, d.Repo, file)
 		repotest.Write(t, d.Repo, file, older)
 		m, err := d.Mend(false)
@@ -27,7 +27,7 @@ func TestMendColdRole(t *testing.T) {
 				t.Errorf("%v, %v", m.Done, err)
 			}
 		} else {
-			refusedAs(t, err, meta.LostVersions)
+			repotest.RefusedAs(t, err, meta.LostVersions)
 			if err != nil && !strings.Contains(err.Error(), file) {
 				t.Errorf("it names another file: %v", err)
 			}

@@ -44,7 +44,7 @@ func TestMigrate(t *testing.T) {
 	}
 	repotest.Judge(t, r)
 	repotest.Follows(t, r, before)
-	if _, err := edit.Migrate(r, repotest.Load(t, r), nil, repo.StageOptions{}); !kindIs(meta.NoChange)(err) {
+	if _, err := edit.Migrate(r, repotest.Load(t, r), nil, repo.StageOptions{}); !repotest.KindIs(meta.NoChange)(err) {
 		t.Errorf("a second time: %v", err)
 	}
 	// A file of fleetctl's that nobody names any more is listed in both forms.
@@ -61,24 +61,24 @@ func TestMigrateRefusesFirst(t *testing.T) {
 		spoil func(r *repo.Repo)
 		want  func(error) bool
 	}{
-		"a file is missing": {func(r *repo.Repo) { repotest.Remove(t, r, "repository/targets/orbit/linux/1/orbit") }, kindIs(meta.MissingContent)},
+		"a file is missing": {func(r *repo.Repo) { repotest.Remove(t, r, "repository/targets/orbit/linux/1/orbit") }, repotest.KindIs(meta.MissingContent)},
 		"a file was cut": {func(r *repo.Repo) { repotest.Write(t, r, "repository/targets/orbit/linux/1/orbit", "o") },
 			func(err error) bool { return errors.Is(err, repo.ErrContent) }},
 		"no sha512": {func(r *repo.Repo) {
-			editTargets(t, kr, r, func(targets map[string]any) {
+			kr.RewriteTargets(t, r, func(targets map[string]any) {
 				target := targets["orbit/linux/1/orbit"].(map[string]any)
 				target["hashes"] = map[string]any{"sha256": strings.Repeat("0", 64)}
 			})
-		}, kindIs(meta.MissingContent)},
+		}, repotest.KindIs(meta.MissingContent)},
 		"a name with no room for a hash": {func(r *repo.Repo) {
-			editTargets(t, kr, r, func(targets map[string]any) { targets["a/b/c/"+long] = targets["orbit/linux/1/orbit"] })
-			if err := os.MkdirAll(webPath(r, "targets/a/b/c"), 0o755); err != nil {
+			kr.RewriteTargets(t, r, func(targets map[string]any) { targets["a/b/c/"+long] = targets["orbit/linux/1/orbit"] })
+			if err := os.MkdirAll(repotest.WebPath(r, "targets/a/b/c"), 0o755); err != nil {
 				t.Fatal(err)
 			}
 			repotest.Write(t, r, "repository/targets/a/b/c/"+long, "one")
 		}, isName},
 		"a path that leaves the folder": {func(r *repo.Repo) {
-			editTargets(t, kr, r, func(targets map[string]any) { targets["../../keys/root.json"] = targets["orbit/linux/1/orbit"] })
+			kr.RewriteTargets(t, r, func(targets map[string]any) { targets["../../keys/root.json"] = targets["orbit/linux/1/orbit"] })
 		}, isName},
 	} {
 		r := repotest.Clone(t, base)
@@ -91,16 +91,6 @@ func TestMigrateRefusesFirst(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-}
-
-// edit publishes other targets, signed by the role, as another tool could.
-func editTargets(t *testing.T, kr repotest.Keyring, r *repo.Repo, change func(targets map[string]any)) {
-	t.Helper()
-	key := repotest.Load(t, r).Root.Keys(meta.RoleTargets)[0].ID
-	raw := kr.Resign(t, []byte(repotest.Read(t, r, "repository/targets.json")), func(signed map[string]any) {
-		change(signed["targets"].(map[string]any))
-	}, key)
-	repotest.Write(t, r, "repository/targets.json", string(raw))
 }
 
 // TestOddities: what fleetctl writes in its own way is named and does no harm; the next

@@ -50,7 +50,7 @@ func TestTimestampOverWhatFits(t *testing.T) {
 		t.Fatal(err)
 	}
 	repotest.Judge(t, c)
-	editTargets(t, kr, c, func(targets map[string]any) { delete(targets, "orbit/linux/1/orbit") })
+	kr.RewriteTargets(t, c, func(targets map[string]any) { delete(targets, "orbit/linux/1/orbit") })
 	old.Over(t, c, "timestamp.json")
 	if err := repotest.TryStamp(c, kr); err == nil {
 		t.Error("a timestamp over a snapshot that names other targets")

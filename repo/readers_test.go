@@ -34,10 +34,10 @@ func TestInit(t *testing.T) {
 		want func(error) bool
 	}{
 		"two of two":           {repo.InitOptions{Keys: one, Thresholds: map[string]int{"root": 2}}, func(err error) bool { return err == nil }},
-		"three of two":         {repo.InitOptions{Keys: one, Thresholds: map[string]int{"root": 3}}, kindIs(meta.ThresholdHigh)},
-		"below one":            {repo.InitOptions{Keys: one, Thresholds: map[string]int{"root": -1}}, kindIs(meta.ThresholdHigh)},
-		"a role without a key": {repo.InitOptions{Keys: none}, kindIs(meta.LastKey)},
-		"one key twice":        {repo.InitOptions{Keys: twice}, kindIs(meta.DuplicateKey)},
+		"three of two":         {repo.InitOptions{Keys: one, Thresholds: map[string]int{"root": 3}}, repotest.KindIs(meta.ThresholdHigh)},
+		"below one":            {repo.InitOptions{Keys: one, Thresholds: map[string]int{"root": -1}}, repotest.KindIs(meta.ThresholdHigh)},
+		"a role without a key": {repo.InitOptions{Keys: none}, repotest.KindIs(meta.LastKey)},
+		"one key twice":        {repo.InitOptions{Keys: twice}, repotest.KindIs(meta.DuplicateKey)},
 	} {
 		r := repo.Open(repotest.Folder(t), repo.Options{})
 		if _, err := r.Init(c.opts); !c.want(err) {
@@ -60,7 +60,7 @@ func TestInit(t *testing.T) {
 			t.Fatal(err)
 		}
 		repotest.Write(t, r, name, "{}")
-		if err := r.CheckInit(); !errors.Is(err, repo.ErrExists) && !kindIs(meta.UnfinishedState)(err) {
+		if err := r.CheckInit(); !errors.Is(err, repo.ErrExists) && !repotest.KindIs(meta.UnfinishedState)(err) {
 			t.Errorf("with %q: %v", name, err)
 		}
 		if there := r.CheckThere(); (there == nil) != (name != "repository/targets.json") {
@@ -123,7 +123,7 @@ func TestReaders(t *testing.T) {
 		t.Errorf("not publishable: %v", err)
 	}
 	repotest.Remove(t, r, "repository/2.root.json")
-	if err := r.CheckPublishable(p); !kindIs(meta.RootChain)(err) {
+	if err := r.CheckPublishable(p); !repotest.KindIs(meta.RootChain)(err) {
 		t.Errorf("publishable with a gap in the chain: %v", err)
 	}
 }
@@ -173,7 +173,7 @@ func TestRows(t *testing.T) {
 	} {
 		repotest.Add(t, r, kr, it.Name+it.Platform, it)
 	}
-	editTargets(t, kr, r, func(targets map[string]any) { targets["README"] = targets["orbit/linux/1/orbit"] })
+	kr.RewriteTargets(t, r, func(targets map[string]any) { targets["README"] = targets["orbit/linux/1/orbit"] })
 	p, err := r.Load()
 	if err != nil {
 		t.Fatal(err)

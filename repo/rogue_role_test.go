@@ -19,10 +19,10 @@ import (
 // of it comes into what targets is to sign.
 func TestRogueRoleIsNoSource(t *testing.T) {
 	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
-		d := newDaily(t, consistent)
-		history(t, d, 3)
+		d := repotest.NewDaily(t, consistent)
+		d.Releases(t, 3)
 		const path, version = "orbit/linux/9.9.9/orbit", "9.9.9"
-		root := d.load(t).Root
+		root := d.Published(t).Root
 		edited := func(role string, edit func(signed map[string]any)) []byte {
 			was := []byte(repotest.Read(t, d.Repo, "repository/"+role+".json"))
 			if role == meta.RoleTargets { // signed by nobody
@@ -65,18 +65,18 @@ func TestRogueRoleIsNoSource(t *testing.T) {
 			signed["meta"] = map[string]any{"snapshot.json": describe(n, snapshot)}
 		}))
 
-		p := d.load(t)
+		p := d.Published(t)
 		if _, err := p.ColdTargets("evil"); err == nil || len(p.Cold()) != 0 {
 			t.Errorf("%v has a say: %v", p.Cold(), err)
 		}
 		promotion := edit.Promotion{Version: version, From: version, To: []string{"stable"}, AllowMissing: true}
-		if c, _, err := edit.Promote(d.Repo, p, nil, promotion, repo.StageOptions{}); !kindIs(meta.NotFound)(err) {
+		if c, _, err := edit.Promote(d.Repo, p, nil, promotion, repo.StageOptions{}); !repotest.KindIs(meta.NotFound)(err) {
 			t.Errorf("promoted from it: %v, %v", c.Targets().Paths(), err)
 		}
 		if rows, err := p.ArchivedRows(nil); err != nil || len(rows) != 0 {
 			t.Errorf("listed as archived: %v, %v", rows, err)
 		}
-		if _, _, _, err := d.PublishedContent(p, filepath.Join(d.dir, "repository", "targets", path)); err == nil {
+		if _, _, _, err := d.PublishedContent(p, filepath.Join(d.Dir(), "repository", "targets", path)); err == nil {
 			t.Error("its entry vouches for a file")
 		}
 		if list, err := d.Unreferenced(p, nil, 0); err != nil || len(list) > 0 {

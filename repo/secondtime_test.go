@@ -19,11 +19,11 @@ import (
 // where old metadata is overwritten, the bytes tell until they are deleted.
 func TestSecondTime(t *testing.T) {
 	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
-		d := newDaily(t, consistent)
-		history(t, d, 3)
+		d := repotest.NewDaily(t, consistent)
+		d.Releases(t, 3)
 		const path = "orbit/linux/stable/orbit"
 		remove := func(rm edit.Removal) (*repo.Change, error) {
-			c, _, err := edit.Remove(d.Repo, d.load(t), nil, rm, repo.StageOptions{})
+			c, _, err := edit.Remove(d.Repo, d.Published(t), nil, rm, repo.StageOptions{})
 			return c, err
 		}
 		for _, rm := range []edit.Removal{{Paths: []string{path}}, {Channel: "edge"}} {
@@ -31,9 +31,9 @@ func TestSecondTime(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d.Publish(t, d.Repo, d.load(t), c)
+			d.Publish(t, d.Repo, d.Published(t), c)
 			_, err = remove(rm)
-			refusedAs(t, err, meta.NoChange)
+			repotest.RefusedAs(t, err, meta.NoChange)
 		}
 		for near, rm := range map[string]edit.Removal{
 			"stable":                  {Channel: "stabel"},
@@ -41,7 +41,7 @@ func TestSecondTime(t *testing.T) {
 			"orbit/linux/old/orbit":   {Paths: []string{"orbit/linux/odl/orbit"}},
 		} {
 			_, err := remove(rm)
-			refusedAs(t, err, meta.NotFound)
+			repotest.RefusedAs(t, err, meta.NotFound)
 			var r *meta.RefusedError
 			if !errors.As(err, &r) || r.Near != near {
 				t.Errorf("%+v: %v; %q should be near (%+v)", rm, err, near, r)
@@ -62,9 +62,9 @@ func TestSecondTime(t *testing.T) {
 			}
 		}
 		_, err := remove(edit.Removal{Paths: []string{path}})
-		refusedAs(t, err, meta.NotFound)
+		repotest.RefusedAs(t, err, meta.NotFound)
 		_, err = remove(edit.Removal{Channel: "edge"})
-		refusedAs(t, err, meta.NotFound)
+		repotest.RefusedAs(t, err, meta.NotFound)
 	})
 }
 
@@ -72,22 +72,22 @@ func TestSecondTime(t *testing.T) {
 // says is what an archiving leaves.
 func TestHeavy(t *testing.T) {
 	t.Parallel()
-	d := newDaily(t, true)
-	one := d.item(t, "orbit", "linux", "0")
+	d := repotest.NewDaily(t, true)
+	one := d.Item(t, "orbit", "linux", "0")
 	var items []repo.StagedItem
 	for v := range 1999 {
 		it := one
 		it.Item.Version = fmt.Sprintf("1.0.%d", v)
 		items = append(items, it)
 	}
-	d.add(t, items...)
-	p := d.load(t)
+	d.Add(t, items...)
+	p := d.Published(t)
 	re := meta.Retention{Keep: 9}
 	if s := p.Targets.Heavy(re, p.TargetsSize()); s != "" {
 		t.Errorf("1,999 targets: %s", s)
 	}
-	d.add(t, d.item(t, "orbit", "linux", "2.0.0"))
-	p = d.load(t)
+	d.Add(t, d.Item(t, "orbit", "linux", "2.0.0"))
+	p = d.Published(t)
 	before, err := p.Weight()
 	if err != nil || before.Bytes != p.TargetsSize() || before.Gzip >= before.Bytes || before.Gzip == 0 {
 		t.Errorf("%+v, %v; %d bytes", before, err, p.TargetsSize())

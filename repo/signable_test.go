@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
-	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
@@ -33,14 +32,14 @@ func TestOnlyGoodSignaturesAreKept(t *testing.T) {
 	}
 	key := d.Keys()[0]
 	stranger := kr.Make(t)
-	good, byStranger := signature(t, kr, key, d.Payload()), signature(t, kr, stranger, d.Payload())
+	good, byStranger := kr.Over(t, key, d.Payload()), kr.Over(t, stranger, d.Payload())
 	flipped := append([]byte(nil), good...)
 	flipped[3] ^= 1
 	bad := map[string]struct {
 		keyID tuf.KeyID
 		sig   []byte
 	}{
-		"of other bytes":           {key.ID, signature(t, kr, key, append(d.Payload(), ' '))},
+		"of other bytes":           {key.ID, kr.Over(t, key, append(d.Payload(), ' '))},
 		"by another key":           {key.ID, byStranger},
 		"by a key of another role": {stranger.ID, byStranger},
 		"with a bit flipped":       {key.ID, flipped},
@@ -71,15 +70,6 @@ func TestOnlyGoodSignaturesAreKept(t *testing.T) {
 	}
 	kr.SignAndCommit(t, r, rel)
 	repotest.Load(t, r)
-}
-
-func signature(t testing.TB, kr repotest.Keyring, k meta.Key, message []byte) []byte {
-	t.Helper()
-	sig, err := wiresig.Sign(kr[k.ID], message)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sig
 }
 
 // Clients look for a signature under its key's ID, so one under another ID counts for
@@ -143,7 +133,7 @@ func TestNewRootNeedsOldKeys(t *testing.T) {
 		if d.Met() {
 			t.Fatal("one of the two keys is enough")
 		}
-		if err := d.AddSignature(k.ID, signature(t, kr, k, d.Payload())); err != nil {
+		if err := d.AddSignature(k.ID, kr.Over(t, k, d.Payload())); err != nil {
 			t.Fatal(err)
 		}
 	}

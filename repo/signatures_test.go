@@ -31,7 +31,7 @@ func TestWhoMaySignARoot(t *testing.T) {
 		if _, err := r.Release(p, c, repo.ReleaseOptions{}); !errors.Is(err, meta.ErrShort) {
 			t.Fatalf("Release with signatures missing: %v", err)
 		}
-		if err := d.AddSignature(step.key.ID, signature(t, kr, step.key, d.Payload())); err != nil {
+		if err := d.AddSignature(step.key.ID, kr.Over(t, step.key, d.Payload())); err != nil {
 			t.Fatal(err)
 		}
 		if d.Met() != step.met {

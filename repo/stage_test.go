@@ -55,7 +55,7 @@ func TestItemsThatClaimOnePath(t *testing.T) {
 	if err := repo.CheckItems([]repo.Item{item("a/orbit", "1"), item("a/orbit", "2")}); err != nil {
 		t.Error(err)
 	}
-	if err := repo.CheckItems([]repo.Item{item("a/orbit", "1"), item("b/orbit", "2")}); !kindIs(meta.VersionTaken)(err) {
+	if err := repo.CheckItems([]repo.Item{item("a/orbit", "1"), item("b/orbit", "2")}); !repotest.KindIs(meta.VersionTaken)(err) {
 		t.Errorf("two files for stable: %v", err)
 	}
 	var bad *meta.NameError

@@ -31,7 +31,7 @@ func TestRootSignedTwice(t *testing.T) {
 		served.Over(t, r)
 		for name, try := range writers(t, r, kr) {
 			err := try()
-			if !kindIs(meta.RootTwice)(err) {
+			if !repotest.KindIs(meta.RootTwice)(err) {
 				t.Errorf("%s: %v", name, err)
 			}
 			for _, key := range repotest.Load(t, twin).SignedBy(meta.RoleRoot) {
@@ -44,7 +44,7 @@ func TestRootSignedTwice(t *testing.T) {
 			}
 		}
 		for _, giveUp := range []bool{false, true} {
-			if _, err := r.Mend(giveUp); !kindIs(meta.RootTwice)(err) {
+			if _, err := r.Mend(giveUp); !repotest.KindIs(meta.RootTwice)(err) {
 				t.Errorf("mend, %v: %v", giveUp, err)
 			}
 		}

@@ -17,7 +17,7 @@ import (
 func aged(t *testing.T, r *repo.Repo, by time.Duration) {
 	t.Helper()
 	for name := range repotest.CopyWeb(t, r) {
-		path := webPath(r, name)
+		path := repotest.WebPath(r, name)
 		at := stat(t, path).ModTime().Add(-by)
 		if err := os.Chtimes(path, at, at); err != nil {
 			t.Fatal(err)
@@ -52,7 +52,7 @@ func TestGarbage(t *testing.T) {
 		}
 		remove1()
 		for _, name := range []string{"targets/README", "targets/notes/mine.txt", "targets/a/b/c/d/e/f"} {
-			if err := os.MkdirAll(filepath.Dir(webPath(r, name)), 0o755); err != nil {
+			if err := os.MkdirAll(filepath.Dir(repotest.WebPath(r, name)), 0o755); err != nil {
 				t.Fatal(err)
 			}
 			repotest.Write(t, r, "repository/"+name, "somebody's")
@@ -84,10 +84,10 @@ func TestGarbage(t *testing.T) {
 		if err := r.RemoveUnreferenced(list); err != nil {
 			t.Errorf("collected twice: %v", err)
 		}
-		if _, err := os.Stat(webPath(r, "targets/orbit/linux/1")); !os.IsNotExist(err) {
+		if _, err := os.Stat(repotest.WebPath(r, "targets/orbit/linux/1")); !os.IsNotExist(err) {
 			t.Errorf("the folder that is empty now is there: %v", err)
 		}
-		if _, err := os.Stat(webPath(r, "targets/notes/mine.txt")); err != nil {
+		if _, err := os.Stat(repotest.WebPath(r, "targets/notes/mine.txt")); err != nil {
 			t.Errorf("somebody's file is gone: %v", err)
 		}
 		repotest.Judge(t, r)

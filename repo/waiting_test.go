@@ -101,7 +101,7 @@ func TestStagedFilesThatNobodyWrote(t *testing.T) {
 		t.Errorf("an empty change where nothing is published: %v", err)
 	}
 	repotest.Write(t, r, "pending/change.json", `{"schema":1,"base_root":1}`)
-	if _, err := r.Staged(nil); !kindIs(meta.PublishedMoved)(err) {
+	if _, err := r.Staged(nil); !repotest.KindIs(meta.PublishedMoved)(err) {
 		t.Errorf("one on root v1 where nothing is published: %v", err)
 	}
 }

@@ -15,39 +15,39 @@ import (
 // TestDryRunListsWhatACommitWrites: no file more and none less, and the roles that a commit
 // signs besides.
 func TestDryRunListsWhatACommitWrites(t *testing.T) {
-	changes := map[string]func(t *testing.T, d *daily, p *repo.Published) (*repo.Change, error){
-		"add": func(t *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
-			return edit.Add(d.Repo, p, nil, []repo.StagedItem{d.item(t, "orbit", "linux", "2.0.0", "edge")}, repo.StageOptions{})
+	changes := map[string]func(t *testing.T, d *repotest.Daily, p *repo.Published) (*repo.Change, error){
+		"add": func(t *testing.T, d *repotest.Daily, p *repo.Published) (*repo.Change, error) {
+			return edit.Add(d.Repo, p, nil, []repo.StagedItem{d.Item(t, "orbit", "linux", "2.0.0", "edge")}, repo.StageOptions{})
 		},
-		"promote": func(_ *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
+		"promote": func(_ *testing.T, d *repotest.Daily, p *repo.Published) (*repo.Change, error) {
 			c, _, err := edit.Promote(d.Repo, p, nil, edit.Promotion{Version: "1.0.2", From: "old", To: []string{"stable"}}, repo.StageOptions{})
 			return c, err
 		},
-		"remove": func(_ *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
+		"remove": func(_ *testing.T, d *repotest.Daily, p *repo.Published) (*repo.Change, error) {
 			c, _, err := edit.Remove(d.Repo, p, nil, edit.Removal{Channel: "edge"}, repo.StageOptions{})
 			return c, err
 		},
-		"rotate targets": func(t *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
+		"rotate targets": func(t *testing.T, d *repotest.Daily, p *repo.Published) (*repo.Change, error) {
 			return edit.Rotate(d.Repo, p, nil, edit.Rotation{Role: meta.RoleTargets, Set: []meta.Key{d.Make(t)}}, repo.StageOptions{})
 		},
-		"rotate timestamp": func(t *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
+		"rotate timestamp": func(t *testing.T, d *repotest.Daily, p *repo.Published) (*repo.Change, error) {
 			return edit.Rotate(d.Repo, p, nil, edit.Rotation{Role: meta.RoleTimestamp, Set: []meta.Key{d.Make(t)}}, repo.StageOptions{})
 		},
-		"renew root": func(_ *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
+		"renew root": func(_ *testing.T, d *repotest.Daily, p *repo.Published) (*repo.Change, error) {
 			return edit.Renew(d.Repo, p, nil, meta.RoleRoot, repo.StageOptions{})
 		},
-		"archive": func(_ *testing.T, d *daily, p *repo.Published) (*repo.Change, error) {
-			c, _, err := edit.Archive(d.Repo, p, nil, keep(1), repo.StageOptions{})
+		"archive": func(_ *testing.T, d *repotest.Daily, p *repo.Published) (*repo.Change, error) {
+			c, _, err := edit.Archive(d.Repo, p, nil, repotest.Keep(1), repo.StageOptions{})
 			return c, err
 		},
 	}
 	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
-		base := newDaily(t, consistent)
-		history(t, base, 3)
+		base := repotest.NewDaily(t, consistent)
+		base.Releases(t, 3)
 		for name, change := range changes {
 			d := *base
 			d.Repo = repotest.Clone(t, base.Repo)
-			p := d.load(t)
+			p := d.Published(t)
 			c, err := change(t, &d, p)
 			if err != nil {
 				t.Errorf("%s: %v", name, err)

@@ -13,7 +13,7 @@ import (
 )
 
 // Resign gives metadata with its signed part edited, signed by exactly the keys ids.
-func (kr Keyring) Resign(t *testing.T, raw json.RawMessage, edit func(signed map[string]any), ids ...tuf.KeyID) json.RawMessage {
+func (kr Keyring) Resign(t testing.TB, raw json.RawMessage, edit func(signed map[string]any), ids ...tuf.KeyID) json.RawMessage {
 	t.Helper()
 	var env struct {
 		Signed map[string]any `json:"signed"`
