@@ -78,7 +78,7 @@ func (b *builder) choose() error {
 			b.total += c.named.Length
 		}
 		orbit := b.components[arch][0]
-		if b.o.Version == "" && !packageVersion.MatchString(orbit.Version) {
+		if b.o.Version == "" && !packageVersion().MatchString(orbit.Version) {
 			return wrong("--version", "is missing, and orbit's %q cannot be a package's: it begins with no digit, or has other characters than letters, digits and .+~-", orbit.Version)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 )
@@ -157,13 +158,13 @@ func (o *Options) checkExclusive() error {
 }
 
 // element is one part of a target path.
-var element = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+~-]*$`)
+var element = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+~-]*$`) })
 
 func (o *Options) checkChannels() error {
 	for _, c := range []struct{ flag, value string }{
 		{"--orbit-channel", o.OrbitChannel}, {"--osqueryd-channel", o.OsquerydChannel}, {"--desktop-channel", o.DesktopChannel},
 	} {
-		if !element.MatchString(c.value) {
+		if !element().MatchString(c.value) {
 			return wrong(c.flag, "%q is not a channel, such as stable, edge or 1.2.3", c.value)
 		}
 	}
@@ -171,10 +172,10 @@ func (o *Options) checkChannels() error {
 }
 
 // packageVersion is what dpkg, rpm and pacman take.
-var packageVersion = regexp.MustCompile(`^[0-9][A-Za-z0-9.+~-]*$`)
+var packageVersion = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9][A-Za-z0-9.+~-]*$`) })
 
 func (o *Options) checkSettings() error {
-	if o.Version != "" && !packageVersion.MatchString(o.Version) {
+	if o.Version != "" && !packageVersion().MatchString(o.Version) {
 		return wrong("--version", "%q begins with no digit, or has other characters than letters, digits and .+~-", o.Version)
 	}
 	if o.UpdateInterval <= 0 {

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
+	"sync"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/osfile"
@@ -80,7 +81,7 @@ func (s *Service) writeState() error {
 	return atomicfile.Write(s.cfg.StateFile, append(data, '\n'), 0o600)
 }
 
-var hexSum = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var hexSum = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{64}$`) })
 
 // readState reads a state file, nil if there is none.
 func readState(path string) (*memory, error) {
@@ -118,12 +119,12 @@ func parseState(data []byte) (*memory, error) {
 		return nil, errors.New("not a state file: it names no root")
 	}
 	for v, sum := range m.Roots {
-		if v < 1 || !hexSum.MatchString(sum) {
+		if v < 1 || !hexSum().MatchString(sum) {
 			return nil, errors.New("not a state file: root without version or SHA-256")
 		}
 	}
 	for _, e := range []seen{m.Targets, m.Snapshot, m.Timestamp, m.Signed.seen, {m.Floor, m.Roots[m.root()]}} {
-		if e.Version < 0 || e.Version > tuf.MaxVersion || e.Version > 0 && !hexSum.MatchString(e.SHA256) {
+		if e.Version < 0 || e.Version > tuf.MaxVersion || e.Version > 0 && !hexSum().MatchString(e.SHA256) {
 			return nil, errors.New("not a state file: a version or SHA-256 that cannot be")
 		}
 	}

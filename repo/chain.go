@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
@@ -17,7 +18,7 @@ import (
 // for ever. The chain begins with the oldest N.root.json that lies here: a repository
 // may have been begun from a later root, and no package holds an older one then.
 
-var numberedFile = regexp.MustCompile(`^([1-9][0-9]{0,15})\.([^./][^/]*)\.json$`)
+var numberedFile = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([1-9][0-9]{0,15})\.([^./][^/]*)\.json$`) })
 
 // numbered lists, for each role, the versions of which an N.<role>.json lies here,
 // ascending.
@@ -36,7 +37,7 @@ func (r *Repo) numbered() (map[string][]int64, error) {
 	}
 	out := map[string][]int64{}
 	for _, name := range names {
-		m := numberedFile.FindStringSubmatch(name)
+		m := numberedFile().FindStringSubmatch(name)
 		if m == nil {
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
@@ -95,7 +96,7 @@ func (k *coldCheck) dropped() error {
 	return nil
 }
 
-var coldName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+var coldName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`) })
 
 // roles looks at each role that is new or changed.
 func (k *coldCheck) roles() error {
@@ -119,7 +120,7 @@ func (k *coldCheck) role(ro meta.DelegatedRole) error {
 	switch {
 	case meta.IsRole(strings.ToLower(ro.Name)) || strings.EqualFold(ro.Name, "mirrors"):
 		return trap("role %q has the name of a top-level role; agents refuse that", ro.Name)
-	case !coldName.MatchString(ro.Name) || len(ro.Name) > meta.MaxLastElement || numberedFile.MatchString(ro.Name+".json"):
+	case !coldName().MatchString(ro.Name) || len(ro.Name) > meta.MaxLastElement || numberedFile().MatchString(ro.Name+".json"):
 		return trap("role %.60q has a name that clients could not ask a server for", ro.Name)
 	case len(ro.Prefixes) > 0 && len(ro.Paths) > 0:
 		return trap("role %q has paths and path_hash_prefixes; most clients refuse all of targets.json then", ro.Name)

@@ -6,6 +6,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // Caching says what Cache-Control goes with which kind of file. An empty field sends
@@ -33,7 +34,7 @@ func DefaultCaching(consistent bool) Caching {
 }
 
 // versionedName matches N.root.json, N.targets.json and so on.
-var versionedName = regexp.MustCompile(`^[1-9][0-9]*\.[^/]+\.json$`)
+var versionedName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[1-9][0-9]*\.[^/]+\.json$`) })
 
 func (c Caching) header(name string, consistent bool) Header {
 	h := Header{ContentType: contentType(name), CacheControl: c.Mutable}
@@ -41,7 +42,7 @@ func (c Caching) header(name string, consistent bool) Header {
 	switch {
 	case name == "timestamp.json":
 		h.CacheControl = c.Timestamp
-	case !target && versionedName.MatchString(name):
+	case !target && versionedName().MatchString(name):
 		h.CacheControl = c.Immutable
 	case target && consistent && hashNamed(path.Base(name)):
 		h.CacheControl = c.Immutable

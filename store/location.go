@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/minio/minio-go/v7/pkg/encrypt"
@@ -59,18 +60,18 @@ const (
 )
 
 // kmsKey allows key IDs, aliases and ARNs.
-var kmsKey = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9:/_-]*$`)
+var kmsKey = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9:/_-]*$`) })
 
 // Lengths are checked apart: a counted repetition is slow to compile, in every command.
 
 // bucketName is S3's own rule (Amazon S3 user guide, "Bucket naming rules").
-var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]+[a-z0-9]$`)
+var bucketName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9.-]+[a-z0-9]$`) })
 
 // regionName allows what providers use, such as "eu-central-1", "auto", "garage".
-var regionName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+var regionName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`) })
 
 // hostName allows DNS names and IPv4 addresses; IPv6 is handled apart.
-var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+var hostName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`) })
 
 // Parse reads a store URL. It is strict: an unknown or repeated parameter, a
 // fragment, credentials, a relative path or "." and ".." are errors (*URLError).
@@ -152,7 +153,7 @@ func parseFile(u *url.URL) (Location, string) {
 
 func parseS3(u *url.URL) (Location, string) {
 	loc := Location{Scheme: "s3", Bucket: u.Host}
-	if len(u.Host) > 63 || !bucketName.MatchString(u.Host) || strings.Contains(u.Host, "..") || net.ParseIP(u.Host) != nil {
+	if len(u.Host) > 63 || !bucketName().MatchString(u.Host) || strings.Contains(u.Host, "..") || net.ParseIP(u.Host) != nil {
 		return loc, "a bucket name has 3 to 63 lower-case letters, digits, dots and dashes"
 	}
 	loc.Prefix = strings.TrimSuffix(strings.TrimPrefix(u.Path, "/"), "/")
@@ -185,7 +186,7 @@ func (l *Location) set(name, value string) string {
 	case "endpoint":
 		return l.setEndpoint(value)
 	case "region":
-		if len(value) > 64 || !regionName.MatchString(value) {
+		if len(value) > 64 || !regionName().MatchString(value) {
 			return "region " + strconv.Quote(value) + " is not one"
 		}
 		l.Region = value
@@ -209,7 +210,7 @@ func (l *Location) set(name, value string) string {
 
 func (l *Location) setSSE(value string) string {
 	key, withKey := strings.CutPrefix(value, sseKMS+":")
-	if value != sseAES && value != sseKMS && (!withKey || len(key) > 2048 || !kmsKey.MatchString(key)) {
+	if value != sseAES && value != sseKMS && (!withKey || len(key) > 2048 || !kmsKey().MatchString(key)) {
 		return "sse is AES256, aws:kms or aws:kms:KEYID"
 	}
 	l.SSE = value
@@ -233,7 +234,7 @@ func (l *Location) setEndpoint(value string) string {
 		host = rest[1 : len(rest)-1]
 	}
 	ip := net.ParseIP(host)
-	if ip == nil && (len(host) > 253 || !hostName.MatchString(host)) {
+	if ip == nil && (len(host) > 253 || !hostName().MatchString(host)) {
 		return why
 	}
 	if ip != nil && ip.To4() == nil {

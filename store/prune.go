@@ -110,7 +110,7 @@ func (p *UploadPlan) sortVersions(ctx context.Context, all []Info, limit time.Ti
 func (p *UploadPlan) versionsOf(all []Info) map[string][]version {
 	found := map[string][]version{}
 	for _, info := range all {
-		if !versionedName.MatchString(info.Name) {
+		if !versionedName().MatchString(info.Name) {
 			continue
 		}
 		n, file, _ := strings.Cut(info.Name, ".")

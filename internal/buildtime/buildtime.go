@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"runtime/debug"
+	"sync"
 	"time"
 )
 
@@ -18,7 +19,7 @@ const sourceDate = "2026-11-30"
 const grace = 24 * time.Hour
 
 // pseudoVersion ends the version of a module that was fetched by its commit.
-var pseudoVersion = regexp.MustCompile(`[-.](\d{14})-[0-9a-f]{12}(\+|$)`)
+var pseudoVersion = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[-.](\d{14})-[0-9a-f]{12}(\+|$)`) })
 
 // madeAt is the newest moment that a build knows to lie behind it.
 func madeAt(info *debug.BuildInfo) time.Time {
@@ -34,7 +35,7 @@ func madeAt(info *debug.BuildInfo) time.Time {
 			made = t
 		}
 	}
-	if m := pseudoVersion.FindStringSubmatch(info.Main.Version); m != nil {
+	if m := pseudoVersion().FindStringSubmatch(info.Main.Version); m != nil {
 		later("20060102150405", m[1])
 	}
 	for _, s := range info.Settings {

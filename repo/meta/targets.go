@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
@@ -248,12 +249,12 @@ func (t *Targets) Clone() *Targets {
 	return c
 }
 
-var hashedName = regexp.MustCompile(`^([0-9a-f]{128})\.(.+)$`)
+var hashedName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([0-9a-f]{128})\.(.+)$`) })
 
 // ByHashedName gives the entry whose content has a name in the consistent layout.
 func (t *Targets) ByHashedName(rel string) (Target, bool, error) {
 	dir, last := filepath.Split(rel)
-	m := hashedName.FindStringSubmatch(last)
+	m := hashedName().FindStringSubmatch(last)
 	if m == nil {
 		return Target{}, false, nil
 	}

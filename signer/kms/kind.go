@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/fleet-hsm/fleet-hsm/signer"
@@ -48,7 +49,7 @@ func programOf(u signer.URI) string {
 // maxRef bounds a reference in bytes; it is part of a command line.
 const maxRef = 4096
 
-var plugin = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+var plugin = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`) })
 
 // checkURI says what is wrong with a URI besides its attributes' names.
 func checkURI(u signer.URI) string {
@@ -57,7 +58,7 @@ func checkURI(u signer.URI) string {
 	switch {
 	case !named:
 		return `no plug-in; a key in a KMS is named like "kms:NAME;ref=...", and the program is sigstore-kms-NAME`
-	case !plugin.MatchString(name):
+	case !plugin().MatchString(name):
 		return fmt.Sprintf("plug-in %q: its name has lower-case letters, digits, \".\", \"_\" and \"-\" only", name)
 	case !there:
 		return `no reference to a key; write "ref=..." as the plug-in wants it`
@@ -72,7 +73,7 @@ func checkURI(u signer.URI) string {
 // foreign reads NAME://REF, which is what sigstore's programs call a key.
 func foreign(u signer.URI, scheme, rest string) (signer.URI, bool) {
 	ref, ok := strings.CutPrefix(rest, "//")
-	if !ok || ref == "" || !plugin.MatchString(scheme) {
+	if !ok || ref == "" || !plugin().MatchString(scheme) {
 		return signer.URI{}, false
 	}
 	return u.With(attrName, scheme).With(attrRef, ref), true
