@@ -195,7 +195,7 @@ func (im *VerifiedBundle) checkOffered(file string, now time.Time) error {
 			return &meta.ExpiredError{Role: "requested " + d.Role(), Version: d.Version(), Expired: d.Expires(), Now: now}
 		}
 	}
-	if err := checkCold(im.Published, c); err != nil {
+	if err := checkDelegations(im.Published, c); err != nil {
 		return &meta.FileError{File: file, Err: err}
 	}
 	if c.rootDoc != nil {

@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
-	"sync"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
@@ -17,8 +15,6 @@ import (
 // that is missing, or that the one before it did not sign, stops all older agents there
 // for ever. The chain begins with the oldest N.root.json that lies here: a repository
 // may have been begun from a later root, and no package holds an older one then.
-
-var numberedFile = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([1-9][0-9]{0,15})\.([^./][^/]*)\.json$`) })
 
 // numbered lists, for each role, the versions of which an N.<role>.json lies here,
 // ascending.
@@ -37,15 +33,15 @@ func (r *Repo) numbered() (map[string][]int64, error) {
 	}
 	out := map[string][]int64{}
 	for _, name := range names {
-		m := numberedFile().FindStringSubmatch(name)
-		if m == nil {
+		number, role, ok := meta.SplitNumbered(name)
+		if !ok {
 			continue
 		}
-		n, err := strconv.ParseInt(m[1], 10, 64)
+		n, err := strconv.ParseInt(number, 10, 64)
 		if err != nil || n > tuf.MaxVersion {
 			continue // sixteen digits may be more than any version
 		}
-		out[m[2]] = append(out[m[2]], n)
+		out[role] = append(out[role], n)
 	}
 	for _, list := range out {
 		slices.Sort(list)

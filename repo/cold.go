@@ -99,7 +99,7 @@ func (p *Published) coldExpiry(skip func(name string) bool) (time.Time, error) {
 		if skip(name) {
 			continue
 		}
-		at, err := p.coldExpires(name)
+		at, err := p.ColdExpires(name)
 		if err != nil {
 			return first, err
 		}

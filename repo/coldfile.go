@@ -97,8 +97,8 @@ func (p *Published) coldFits() bool {
 	return true
 }
 
-// coldExpires gives the expiry of a cold role.
-func (p *Published) coldExpires(name string) (time.Time, error) {
+// ColdExpires gives the expiry of a cold role.
+func (p *Published) ColdExpires(name string) (time.Time, error) {
 	f := p.cold[name]
 	if f != nil && f.err == nil && f.targets == nil && f.hashed {
 		if at, ok := f.expires(); ok {
@@ -146,6 +146,9 @@ func seek(dec *json.Decoder, field string) bool {
 	}
 	return false
 }
+
+// MayName reports whether a cold role may hold an entry for a path, at a glance.
+func (p *Published) MayName(role, path string) bool { return p.cold[role].mayName(path) }
 
 // mayName reports whether the file may hold an entry for a path. Without a backslash there
 // is no escape in it, and a path that it names stands there letter by letter.

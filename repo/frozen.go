@@ -16,7 +16,7 @@ import (
 // frozenName reports whether a name below the repository's folder is a numbered file's.
 func frozenName(to string) bool {
 	name, ok := strings.CutPrefix(to, "repository/")
-	return ok && numberedFile().MatchString(name)
+	return ok && meta.IsNumbered(name)
 }
 
 // checkFree refuses to put other bytes under a numbered name that is taken. Errors:

@@ -49,7 +49,7 @@ func TestRogueRoleIsNoSource(t *testing.T) {
 			return map[string]any{"version": number, "length": len(data), "hashes": map[string]any{"sha512": hex.EncodeToString(sum[:])}}
 		}
 		evil := edited(meta.RoleTargets, func(signed map[string]any) {
-			entry := entriesOf(signed)["orbit/linux/1.0.1/orbit"].(map[string]any)
+			entry := signed["targets"].(map[string]any)["orbit/linux/1.0.1/orbit"].(map[string]any)
 			entry["custom"] = map[string]any{"version": version}
 			signed["version"], signed["targets"] = 1, map[string]any{path: entry}
 		})

@@ -1,4 +1,4 @@
-package repo
+package delegation
 
 import (
 	"bytes"
@@ -13,14 +13,47 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
-// maxColdVisits is how many roles a client visits in search of a target, with targets.
-const maxColdVisits = 32
+// maxVisits is how many roles a client visits in search of a target, with targets.
+const maxVisits = 32
 
-// checkCold refuses a change after which agents would meet one of the traps of delegated
-// roles (COMPAT 6). Every change that is staged, signed or asked for passes it; what it
-// does not touch is not its business. Errors: *RefusedError{ColdTrap}.
-func checkCold(p *Published, c *Change) error {
-	k, err := newColdCheck(p, c)
+// Change is what becomes of the roles that targets.json delegates to.
+type Change struct {
+	// Before and After are the published targets, nil for none, and those that will be;
+	// After is nil if they stay.
+	Before, After *meta.Targets
+	// Threshold is that of targets in the root that will be in force.
+	Threshold int
+	// Staged are the roles that are signed anew, by name.
+	Staged map[string]Staged
+	// Published are those that clients have; nil while nothing is published.
+	Published Published
+}
+
+// Staged is a role that is signed anew.
+type Staged struct {
+	Version int64
+	Targets *meta.Targets
+}
+
+// Published is what is published of delegated roles.
+type Published interface {
+	// Lists reports whether the snapshot lists a role.
+	Lists(name string) bool
+	// VersionOf is the version that it names; 0 for none.
+	VersionOf(name string) int64
+	// ColdExpires is when a role expires that it lists.
+	ColdExpires(name string) (time.Time, error)
+	// MayName reports whether a role may hold an entry for a path, at a glance.
+	MayName(name, path string) bool
+	// ColdTargets are a role's entries.
+	ColdTargets(name string) (*meta.Targets, error)
+}
+
+// Check refuses a change after which agents would meet one of the traps of delegated
+// roles (COMPAT 6). What it does not touch is not its business. Errors:
+// *RefusedError{ColdTrap}.
+func Check(c Change) error {
+	k, err := newCheck(c)
 	if err != nil || k == nil {
 		return err
 	}
@@ -32,31 +65,29 @@ func checkCold(p *Published, c *Change) error {
 	return nil
 }
 
-type coldCheck struct {
-	p             *Published
-	c             *Change
-	before, after *meta.Targets
-	was, is       *meta.Delegated
+type check struct {
+	Change
+	was, is *meta.Delegated
 }
 
-// newColdCheck gives nil where no role is delegated to.
-func newColdCheck(p *Published, c *Change) (*coldCheck, error) {
-	k := &coldCheck{p: p, c: c, before: meta.NewTargets(), after: c.targets}
-	if p != nil && p.Targets != nil {
-		k.before = p.Targets
+// newCheck gives nil where no role is delegated to.
+func newCheck(c Change) (*check, error) {
+	k := &check{Change: c}
+	if k.Before == nil {
+		k.Before = meta.NewTargets()
 	}
-	if k.after == nil {
-		k.after = k.before
+	if k.After == nil {
+		k.After = k.Before
 	}
-	a, b := k.before.RawDelegations(), k.after.RawDelegations()
-	if a == nil && b == nil && len(c.cold) == 0 {
+	a, b := k.Before.RawDelegations(), k.After.RawDelegations()
+	if a == nil && b == nil && len(c.Staged) == 0 {
 		return nil, nil
 	}
 	var err error
-	if k.is, err = k.after.Delegated(); err == nil {
-		k.was, err = k.before.Delegated()
+	if k.is, err = k.After.Delegated(); err == nil {
+		k.was, err = k.Before.Delegated()
 	}
-	if err != nil && bytes.Equal(a, b) && len(c.cold) == 0 {
+	if err != nil && bytes.Equal(a, b) && len(c.Staged) == 0 {
 		return nil, nil // another tool's; the judge says what it makes of it
 	}
 	if err != nil {
@@ -68,7 +99,7 @@ func newColdCheck(p *Published, c *Change) (*coldCheck, error) {
 func trap(format string, args ...any) error { return meta.Refuse(meta.ColdTrap, format, args...) }
 
 // changed lists the roles that the change adds or delegates to in another way.
-func (k *coldCheck) changed() []meta.DelegatedRole {
+func (k *check) changed() []meta.DelegatedRole {
 	var out []meta.DelegatedRole
 	for _, ro := range k.is.Raw.Roles {
 		same := slices.ContainsFunc(k.was.Raw.Roles, func(o meta.DelegatedRole) bool { return equalJSON(o, ro) })
@@ -87,7 +118,7 @@ func equalJSON(a, b any) bool {
 
 // dropped: a role that was listed once stays for ever. An agent refuses a snapshot that
 // lacks one, and then stays on what it had.
-func (k *coldCheck) dropped() error {
+func (k *check) dropped() error {
 	for _, ro := range k.was.Raw.Roles {
 		if !slices.ContainsFunc(k.is.Raw.Roles, func(o meta.DelegatedRole) bool { return o.Name == ro.Name }) {
 			return trap("role %q would be dropped; agents that know it refuse what comes after, so it stays, if empty", ro.Name)
@@ -96,10 +127,10 @@ func (k *coldCheck) dropped() error {
 	return nil
 }
 
-var coldName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`) })
+var roleName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`) })
 
 // roles looks at each role that is new or changed.
-func (k *coldCheck) roles() error {
+func (k *check) roles() error {
 	seen := map[string]bool{}
 	for _, ro := range k.is.Raw.Roles {
 		name := strings.ToLower(ro.Name) // as files, on some systems
@@ -116,11 +147,11 @@ func (k *coldCheck) roles() error {
 	return nil
 }
 
-func (k *coldCheck) role(ro meta.DelegatedRole) error {
+func (k *check) role(ro meta.DelegatedRole) error {
 	switch {
 	case meta.IsRole(strings.ToLower(ro.Name)) || strings.EqualFold(ro.Name, "mirrors"):
 		return trap("role %q has the name of a top-level role; agents refuse that", ro.Name)
-	case !coldName().MatchString(ro.Name) || len(ro.Name) > meta.MaxLastElement || numberedFile().MatchString(ro.Name+".json"):
+	case !roleName().MatchString(ro.Name) || len(ro.Name) > meta.MaxLastElement || meta.IsNumbered(meta.FileName(ro.Name, 0)):
 		return trap("role %.60q has a name that clients could not ask a server for", ro.Name)
 	case len(ro.Prefixes) > 0 && len(ro.Paths) > 0:
 		return trap("role %q has paths and path_hash_prefixes; most clients refuse all of targets.json then", ro.Name)
@@ -141,7 +172,7 @@ func (k *coldCheck) role(ro meta.DelegatedRole) error {
 
 // keys: whoever signs for a role answers for every path of its patterns that targets.json
 // does not hold, so it takes as many of them as targets does.
-func (k *coldCheck) keys(ro meta.DelegatedRole) error {
+func (k *check) keys(ro meta.DelegatedRole) error {
 	cr, ok := k.is.Find(ro.Name)
 	if !ok {
 		return trap("role %q: threshold %d of %d keys that are listed", ro.Name, ro.Threshold, len(ro.KeyIDs))
@@ -153,15 +184,15 @@ func (k *coldCheck) keys(ro meta.DelegatedRole) error {
 	if len(seen) != len(cr.Keys) || len(seen) < cr.Threshold {
 		return trap("role %q: threshold %d of %d different keys", ro.Name, ro.Threshold, len(seen))
 	}
-	if need := k.c.root.Threshold(meta.RoleTargets); cr.Threshold < need {
+	if need := k.Threshold; cr.Threshold < need {
 		return trap("role %q has threshold %d, and targets %d", ro.Name, cr.Threshold, need)
 	}
 	return nil
 }
 
 // visits counts the roles that a search may lead to.
-func (k *coldCheck) visits() error {
-	if len(k.changed()) == 0 || len(k.is.Raw.Roles) < maxColdVisits {
+func (k *check) visits() error {
+	if len(k.changed()) == 0 || len(k.is.Raw.Roles) < maxVisits {
 		return nil
 	}
 	for _, ro := range k.changed() {
@@ -172,8 +203,8 @@ func (k *coldCheck) visits() error {
 					n++
 				}
 			}
-			if n > maxColdVisits {
-				return trap("%d roles lie on the way to %q; clients visit %d", n, pattern, maxColdVisits)
+			if n > maxVisits {
+				return trap("%d roles lie on the way to %q; clients visit %d", n, pattern, maxVisits)
 			}
 		}
 	}
@@ -182,33 +213,33 @@ func (k *coldCheck) visits() error {
 
 // expiry: an agent that has stored a role finds no target at all once it is expired. What
 // was so before is not made worse.
-func (k *coldCheck) expiry() error {
+func (k *check) expiry() error {
 	for _, cr := range k.is.Roles {
 		now, was, err := k.expiries(cr.Name)
 		if err != nil {
 			return err
 		}
-		if now.IsZero() || !now.Before(k.after.Expires()) {
+		if now.IsZero() || !now.Before(k.After.Expires()) {
 			continue
 		}
-		if _, staged := k.c.cold[cr.Name]; !staged && was.Before(k.before.Expires()) {
+		if _, staged := k.Staged[cr.Name]; !staged && was.Before(k.Before.Expires()) {
 			continue
 		}
 		return trap("role %q would expire %s, before targets (%s); agents that have stored it then find nothing",
-			cr.Name, now.UTC().Format("2006-01-02"), k.after.Expires().UTC().Format("2006-01-02"))
+			cr.Name, now.UTC().Format("2006-01-02"), k.After.Expires().UTC().Format("2006-01-02"))
 	}
 	return nil
 }
 
 // expiries gives the expiry of a cold role after the change, and the published one.
-func (k *coldCheck) expiries(name string) (now, was time.Time, err error) {
-	if k.p != nil && k.p.cold[name] != nil {
-		if was, err = k.p.coldExpires(name); err != nil {
+func (k *check) expiries(name string) (now, was time.Time, err error) {
+	if k.Published != nil && k.Published.Lists(name) {
+		if was, err = k.Published.ColdExpires(name); err != nil {
 			return now, was, err
 		}
 	}
-	if s := k.c.cold[name]; s != nil {
-		return s.targets.Expires(), was, nil
+	if s, ok := k.Staged[name]; ok {
+		return s.Targets.Expires(), was, nil
 	}
 	return was, was, nil
 }

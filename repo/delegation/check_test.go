@@ -1,4 +1,4 @@
-package repo_test
+package delegation_test
 
 import (
 	"encoding/json"
