@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/schema"
@@ -89,41 +88,16 @@ func (r *Repo) move(m rename, dirs *dirSet) error {
 	}
 	err := os.Rename(from, to)
 	if notExist(err) {
-		if _, serr := os.Lstat(to); serr != nil {
-			return fmt.Errorf("neither the prepared file nor the published one is there: %w", serr)
+		if _, serr := os.Lstat(to); notExist(serr) {
+			return lostFile(m.To)
+		} else if serr != nil {
+			return serr
 		}
 		return nil
 	}
 	// rename(2) of two names of one inode succeeds and leaves both; the prepared name
 	// goes with pending/commit.
 	return err
-}
-
-// recover finishes an interrupted commit and clears what else was left below
-// pending/. The lock must be held.
-func (r *Repo) recover() ([]string, error) {
-	j, found, err := r.readJournal()
-	if err != nil {
-		return nil, err
-	}
-	r.clearTemps()
-	if name := r.overtaken(j); name != "" {
-		// What is gone from pending/commit was published; the rest never is.
-		if err := os.Remove(r.pending("journal")); err != nil {
-			return nil, err
-		}
-		_, err := r.clearPending()
-		return []string{fmt.Sprintf("dropped an interrupted commit: %q has moved on since then, so an old copy of pending/ was put back or another tool has published", name)}, err
-	}
-	if found {
-		if err := r.apply(j); err != nil {
-			return nil, err
-		}
-		// It may have been killed while it noted what it had published.
-		_, err := r.clearPending()
-		return []string{fmt.Sprintf("finished an interrupted commit (%d files)", len(j.Renames))}, err
-	}
-	return r.clearPending()
 }
 
 func (r *Repo) readJournal() (journal, bool, error) {
@@ -159,62 +133,6 @@ func (r *Repo) readJournal() (journal, bool, error) {
 		}
 	}
 	return j, true, nil
-}
-
-// InterruptedCommit reports whether a commit was interrupted and waits for the next
-// command that writes; for commands that only read.
-func (r *Repo) InterruptedCommit() (bool, error) {
-	j, found, err := r.readJournal()
-	return found && r.overtaken(j) == "", err
-}
-
-// clearPending removes what an interrupted command left and no staged change uses.
-func (r *Repo) clearPending() ([]string, error) {
-	entries, err := os.ReadDir(r.pending())
-	if err != nil {
-		return nil, err
-	}
-	keep, err := r.HasStaged()
-	if err != nil {
-		return nil, err
-	}
-	cleared := false
-	for _, e := range entries {
-		gone := e.Name() == "commit" || atomicfile.IsTemp(e.Name()) || e.Name() == "content" && !keep
-		if !gone {
-			continue
-		}
-		if err := os.RemoveAll(r.pending(e.Name())); err != nil {
-			return nil, err
-		}
-		cleared = true
-	}
-	if cleared {
-		return []string{"cleared what an interrupted command left in pending/; nothing of it was published"}, nil
-	}
-	return nil, nil
-}
-
-// staleTemp is when a temporary file counts as left behind. Outside of pending/ the
-// lock alone does not tell: "key passwd" and others write there without it.
-const staleTemp = time.Minute
-
-// clearTemps removes temporary files that killed commands left beside keys and
-// configuration. Trouble with it is none of the command's: it is litter, no more.
-func (r *Repo) clearTemps() {
-	for _, dir := range []string{".", "keys", "keys/retired", "attestations"} {
-		entries, err := os.ReadDir(r.path(filepath.FromSlash(dir)))
-		if err != nil {
-			continue
-		}
-		for _, e := range entries {
-			info, err := e.Info()
-			if err != nil || !atomicfile.IsTemp(e.Name()) || r.now().Sub(info.ModTime()) < staleTemp {
-				continue
-			}
-			_ = os.Remove(r.path(filepath.FromSlash(dir), e.Name()))
-		}
-	}
 }
 
 // dirSet makes folders and remembers which to sync.

@@ -24,8 +24,20 @@ type Lock struct {
 
 // Lock takes the lock, waiting at most timeout. name is what others are told of the
 // holder, and what it stages is marked with. Errors: *LockedError, ctx.Err(),
-// *RefusedError{PathTaken} for links in pending/.
+// *RefusedError{PathTaken} for links in pending/,
+// *RefusedError{LostFile} for an interrupted commit that cannot be finished.
 func (r *Repo) Lock(ctx context.Context, name string, timeout time.Duration) (*Lock, error) {
+	return r.lock(ctx, name, timeout, false)
+}
+
+// LockToMend is Lock for who mends the folder: an interrupted commit whose files are lost in
+// part, which Lock refuses, is finished without them, or dropped if clients have seen
+// nothing of it. So is a journal that no commit has written.
+func (r *Repo) LockToMend(ctx context.Context, name string, timeout time.Duration) (*Lock, error) {
+	return r.lock(ctx, name, timeout, true)
+}
+
+func (r *Repo) lock(ctx context.Context, name string, timeout time.Duration, mending bool) (*Lock, error) {
 	if err := r.makePending(); err != nil {
 		return nil, err
 	}
@@ -46,7 +58,7 @@ func (r *Repo) Lock(ctx context.Context, name string, timeout time.Duration) (*L
 	// taken again, as much time as all else here.
 	_, _ = f.WriteAt(fmt.Appendf(nil, "%-*s", holderSize, fmt.Sprintf("%s (process %d)", name, os.Getpid())), 0)
 	l := &Lock{f: f}
-	l.Recovered, err = r.recover()
+	l.Recovered, err = r.recover(mending)
 	if err != nil {
 		l.Unlock()
 		return nil, err

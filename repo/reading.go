@@ -42,7 +42,7 @@ func (r *Repo) decided(name string) (string, bool) {
 		return "", false
 	}
 	for _, m := range j.Renames {
-		if m.To == "repository/"+name && r.overtaken(j) == "" {
+		if m.To == "repository/"+name && r.finishable(j) {
 			return r.pending(m.From), true
 		}
 	}
@@ -84,7 +84,7 @@ func (r *Repo) goesWithCommit(refused error) bool {
 	if !errors.As(refused, &moved) || moved.Kind != meta.PublishedMoved {
 		return false
 	}
-	if j, found, err := r.readJournal(); err == nil && found && r.overtaken(j) == "" {
+	if j, found, err := r.readJournal(); err == nil && found && r.finishable(j) {
 		return j.Change
 	}
 	staged, err := r.HasStaged()

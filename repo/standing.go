@@ -13,6 +13,11 @@ import (
 // left behind; nil if nothing did. Nobody may build on such a state: agents saw the
 // newer files. Errors in it: *RefusedError{WentBack, LostVersions, SignAbove}.
 func (r *Repo) Standing(p *Published) ([]error, error) {
+	if j, found, err := r.readJournal(); err == nil && found && r.overtaken(j) == "" {
+		if lost := r.lostOf(j); len(lost) > 0 {
+			return []error{lostFile(lost[0].To)}, nil
+		}
+	}
 	lists, err := r.numbered()
 	if err != nil {
 		return nil, err

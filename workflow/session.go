@@ -112,7 +112,18 @@ func New(o Options) *Session {
 
 // Begin takes the lock and says what an earlier, interrupted command left. quiet: the
 // transcript begins only if something is signed.
-func (w *Session) Begin(ctx context.Context, making, quiet bool) (err error) {
+func (w *Session) Begin(ctx context.Context, making, quiet bool) error {
+	return w.begin(ctx, making, quiet, w.Repo.Lock)
+}
+
+// BeginToMend is Begin for who mends the folder; see [repo.Repo.LockToMend].
+func (w *Session) BeginToMend(ctx context.Context) error {
+	return w.begin(ctx, false, false, w.Repo.LockToMend)
+}
+
+type takeLock func(ctx context.Context, name string, timeout time.Duration) (*repo.Lock, error)
+
+func (w *Session) begin(ctx context.Context, making, quiet bool, take takeLock) (err error) {
 	if !making {
 		// A wrong --path is told before a lock is left in it.
 		if err := w.Repo.CheckThere(); err != nil {
@@ -123,7 +134,7 @@ func (w *Session) Begin(ctx context.Context, making, quiet bool) (err error) {
 		w.Repo.Rehearse(w.opts.Command)
 		return nil
 	}
-	if w.Lock, err = w.Repo.Lock(ctx, w.opts.Command, w.opts.LockTimeout); err != nil {
+	if w.Lock, err = take(ctx, w.opts.Command, w.opts.LockTimeout); err != nil {
 		return err
 	}
 	w.opts.Log.Command = w.opts.Command

@@ -9,8 +9,11 @@ import (
 
 // mend puts a folder in order over which an older copy was laid, without any key.
 func (a *app) mend(ctx context.Context, giveUp bool) error {
-	w, err := a.begin(ctx, "doctor")
+	w, err := a.session("doctor")
 	if err != nil {
+		return err
+	}
+	if err := w.BeginToMend(ctx); err != nil {
 		return err
 	}
 	defer w.End()

@@ -21,6 +21,8 @@ func hintHistory(kind meta.RefusedKind) string {
 		return `"fleet-hsm pull" brings them if the store has them; or copy repository/ from a newer backup. "fleet-hsm doctor --mend --give-up" goes on without them, and the next change needs the keys of targets, snapshot and timestamp`
 	case meta.LostRoot:
 		return `agents that have it follow no other root of that number, so it cannot be given up: "fleet-hsm pull" brings it if the store has it; or copy repository/ from a newer backup, or N.root.json from what is served, and then "fleet-hsm doctor --mend"`
+	case meta.LostFile:
+		return `bring the file back from a copy, and the next command finishes that commit; or "fleet-hsm doctor --mend" goes on without it, and "fleet-hsm verify" then names what is missing`
 	case meta.RootTwice:
 		return `agents that have one of them follow the other nowhere, so keep the one that is served: "fleet-hsm pull --targets --path NEW --root repository/1.root.json URL" brings it into a new folder (URL may be a backup, or this repository/, as file:///...). Put keys/ and the configuration there and go on from it; find out who signed the other`
 	case meta.SignAbove:
@@ -76,6 +78,8 @@ func hintFile(file string) string {
 	switch {
 	case strings.HasPrefix(file, "repository/"):
 		return `"fleet-hsm verify" lists everything that is wrong; "fleet-hsm doctor --mend" puts in order what the files here allow, "fleet-hsm pull" brings what a store has`
+	case file == "pending/journal":
+		return `"fleet-hsm doctor --mend" drops it, and puts in order what the files here allow`
 	case file == "pending/history.json":
 		return "put it back from a backup, or move it away: then only the numbered files and the store tell what was published"
 	}

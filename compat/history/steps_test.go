@@ -46,7 +46,8 @@ func (c command) String() string {
 
 // run does the command in dir.
 func (c command) run(dir string, kr keyring) error {
-	return locked(dir, func(r *repo.Repo) error {
+	mending := c.Op == "mend" || c.Op == "give up"
+	return locked(dir, mending, func(r *repo.Repo) error {
 		switch c.Op {
 		case "timestamp":
 			rel, err := r.Timestamp(repo.ReleaseOptions{})
@@ -226,6 +227,10 @@ func (w *world) kill() {
 	w.must(err)
 	// What it has published when it dies, we have published.
 	_ = w.ours(c.String()+", killed", func() error { return w.runKilled(c, job) })
+	// A copy that is put back right then may take away what it had put in place.
+	if w.rng.IntN(3) == 0 {
+		w.goBack()
+	}
 }
 
 func (w *world) runKilled(c command, job []byte) error {

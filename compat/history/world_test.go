@@ -107,11 +107,15 @@ func (w *world) newKey() meta.Key {
 }
 
 // locked runs a command of ours.
-func (w *world) locked(f func(r *repo.Repo) error) error { return locked(w.dir, f) }
+func (w *world) locked(f func(r *repo.Repo) error) error { return locked(w.dir, false, f) }
 
-func locked(dir string, f func(r *repo.Repo) error) error {
+func locked(dir string, mending bool, f func(r *repo.Repo) error) error {
 	r := repo.Open(dir, repo.Options{})
-	l, err := r.Lock(context.Background(), "history", 10*time.Second)
+	take := r.Lock
+	if mending {
+		take = r.LockToMend
+	}
+	l, err := take(context.Background(), "history", 10*time.Second)
 	if err != nil {
 		return err
 	}
@@ -250,6 +254,7 @@ func (w *world) stored() bool {
 	r := repo.Open(w.dir, repo.Options{})
 	p, err := r.Load()
 	if err != nil || r.CheckStanding(p) != nil || r.CheckChain(p) != nil {
+		w.stamped()
 		return false
 	}
 	if waits, err := r.InterruptedCommit(); waits || err != nil {
@@ -262,6 +267,16 @@ func (w *world) stored() bool {
 	}
 	w.newest = w.copy()
 	return true
+}
+
+// stamped takes a timestamp over the snapshot that the newest has: "timestamp --store" looks
+// no further than that, and brings it there.
+func (w *world) stamped() {
+	const snapshot, timestamp = "repository/snapshot.json", "repository/timestamp.json"
+	same := string(w.read(snapshot)) == w.newest[snapshot] && string(w.read("repository/root.json")) == w.newest["repository/root.json"]
+	if p, err := repo.Open(w.dir, repo.Options{}).LoadOnline(); err == nil && same && len(p.Warnings) == 0 {
+		w.newest[timestamp] = string(w.read(timestamp))
+	}
 }
 
 // metadata reads the metadata in repository/.

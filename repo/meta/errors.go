@@ -115,6 +115,7 @@ const (
 	RootChain       RefusedKind = "root-chain"       // an N.root.json is missing or cannot be followed
 	LostVersions    RefusedKind = "lost-versions"    // what was published from here is not here any more
 	LostRoot        RefusedKind = "lost-root"        // a root that was published from here is not here any more
+	LostFile        RefusedKind = "lost-file"        // a file of an interrupted commit is gone
 	RootTwice       RefusedKind = "root-twice"       // two roots of one number were signed
 	SignAbove       RefusedKind = "sign-above"       // only new targets and snapshot can be published on this
 	SameFile        RefusedKind = "same-file"        // two published paths are one file
