@@ -160,12 +160,16 @@ func (w *Session) note(format string, args ...any) { w.opts.Talk.Note(format, ar
 func (w *Session) warn(format string, args ...any) { w.opts.Talk.Warn(format, args...) }
 
 // LoadToChange is load, and refuses a folder that went back before anything is copied,
-// made or asked.
+// made or asked. What it has seen is remembered, whoever published it: agents may have it,
+// and an older copy may be put back before this change is committed.
 func (w *Session) LoadToChange() error {
 	if err := w.Load(); err != nil || w.Published == nil {
 		return err
 	}
-	return w.Repo.CheckStanding(w.Published)
+	if err := w.Repo.CheckStanding(w.Published); err != nil || w.Lock == nil {
+		return err
+	}
+	return w.Repo.Remember(w.Published)
 }
 
 // Load reads what is published and staged.

@@ -65,6 +65,11 @@ func (c command) run(dir string, kr keyring) error {
 		if err != nil {
 			return err
 		}
+		if r.CheckStanding(p) == nil { // as workflow.Session.LoadToChange does
+			if err := r.Remember(p); err != nil {
+				return err
+			}
+		}
 		staged, err := r.Staged(p)
 		if err != nil && !errors.Is(err, repo.ErrNothingStaged) {
 			return err
