@@ -25,6 +25,7 @@ func run(args []string, now func() time.Time, kinds signer.Kinds) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	noCoreDumps()
+	collectLater()
 	a := newApp(os.Stdout, os.Stderr)
 	a.now, a.kinds = now, kinds
 	defer a.close()

@@ -125,6 +125,7 @@ func (a *app) runOnline(ctx context.Context, o onStore) error {
 	if err != nil {
 		return err
 	}
+	collectAsUsual()
 	cfg.Logger = a.logger()
 	a.log.Command = "online"
 	if o.page != "" {

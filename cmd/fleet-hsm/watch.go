@@ -93,6 +93,7 @@ func (a *app) runWatch(ctx context.Context, addresses []string, o watchOptions) 
 	if o.once {
 		return a.watchOnce(ctx, cfg)
 	}
+	collectAsUsual()
 	return watch.Daemon{Config: cfg, Listen: o.listen, Listening: a.warnPublic, Log: a.logger()}.Run(ctx)
 }
 
