@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // manifest is a whole release: every target gets the version and every channel.
@@ -29,7 +29,7 @@ type manifestTarget struct {
 }
 
 // ReadManifest reads a release; what is wrong with it is misuse.
-func ReadManifest(file string) ([]repo.Item, error) {
+func ReadManifest(file string) ([]meta.Item, error) {
 	data, err := ReadBounded(file, MaxSize)
 	if err != nil {
 		return nil, misuse.Errorf("manifest %q: %w", file, err)
@@ -50,7 +50,7 @@ type ManifestError struct {
 func (e *ManifestError) Error() string { return fmt.Sprintf("manifest %q: %v", e.file, e.err) }
 func (e *ManifestError) Unwrap() error { return e.err }
 
-func parseManifest(data []byte, dir string) ([]repo.Item, error) {
+func parseManifest(data []byte, dir string) ([]meta.Item, error) {
 	var m manifest
 	if err := StrictYAML(data, &m); err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func parseManifest(data []byte, dir string) ([]repo.Item, error) {
 	if len(m.Targets) == 0 {
 		return nil, fmt.Errorf("targets is missing or empty")
 	}
-	var items []repo.Item
+	var items []meta.Item
 	seen := map[string]bool{}
 	for i, t := range m.Targets {
 		for _, f := range []struct{ field, value string }{{"name", t.Name}, {"platform", t.Platform}, {"file", t.File}} {
@@ -77,7 +77,7 @@ func parseManifest(data []byte, dir string) ([]repo.Item, error) {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(dir, path)
 		}
-		items = append(items, repo.Item{Name: t.Name, Platform: t.Platform, Version: m.Version, Channels: m.Channels, File: path})
+		items = append(items, meta.Item{Name: t.Name, Platform: t.Platform, Version: m.Version, Channels: m.Channels, File: path})
 	}
 	return items, nil
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
@@ -18,7 +18,7 @@ func lived(b *testing.B, n int) *repotest.Daily {
 	b.Helper()
 	d := repotest.NewDaily(b, true)
 	one := d.Item(b, "orbit", "linux", "1.0.0")
-	var items []repo.StagedItem
+	var items []edit.StagedItem
 	for v := 1; len(items) < n; v++ {
 		for line := range 10 {
 			it := one

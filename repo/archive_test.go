@@ -40,7 +40,7 @@ func TestArchive(t *testing.T) {
 		// A release afterwards signs targets alone, whatever the date.
 		d.Later(40 * 24 * time.Hour)
 		p = d.Published(t)
-		c, err := edit.Add(d.Repo, p, nil, []repo.StagedItem{d.Item(t, "orbit", "linux", "1.0.7", "stable")}, repo.StageOptions{})
+		c, err := edit.Add(d.Repo, p, nil, []edit.StagedItem{d.Item(t, "orbit", "linux", "1.0.7", "stable")}, repo.StageOptions{})
 		if err != nil || len(c.Docs()) != 1 {
 			t.Fatalf("%v, %v", c, err)
 		}
@@ -113,8 +113,8 @@ func TestArchivedVersionComesBack(t *testing.T) {
 		if err != nil || !below || path != "orbit/linux/1.0.4/orbit" {
 			t.Fatalf("%v %q %v", err, path, below)
 		}
-		item := repo.Item{Name: "orbit", Platform: "linux", Version: "1.0.4", Channels: []string{"stable"}, File: "orbit"}
-		c, err = edit.Add(d.Repo, p, nil, []repo.StagedItem{{Item: item, Content: content}}, repo.StageOptions{})
+		item := meta.Item{Name: "orbit", Platform: "linux", Version: "1.0.4", Channels: []string{"stable"}, File: "orbit"}
+		c, err = edit.Add(d.Repo, p, nil, []edit.StagedItem{{Item: item, Content: content}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func TestArchivedVersionComesBack(t *testing.T) {
 		p = d.Published(t)
 		other := d.Item(t, "orbit", "linux", "other", "stable")
 		other.Item.Version = "1.0.4"
-		_, err = edit.Add(d.Repo, p, nil, []repo.StagedItem{other}, repo.StageOptions{Replace: true})
+		_, err = edit.Add(d.Repo, p, nil, []edit.StagedItem{other}, repo.StageOptions{Replace: true})
 		repotest.RefusedAs(t, err, meta.Archived)
 	})
 }
@@ -156,7 +156,7 @@ func TestPrune(t *testing.T) {
 		d := repotest.NewDaily(t, consistent)
 		d.Releases(t, 6)
 		d.Archive(t, repotest.Keep(3))
-		if list, err := d.Unreferenced(d.Published(t), nil, 0); err != nil || len(list) > 0 {
+		if list, err := edit.FindUnreferenced(d.Repo, d.Published(t), nil, 0); err != nil || len(list) > 0 {
 			t.Fatalf("gc would delete %v, %v", list, err)
 		}
 		old := repotest.CopyWeb(t, d.Repo)
@@ -177,11 +177,11 @@ func TestPrune(t *testing.T) {
 		repotest.Judge(t, d.Repo)
 		repotest.Follows(t, d.Repo, old)
 		d.Later(time.Hour)
-		list, err := d.Unreferenced(d.Published(t), nil, time.Minute)
+		list, err := edit.FindUnreferenced(d.Repo, d.Published(t), nil, time.Minute)
 		if err != nil || len(list) != 12 {
 			t.Errorf("%d files, %v", len(list), err)
 		}
-		if err := d.RemoveUnreferenced(list); err != nil {
+		if err := edit.RemoveUnreferenced(d.Repo, list); err != nil {
 			t.Fatal(err)
 		}
 		repotest.Judge(t, d.Repo)

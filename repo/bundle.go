@@ -73,11 +73,13 @@ func (r *Repo) Export(p *Published, c *Change) (Bundle, error) {
 	if x.PublishedCold, err = p.coldData(c); err != nil {
 		return Bundle{}, err
 	}
-	x.Roots, err = r.rootChain(p)
+	x.Roots, err = r.RootChain(p)
 	return x, err
 }
 
-func (r *Repo) rootChain(p *Published) ([]json.RawMessage, error) {
+// RootChain gives the published roots, the oldest first, as far back as N.root.json files
+// stand here without a gap.
+func (r *Repo) RootChain(p *Published) ([]json.RawMessage, error) {
 	chain := []json.RawMessage{p.rootData}
 	for v := p.Root.Version() - 1; v >= 1 && len(chain) < MaxPortableRoots; v-- {
 		data, err := r.readMetadata(versioned(v, "root.json"), meta.MaxRootSize)

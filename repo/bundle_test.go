@@ -43,7 +43,7 @@ type offered struct {
 func newOffered(t *testing.T) offered {
 	t.Helper()
 	r, kr := repotest.New(t, true)
-	repotest.Add(t, r, kr, "one", repo.Item{Name: "orbit", Platform: "linux", Version: "1.0.0", Channels: []string{"stable"}})
+	repotest.Add(t, r, kr, "one", meta.Item{Name: "orbit", Platform: "linux", Version: "1.0.0", Channels: []string{"stable"}})
 	o := offered{r: r, kr: kr, root1: repotest.Load(t, r).Root.Keys(meta.RoleRoot)[0]}
 	for range 2 {
 		p := repotest.Load(t, r)
@@ -390,7 +390,7 @@ func TestForeign(t *testing.T) {
 	}
 	want("made on an older root", o.r, o.p, older, meta.PublishedMoved)
 
-	repotest.Add(t, o.r, o.kr, "two", repo.Item{Name: "orbit", Platform: "linux", Version: "2.0.0"})
+	repotest.Add(t, o.r, o.kr, "two", meta.Item{Name: "orbit", Platform: "linux", Version: "2.0.0"})
 	want("made on older targets", o.r, repotest.Load(t, o.r), im, meta.PublishedMoved)
 
 	unborn := o.x

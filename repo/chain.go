@@ -49,6 +49,12 @@ func (r *Repo) numbered() (map[string][]int64, error) {
 	return out, nil
 }
 
+// Numbered lists the versions of a role of which an N.<role>.json lies here, ascending.
+func (r *Repo) Numbered(role string) ([]int64, error) {
+	lists, err := r.numbered()
+	return lists[role], err
+}
+
 // rootLink is one root of the chain as it lies on disk.
 type rootLink struct {
 	root *meta.Root

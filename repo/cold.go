@@ -37,12 +37,12 @@ func (p *Published) ColdTargets(name string) (*meta.Targets, error) {
 	if p.cold[name] != nil && !p.delegates(name) {
 		return nil, &meta.FileError{File: "repository/" + name + ".json", Reason: "is of a role that targets.json does not delegate to, or in another form; nobody's signature vouches for it here"}
 	}
-	return p.listedTargets(name)
+	return p.ListedTargets(name)
 }
 
-// listedTargets gives what a listed role names, also if nobody vouches for it: enough to
+// ListedTargets gives what a listed role names, also if nobody vouches for it: enough to
 // know which bytes to keep, never to sign any of it. Errors: *FileError.
-func (p *Published) listedTargets(name string) (*meta.Targets, error) {
+func (p *Published) ListedTargets(name string) (*meta.Targets, error) {
 	f := p.cold[name]
 	if f == nil {
 		return nil, &meta.FileError{File: "repository/snapshot.json", Reason: fmt.Sprintf("does not list role %q", name)}

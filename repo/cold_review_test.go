@@ -109,65 +109,6 @@ func TestReviewOfColdRoles(t *testing.T) {
 	repotest.Judge(t, d.Repo)
 }
 
-// TestEvidenceOfColdRoles: a signature by a cold key counts by the targets of its version.
-func TestEvidenceOfColdRoles(t *testing.T) {
-	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
-		d := repotest.NewDaily(t, consistent)
-		d.Releases(t, 4)
-		own, other := d.Make(t), d.Make(t)
-		a := repotest.Keep(1)
-		a.Keys = []meta.Key{own}
-		p := d.Published(t)
-		c, _, err := edit.Archive(d.Repo, p, nil, a, repo.StageOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		const role = "archive-orbit-linux"
-		doc := c.Doc(role)
-		sig, version := d.Keyring.Over(t, own, doc.Payload()), doc.Version()
-		d.Publish(t, d.Repo, p, c)
-		p = d.Published(t)
-		for name, e := range map[string]struct {
-			key  meta.Key
-			sig  []byte
-			want repo.Evidence
-		}{
-			"good":           {own, sig, repo.EvidenceGood},
-			"of another key": {other, d.Keyring.Over(t, other, doc.Payload()), repo.EvidenceBad},
-			"altered":        {own, append([]byte{^sig[0]}, sig[1:]...), repo.EvidenceBad},
-		} {
-			if got, err := d.Evidence(p, role, version, doc.Hash(), e.key.ID, e.sig); err != nil || got != e.want {
-				t.Errorf("%s: %q, %v; want %q", name, got, err, e.want)
-			}
-		}
-
-		targets, cold := []byte(repotest.Read(t, d.Repo, "repository/targets.json")), []byte(repotest.Read(t, d.Repo, "repository/"+role+".json"))
-		if err := meta.AcceptsCold(targets, role, cold); err != nil {
-			t.Error(err)
-		}
-		byOther := d.Resign(t, cold, func(map[string]any) {}, other.ID)
-		for name, files := range map[string][2][]byte{
-			"signed by another key": {targets, byOther},
-			"no targets":            {[]byte("{"), cold},
-			"targets of a list":     {[]byte(`{"signatures":[],"signed":[]}`), cold},
-			"no role":               {targets, []byte("{")},
-		} {
-			if err := meta.AcceptsCold(files[0], role, files[1]); !errors.Is(err, meta.ErrMetadata) {
-				t.Errorf("%s: %v", name, err)
-			}
-		}
-		for name, data := range map[string]string{"no JSON": "{", "a list": `{"signatures":[],"signed":[]}`} {
-			repotest.Write(t, d.Repo, "repository/targets.json", data)
-			if consistent {
-				repotest.Write(t, d.Repo, "repository/2.targets.json", data)
-			}
-			if _, err := d.Evidence(p, role, version, doc.Hash(), other.ID, sig); !errors.Is(err, meta.ErrMetadata) {
-				t.Errorf("targets of %s: %v", name, err)
-			}
-		}
-	})
-}
-
 // TestColdFileIsGone: a role whose file is gone, or is another, is named in a warning, and
 // nobody reads, moves or signs anything of it; what is put back heals it.
 func TestColdFileIsGone(t *testing.T) {

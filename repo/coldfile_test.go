@@ -25,7 +25,7 @@ func TestReleaseParsesNoArchive(t *testing.T) {
 	d.Archive(t, repotest.Keep(1))
 	d.Later(time.Hour)
 	p := d.Published(t)
-	c, err := edit.Add(d.Repo, p, nil, []repo.StagedItem{d.Item(t, "orbit", "linux", "1.0.9", "stable")}, repo.StageOptions{})
+	c, err := edit.Add(d.Repo, p, nil, []edit.StagedItem{d.Item(t, "orbit", "linux", "1.0.9", "stable")}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestReleaseParsesNoArchive(t *testing.T) {
 	if p = d.Published(t); !p.Targets.Expires().Equal(want) {
 		t.Errorf("targets expires %s, and the cold roles %s", p.Targets.Expires(), want)
 	}
-	if _, err := edit.Add(d.Repo, p, nil, []repo.StagedItem{d.Item(t, "orbit", "linux", "1.0.3", "stable")}, repo.StageOptions{}); err != nil {
+	if _, err := edit.Add(d.Repo, p, nil, []edit.StagedItem{d.Item(t, "orbit", "linux", "1.0.3", "stable")}, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if parsed := p.ParsedCold(); !slices.Equal(parsed, []string{"archive-orbit-linux"}) {
@@ -67,7 +67,7 @@ func TestColdRoleInAnotherForm(t *testing.T) {
 			want := p.Targets.Expires()
 			other := d.Item(t, "orbit", "linux", "other", "stable")
 			other.Item.Version = "1.0.3"
-			_, err := edit.Add(d.Repo, p, nil, []repo.StagedItem{other}, repo.StageOptions{})
+			_, err := edit.Add(d.Repo, p, nil, []edit.StagedItem{other}, repo.StageOptions{})
 			repotest.RefusedAs(t, err, meta.Archived)
 			d.Add(t, d.Item(t, "orbit", "linux", "1.0.9", "stable"))
 			if got := d.Published(t).Targets.Expires(); !got.Equal(want) {

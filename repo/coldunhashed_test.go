@@ -66,7 +66,7 @@ func TestColdRoleWithoutHashes(t *testing.T) {
 		repotest.Write(t, d.Repo, file, string(forged))
 	}
 	p := d.Published(t)
-	if _, err := edit.Add(d.Repo, p, nil, []repo.StagedItem{d.Item(t, "orbit", "linux", "2.0.1", "edge")}, repo.StageOptions{}); !errors.Is(err, meta.ErrMetadata) {
+	if _, err := edit.Add(d.Repo, p, nil, []edit.StagedItem{d.Item(t, "orbit", "linux", "2.0.1", "edge")}, repo.StageOptions{}); !errors.Is(err, meta.ErrMetadata) {
 		t.Errorf("built on a role that its keys did not sign: %v", err)
 	}
 	later := d.Resign(t, []byte(whole), func(signed map[string]any) { signed["version"] = version + 1 }, p.Root.Keys(meta.RoleTargets)[0].ID)

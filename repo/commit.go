@@ -248,7 +248,7 @@ func (b *builder) placeTarget(rel *Release, t meta.Target, used map[string]bool)
 		return b.placePublished(rel, t, dest, used)
 	}
 	from := staged
-	if err := sizeIs(from, t); err != nil {
+	if err := CheckSize(from, t); err != nil {
 		return err
 	}
 	if !used[t.SHA512] {
@@ -307,7 +307,8 @@ func (r *Repo) pathOf(p *Published, path, sha512 string) string {
 	return path
 }
 
-func sizeIs(file string, t meta.Target) error {
+// CheckSize refuses a file that has not the length of a target. Errors: *ContentError.
+func CheckSize(file string, t meta.Target) error {
 	st, err := os.Stat(file)
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ func TestContentIsHashedBeforeTheJournal(t *testing.T) {
 	for _, consistent := range []bool{true, false} {
 		r, kr := repotest.New(t, consistent)
 		r = reopened(t, r)
-		repotest.Add(t, r, kr, "five!", repo.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"a", "b"}})
+		repotest.Add(t, r, kr, "five!", meta.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"a", "b"}})
 		if n := r.Rehashed(); n != 0 {
 			t.Errorf("consistent %v: add read %d bytes once more", consistent, n)
 		}
@@ -36,7 +36,7 @@ func TestContentIsHashedBeforeTheJournal(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := repotest.Load(t, r)
-		c, err := edit.Add(r, p, nil, []repo.StagedItem{{Item: repo.Item{Name: "orbit", Platform: "linux", Version: "2", File: file}, Content: content}}, repo.StageOptions{})
+		c, err := edit.Add(r, p, nil, []edit.StagedItem{{Item: meta.Item{Name: "orbit", Platform: "linux", Version: "2", File: file}, Content: content}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -166,7 +166,7 @@ func TestPublishedContent(t *testing.T) {
 
 // TestCheckItems: one path has one file.
 func TestCheckItems(t *testing.T) {
-	a := repo.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"stable", "1", "stable"}, File: "a"}
+	a := meta.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"stable", "1", "stable"}, File: "a"}
 	if paths, err := a.Paths(); err != nil || !slices.Equal(paths, []string{"orbit/linux/1/orbit", "orbit/linux/stable/orbit"}) {
 		t.Errorf("paths %q, %v", paths, err)
 	}
@@ -177,15 +177,15 @@ func TestCheckItems(t *testing.T) {
 	bad := a
 	bad.Version = "../1"
 	for name, e := range map[string]struct {
-		items []repo.Item
+		items []meta.Item
 		want  func(error) bool
 	}{
-		"one file twice":        {[]repo.Item{a, a}, func(err error) bool { return err == nil }},
-		"two, other channels":   {[]repo.Item{a, c}, func(err error) bool { return err == nil }},
-		"two, a shared channel": {[]repo.Item{a, b}, repotest.KindIs(meta.VersionTaken)},
-		"a version with a path": {[]repo.Item{a, bad}, isName},
+		"one file twice":        {[]meta.Item{a, a}, func(err error) bool { return err == nil }},
+		"two, other channels":   {[]meta.Item{a, c}, func(err error) bool { return err == nil }},
+		"two, a shared channel": {[]meta.Item{a, b}, repotest.KindIs(meta.VersionTaken)},
+		"a version with a path": {[]meta.Item{a, bad}, repotest.IsName},
 	} {
-		if err := repo.CheckItems(e.items); !e.want(err) {
+		if err := meta.CheckItems(e.items); !e.want(err) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -4,9 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"errors"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
@@ -142,48 +140,4 @@ func TestMergeOfAnotherChange(t *testing.T) {
 	if after, _ := mine.Envelopes(); string(before.Root) == string(after.Root) {
 		t.Error("a signature leaves no trace")
 	}
-}
-
-// TestEvidence: what the published files tell of a signature that a transcript claims.
-func TestEvidence(t *testing.T) {
-	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
-		r, kr := repotest.New(t, consistent)
-		p := repotest.Load(t, r)
-		c, err := edit.Rotate(r, p, nil, edit.Rotation{Role: "targets", Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		key := p.Root.Keys("root")[0]
-		d := c.Doc("root")
-		sig := kr.Over(t, key, d.Payload())
-		hash := d.Hash()
-		old := p.Root.Keys("targets")[0]
-		kr.Publish(t, r, p, c)
-		p = repotest.Load(t, r)
-		for name, e := range map[string]struct {
-			role    string
-			version int64
-			hash    string
-			key     tuf.KeyID
-			sig     []byte
-			want    repo.Evidence
-		}{
-			"good":                {"root", 2, hash, key.ID, sig, repo.EvidenceGood},
-			"of another key":      {"root", 2, hash, old.ID, sig, repo.EvidenceBad},
-			"of no key":           {"root", 2, hash, parseID(t, strings.Repeat("0", 64)), sig, repo.EvidenceBad},
-			"altered":             {"root", 2, hash, key.ID, append([]byte{^sig[0]}, sig[1:]...), repo.EvidenceBad},
-			"over other bytes":    {"root", 2, strings.Repeat("0", 64), key.ID, sig, repo.EvidenceOther},
-			"of a later version":  {"root", 3, hash, key.ID, sig, repo.EvidenceOther},
-			"of a timestamp gone": {"timestamp", 1, hash, key.ID, sig, repo.EvidenceGone},
-		} {
-			got, err := r.Evidence(p, e.role, e.version, e.hash, e.key, e.sig)
-			if err != nil || got != e.want {
-				t.Errorf("%s: %q, %v; want %q", name, got, err, e.want)
-			}
-		}
-		repotest.Write(t, r, "repository/2.root.json", `{"signatures":[],"signed":{"version":"x"}}`)
-		if _, err := r.Evidence(p, "root", 2, hash, key.ID, sig); !errors.Is(err, meta.ErrMetadata) {
-			t.Errorf("a file without a version: %v", err)
-		}
-	})
 }

@@ -32,7 +32,7 @@ func inode(t testing.TB, d *repotest.Daily, path string) uint64 {
 func TestPromoteRelease(t *testing.T) {
 	t.Parallel()
 	d := repotest.NewDaily(t, true)
-	var items []repo.StagedItem
+	var items []edit.StagedItem
 	platforms := []string{"linux", "linux-arm64", "macos", "windows", "windows-arm64"}
 	for _, name := range []string{"orbit", "desktop"} {
 		for _, platform := range platforms {
@@ -87,7 +87,7 @@ func TestPromoteRelease(t *testing.T) {
 // signatures: what the tool itself costs.
 func BenchmarkPromote(b *testing.B) {
 	d := repotest.NewDaily(b, true)
-	var items []repo.StagedItem
+	var items []edit.StagedItem
 	for v := range 200 {
 		for _, platform := range []string{"linux", "linux-arm64", "macos", "windows", "windows-arm64"} {
 			for _, name := range []string{"orbit", "desktop"} {

@@ -33,7 +33,7 @@ func stagers(t *testing.T, kr repotest.Keyring) map[string]struct {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = edit.Add(r, p, nil, []repo.StagedItem{{Item: repo.Item{Name: "orbit", Platform: "macos", Version: "1"}, Content: content}}, opts)
+			_, err = edit.Add(r, p, nil, []edit.StagedItem{{Item: meta.Item{Name: "orbit", Platform: "macos", Version: "1"}, Content: content}}, opts)
 			return err
 		}},
 		"promote": {meta.RoleTargets, func(r *repo.Repo, p *repo.Published, opts repo.StageOptions) error {
@@ -116,7 +116,7 @@ func TestExpiriesAreUTC(t *testing.T) {
 			t.Errorf("%s expires %q", name, f.Signed.Expires)
 		}
 	}
-	if odd := r.Oddities(); len(odd) > 0 {
+	if odd := edit.Oddities(r); len(odd) > 0 {
 		t.Errorf("what we wrote is odd: %v", odd)
 	}
 }

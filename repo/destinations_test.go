@@ -90,8 +90,8 @@ func TestWhatSharesAnInode(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := repotest.Load(t, r)
-		it := repo.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"edge", "stable"}, File: file}
-		c, err := edit.Add(r, p, nil, []repo.StagedItem{{Item: it, Content: content}}, repo.StageOptions{})
+		it := meta.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"edge", "stable"}, File: file}
+		c, err := edit.Add(r, p, nil, []edit.StagedItem{{Item: it, Content: content}}, repo.StageOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

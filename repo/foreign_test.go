@@ -46,7 +46,7 @@ func TestForeignRoles(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if list, err := d.Unreferenced(p, nil, 0); err != nil || len(list) > 0 {
+		if list, err := edit.FindUnreferenced(d.Repo, p, nil, 0); err != nil || len(list) > 0 {
 			t.Errorf("gc would delete %v, %v", list, err)
 		}
 		d.Add(t, d.Item(t, "orbit", "linux", "1.0.9", "stable"))

@@ -85,7 +85,7 @@ func TestInheritedIsStoredAsItIs(t *testing.T) {
 		theirs(t, r, kr, customs)
 		before := findings(t, r)
 		old := metadataOf(t, r)
-		repotest.Add(t, r, kr, "next", repo.Item{Name: "other", Platform: "linux", Version: "2"})
+		repotest.Add(t, r, kr, "next", meta.Item{Name: "other", Platform: "linux", Version: "2"})
 		repotest.Rotate(t, r, kr, meta.RoleTargets)
 		repotest.Stamp(t, r, kr)
 		for name, data := range metadataOf(t, r) {

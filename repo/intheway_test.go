@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
@@ -19,8 +20,8 @@ import (
 func TestFolderInTheWay(t *testing.T) {
 	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
 		base, kr := repotest.New(t, consistent)
-		item := func(version string) repo.Item {
-			return repo.Item{Name: "orbit", Platform: "linux", Version: version, Channels: []string{"stable"}}
+		item := func(version string) meta.Item {
+			return meta.Item{Name: "orbit", Platform: "linux", Version: version, Channels: []string{"stable"}}
 		}
 		repotest.Add(t, base, kr, "one", item("1"))
 		publish := func(r *repo.Repo) error {

@@ -3,6 +3,7 @@ package repo
 import (
 	"fmt"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -24,7 +25,7 @@ func (r *Repo) History(p *Published) ([]NumberedTargets, error) {
 	var out []NumberedTargets
 	current := false
 	for _, n := range lists[meta.RoleTargets] {
-		t, err := r.readNumbered(meta.RoleTargets, n)
+		t, err := r.NumberedTargets(meta.RoleTargets, n)
 		if err == nil && t.Version() != n {
 			t, err = nil, &meta.FileError{File: "repository/" + versioned(n, "targets.json"), Reason: fmt.Sprintf("is version %d", t.Version())}
 		}
@@ -35,4 +36,19 @@ func (r *Repo) History(p *Published) ([]NumberedTargets, error) {
 		out = append(out, NumberedTargets{Version: p.Targets.Version(), Targets: p.Targets})
 	}
 	return out, nil
+}
+
+// NumberedTargets reads N.ROLE.json of targets or of a role below it; signatures are not
+// checked.
+func (r *Repo) NumberedTargets(role string, n int64) (*meta.Targets, error) {
+	name := versioned(n, role+".json")
+	data, err := r.readMetadata(name, tuf.MaxTargets)
+	if err != nil {
+		return nil, err
+	}
+	env, err := meta.ParseEnvelope(data)
+	if err != nil {
+		return nil, &meta.FileError{File: "repository/" + name, Err: err}
+	}
+	return meta.ParseTargets(env.Text())
 }

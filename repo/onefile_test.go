@@ -19,19 +19,19 @@ func TestTwoPathsOneFile(t *testing.T) {
 	}
 	cases := map[string]struct {
 		spoil      func(t *testing.T, r *repo.Repo)
-		it         repo.Item
+		it         meta.Item
 		consistent bool // refused there too
 	}{
 		"a folder that is a link to another": {func(t *testing.T, r *repo.Repo) {
 			if err := os.Symlink("stable", web(r, "edge")); err != nil {
 				t.Fatal(err)
 			}
-		}, repo.Item{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"edge"}}, true},
+		}, meta.Item{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"edge"}}, true},
 		"both written at once through a link": {func(t *testing.T, r *repo.Repo) {
 			if err := os.Symlink("stable", web(r, "edge")); err != nil {
 				t.Fatal(err)
 			}
-		}, repo.Item{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"edge", "stable"}}, true},
+		}, meta.Item{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"edge", "stable"}}, true},
 		"a hard link": {func(t *testing.T, r *repo.Repo) {
 			if err := os.Remove(web(r, "1", "orbit")); err != nil && !os.IsNotExist(err) {
 				t.Fatal(err)
@@ -42,7 +42,7 @@ func TestTwoPathsOneFile(t *testing.T) {
 			if err := os.Link(web(r, "stable", "orbit"), web(r, "1", "orbit")); err != nil && !os.IsNotExist(err) {
 				t.Fatal(err)
 			}
-		}, repo.Item{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"stable"}}, false},
+		}, meta.Item{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"stable"}}, false},
 	}
 	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
 		base, kr := repotest.New(t, consistent)

@@ -62,7 +62,7 @@ func (rel *Release) rolesToPlace() ([]*meta.Targets, error) {
 		if rel.p.delegates(name) {
 			continue
 		}
-		t, err := rel.p.listedTargets(name)
+		t, err := rel.p.ListedTargets(name)
 		if err != nil {
 			return nil, err
 		}
@@ -96,7 +96,7 @@ func (r *Repo) publishedFile(p *Published, t meta.Target) (string, error) {
 		return name, err
 	}
 	for _, role := range p.Listed() {
-		cold, err := p.listedTargets(role)
+		cold, err := p.ListedTargets(role)
 		if err != nil {
 			return "", err
 		}
@@ -117,7 +117,7 @@ func (r *Repo) fileNamed(p *Published, role *meta.Targets, t meta.Target) (strin
 		if err := r.unlinked("repository/targets/" + r.pathOf(p, path, t.SHA512)); err != nil {
 			return "", err
 		}
-		if sizeIs(name, t) == nil {
+		if CheckSize(name, t) == nil {
 			return name, nil
 		}
 	}

@@ -15,8 +15,8 @@ import (
 // by name, in every element of the path, when it is added and when it is promoted.
 func TestUnportableNames(t *testing.T) {
 	r, kr := repotest.New(t, true)
-	item := func(name, platform, version string, channels ...string) repo.Item {
-		return repo.Item{Name: name, Platform: platform, Version: version, Channels: channels}
+	item := func(name, platform, version string, channels ...string) meta.Item {
+		return meta.Item{Name: name, Platform: platform, Version: version, Channels: channels}
 	}
 	repotest.Add(t, r, kr, "one", item("orbit", "linux", "1.0", "stable"))
 	p := repotest.Load(t, r)
@@ -25,7 +25,7 @@ func TestUnportableNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	content := repo.Content{SHA512: target.SHA512, Length: target.Length}
-	for name, it := range map[string]repo.Item{
+	for name, it := range map[string]meta.Item{
 		"name in another case":     item("Orbit", "linux", "1.0"),
 		"platform in another case": item("orbit", "Linux", "1.1"),
 		"channel in another case":  item("orbit", "linux", "1.1", "Stable"),
@@ -38,7 +38,7 @@ func TestUnportableNames(t *testing.T) {
 		"star":                     item("orbit", "linux", "1.*"),
 		"dot at the end":           item("orbit", "linux", "1.1."),
 	} {
-		_, err := edit.Add(r, p, nil, []repo.StagedItem{{Item: it, Content: content}}, repo.StageOptions{})
+		_, err := edit.Add(r, p, nil, []edit.StagedItem{{Item: it, Content: content}}, repo.StageOptions{})
 		var ne *meta.NameError
 		if !errors.As(err, &ne) {
 			t.Errorf("%s: %v", name, err)

@@ -165,7 +165,7 @@ func TestHistoryOfTargets(t *testing.T) {
 // read; the others are named.
 func TestRows(t *testing.T) {
 	r, kr := repotest.New(t, true)
-	for _, it := range []repo.Item{
+	for _, it := range []meta.Item{
 		{Name: "osqueryd", Platform: "linux", Version: "5"},
 		{Name: "orbit", Platform: "linux-arm64", Version: "1"},
 		{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"stable"}},
@@ -203,7 +203,7 @@ func TestCheckPlatform(t *testing.T) {
 		}
 	}
 	for _, p := range []string{"", "Linux", "darwin", "linux/..", "linux-arm"} {
-		if err := meta.CheckPlatform(p); !isName(err) {
+		if err := meta.CheckPlatform(p); !repotest.IsName(err) {
 			t.Errorf("%q: %v", p, err)
 		}
 	}

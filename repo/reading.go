@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -32,6 +33,11 @@ func (r *Repo) readMetadata(name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	return readLimited(r.web(name), "repository/"+name, limit)
+}
+
+// ReadRole reads N.ROLE.json, or ROLE.json for version 0; see readMetadata.
+func (r *Repo) ReadRole(role string, version int64) ([]byte, error) {
+	return r.readMetadata(meta.FileName(role, version), tuf.MaxSize(role))
 }
 
 // decided gives the prepared file that the journal moves to a name of the web root. A

@@ -47,7 +47,7 @@ func changes(kr repotest.Keyring) map[string]func(t *testing.T, r *repo.Repo, p 
 	}
 	return map[string]func(t *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error){
 		"add": func(t *testing.T, r *repo.Repo, _ *repo.Published) (*repo.Change, error) {
-			_, c, err := repotest.Put(t, r, "two", repo.Item{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"stable", "edge"}})
+			_, c, err := repotest.Put(t, r, "two", meta.Item{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"stable", "edge"}})
 			return c, err
 		},
 		"promote": func(_ *testing.T, r *repo.Repo, p *repo.Published) (*repo.Change, error) {

@@ -15,8 +15,8 @@ func TestLifeOfARepository(t *testing.T) {
 	for _, consistent := range []bool{false, true} {
 		t.Run(map[bool]string{true: "consistent", false: "flat"}[consistent], func(t *testing.T) {
 			r, kr := repotest.New(t, consistent)
-			repotest.Add(t, r, kr, "one", repo.Item{Name: "orbit", Platform: "linux", Version: "1.0.0", Channels: []string{"stable", "edge"}})
-			repotest.Add(t, r, kr, "two", repo.Item{Name: "orbit", Platform: "linux", Version: "1.1.0", Channels: []string{"edge"}})
+			repotest.Add(t, r, kr, "one", meta.Item{Name: "orbit", Platform: "linux", Version: "1.0.0", Channels: []string{"stable", "edge"}})
+			repotest.Add(t, r, kr, "two", meta.Item{Name: "orbit", Platform: "linux", Version: "1.1.0", Channels: []string{"edge"}})
 			rel, err := r.Timestamp(repo.ReleaseOptions{})
 			if err != nil {
 				t.Fatal(err)

@@ -79,7 +79,7 @@ func TestRogueRoleIsNoSource(t *testing.T) {
 		if _, _, _, err := d.PublishedContent(p, filepath.Join(d.Dir(), "repository", "targets", path)); err == nil {
 			t.Error("its entry vouches for a file")
 		}
-		if list, err := d.Unreferenced(p, nil, 0); err != nil || len(list) > 0 {
+		if list, err := edit.FindUnreferenced(d.Repo, p, nil, 0); err != nil || len(list) > 0 {
 			t.Errorf("gc would delete %v, %v", list, err)
 		}
 	})

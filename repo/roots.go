@@ -6,7 +6,7 @@ import "github.com/fleet-hsm/fleet-hsm/repo/meta"
 // force. They are what the folder says: whether each follows from the one before is for
 // [Repo.Load] and for package verify.
 func (r *Repo) Roots(p *Published) ([]*meta.Root, error) {
-	chain, err := r.rootChain(p)
+	chain, err := r.RootChain(p)
 	if err != nil {
 		return nil, err
 	}

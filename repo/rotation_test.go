@@ -4,7 +4,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
@@ -65,7 +64,7 @@ func TestWhatARotationSignsAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, kr := repotest.New(t, true)
-			repotest.Add(t, r, kr, "one", repo.Item{Name: "orbit", Platform: "linux", Version: "1.0.0"})
+			repotest.Add(t, r, kr, "one", meta.Item{Name: "orbit", Platform: "linux", Version: "1.0.0"})
 			if c.before != nil {
 				kr.RotateTo(t, r, c.before(kr, repotest.Load(t, r).Root))
 			}

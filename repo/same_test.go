@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -19,7 +20,7 @@ func TestHolds(t *testing.T) {
 	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
 		first, kr := repotest.New(t, consistent)
 		repotest.Add(t, first, kr, "one", repotest.Item("1"))
-		bare := repo.Item{Name: "orbit", Platform: "linux", Version: "1"}
+		bare := meta.Item{Name: "orbit", Platform: "linux", Version: "1"}
 		further := bare
 		further.Channels = []string{"edge"}
 		content := func(text string) func(r *repo.Repo) {
@@ -33,7 +34,7 @@ func TestHolds(t *testing.T) {
 		}
 		for name, c := range map[string]struct {
 			content string
-			it      repo.Item
+			it      meta.Item
 			spoil   func(r *repo.Repo)
 			late    time.Duration
 			held    bool
@@ -73,7 +74,7 @@ func TestHolds(t *testing.T) {
 					t.Fatal(err)
 				}
 				c.it.File = file
-				if held := late.Holds(p, []repo.StagedItem{{Item: c.it, Content: staged}}); held != c.held {
+				if held := edit.Holds(late, p, []edit.StagedItem{{Item: c.it, Content: staged}}); held != c.held {
 					t.Errorf("held is %v", held)
 				}
 			})

@@ -90,8 +90,8 @@ func fixedLife(t *testing.T, consistent bool) string {
 		if err != nil {
 			return nil, err
 		}
-		it := repo.Item{Name: "orbit", Platform: "linux", Version: version, Channels: channels, File: file}
-		return edit.Add(r, p, nil, []repo.StagedItem{{Item: it, Content: content}}, repo.StageOptions{})
+		it := meta.Item{Name: "orbit", Platform: "linux", Version: version, Channels: channels, File: file}
+		return edit.Add(r, p, nil, []edit.StagedItem{{Item: it, Content: content}}, repo.StageOptions{})
 	}
 	for _, version := range []string{"1.0.0", "1.0.1", "1.0.2"} {
 		publish(func(p *repo.Published) (*repo.Change, error) { return add(p, version, "edge") })

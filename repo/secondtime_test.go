@@ -74,7 +74,7 @@ func TestHeavy(t *testing.T) {
 	t.Parallel()
 	d := repotest.NewDaily(t, true)
 	one := d.Item(t, "orbit", "linux", "0")
-	var items []repo.StagedItem
+	var items []edit.StagedItem
 	for v := range 1999 {
 		it := one
 		it.Item.Version = fmt.Sprintf("1.0.%d", v)

@@ -48,7 +48,7 @@ func TestStagedChangeStaysOnItsBase(t *testing.T) {
 			kr.RotateTo(t, r, edit.Rotation{Role: "snapshot", Set: []meta.Key{kr.Make(t)}})
 		},
 		"targets were published": func(t *testing.T, r *repo.Repo, kr repotest.Keyring) {
-			repotest.Add(t, r, kr, "two", repo.Item{Name: "orbit", Platform: "linux", Version: "2.0.0"})
+			repotest.Add(t, r, kr, "two", meta.Item{Name: "orbit", Platform: "linux", Version: "2.0.0"})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -220,7 +220,7 @@ func changing(t *testing.T, kr repotest.Keyring) map[string]func(r *repo.Repo) e
 		}
 	}
 	added := func(r *repo.Repo) (*repo.Published, *repo.Change, error) {
-		return repotest.Put(t, r, "next", repo.Item{Name: "next", Platform: "linux", Version: "2"})
+		return repotest.Put(t, r, "next", meta.Item{Name: "next", Platform: "linux", Version: "2"})
 	}
 	cmds := map[string]func(r *repo.Repo) error{
 		"add": func(r *repo.Repo) error {
@@ -344,7 +344,7 @@ func TestFaultyTargetsHaveAWayOut(t *testing.T) {
 			t.Errorf("%s: taking it out: %v", name, err)
 			continue
 		}
-		repotest.Add(t, r, kr, "next", repo.Item{Name: "next", Platform: "linux", Version: "2"})
+		repotest.Add(t, r, kr, "next", meta.Item{Name: "next", Platform: "linux", Version: "2"})
 		repotest.Judge(t, r)
 	}
 }
@@ -364,7 +364,7 @@ func TestSoundIsLookedAtOnce(t *testing.T) {
 		}
 		more := func(v string) func(r *repo.Repo) {
 			return func(r *repo.Repo) {
-				repotest.Add(t, r, kr, "next "+v, repo.Item{Name: "next", Platform: "linux", Version: v})
+				repotest.Add(t, r, kr, "next "+v, meta.Item{Name: "next", Platform: "linux", Version: v})
 			}
 		}
 		step(1, "the first add", more("1"))

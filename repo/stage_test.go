@@ -49,17 +49,17 @@ func TestStageIsInterrupted(t *testing.T) {
 // element of a path.
 func TestItemsThatClaimOnePath(t *testing.T) {
 	t.Parallel()
-	item := func(file, version string) repo.Item {
-		return repo.Item{Name: "orbit", Platform: "linux", Version: version, Channels: []string{"stable"}, File: file}
+	item := func(file, version string) meta.Item {
+		return meta.Item{Name: "orbit", Platform: "linux", Version: version, Channels: []string{"stable"}, File: file}
 	}
-	if err := repo.CheckItems([]repo.Item{item("a/orbit", "1"), item("a/orbit", "2")}); err != nil {
+	if err := meta.CheckItems([]meta.Item{item("a/orbit", "1"), item("a/orbit", "2")}); err != nil {
 		t.Error(err)
 	}
-	if err := repo.CheckItems([]repo.Item{item("a/orbit", "1"), item("b/orbit", "2")}); !repotest.KindIs(meta.VersionTaken)(err) {
+	if err := meta.CheckItems([]meta.Item{item("a/orbit", "1"), item("b/orbit", "2")}); !repotest.KindIs(meta.VersionTaken)(err) {
 		t.Errorf("two files for stable: %v", err)
 	}
 	var bad *meta.NameError
-	if err := repo.CheckItems([]repo.Item{item("a/orbit", "../1")}); !errors.As(err, &bad) {
+	if err := meta.CheckItems([]meta.Item{item("a/orbit", "../1")}); !errors.As(err, &bad) {
 		t.Errorf("%v", err)
 	}
 }

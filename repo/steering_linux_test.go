@@ -118,8 +118,8 @@ func TestLinksInPendingLeadNowhere(t *testing.T) {
 // interrupted.
 func planted(t *testing.T) (string, repotest.Keyring) {
 	r, kr := repotest.New(t, true)
-	repotest.Add(t, r, kr, "first", repo.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"edge"}})
-	p, c, err := repotest.Put(t, r, "second", repo.Item{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"edge"}})
+	repotest.Add(t, r, kr, "first", meta.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"edge"}})
+	p, c, err := repotest.Put(t, r, "second", meta.Item{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"edge"}})
 	if err != nil {
 		t.Fatal(err)
 	}

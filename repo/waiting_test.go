@@ -4,9 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
-	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/edit"
@@ -103,50 +101,5 @@ func TestStagedFilesThatNobodyWrote(t *testing.T) {
 	repotest.Write(t, r, "pending/change.json", `{"schema":1,"base_root":1}`)
 	if _, err := r.Staged(nil); !repotest.KindIs(meta.PublishedMoved)(err) {
 		t.Errorf("one on root v1 where nothing is published: %v", err)
-	}
-}
-
-// TestFleetctlLeftovers: what fleetctl left is named, never read; what may be the only copy
-// of a key or of signatures is moved aside.
-func TestFleetctlLeftovers(t *testing.T) {
-	for _, root := range []bool{false, true} {
-		r, _ := repotest.New(t, false)
-		if found, err := r.FleetctlLeftovers(); len(found) > 0 || err != nil {
-			t.Errorf("nothing was left, and found are %q, %v", found, err)
-		}
-		files := []string{"staged/targets/orbit/linux/1/orbit", "staged/targets.json", "keys/.backup/root.json", "repository/.backup/root.json"}
-		if root {
-			files = append(files, "staged/root.json")
-		}
-		for _, name := range files {
-			if err := os.MkdirAll(filepath.Dir(filepath.Join(r.Dir(), name)), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			repotest.Write(t, r, name, "left")
-		}
-		want := []string{"repository/.backup", "keys/.backup", "staged/targets/orbit/linux/1/orbit", "staged/targets.json"}
-		if root {
-			want = append(want, "staged/root.json")
-		}
-		found, err := r.FleetctlLeftovers()
-		slices.Sort(found)
-		slices.Sort(want)
-		if err != nil || !slices.Equal(found, want) || repo.StagedRoot(found) != root {
-			t.Errorf("found %q, %v", found, err)
-		}
-		at := reopenAt(r, time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
-		if err := at.DropFleetctlLeftovers(); err != nil {
-			t.Fatal(err)
-		}
-		if found, err = r.FleetctlLeftovers(); len(found) > 0 || err != nil {
-			t.Errorf("dropped, and found are %q, %v", found, err)
-		}
-		if repotest.Read(t, r, "keys/retired/fleetctl-backup-20300102T030405Z/root.json") != "left" {
-			t.Error("the backup of keys is gone")
-		}
-		if root && repotest.Read(t, r, "staged.kept-20300102T030405Z/root.json") != "left" {
-			t.Error("the staged root is gone")
-		}
-		repotest.Load(t, r)
 	}
 }

@@ -17,7 +17,7 @@ import (
 func TestDryRunListsWhatACommitWrites(t *testing.T) {
 	changes := map[string]func(t *testing.T, d *repotest.Daily, p *repo.Published) (*repo.Change, error){
 		"add": func(t *testing.T, d *repotest.Daily, p *repo.Published) (*repo.Change, error) {
-			return edit.Add(d.Repo, p, nil, []repo.StagedItem{d.Item(t, "orbit", "linux", "2.0.0", "edge")}, repo.StageOptions{})
+			return edit.Add(d.Repo, p, nil, []edit.StagedItem{d.Item(t, "orbit", "linux", "2.0.0", "edge")}, repo.StageOptions{})
 		},
 		"promote": func(_ *testing.T, d *repotest.Daily, p *repo.Published) (*repo.Change, error) {
 			c, _, err := edit.Promote(d.Repo, p, nil, edit.Promotion{Version: "1.0.2", From: "old", To: []string{"stable"}}, repo.StageOptions{})

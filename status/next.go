@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/config"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
@@ -71,7 +71,7 @@ func (r *Report) steps(w *workflow.Session, standing []error) []Step {
 	if w.Published.AwaitsTimestamp() && !has(out, Timestamp) && !has(out, FinishCommit) {
 		out = append(out, Step{Timestamp, "a newer snapshot waits for a timestamp that names it"})
 	}
-	if len(r.Leftovers) > 0 && !repo.StagedRoot(r.Leftovers) {
+	if len(r.Leftovers) > 0 && !edit.StagedRoot(r.Leftovers) {
 		out = append(out, Step{Discard, "clears what fleetctl left behind when it failed"})
 	}
 	return out

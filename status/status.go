@@ -10,6 +10,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/diff"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
@@ -102,7 +103,7 @@ func OfInit(w *workflow.Session) (*Report, error) {
 // Of says how the folder of a session stands; clock says what is wrong with this machine's
 // clock, nil for nothing.
 func Of(w *workflow.Session, clock error) (*Report, error) {
-	left, err := w.Repo.FleetctlLeftovers()
+	left, err := edit.FleetctlLeftovers(w.Repo)
 	if err != nil {
 		return nil, err
 	}

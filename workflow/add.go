@@ -10,11 +10,12 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/lint"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/edit"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Addition is what add publishes.
 type Addition struct {
-	Items []repo.Item
+	Items []meta.Item
 	// Unchecked are the checks of files that are switched off: see [CheckNoLint].
 	Unchecked []string
 	// Replace a version that is published with other bytes.
@@ -32,11 +33,11 @@ func (w *Session) Add(ctx context.Context, o Addition) (c *repo.Change, findings
 	if findings, err = w.lint(ctx, list, o.Unchecked); err != nil {
 		return nil, nil, err
 	}
-	placed := make([]repo.StagedItem, len(list))
+	placed := make([]edit.StagedItem, len(list))
 	for i, p := range list {
 		placed[i] = p.StagedItem
 	}
-	if w.Staged == nil && w.Repo.Holds(w.Published, placed) {
+	if w.Staged == nil && edit.Holds(w.Repo, w.Published, placed) {
 		return nil, findings, nil
 	}
 	opts := w.StageOptions(o.AllowShorter)
@@ -47,12 +48,12 @@ func (w *Session) Add(ctx context.Context, o Addition) (c *repo.Change, findings
 
 // stagedFile is an item with its bytes; from is the published target that it names, or "".
 type stagedFile struct {
-	repo.StagedItem
+	edit.StagedItem
 	from string
 }
 
 // stageFiles stages each distinct file once, or finds it among what is published.
-func (w *Session) stageFiles(ctx context.Context, items []repo.Item) ([]stagedFile, error) {
+func (w *Session) stageFiles(ctx context.Context, items []meta.Item) ([]stagedFile, error) {
 	done := map[string]stagedFile{}
 	var out []stagedFile
 	for _, it := range items {
@@ -75,7 +76,7 @@ func (w *Session) stageFiles(ctx context.Context, items []repo.Item) ([]stagedFi
 		} else if content, err = w.stageFile(ctx, it.File); err != nil {
 			return nil, err
 		}
-		p := stagedFile{repo.StagedItem{Item: it, Content: content}, from}
+		p := stagedFile{edit.StagedItem{Item: it, Content: content}, from}
 		done[source] = p
 		out = append(out, p)
 	}

@@ -41,10 +41,10 @@ func (n lintNames) all() bool { return slices.Contains(n, "all") }
 
 // CheckNoLint refuses a value of --no-lint that would switch off nothing: most often it is
 // misspelt.
-func CheckNoLint(names []string, items []repo.Item) error {
+func CheckNoLint(names []string, items []meta.Item) error {
 	checks := LintChecks()
 	for _, name := range names {
-		component := func(it repo.Item) bool { return it.Name == name }
+		component := func(it meta.Item) bool { return it.Name == name }
 		if name != "all" && !slices.Contains(checks, name) && !slices.ContainsFunc(items, component) {
 			return misuse.Errorf("--no-lint %q is neither a check (%s), nor a component that is added here, nor all", name, strings.Join(checks, ", "))
 		}

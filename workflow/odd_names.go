@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/nearest"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // components are those that agents know by themselves, and channels those that
@@ -19,7 +19,7 @@ func channels() []string { return []string{"stable", "edge"} }
 
 // OddNames says which new names look like a slip in one that is known: nobody asks for a
 // component "obrit" or a channel "stabel", and nobody would notice. They are allowed.
-func (w *Session) OddNames(items []repo.Item) ([]string, error) {
+func (w *Session) OddNames(items []meta.Item) ([]string, error) {
 	rows, _, err := w.Published.Targets.Rows()
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func (w *Session) OddNames(items []repo.Item) ([]string, error) {
 
 type known struct{ components, channels, versions []string }
 
-func (k known) odd(it repo.Item) (out []string) {
+func (k known) odd(it meta.Item) (out []string) {
 	if near := nearest.To(it.Name, k.components); near != "" && !slices.Contains(k.components, it.Name) {
 		out = append(out, fmt.Sprintf("component %q is new here; did you mean %q?", it.Name, near))
 	}

@@ -22,7 +22,7 @@ type RunSheet struct {
 type RunStep struct {
 	ceremony.Event
 	// Evidence is what the published metadata says of a signature.
-	Evidence repo.Evidence `json:"evidence,omitempty"`
+	Evidence ceremony.Evidence `json:"evidence,omitempty"`
 }
 
 // CheckTranscript checks the chain of a transcript, and its signatures against what is
@@ -47,10 +47,10 @@ func CheckTranscript(r *repo.Repo, file string) (sheet RunSheet, bad []string, e
 			if err != nil {
 				sig = nil
 			}
-			if step.Evidence, err = r.Evidence(p, e.Role, e.Version, e.SHA256, e.KeyID, sig); err != nil {
+			if step.Evidence, err = ceremony.EvidenceOf(r, p, e.Role, e.Version, e.SHA256, e.KeyID, sig); err != nil {
 				return RunSheet{}, nil, err
 			}
-			if step.Evidence == repo.EvidenceBad {
+			if step.Evidence == ceremony.EvidenceBad {
 				bad = append(bad, fmt.Sprintf("line %d: the signature of key %s over %s v%d does not verify", e.Line, e.KeyID.Short(), e.Role, e.Version))
 			}
 		}

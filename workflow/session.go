@@ -10,6 +10,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/diff"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/signer"
 )
@@ -147,7 +148,7 @@ func (w *Session) begin(ctx context.Context, making, quiet bool, take takeLock) 
 	for _, s := range w.Lock.Recovered {
 		w.note("%s", s)
 	}
-	left, err := w.Repo.FleetctlLeftovers()
+	left, err := edit.FleetctlLeftovers(w.Repo)
 	if err != nil {
 		w.End()
 		return err
@@ -276,7 +277,7 @@ func (w *Session) Look() error {
 	if interrupted {
 		w.warn("a commit was interrupted; the next command that writes finishes it")
 	}
-	left, err := w.Repo.FleetctlLeftovers()
+	left, err := edit.FleetctlLeftovers(w.Repo)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/lint"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
@@ -57,7 +57,7 @@ square brackets), a component (orbit), or all.`,
 
 // items reads what is to be added from the flags or the manifest, and checks every
 // name before anything is touched.
-func (o addOptions) items() ([]repo.Item, error) {
+func (o addOptions) items() ([]meta.Item, error) {
 	items, err := o.read()
 	if err != nil {
 		return nil, err
@@ -73,10 +73,10 @@ func (o addOptions) items() ([]repo.Item, error) {
 	if err := workflow.CheckNoLint(o.noLint, items); err != nil {
 		return nil, err
 	}
-	return items, repo.CheckItems(items)
+	return items, meta.CheckItems(items)
 }
 
-func (o addOptions) read() ([]repo.Item, error) {
+func (o addOptions) read() ([]meta.Item, error) {
 	if o.manifest != "" {
 		if o.target != "" || o.name != "" || o.platform != "" || o.version != "" || len(o.tags) > 0 {
 			return nil, usagef("--manifest says what to add; --target, --name, --platform, --version and --tag do not go with it")
@@ -90,7 +90,7 @@ func (o addOptions) read() ([]repo.Item, error) {
 			return nil, usagef("--%s is missing (or name a release with --manifest FILE)", f.flag)
 		}
 	}
-	return []repo.Item{{Name: o.name, Platform: o.platform, Version: o.version, Channels: o.tags, File: o.target}}, nil
+	return []meta.Item{{Name: o.name, Platform: o.platform, Version: o.version, Channels: o.tags, File: o.target}}, nil
 }
 
 func (a *app) runAdd(ctx context.Context, o addOptions) error {
@@ -99,7 +99,7 @@ func (a *app) runAdd(ctx context.Context, o addOptions) error {
 		return err
 	}
 	w, err := a.openToChange(ctx, "add", o.changeFlags, rootInForce, func(w *workflow.Session) error {
-		return w.Repo.CheckNames(w.Published, w.Staged, items)
+		return edit.CheckNames(w.Repo, w.Published, w.Staged, items)
 	})
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 )
 
 func (a *app) discardCommand() *cobra.Command {
@@ -29,7 +30,7 @@ func (a *app) runDiscard(ctx context.Context) error {
 		return err
 	}
 	r := a.repo()
-	if left, err := r.FleetctlLeftovers(); err != nil {
+	if left, err := edit.FleetctlLeftovers(r); err != nil {
 		return err
 	} else if err := r.CheckThere(); err != nil && len(left) == 0 {
 		return err
@@ -50,15 +51,15 @@ func (a *app) runDiscard(ctx context.Context) error {
 	if dropped {
 		a.note("dropped the staged change")
 	}
-	left, err := r.FleetctlLeftovers()
+	left, err := edit.FleetctlLeftovers(r)
 	if err != nil {
 		return err
 	}
 	if len(left) > 0 {
-		if err := r.DropFleetctlLeftovers(); err != nil {
+		if err := edit.DropFleetctlLeftovers(r); err != nil {
 			return err
 		}
-		if repo.StagedRoot(left) {
+		if edit.StagedRoot(left) {
 			a.note("moved staged/ to staged.kept-*: its root.json may be somebody's ceremony of the tuf tool")
 		}
 		a.note("cleared what fleetctl left: %s", strings.Join(left, ", "))

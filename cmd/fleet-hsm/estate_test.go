@@ -93,9 +93,9 @@ func check(t testing.TB, err error) {
 	}
 }
 
-func staging(version, sum string) []repo.StagedItem {
-	return []repo.StagedItem{{
-		Item:    repo.Item{Name: "orbit", Platform: "linux", Version: version, Channels: []string{"stable"}, File: "orbit"},
+func staging(version, sum string) []edit.StagedItem {
+	return []edit.StagedItem{{
+		Item:    meta.Item{Name: "orbit", Platform: "linux", Version: version, Channels: []string{"stable"}, File: "orbit"},
 		Content: repo.Content{Length: 5, SHA512: strings.Repeat(sum, 64)},
 	}}
 }

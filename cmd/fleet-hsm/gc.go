@@ -9,7 +9,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
 )
 
@@ -41,7 +41,7 @@ type gcResult struct {
 	Schema  int                 `json:"schema"`
 	Command string              `json:"command"`
 	DryRun  bool                `json:"dry_run"`
-	Files   []repo.Unreferenced `json:"files"`
+	Files   []edit.Unreferenced `json:"files"`
 	Bytes   int64               `json:"bytes"`
 }
 
@@ -58,13 +58,13 @@ func (a *app) runGC(ctx context.Context, o gcOptions) error {
 	if err := w.NeedPublished(); err != nil {
 		return err
 	}
-	list, err := w.Repo.Unreferenced(w.Published, w.Staged, time.Duration(o.grace))
+	list, err := edit.FindUnreferenced(w.Repo, w.Published, w.Staged, time.Duration(o.grace))
 	if err != nil {
 		return err
 	}
 	res := gcResult{Schema: 1, Command: "gc", DryRun: o.dryRun, Files: list}
 	if res.Files == nil {
-		res.Files = []repo.Unreferenced{}
+		res.Files = []edit.Unreferenced{}
 	}
 	for _, g := range list {
 		res.Bytes += g.Length
@@ -74,7 +74,7 @@ func (a *app) runGC(ctx context.Context, o gcOptions) error {
 		if err := a.confirm(ctx, w, fmt.Sprintf("Delete %d files, %s?", len(list), prompt.Size(res.Bytes))); err != nil {
 			return err
 		}
-		if err := w.Repo.RemoveUnreferenced(list); err != nil {
+		if err := edit.RemoveUnreferenced(w.Repo, list); err != nil {
 			return err
 		}
 	}

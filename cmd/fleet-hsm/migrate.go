@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
@@ -49,7 +48,7 @@ type migrateResult struct {
 	Layout    string        `json:"layout"` // as it is now: "flat" or "consistent"
 	Targets   int           `json:"targets"`
 	Leftovers []string      `json:"leftovers"`
-	Odd       []repo.Oddity `json:"odd"`
+	Odd       []edit.Oddity `json:"odd"`
 	Steps     []step        `json:"steps"`
 }
 
@@ -108,13 +107,13 @@ func (a *app) planMigration() error {
 }
 
 func (a *app) reportMigration(w *workflow.Session, versions map[string]int64) error {
-	left, err := w.Repo.FleetctlLeftovers()
+	left, err := edit.FleetctlLeftovers(w.Repo)
 	if err != nil {
 		return err
 	}
 	res := migrateResult{
 		committed: a.committed("migrate", versions),
-		Layout:    "flat", Targets: w.Published.Targets.Len(), Leftovers: left, Odd: w.Repo.Oddities(),
+		Layout:    "flat", Targets: w.Published.Targets.Len(), Leftovers: left, Odd: edit.Oddities(w.Repo),
 	}
 	if w.Published.Root.ConsistentSnapshot() {
 		res.Layout = "consistent"
@@ -123,7 +122,7 @@ func (a *app) reportMigration(w *workflow.Session, versions map[string]int64) er
 		res.Leftovers = []string{}
 	}
 	if res.Odd == nil {
-		res.Odd = []repo.Oddity{}
+		res.Odd = []edit.Oddity{}
 	}
 	res.Steps = stepsLeft(w, res, versions != nil)
 	return a.print(res, res.text)

@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
@@ -69,7 +68,7 @@ func (a *app) runPromote(ctx context.Context, version string, o promoteOptions) 
 	if err != nil {
 		return err
 	}
-	odd, err := w.OddNames([]repo.Item{{Name: moved[0].Name, Version: version, Channels: append([]string{o.to}, o.tags...)}})
+	odd, err := w.OddNames([]meta.Item{{Name: moved[0].Name, Version: version, Channels: append([]string{o.to}, o.tags...)}})
 	if err != nil {
 		return err
 	}

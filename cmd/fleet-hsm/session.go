@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/diff"
+	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/review"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
@@ -136,7 +136,7 @@ func (t talker) Leftovers(files []string) {
 	if n := len(files) - 3; n > 0 {
 		shown += fmt.Sprintf(" and %d more", n)
 	}
-	if repo.StagedRoot(files) {
+	if edit.StagedRoot(files) {
 		t.a.warn(`staged/ holds a root.json (%s): of the tuf tool, while people sign it, or left by fleetctl when it failed; nothing of it is used or published here. "tuf commit" publishes it; "fleet-hsm discard" moves staged/ aside`, shown)
 		return
 	}

@@ -130,8 +130,8 @@ func (c command) change(dir string, r *repo.Repo, p *repo.Published, staged *rep
 	if err != nil {
 		return nil, err
 	}
-	it := repo.Item{Name: "orbit", Platform: "linux", Version: fmt.Sprint(c.Version), Channels: []string{"stable"}, File: file}
-	return edit.Add(r, p, staged, []repo.StagedItem{{Item: it, Content: content}}, opts)
+	it := meta.Item{Name: "orbit", Platform: "linux", Version: fmt.Sprint(c.Version), Channels: []string{"stable"}, File: file}
+	return edit.Add(r, p, staged, []edit.StagedItem{{Item: it, Content: content}}, opts)
 }
 
 // step plays one step of the sequence.

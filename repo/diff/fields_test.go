@@ -26,8 +26,8 @@ func TestEveryFieldIsShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum := strings.Repeat("ab", 64)
-	items := []repo.StagedItem{
-		{Item: repo.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"stable"}, File: "orbit"}, Content: repo.Content{Length: 5, SHA512: sum}},
+	items := []edit.StagedItem{
+		{Item: meta.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"stable"}, File: "orbit"}, Content: repo.Content{Length: 5, SHA512: sum}},
 	}
 	c, err := edit.Add(r, p, nil, items, repo.StageOptions{})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/edit"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
@@ -24,8 +25,8 @@ func TestWholeValuesAreShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := edit.Add(r, p, nil, []repo.StagedItem{{
-		Item:    repo.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"1"}, File: "orbit"},
+	c, err := edit.Add(r, p, nil, []edit.StagedItem{{
+		Item:    meta.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"1"}, File: "orbit"},
 		Content: repo.Content{Length: 5, SHA512: strings.Repeat("ab", 64)},
 	}}, repo.StageOptions{})
 	if err != nil {

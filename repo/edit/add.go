@@ -11,7 +11,7 @@ import (
 // Add stages targets, on top of what is published or of the staged change. The
 // contents must be staged or published (see [Repo.Stage], [Repo.PublishedContent]).
 // Errors: *NameError, *RefusedError.
-func Add(r *repo.Repo, p *repo.Published, staged *repo.Change, items []repo.StagedItem, opts repo.StageOptions) (*repo.Change, error) {
+func Add(r *repo.Repo, p *repo.Published, staged *repo.Change, items []StagedItem, opts repo.StageOptions) (*repo.Change, error) {
 	c := r.Start(p, staged)
 	t := c.CurrentTargets(p).Clone()
 	spelled := meta.Spellings(t)
@@ -40,7 +40,7 @@ func Add(r *repo.Repo, p *repo.Published, staged *repo.Change, items []repo.Stag
 	return c, r.Restage(p, c, t, opts)
 }
 
-func channelsOf(it repo.Item) []string {
+func channelsOf(it meta.Item) []string {
 	out := []string{it.Version}
 	for _, ch := range it.Channels {
 		if !slices.Contains(out, ch) {
@@ -50,7 +50,7 @@ func channelsOf(it repo.Item) []string {
 	return out
 }
 
-func versionFree(published *meta.Targets, path string, it repo.StagedItem, replace bool) error {
+func versionFree(published *meta.Targets, path string, it StagedItem, replace bool) error {
 	old, there, err := published.Get(path)
 	if err != nil {
 		return err

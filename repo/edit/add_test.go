@@ -28,7 +28,7 @@ func TestVersionsAreNotReplaced(t *testing.T) {
 	p := repotest.Load(t, r)
 	for name, c := range map[string]struct {
 		bytes   string
-		it      repo.Item
+		it      meta.Item
 		replace bool
 		taken   bool
 	}{
@@ -37,8 +37,8 @@ func TestVersionsAreNotReplaced(t *testing.T) {
 		"other bytes, and replace":    {"two", repotest.Item("1"), true, false},
 		"as many other bytes":         {"eno", repotest.Item("1"), false, true},
 		"another version":             {"two", repotest.Item("2"), false, false},
-		"another platform":            {"two", repo.Item{Name: "orbit", Platform: "macos", Version: "1"}, false, false},
-		"another version to a taken ": {"two", repo.Item{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"stable", "2"}}, false, false},
+		"another platform":            {"two", meta.Item{Name: "orbit", Platform: "macos", Version: "1"}, false, false},
+		"another version to a taken ": {"two", meta.Item{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"stable", "2"}}, false, false},
 	} {
 		file := filepath.Join(repotest.Folder(t), "f")
 		if err := os.WriteFile(file, []byte(c.bytes), 0o600); err != nil {
@@ -49,7 +49,7 @@ func TestVersionsAreNotReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.it.File = file
-		_, err = edit.Add(r, p, nil, []repo.StagedItem{{Item: c.it, Content: content}}, repo.StageOptions{Replace: c.replace})
+		_, err = edit.Add(r, p, nil, []edit.StagedItem{{Item: c.it, Content: content}}, repo.StageOptions{Replace: c.replace})
 		if kindIs(meta.VersionTaken)(err) != c.taken || !c.taken && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

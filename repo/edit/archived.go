@@ -43,7 +43,7 @@ func notArchived(c *repo.Change, p *repo.Published, path string) error {
 
 // hotPaths gives the paths of an item that are to stand in targets.json: an archived
 // version stays where it is if the bytes are the same. Errors: *RefusedError{Archived}.
-func hotPaths(c *repo.Change, p *repo.Published, paths []string, it repo.StagedItem) ([]string, error) {
+func hotPaths(c *repo.Change, p *repo.Published, paths []string, it StagedItem) ([]string, error) {
 	var out []string
 	for _, path := range paths {
 		role, t, err := c.ColdOf(p, path)

@@ -13,7 +13,7 @@ import (
 func TestPromoteRefusals(t *testing.T) {
 	t.Parallel()
 	r, kr := repotest.New(t, true)
-	for _, it := range []repo.Item{
+	for _, it := range []meta.Item{
 		{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"edge", "stable"}},
 		{Name: "osqueryd", Platform: "linux", Version: "5", Channels: []string{"stable"}},
 		{Name: "orbit", Platform: "linux", Version: "2", Channels: []string{"edge"}},

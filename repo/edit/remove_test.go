@@ -16,7 +16,7 @@ import (
 // named, nothing is guessed.
 func TestRemove(t *testing.T) {
 	r, kr := repotest.New(t, true)
-	for _, it := range []repo.Item{
+	for _, it := range []meta.Item{
 		{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"stable"}},
 		{Name: "orbit", Platform: "macos", Version: "1", Channels: []string{"stable"}},
 		{Name: "osqueryd", Platform: "linux", Version: "5", Channels: []string{"stable"}},

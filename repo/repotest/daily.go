@@ -58,7 +58,7 @@ func (d *Daily) Published(t testing.TB) *repo.Published {
 }
 
 // Item stages a file of its own for a component, platform and version.
-func (d *Daily) Item(t testing.TB, name, platform, version string, channels ...string) repo.StagedItem {
+func (d *Daily) Item(t testing.TB, name, platform, version string, channels ...string) edit.StagedItem {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), filepath.Base(name))
 	if err := os.WriteFile(file, []byte(name+platform+version), 0o644); err != nil {
@@ -68,11 +68,11 @@ func (d *Daily) Item(t testing.TB, name, platform, version string, channels ...s
 	if err != nil {
 		t.Fatal(err)
 	}
-	return repo.StagedItem{Item: repo.Item{Name: name, Platform: platform, Version: version, Channels: channels, File: file}, Content: content}
+	return edit.StagedItem{Item: meta.Item{Name: name, Platform: platform, Version: version, Channels: channels, File: file}, Content: content}
 }
 
 // Add publishes items.
-func (d *Daily) Add(t testing.TB, items ...repo.StagedItem) {
+func (d *Daily) Add(t testing.TB, items ...edit.StagedItem) {
 	t.Helper()
 	p := d.Published(t)
 	c, err := edit.Add(d.Repo, p, nil, items, repo.StageOptions{})
@@ -86,7 +86,7 @@ func (d *Daily) Add(t testing.TB, items ...repo.StagedItem) {
 // of them in stable and the second in "old".
 func (d *Daily) Releases(t testing.TB, n int) {
 	t.Helper()
-	var items []repo.StagedItem
+	var items []edit.StagedItem
 	for v := 1; v <= n; v++ {
 		var channels []string
 		switch v {
@@ -177,4 +177,10 @@ func KindIs(kind meta.RefusedKind) func(error) bool {
 		var refused *meta.RefusedError
 		return errors.As(err, &refused) && refused.Kind == kind
 	}
+}
+
+// IsName reports whether an error says that a name cannot be given.
+func IsName(err error) bool {
+	var e *meta.NameError
+	return errors.As(err, &e) && errors.Is(err, meta.ErrName)
 }

@@ -4,7 +4,7 @@
 // passphrase, no scrypt.
 //
 //	r, kr := repotest.New(t, consistent)          // init, committed; the lock is held
-//	repotest.Add(t, r, kr, "content", repo.Item{Name: "orbit", Platform: "linux", Version: "1"})
+//	repotest.Add(t, r, kr, "content", meta.Item{Name: "orbit", Platform: "linux", Version: "1"})
 //	repotest.Rotate(t, r, kr, meta.RoleTargets)   // one new key in place of all
 //	repotest.Stamp(t, r, kr)
 //	err := kr.Try(r, p, change)                   // sign and commit, for refusals
@@ -181,7 +181,7 @@ func Load(t testing.TB, r *repo.Repo) *repo.Published {
 }
 
 // Add publishes a file.
-func Add(t testing.TB, r *repo.Repo, kr Keyring, content string, it repo.Item) {
+func Add(t testing.TB, r *repo.Repo, kr Keyring, content string, it meta.Item) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "f")
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
@@ -193,7 +193,7 @@ func Add(t testing.TB, r *repo.Repo, kr Keyring, content string, it repo.Item) {
 	}
 	it.File = file
 	p := Load(t, r)
-	c, err := edit.Add(r, p, nil, []repo.StagedItem{{Item: it, Content: staged}}, repo.StageOptions{})
+	c, err := edit.Add(r, p, nil, []edit.StagedItem{{Item: it, Content: staged}}, repo.StageOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func Add(t testing.TB, r *repo.Repo, kr Keyring, content string, it repo.Item) {
 }
 
 // Put stages a file and a change that adds it; errors are the test's to judge.
-func Put(t testing.TB, r *repo.Repo, content string, it repo.Item) (*repo.Published, *repo.Change, error) {
+func Put(t testing.TB, r *repo.Repo, content string, it meta.Item) (*repo.Published, *repo.Change, error) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "f")
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
@@ -216,7 +216,7 @@ func Put(t testing.TB, r *repo.Repo, content string, it repo.Item) (*repo.Publis
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := edit.Add(r, p, nil, []repo.StagedItem{{Item: it, Content: staged}}, repo.StageOptions{})
+	c, err := edit.Add(r, p, nil, []edit.StagedItem{{Item: it, Content: staged}}, repo.StageOptions{})
 	return p, c, err
 }
 
@@ -382,8 +382,8 @@ func (kr Keyring) RotateTo(t *testing.T, r *repo.Repo, rot edit.Rotation) {
 }
 
 // Item is a release of orbit for Linux.
-func Item(version string) repo.Item {
-	return repo.Item{Name: "orbit", Platform: "linux", Version: version, Channels: []string{"stable"}}
+func Item(version string) meta.Item {
+	return meta.Item{Name: "orbit", Platform: "linux", Version: version, Channels: []string{"stable"}}
 }
 
 // Write writes a file of the folder.

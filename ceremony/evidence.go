@@ -1,4 +1,4 @@
-package repo
+package ceremony
 
 import (
 	"crypto/sha256"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -24,11 +25,11 @@ const (
 	EvidenceGone  Evidence = "not-here"      // the file of this version is no longer here
 )
 
-// Evidence looks for the published file of a role and version and verifies a
+// EvidenceOf looks for the published file of a role and version and verifies a
 // signature over it with the key that one of the published roots names. hash is the
 // SHA-256 of the signed part, hex. Errors: *FileError, of files it had to read.
-func (r *Repo) Evidence(p *Published, role string, version int64, hash string, keyID tuf.KeyID, sig []byte) (Evidence, error) {
-	env, err := r.publishedVersion(role, version)
+func EvidenceOf(r *repo.Repo, p *repo.Published, role string, version int64, hash string, keyID tuf.KeyID, sig []byte) (Evidence, error) {
+	env, err := publishedVersion(r, role, version)
 	if err != nil {
 		return "", err
 	}
@@ -42,9 +43,9 @@ func (r *Repo) Evidence(p *Published, role string, version int64, hash string, k
 		return EvidenceOther, nil
 	}
 	if !meta.IsRole(role) {
-		return r.coldEvidence(env, version, keyID, sig)
+		return coldEvidence(r, env, version, keyID, sig)
 	}
-	chain, err := r.rootChain(p)
+	chain, err := r.RootChain(p)
 	if err != nil {
 		return "", err
 	}
@@ -63,10 +64,11 @@ func (r *Repo) Evidence(p *Published, role string, version int64, hash string, k
 
 // coldEvidence looks for the key of a cold role in the targets that was signed with it, or
 // that lies here: both are of one version.
-func (r *Repo) coldEvidence(env *meta.Envelope, version int64, keyID tuf.KeyID, sig []byte) (Evidence, error) {
-	for _, name := range []string{versioned(version, "targets.json"), "targets.json"} {
-		data, err := r.readMetadata(name, tuf.MaxTargets)
-		if notExist(err) {
+func coldEvidence(r *repo.Repo, env *meta.Envelope, version int64, keyID tuf.KeyID, sig []byte) (Evidence, error) {
+	for _, n := range []int64{version, 0} {
+		name := meta.FileName(meta.RoleTargets, n)
+		data, err := r.ReadRole(meta.RoleTargets, n)
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
@@ -97,9 +99,10 @@ func (r *Repo) coldEvidence(env *meta.Envelope, version int64, keyID tuf.KeyID, 
 
 // publishedVersion reads N.ROLE.json, or ROLE.json if that is the version; nil if
 // neither is here.
-func (r *Repo) publishedVersion(role string, version int64) (*meta.Envelope, error) {
-	for _, name := range []string{versioned(version, role+".json"), role + ".json"} {
-		data, err := r.readMetadata(name, tuf.MaxSize(role))
+func publishedVersion(r *repo.Repo, role string, version int64) (*meta.Envelope, error) {
+	for _, n := range []int64{version, 0} {
+		name := meta.FileName(role, n)
+		data, err := r.ReadRole(role, n)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

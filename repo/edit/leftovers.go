@@ -1,33 +1,36 @@
-package repo
+package edit
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/fleet-hsm/fleet-hsm/repo"
 )
 
 // FleetctlLeftovers lists what fleetctl left behind when it failed: files below
 // staged/ and the .backup folders of a rotation. Nothing of it is ever read.
-func (r *Repo) FleetctlLeftovers() ([]string, error) {
+func FleetctlLeftovers(r *repo.Repo) ([]string, error) {
 	var found []string
 	for _, dir := range []string{"repository/.backup", "keys/.backup"} {
-		if ok, err := exists(r.path(filepath.FromSlash(dir))); err != nil {
+		if ok, err := exists(filepath.Join(r.Dir(), filepath.FromSlash(dir))); err != nil {
 			return nil, err
 		} else if ok {
 			found = append(found, dir)
 		}
 	}
-	root := r.path("staged")
+	root := filepath.Join(r.Dir(), "staged")
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-		if notExist(err) {
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
 		if !e.IsDir() {
-			rel, rerr := filepath.Rel(r.dir, path)
+			rel, rerr := filepath.Rel(r.Dir(), path)
 			if rerr != nil {
 				return rerr
 			}
@@ -46,36 +49,44 @@ func StagedRoot(leftovers []string) bool { return slices.Contains(leftovers, "st
 // DropFleetctlLeftovers removes them. What may be somebody's is not deleted: a key backup,
 // which may hold the only copy of a key, is moved to keys/retired/; a staged root, which
 // may carry signatures of people far away, with all of staged/ to staged.kept-TIME.
-func (r *Repo) DropFleetctlLeftovers() error {
-	if there, err := exists(r.path("staged", "root.json")); err != nil {
+func DropFleetctlLeftovers(r *repo.Repo) error {
+	if there, err := exists(filepath.Join(r.Dir(), "staged", "root.json")); err != nil {
 		return err
 	} else if there {
-		if err := os.Rename(r.path("staged"), r.path("staged.kept-"+r.now().UTC().Format("20060102T150405Z"))); err != nil {
+		if err := os.Rename(filepath.Join(r.Dir(), "staged"), filepath.Join(r.Dir(), "staged.kept-"+r.Now().UTC().Format("20060102T150405Z"))); err != nil {
 			return err
 		}
 	}
-	if ok, err := exists(r.path("keys", ".backup")); err != nil {
+	if ok, err := exists(filepath.Join(r.Dir(), "keys", ".backup")); err != nil {
 		return err
 	} else if ok {
-		if err := os.MkdirAll(r.path("keys", "retired"), 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Join(r.Dir(), "keys", "retired"), 0o700); err != nil {
 			return err
 		}
-		to := r.path("keys", "retired", "fleetctl-backup-"+r.now().UTC().Format("20060102T150405Z"))
-		if err := os.Rename(r.path("keys", ".backup"), to); err != nil {
+		to := filepath.Join(r.Dir(), "keys", "retired", "fleetctl-backup-"+r.Now().UTC().Format("20060102T150405Z"))
+		if err := os.Rename(filepath.Join(r.Dir(), "keys", ".backup"), to); err != nil {
 			return err
 		}
 	}
-	if err := os.RemoveAll(r.web(".backup")); err != nil {
+	if err := os.RemoveAll(web(r, ".backup")); err != nil {
 		return err
 	}
-	entries, err := os.ReadDir(r.path("staged"))
-	if err != nil && !notExist(err) {
+	entries, err := os.ReadDir(filepath.Join(r.Dir(), "staged"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for _, e := range entries {
-		if err := os.RemoveAll(r.path("staged", e.Name())); err != nil {
+		if err := os.RemoveAll(filepath.Join(r.Dir(), "staged", e.Name())); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }

@@ -1,4 +1,4 @@
-package repo
+package edit
 
 import (
 	"bytes"
@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -19,18 +19,17 @@ type Oddity struct {
 }
 
 // Oddities looks at the form of the published metadata: expiries in a local zone,
-// JSON that is not compact. Files that cannot be read are passed over; [Repo.Load]
+// JSON that is not compact. Files that cannot be read are passed over; [repo.Repo.Load]
 // says what is wrong with them.
-func (r *Repo) Oddities() []Oddity {
+func Oddities(r *repo.Repo) []Oddity {
 	var out []Oddity
 	for _, role := range meta.Roles() {
-		name := role + ".json"
-		data, err := r.readMetadata(name, tuf.MaxSize(role))
+		data, err := r.ReadRole(role, 0)
 		if err != nil {
 			continue
 		}
 		for _, what := range oddForm(data) {
-			out = append(out, Oddity{File: "repository/" + name, What: what})
+			out = append(out, Oddity{File: "repository/" + meta.FileName(role, 0), What: what})
 		}
 	}
 	return out

@@ -1,10 +1,8 @@
-package repo
+package meta
 
 import (
 	"path/filepath"
 	"slices"
-
-	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
 // Item is one file to publish under a version and channels.
@@ -19,12 +17,12 @@ type Item struct {
 // Paths gives the target paths of the item, the version's first, each once. Errors:
 // *NameError.
 func (it Item) Paths() ([]string, error) {
-	if err := meta.CheckElement("version", it.Version); err != nil {
+	if err := CheckElement("version", it.Version); err != nil {
 		return nil, err
 	}
 	var paths []string
 	for _, channel := range append([]string{it.Version}, it.Channels...) {
-		p, err := meta.TargetPath(it.Name, it.Platform, channel, filepath.Base(it.File))
+		p, err := TargetPath(it.Name, it.Platform, channel, filepath.Base(it.File))
 		if err != nil {
 			return nil, err
 		}
@@ -33,12 +31,6 @@ func (it Item) Paths() ([]string, error) {
 		}
 	}
 	return paths, nil
-}
-
-// StagedItem is an item with its bytes.
-type StagedItem struct {
-	Item    Item
-	Content Content
 }
 
 // CheckItems refuses two items that claim one path with different files. Errors:
@@ -52,28 +44,9 @@ func CheckItems(items []Item) error {
 		}
 		for _, p := range paths {
 			if other, taken := claimed[p]; taken && other != it.File {
-				return meta.Refuse(meta.VersionTaken, "target %q is claimed by %q and by %q", p, other, it.File)
+				return Refuse(VersionTaken, "target %q is claimed by %q and by %q", p, other, it.File)
 			}
 			claimed[p] = it.File
-		}
-	}
-	return nil
-}
-
-// CheckNames refuses items whose paths are new and that not every web root can hold.
-// staged may be nil. Errors: *NameError.
-func (r *Repo) CheckNames(p *Published, staged *Change, items []Item) error {
-	c := r.Start(p, staged)
-	spelled := meta.Spellings(c.CurrentTargets(p))
-	for _, it := range items {
-		paths, err := it.Paths()
-		if err != nil {
-			return err
-		}
-		for _, path := range paths {
-			if err := spelled.Take(path); err != nil {
-				return err
-			}
 		}
 	}
 	return nil

@@ -1,4 +1,4 @@
-package repo_test
+package edit_test
 
 import (
 	"os"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/edit"
+	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
@@ -18,16 +19,20 @@ func aged(t *testing.T, r *repo.Repo, by time.Duration) {
 	t.Helper()
 	for name := range repotest.CopyWeb(t, r) {
 		path := repotest.WebPath(r, name)
-		at := stat(t, path).ModTime().Add(-by)
+		st, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := st.ModTime().Add(-by)
 		if err := os.Chtimes(path, at, at); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func garbage(t *testing.T, r *repo.Repo, staged *repo.Change, grace time.Duration) []repo.Unreferenced {
+func garbage(t *testing.T, r *repo.Repo, staged *repo.Change, grace time.Duration) []edit.Unreferenced {
 	t.Helper()
-	list, err := r.Unreferenced(repotest.Load(t, r), staged, grace)
+	list, err := edit.FindUnreferenced(r, repotest.Load(t, r), staged, grace)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +75,7 @@ func TestGarbage(t *testing.T) {
 		}
 
 		// A staged change that names it again keeps it.
-		_, c, err := repotest.Put(t, r, "one", repo.Item{Name: "orbit", Platform: "linux", Version: "1"})
+		_, c, err := repotest.Put(t, r, "one", meta.Item{Name: "orbit", Platform: "linux", Version: "1"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,10 +83,10 @@ func TestGarbage(t *testing.T) {
 			t.Errorf("a staged change names it, and garbage: %v", kept)
 		}
 
-		if err := r.RemoveUnreferenced(list); err != nil {
+		if err := edit.RemoveUnreferenced(r, list); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.RemoveUnreferenced(list); err != nil {
+		if err := edit.RemoveUnreferenced(r, list); err != nil {
 			t.Errorf("collected twice: %v", err)
 		}
 		if _, err := os.Stat(repotest.WebPath(r, "targets/orbit/linux/1")); !os.IsNotExist(err) {
@@ -104,7 +109,7 @@ func TestGarbageNeedsEveryNumberedFile(t *testing.T) {
 	for name, text := range map[string]string{"damaged": "{", "of another role": repotest.Read(t, r, "repository/1.root.json")} {
 		c := repotest.Clone(t, r)
 		repotest.Write(t, c, "repository/2.targets.json", text)
-		if list, err := c.Unreferenced(repotest.Load(t, r), nil, 2*time.Hour); err == nil {
+		if list, err := edit.FindUnreferenced(c, repotest.Load(t, r), nil, 2*time.Hour); err == nil {
 			t.Errorf("%s: %v", name, list)
 		}
 	}
@@ -112,7 +117,7 @@ func TestGarbageNeedsEveryNumberedFile(t *testing.T) {
 	c := repotest.Clone(t, r)
 	repotest.Write(t, c, "repository/1.targets.json", "{")
 	aged(t, c, time.Hour)
-	if _, err := c.Unreferenced(repotest.Load(t, c), nil, time.Minute); err != nil {
+	if _, err := edit.FindUnreferenced(c, repotest.Load(t, c), nil, time.Minute); err != nil {
 		t.Errorf("one that is long out of force: %v", err)
 	}
 }

@@ -1,9 +1,8 @@
-package repo_test
+package edit_test
 
 import (
 	"errors"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -13,17 +12,12 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
-func isName(err error) bool {
-	var e *meta.NameError
-	return errors.As(err, &e) && errors.Is(err, meta.ErrName)
-}
-
 // TestMigrate: hashed names for everything, numbered files of the versions in force, plain
 // files stay; whoever knew the flat layout follows, and whoever comes new.
 func TestMigrate(t *testing.T) {
 	r, kr := repotest.New(t, false)
 	repotest.Add(t, r, kr, "one", repotest.Item("1"))
-	repotest.Add(t, r, kr, "two", repo.Item{Name: "extensions/x", Platform: "linux", Version: "2"})
+	repotest.Add(t, r, kr, "two", meta.Item{Name: "extensions/x", Platform: "linux", Version: "2"})
 	before := repotest.CopyWeb(t, r)
 	p := repotest.Load(t, r)
 	c, err := edit.Migrate(r, p, nil, repo.StageOptions{})
@@ -76,10 +70,10 @@ func TestMigrateRefusesFirst(t *testing.T) {
 				t.Fatal(err)
 			}
 			repotest.Write(t, r, "repository/targets/a/b/c/"+long, "one")
-		}, isName},
+		}, repotest.IsName},
 		"a path that leaves the folder": {func(r *repo.Repo) {
 			kr.RewriteTargets(t, r, func(targets map[string]any) { targets["../../keys/root.json"] = targets["orbit/linux/1/orbit"] })
-		}, isName},
+		}, repotest.IsName},
 	} {
 		r := repotest.Clone(t, base)
 		c.spoil(r)
@@ -90,27 +84,5 @@ func TestMigrateRefusesFirst(t *testing.T) {
 		if _, err := edit.Migrate(r, p, nil, repo.StageOptions{}); !c.want(err) {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-}
-
-// TestOddities: what fleetctl writes in its own way is named and does no harm; the next
-// version is written without it.
-func TestOddities(t *testing.T) {
-	r, kr := repotest.New(t, false)
-	repotest.Add(t, r, kr, "one", repotest.Item("1"))
-	key := repotest.Load(t, r).Root.Keys(meta.RoleTimestamp)[0].ID
-	local := kr.Resign(t, []byte(repotest.Read(t, r, "repository/timestamp.json")), repotest.SetTo("expires", "2036-12-06T17:07:47-03:00"), key)
-	repotest.Write(t, r, "repository/timestamp.json", string(local))
-	repotest.Write(t, r, "repository/root.json", repotest.Read(t, r, "repository/root.json")+"\n")
-	var files []string
-	for _, o := range r.Oddities() {
-		files = append(files, o.File)
-	}
-	if !slices.Equal(files, []string{"repository/root.json", "repository/timestamp.json"}) {
-		t.Errorf("odd are %q", files)
-	}
-	repotest.Write(t, r, "repository/targets.json", "no JSON")
-	if len(r.Oddities()) != 2 {
-		t.Error("a file that cannot be read counts as odd")
 	}
 }

@@ -1,4 +1,4 @@
-package repo
+package edit
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
-	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -19,22 +19,22 @@ type Unreferenced struct {
 	Since  time.Time `json:"modified"`
 }
 
-// Unreferenced lists content that was published once and that neither the published
+// FindUnreferenced lists content that was published once and that neither the published
 // targets.json, nor the staged one, nor a numbered one that was in force within the
 // last grace names. Files whose names do not have the form that fleet-hsm or fleetctl
 // gives them are never listed. An agent may still be about to fetch what it learnt of
 // a moment ago: grace is how long such a moment may be.
-func (r *Repo) Unreferenced(p *Published, staged *Change, grace time.Duration) ([]Unreferenced, error) {
-	named, err := r.named(p, staged, grace)
+func FindUnreferenced(r *repo.Repo, p *repo.Published, staged *repo.Change, grace time.Duration) ([]Unreferenced, error) {
+	inForce, err := named(r, p, staged, grace)
 	if err != nil {
 		return nil, err
 	}
 	var out []Unreferenced
-	limit := r.now().Add(-grace)
-	root := r.web("targets")
+	limit := r.Now().Add(-grace)
+	root := web(r, "targets")
 	err = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
-			if notExist(err) {
+			if errors.Is(err, fs.ErrNotExist) {
 				return nil
 			}
 			return err
@@ -45,7 +45,7 @@ func (r *Repo) Unreferenced(p *Published, staged *Change, grace time.Duration) (
 		}
 		rel = filepath.ToSlash(rel)
 		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() || named[rel] || !publishedForm(rel) || info.ModTime().After(limit) {
+		if err != nil || !info.Mode().IsRegular() || inForce[rel] || !publishedForm(rel) || info.ModTime().After(limit) {
 			return err
 		}
 		out = append(out, Unreferenced{Path: rel, Length: info.Size(), Since: info.ModTime().UTC()})
@@ -62,19 +62,19 @@ func publishedForm(rel string) bool {
 
 // named gives every path below targets/ that some metadata in force names, in both
 // layouts' forms as far as they apply.
-func (r *Repo) named(p *Published, staged *Change, grace time.Duration) (map[string]bool, error) {
-	named := map[string]bool{}
-	keep := func(t *meta.Targets) error { return nameAll(named, t, p.Root.ConsistentSnapshot()) }
+func named(r *repo.Repo, p *repo.Published, staged *repo.Change, grace time.Duration) (map[string]bool, error) {
+	paths := map[string]bool{}
+	keep := func(t *meta.Targets) error { return nameAll(paths, t, p.Root.ConsistentSnapshot()) }
 	if err := keep(p.Targets); err != nil {
 		return nil, err
 	}
-	if staged != nil && staged.targets != nil {
-		if err := keep(staged.targets); err != nil {
+	if staged != nil && staged.Targets() != nil {
+		if err := keep(staged.Targets()); err != nil {
 			return nil, err
 		}
 	}
 	for _, role := range append([]string{meta.RoleTargets}, p.Listed()...) {
-		recent, err := r.recentTargets(role, grace)
+		recent, err := recentTargets(r, role, grace)
 		if err != nil {
 			return nil, err
 		}
@@ -84,24 +84,28 @@ func (r *Repo) named(p *Published, staged *Change, grace time.Duration) (map[str
 			}
 		}
 	}
-	return named, r.nameCold(p, staged, keep)
+	return paths, nameCold(p, staged, keep)
 }
 
 // nameCold keeps what the roles besides targets name.
-func (r *Repo) nameCold(p *Published, staged *Change, keep func(*meta.Targets) error) error {
+func nameCold(p *repo.Published, staged *repo.Change, keep func(*meta.Targets) error) error {
 	for _, role := range p.Listed() {
-		t, err := p.listedTargets(role)
+		t, err := p.ListedTargets(role)
 		if err == nil {
 			err = keep(t)
 		}
-		if err == nil && staged != nil && staged.cold[role] != nil {
-			err = keep(staged.cold[role].targets)
+		if err == nil && staged != nil && staged.ColdTargets(role) != nil {
+			err = keep(staged.ColdTargets(role))
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func web(r *repo.Repo, name string) string {
+	return filepath.Join(r.Dir(), "repository", filepath.FromSlash(name))
 }
 
 func nameAll(named map[string]bool, t *meta.Targets, consistent bool) error {
@@ -122,25 +126,24 @@ func nameAll(named map[string]bool, t *meta.Targets, consistent bool) error {
 // recentTargets reads the numbered files of targets, or of another role with entries, that
 // were in force within grace: all but those whose successor is older than that. One that
 // cannot be read is an error: what it names is not known to be unused.
-func (r *Repo) recentTargets(role string, grace time.Duration) ([]*meta.Targets, error) {
-	lists, err := r.numbered()
+func recentTargets(r *repo.Repo, role string, grace time.Duration) ([]*meta.Targets, error) {
+	versions, err := r.Numbered(role)
 	if err != nil {
 		return nil, err
 	}
-	versions := lists[role]
 	var out []*meta.Targets
 	for i, n := range versions {
 		// Of targets each version is published; a cold role has only some numbers.
 		if i+1 < len(versions) && (role != meta.RoleTargets || versions[i+1] == n+1) {
-			next, err := os.Stat(r.web(versioned(versions[i+1], role+".json")))
+			next, err := os.Stat(web(r, meta.FileName(role, versions[i+1])))
 			if err != nil {
 				return nil, err
 			}
-			if next.ModTime().Before(r.now().Add(-grace)) {
+			if next.ModTime().Before(r.Now().Add(-grace)) {
 				continue
 			}
 		}
-		t, err := r.readNumbered(role, n)
+		t, err := r.NumberedTargets(role, n)
 		if err != nil {
 			return nil, err
 		}
@@ -149,32 +152,19 @@ func (r *Repo) recentTargets(role string, grace time.Duration) ([]*meta.Targets,
 	return out, nil
 }
 
-func (r *Repo) readNumbered(role string, n int64) (*meta.Targets, error) {
-	name := versioned(n, role+".json")
-	data, err := r.readMetadata(name, tuf.MaxTargets)
-	if err != nil {
-		return nil, err
-	}
-	env, err := meta.ParseEnvelope(data)
-	if err != nil {
-		return nil, &meta.FileError{File: "repository/" + name, Err: err}
-	}
-	return meta.ParseTargets(env.Text())
-}
-
 // RemoveUnreferenced deletes garbage and the folders that it leaves empty. The lock must be
 // held.
-func (r *Repo) RemoveUnreferenced(list []Unreferenced) error {
+func RemoveUnreferenced(r *repo.Repo, list []Unreferenced) error {
 	dirs := map[string]bool{}
 	for _, g := range list {
-		file := r.web("targets/" + g.Path)
-		if err := os.Remove(file); err != nil && !notExist(err) {
+		file := web(r, "targets/"+g.Path)
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		dirs[filepath.Dir(file)] = true
 	}
 	for dir := range dirs {
-		if err := pruneEmpty(dir, r.web("targets")); err != nil {
+		if err := pruneEmpty(dir, web(r, "targets")); err != nil {
 			return err
 		}
 	}
