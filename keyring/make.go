@@ -22,7 +22,7 @@ import (
 // MakeOptions say how keys are made.
 type MakeOptions struct {
 	Generate bool
-	// Names are what people call the keys that are made, in their order.
+	// Names are what people call the keys that are made, in their order (NameKeys).
 	Names     []string
 	Algorithm signer.Algorithm
 	// AllowImported accepts root keys that were not born on their token.
@@ -43,7 +43,8 @@ type Maker struct {
 	// names are those of new keys, by key ID: as the person wants, or as a public key from
 	// elsewhere came with.
 	names map[tuf.KeyID]string
-	named int // how many of MakeOptions.Names were given away
+	// wanted are those of MakeOptions.Names, by the URI of the key that gets it.
+	wanted map[string]string
 }
 
 // NewMaker makes keys for one command.
@@ -77,7 +78,10 @@ func (m *Maker) Keys(ctx context.Context, ui signer.UI, plan map[string][]signer
 				return nil, misuse.Errorf("--%s-key %s is the same key as another one given for the role", role, u)
 			}
 			keys[role] = append(keys[role], k)
-			if at.String() != RoleFile(role).String() {
+			if name, ok := m.wanted[u.String()]; ok {
+				m.call(k.ID, name)
+			}
+			if at.String() != RoleFile(role).String() || m.newName(k.ID) != "" {
 				locations = append(locations, config.Location{KeyID: k.ID, URI: at.WithQueryOf(u), Name: m.newName(k.ID)})
 			}
 		}
@@ -198,10 +202,6 @@ func (m *Maker) generate(ctx context.Context, ui signer.UI, role string, ref sig
 	}
 	for _, s := range made.Warnings {
 		m.k.opts.Warn("%s: %s", made.URI, s)
-	}
-	if m.named < len(o.Names) {
-		m.call(KeyID(made.Public[0]), o.Names[m.named])
-		m.named++
 	}
 	m.onTokens = append(m.onTokens, fmt.Sprintf("%s (%s)", KeyID(made.Public[0]), made.URI))
 	m.k.opts.Note("Generated %s key with ID: %s (%s)", role, KeyID(made.Public[0]), made.URI)

@@ -32,6 +32,15 @@ func (w *Session) Init(ctx context.Context, o Init) (c *repo.Change, inFile []st
 	if err := w.Keys.CheckPINSources(ctx, nil); err != nil {
 		return nil, nil, err
 	}
+	var named []signer.Ref
+	for _, role := range meta.Roles() {
+		for _, u := range uris[role] {
+			named = append(named, signer.Ref{URI: u, Roles: []string{role}})
+		}
+	}
+	if err := w.Maker.NameKeys(ctx, w.UI, named, o.Make); err != nil {
+		return nil, nil, err
+	}
 	keys, err := w.Maker.Keys(ctx, w.UI, uris, o.Make)
 	if err != nil {
 		return nil, nil, w.UndoInit(err)

@@ -36,6 +36,9 @@ func (o Rotation) replaces() bool {
 // Rotate adds the new keys of each role to what is staged. Keys in files that it made go
 // again if it fails.
 func (w *Session) Rotate(ctx context.Context, roles []string, o Rotation) (c *repo.Change, err error) {
+	if err := w.nameKeys(ctx, roles, o); err != nil {
+		return nil, err
+	}
 	c = w.Staged
 	for _, role := range roles {
 		if c, err = w.rotateRole(ctx, c, role, o); err != nil {
@@ -43,6 +46,29 @@ func (w *Session) Rotate(ctx context.Context, roles []string, o Rotation) (c *re
 		}
 	}
 	return c, nil
+}
+
+// nameKeys gives the names of new keys away before one is made.
+func (w *Session) nameKeys(ctx context.Context, roles []string, o Rotation) error {
+	uris, err := w.parseAll(slices.Concat(o.Add, o.Set))
+	if err != nil {
+		return err
+	}
+	named := make([]signer.Ref, len(uris))
+	for i, u := range uris {
+		named[i] = signer.Ref{URI: u, Roles: roles}
+	}
+	return w.Maker.NameKeys(ctx, w.UI, named, o.Make)
+}
+
+func (w *Session) parseAll(list []string) (uris []signer.URI, err error) {
+	uris = make([]signer.URI, len(list))
+	for i, s := range list {
+		if uris[i], err = w.Keys.Parse(s); err != nil {
+			return nil, err
+		}
+	}
+	return uris, nil
 }
 
 // rotateRole adds the new keys of one role to a change.
@@ -108,12 +134,9 @@ func (w *Session) resolveAll(ctx context.Context, role string, list []string, mo
 	if len(list) == 0 {
 		return nil, nil
 	}
-	uris := make([]signer.URI, len(list))
-	for i, s := range list {
-		var err error
-		if uris[i], err = w.Keys.Parse(s); err != nil {
-			return nil, err
-		}
+	uris, err := w.parseAll(list)
+	if err != nil {
+		return nil, err
 	}
 	keys, err := w.Maker.Keys(ctx, w.UI, map[string][]signer.URI{role: uris}, mo)
 	return keys[role], err

@@ -121,9 +121,9 @@ func judge(err error) verdict {
 	case errors.Is(err, context.Canceled):
 		return verdict{exitInterrupted, "interrupted", hintInterrupted}
 	case as[*schema.NewerError](err):
-		return verdict{exitUnverified, "newer", "nothing was changed; take the version of fleet-hsm that wrote it, or a newer one, on this machine too"}
+		return verdict{exitUnverified, "newer", unchanged(err, "take the version of fleet-hsm that wrote it, or a newer one, on this machine too")}
 	case errors.Is(err, signer.ErrNotConfirmed), errors.Is(err, errNotReset), errors.Is(err, keyring.ErrNotDestroyed):
-		return verdict{exitRefused, "not-confirmed", "run it again to be asked again"}
+		return verdict{exitRefused, "not-confirmed", again(err) + " to be asked again"}
 	case as[*keyring.DestroysError](err):
 		return verdict{exitRefused, "key-in-use", `take it out of its roles first ("fleet-hsm rotate ROLE --remove KEYID", "fleet-hsm status" lists them) and out of the configuration, or run this at a terminal, which asks for the device's serial number; no flag says it`}
 	case as[*workflow.ReviewedMismatch](err):
@@ -173,7 +173,7 @@ func judge(err error) verdict {
 	case errors.Is(err, repo.ErrNothingStaged):
 		return verdict{exitRefused, "nothing-staged", `"fleet-hsm status" shows what is published`}
 	case errors.Is(err, repo.ErrExists):
-		return verdict{exitRefused, "exists", "nothing was changed; init only works in a folder without repository metadata"}
+		return verdict{exitRefused, "exists", unchanged(err, "init only works in a folder without repository metadata")}
 	case errors.Is(err, repo.ErrContent):
 		return verdict{exitRefused, "content", "name a regular file that is readable and that nothing writes to meanwhile"}
 	case errors.Is(err, meta.ErrKey):
@@ -187,7 +187,7 @@ func judge(err error) verdict {
 	case errors.Is(err, verify.ErrUnreachable):
 		return verdict{exitRefused, "source", "check the address, the network and --ca-file; nothing was verified"}
 	case as[*remote.RejectedError](err):
-		return verdict{exitUnverified, "rejected", `nothing was written; "fleet-hsm verify URL --root FILE" lists what is wrong`}
+		return verdict{exitUnverified, "rejected", unchanged(err, `"fleet-hsm verify URL --root FILE" lists what is wrong`)}
 	}
 	if v, ok := judgePackage(err); ok {
 		return v

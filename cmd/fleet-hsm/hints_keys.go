@@ -33,7 +33,7 @@ func judgeKey(err error) verdict {
 	case errors.Is(err, signer.ErrPINIncorrect):
 		return secret("wrong-pin", hintWrongPIN(err))
 	case errors.Is(err, signer.ErrPINTooSimple):
-		return secret("pin-too-simple", "the card's owner has it refuse simple PINs and PUKs (PIN complexity): not one character throughout, and none that everybody chooses, such as 123123. Choose others and run the command again")
+		return secret("pin-too-simple", "the card's owner has it refuse simple PINs and PUKs (PIN complexity): not one character throughout, and none that everybody chooses, such as 123123. Choose others and "+again(err))
 	case errors.Is(err, signer.ErrManagement):
 		return secret("management-key", "whoever set up the card has it, or their card management system. --management-key-source SOURCE gives it, in hexadecimal digits, to key generate, init and rotate; to token setup too, which then keeps a new one on the card, behind the PIN. The keys that are on the card sign without it")
 	case errors.Is(err, signer.ErrPINInvalid):
@@ -51,7 +51,7 @@ func judgeKey(err error) verdict {
 	case errors.Is(err, signer.ErrAmbiguous):
 		return verdict{exitUsage, "ambiguous", "add serial=, id= or object= to the key URI so that only one matches"}
 	case errors.Is(err, signer.ErrKeyExists):
-		return verdict{exitRefused, "key-exists", "nothing was changed; choose another label or slot, or use the key that is there"}
+		return verdict{exitRefused, "key-exists", unchanged(err, "choose another label or slot, or use the key that is there")}
 	case errors.Is(err, signer.ErrTouchTimeout):
 		return secret("touch-timeout", "the PIN was right and nothing is lost; "+again(err)+" and touch the key when its light blinks")
 	case errors.Is(err, signer.ErrBusy) && as[*pkcs11.CKRError](err):
@@ -102,7 +102,7 @@ func judgeDevice(err error) verdict {
 	case errors.Is(err, signer.ErrDevice):
 		return verdict{exitRefused, "device", "nothing was signed or changed by this; " + again(err) + `, and look into the log of the device or its module if it fails twice. "fleet-hsm doctor" tries the way to the key step by step`}
 	case as[*file.FormatError](err):
-		return verdict{exitRefused, "key-file", "nothing was changed; put the file back from your copy of keys/"}
+		return verdict{exitRefused, "key-file", unchanged(err, "put the file back from your copy of keys/")}
 	}
 	// What has no type of its own is the file system's or the network's, and says it.
 	return verdict{exitRefused, "failed", hintFailed(err)}
@@ -119,9 +119,9 @@ func partialCode(err error) int {
 func hintAlreadySetUp(err error) string {
 	var ke *signer.KeyError
 	if !errors.As(err, &ke) || !ke.URI.Kind().Management {
-		return "nothing was changed; its PIN and keys are as they were"
+		return unchanged(err, "its PIN and keys are as they were")
 	}
-	return `nothing was changed, and the keys on it sign as before. "fleet-hsm key generate" makes a new one if the management key is stored on the card; ` +
+	return unchanged(err, "the keys on it sign as before") + `. "fleet-hsm key generate" makes a new one if the management key is stored on the card; ` +
 		`if somebody else keeps it, give it with --management-key-source. Only where nobody has it: --reset SERIAL begins again, and destroys every key that "fleet-hsm key list ` + ke.URI.String() + `" shows`
 }
 
@@ -221,6 +221,15 @@ func hintShort(err error) string {
 func hintFailed(err error) string { return "put right what the message names; then " + again(err) }
 
 const againSame = "run the command again"
+
+// unchanged leads on from an error before which nothing was changed; where a change is
+// staged that is not said, and how it goes on is.
+func unchanged(err error, then string) string {
+	if as[*workflow.StagedError](err) {
+		return then + "; then " + again(err)
+	}
+	return "nothing was changed; " + then
+}
 
 // again says how to try once more what failed.
 func again(err error) string {

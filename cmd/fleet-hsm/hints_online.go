@@ -44,7 +44,7 @@ func judgeOnline(err error) (verdict, bool) {
 		if v, ok := judgeStore(err); ok {
 			return v, true
 		}
-		return verdict{exitRefused, "store", "the store did not answer as it should; run it again"}, true
+		return verdict{exitRefused, "store", "the store did not answer as it should; " + again(err)}, true
 	case errors.Is(err, online.ErrConfig):
 		return verdict{exitUsage, "usage", "docs/online.md shows a configuration that works"}, true
 	}

@@ -20,7 +20,7 @@ func judgePackage(err error) (verdict, bool) {
 		return packageVerdict(e), true
 	}
 	if as[*verify.TargetError](err) {
-		return verdict{exitUnverified, "target", `nothing was written; "fleet-hsm verify --all-targets" lists every target that is not what metadata says, and "fleet-hsm pull --targets" brings those that a store has`}, true
+		return verdict{exitUnverified, "target", unchanged(err, `"fleet-hsm verify --all-targets" lists every target that is not what metadata says, and "fleet-hsm pull --targets" brings those that a store has`)}, true
 	}
 	if as[*strandedError](err) {
 		return verdict{exitUnverified, "stranded", `hosts that install it follow nobody, or stop at an old root: "fleet-hsm package" makes a new one; hosts that have it need that one installed by other means`}, true

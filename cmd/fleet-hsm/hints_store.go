@@ -36,7 +36,7 @@ func judgeStore(err error) (verdict, bool) {
 	case as[*webroot.LinkError](err):
 		return verdict{exitRefused, "path-taken", "nothing was written through it; put a folder or file of its own there and run the command again"}, true
 	case errors.Is(err, store.ErrPrecondition):
-		return verdict{exitRefused, "other-writer", "another machine published at the same time; run it again"}, true
+		return verdict{exitRefused, "other-writer", "another machine published at the same time; " + again(err)}, true
 	case errors.Is(err, store.ErrTooLarge), errors.Is(err, store.ErrBadName):
 		return verdict{exitRefused, "store-file", "what is there is not a repository of this tool; check the bucket and prefix of the URL"}, true
 	}
@@ -47,11 +47,11 @@ func judgeStore(err error) (verdict, bool) {
 	var network *url.Error
 	switch errors.As(err, &trouble); {
 	case errors.As(err, &network):
-		return verdict{exitRefused, "store-unreachable", "check the endpoint in the URL, the network and --ca-file; then run it again"}, true
+		return verdict{exitRefused, "store-unreachable", "check the endpoint in the URL, the network and --ca-file; then " + again(err)}, true
 	case trouble != nil && trouble.Begun:
 		return verdict{exitRefused, "store", "run publish again; it goes on where it stopped"}, true
 	case as[*store.OpError](err):
-		return verdict{exitRefused, "store", "the store did not answer as it should; run it again"}, true
+		return verdict{exitRefused, "store", "the store did not answer as it should; " + again(err)}, true
 	}
 	return verdict{}, false
 }

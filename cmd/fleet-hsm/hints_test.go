@@ -250,3 +250,17 @@ func TestExpiredHints(t *testing.T) {
 		}
 	}
 }
+
+// TestHintsOfStaged: after an error that leaves a change staged no hint says that nothing
+// was changed, or leads to the command that would stage a second one.
+func TestHintsOfStaged(t *testing.T) {
+	t.Parallel()
+	for name, err := range theirErrors() {
+		hint := judge(&workflow.StagedError{Err: err, Next: "sign"}).hint
+		for _, wrong := range []string{"nothing was changed", "nothing was written", "run the command again", "run it again"} {
+			if strings.Contains(strings.ToLower(hint), wrong) {
+				t.Errorf("%s: a change is staged, and the hint says %q", name, hint)
+			}
+		}
+	}
+}

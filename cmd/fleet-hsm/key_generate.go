@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -48,6 +49,11 @@ func (o keyGenerateOptions) check() error {
 	if !slices.Contains([]string{"", "never", "cached", "always"}, o.touchPolicy) {
 		return usagef("--touch-policy %q is none of never, cached, always", o.touchPolicy)
 	}
+	if o.name != "" {
+		if err := keyring.CheckName(o.name); err != nil {
+			return fmt.Errorf("--name: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -66,6 +72,9 @@ func (a *app) runKeyGenerate(ctx context.Context, arg string, o keyGenerateOptio
 	u, roles, err := a.keyArg(arg)
 	if err != nil {
 		return err
+	}
+	if err := keys.CheckFree(o.name, u); err != nil && o.name != "" {
+		return fmt.Errorf("--name: %w", err)
 	}
 	be, err := keys.Backends.For(u)
 	if err != nil {

@@ -52,11 +52,20 @@ func (c *makeFlags) add(f *pflag.FlagSet, algorithm string) {
 }
 
 // made says whether keys are to be made that are absent, and what they are to be called.
-func (c makeFlags) made() (bool, []string) {
+func (c makeFlags) made() (bool, []string, error) {
 	if made, err := strconv.ParseBool(cmp.Or(c.generate, "false")); err == nil {
-		return made, nil
+		return made, nil, nil
 	}
-	return true, strings.Split(c.generate, ",")
+	names := strings.Split(c.generate, ",")
+	for i, name := range names {
+		if err := keyring.CheckName(name); err != nil {
+			return false, nil, fmt.Errorf("--generate=%s: %w", c.generate, err)
+		}
+		if slices.Contains(names[:i], name) {
+			return false, nil, usagef("--generate=%s: the name %q stands twice; each key has its own", c.generate, name)
+		}
+	}
+	return true, names, nil
 }
 
 func (c makeFlags) read(a *app) (keyring.MakeOptions, error) {
@@ -65,7 +74,10 @@ func (c makeFlags) read(a *app) (keyring.MakeOptions, error) {
 		return keyring.MakeOptions{}, err
 	}
 	policies, err := c.policies(a)
-	made, names := c.made()
+	if err != nil {
+		return keyring.MakeOptions{}, err
+	}
+	made, names, err := c.made()
 	return keyring.MakeOptions{Generate: made, Names: names, Algorithm: alg, AllowImported: c.imported, Policies: policies}, err
 }
 

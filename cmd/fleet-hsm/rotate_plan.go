@@ -24,7 +24,9 @@ func (a *app) runPlan(ctx context.Context, role string, o rotateOptions) error {
 	if err := o.keys.use(w.Keys); err != nil {
 		return err
 	}
-	o.Make.Generate, _ = o.make.made()
+	if o.Make.Generate, _, err = o.make.made(); err != nil {
+		return err
+	}
 	p, err := w.PreviewRotation(ctx, role, o.Rotation)
 	if err != nil {
 		return err
