@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -75,11 +76,24 @@ func (e *Error) Unwrap() error { return e.Err }
 // MaxSize bounds configuration and manifest files, in bytes.
 const MaxSize = 4 << 20
 
-// ReadBounded reads a regular file of limit bytes at most.
+// unnamed is what the system says of a file, without its name: whoever asked names it.
+type unnamed struct{ err error }
+
+func (e unnamed) Error() string {
+	var pe *fs.PathError
+	if errors.As(e.err, &pe) {
+		return pe.Err.Error()
+	}
+	return e.err.Error()
+}
+
+func (e unnamed) Unwrap() error { return e.err }
+
+// ReadBounded reads a regular file of limit bytes at most. Its errors do not name it.
 func ReadBounded(file string, limit int64) ([]byte, error) {
 	st, err := os.Stat(file)
 	if err != nil {
-		return nil, err
+		return nil, unnamed{err}
 	}
 	if !st.Mode().IsRegular() {
 		return nil, errors.New("is not a regular file")

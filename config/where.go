@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -55,14 +56,27 @@ func (w Where) find() (file string, own bool, err error) {
 // CheckFolder refuses a --path that is no folder, before anything else is tried.
 func CheckFolder(path string) error {
 	st, err := os.Stat(path)
-	if err != nil {
-		return misuse.Errorf("--path: %w", err)
+	if err == nil && !st.IsDir() {
+		err = errors.New("it is not a folder")
 	}
-	if !st.IsDir() {
-		return misuse.Errorf("--path %q is not a folder", path)
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err
+	}
+	if err != nil {
+		return misuse.Of(&FolderError{path, err})
 	}
 	return nil
 }
+
+// FolderError: --path is no folder that can be used.
+type FolderError struct {
+	Path string
+	Err  error
+}
+
+func (e *FolderError) Error() string { return fmt.Sprintf("--path %q: %v", e.Path, e.Err) }
+func (e *FolderError) Unwrap() error { return e.Err }
 
 // FolderCounts reports whether what lies in the folder is this machine's, and not the
 // sender's of a request.

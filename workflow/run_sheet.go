@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
@@ -32,8 +33,12 @@ func CheckTranscript(r *repo.Repo, file string) (sheet RunSheet, bad []string, e
 	if errors.Is(err, ceremony.ErrTranscript) {
 		return RunSheet{}, nil, err
 	}
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return RunSheet{}, nil, misuse.Errorf("transcript %q: %w", file, pe.Err) // it is not there
+	}
 	if err != nil {
-		return RunSheet{}, nil, misuse.Of(err) // it is not there
+		return RunSheet{}, nil, misuse.Of(err)
 	}
 	p, err := r.Load()
 	if err != nil {

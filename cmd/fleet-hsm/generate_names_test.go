@@ -19,7 +19,9 @@ func TestGenerateNames(t *testing.T) {
 	before, err := treeOf(dir)
 	check(t, err)
 	blue := []string{"rotate", "targets", "--add", "file:keys/blue.json"}
-	fresh := func(args ...string) []string { return append([]string{"init", "--targets-key", "file:b.json"}, args...) }
+	fresh := func(args ...string) []string {
+		return append([]string{"init", "--targets-key", "file:b.json"}, args...)
+	}
 	for _, c := range []struct {
 		why, names string
 		args       []string

@@ -62,6 +62,9 @@ func checkGiven(cmd *cobra.Command, args []string) error {
 		if err := checkValue(f); err != nil && bad == nil {
 			bad = usage(&flagError{command: cmd.CommandPath(), err: fmt.Errorf("--%s %w", f.Name, err)})
 		}
+		if bad == nil && readsFile(f.Name) {
+			bad = usage(checkReadable(f))
+		}
 	})
 	if bad == nil && slices.Contains(args, "") {
 		return usage(&argsError{command: cmd.CommandPath(), use: cmd.UseLine(), err: errors.New("an argument is empty; check the variable that it comes from")})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -218,7 +219,9 @@ func hintShort(err error) string {
 }
 
 // hintFailed is for what the file system or the network said.
-func hintFailed(err error) string { return "put right what the message names; then " + again(err) }
+func hintFailed(err error) string {
+	return cmp.Or(hintPath(err), "put right what the message names") + "; then " + again(err)
+}
 
 const againSame = "run the command again"
 

@@ -113,7 +113,7 @@ func theirErrors() map[string]error {
 		"signer.ErrNotConfirmed": signer.ErrNotConfirmed, "prompt.SourceError": &signer.NoSecretError{Err: &prompt.SourceError{}},
 		"prompt.CommandError": &signer.NoSecretError{Err: &prompt.CommandError{}},
 		"prompt.NarrowError":  &prompt.NarrowError{},
-		"config.Error":        &config.Error{}, "config.ManifestError": usage(&config.ManifestError{}), "misuse.Error": usagef("x"),
+		"config.Error":        &config.Error{}, "config.FolderError": usage(&config.FolderError{Path: "p", Err: errors.New("x")}), "config.ManifestError": usage(&config.ManifestError{}), "misuse.Error": usagef("x"),
 
 		"installer.Error": &installer.Error{Kind: installer.NoTarget}, "verify.TargetError": &verify.TargetError{},
 		"verify.ErrUnreachable": verify.ErrUnreachable, "verify.ErrNoRoot": usage(verify.ErrNoRoot),

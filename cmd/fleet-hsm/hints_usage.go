@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -80,7 +81,10 @@ func hintForm(err error) string {
 	case as[*config.Error](err):
 		return "docs/files.md shows every field of the configuration"
 	}
-	return hintHelp
+	if as[*config.FolderError](err) {
+		return `name the repository's folder with --path, or make one with "fleet-hsm init"`
+	}
+	return cmp.Or(hintPath(err), hintHelp)
 }
 
 // hintOwner says how to get round a configuration that does not count.
