@@ -46,11 +46,11 @@ square brackets), a component (orbit), or all.`,
 	f.StringVar(&o.name, "name", "", "name of the component: orbit, desktop, osqueryd, extensions/NAME, ...")
 	f.StringVar(&o.platform, "platform", "", "linux, linux-arm64, macos, macos-app, windows or windows-arm64")
 	f.StringVar(&o.version, "version", "", "version of the file; it is a channel too")
-	f.StringArrayVarP(&o.tags, "tag", "t", nil, "further channel, such as stable (may be given more than once)")
+	f.VarP((*many)(&o.tags), "tag", "t", "further channel, such as stable (may be given more than once)")
 	f.StringVar(&o.manifest, "manifest", "", "YAML file with a whole release")
 	f.BoolVar(&o.replace, "replace", false, "replace a version that is published with other bytes")
 	f.BoolVar(&o.unknownPlatform, "allow-unknown-platform", false, "accept a platform that agents do not ask for")
-	f.StringArrayVar(&o.noLint, "no-lint", nil, "switch off a check, the checks of a component, or all (may be given more than once)")
+	f.Var((*many)(&o.noLint), "no-lint", "switch off a check, the checks of a component, or all (may be given more than once)")
 	o.changeFlags.add(f, meta.RoleTargets, meta.RoleSnapshot, meta.RoleTimestamp)
 	return cmd
 }

@@ -53,7 +53,7 @@ fails, and its "rotate" leaves the cold roles to the old key.`,
 	f.BoolVar(&o.undo, "undo", false, "bring everything back into targets.json")
 	f.BoolVar(&o.plan, "plan", false, "say what it takes and what agents gain, and write nothing")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only list what would move")
-	f.StringArrayVar(&o.coldKeys, "cold-key", nil, "a key of the cold roles, of the complete set (URI; default: those they have, or those of targets)")
+	f.Var((*many)(&o.coldKeys), "cold-key", "a key of the cold roles, of the complete set (URI; default: those they have, or those of targets)")
 	o.changeFlags.add(f, meta.RoleTargets, meta.RoleSnapshot, meta.RoleTimestamp)
 	return cmd
 }

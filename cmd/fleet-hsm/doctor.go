@@ -53,7 +53,7 @@ snapshots the newest whole set that verifies. What it cannot bring back it names
 	cmd.Flags().BoolVar(&o.giveUp, "give-up", false, "with --mend: go on without what is lost, above its versions")
 	cmd.Flags().StringVar(&o.store.url, "store", "", "try on this store what publish and online rely on, conditional writes above all")
 	cmd.Flags().BoolVar(&o.report, "report", false, "print what a report on a card or module needs (docs/devices.md), and nothing secret")
-	cmd.Flags().StringArrayVar(&o.without, "without", nil, "what if this key were lost: key ID, name, URI, serial number or label of the device, or a part of the name such as its holder (may be given more than once)")
+	cmd.Flags().Var((*many)(&o.without), "without", "what if this key were lost: key ID, name, URI, serial number or label of the device, or a part of the name such as its holder (may be given more than once)")
 	cmd.Flags().BoolVar(&o.try, "try", false, "with --without: rotate in a copy of the folder, with the keys at hand")
 	o.store.add(cmd.Flags())
 	o.keys = addRoleKeyFlags(cmd.Flags(), meta.Roles()...)

@@ -80,7 +80,7 @@ func checkValue(f *pflag.Flag) error {
 			return errEmptyValue
 		}
 	case "stringArray":
-		if list, ok := f.Value.(pflag.SliceValue); ok && slices.Contains(list.GetSlice(), "") {
+		if list, ok := f.Value.(*many); ok && slices.Contains(*list, "") {
 			return errEmptyValue
 		}
 	case "int":

@@ -44,7 +44,7 @@ twice. --generate makes the named token keys where they do not exist yet.`,
 	for _, role := range meta.Roles() {
 		o.thresholds[role] = f.Int(role+"-threshold", 1, "how many "+role+" keys must sign")
 	}
-	f.StringArrayVar(&o.expires, "expires", nil, "how long version 1 is good, as role=DURATION (may be given more than once)")
+	f.Var((*many)(&o.expires), "expires", "how long version 1 is good, as role=DURATION (may be given more than once)")
 	f.BoolVar(&o.consistent, "consistent-snapshot", true, "publish under versioned and hash-named files, so that agents verify at every moment")
 	o.make.add(f, "kind of new keys: p256, ed25519, rsa2048, rsa3072, rsa4096 (default ed25519 in files, p256 on tokens)")
 	return cmd

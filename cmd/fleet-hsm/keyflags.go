@@ -12,7 +12,8 @@ type roleKeyFlags map[string]*[]string
 func addRoleKeyFlags(f *pflag.FlagSet, roles ...string) roleKeyFlags {
 	flags := roleKeyFlags{}
 	for _, role := range roles {
-		flags[role] = f.StringArray(role+"-key", nil, "where a "+role+" key is (URI; may be given more than once)")
+		flags[role] = new([]string)
+		f.Var((*many)(flags[role]), role+"-key", "where a "+role+" key is (URI; may be given more than once)")
 	}
 	return flags
 }
@@ -31,5 +32,5 @@ func (flags roleKeyFlags) use(k *keyring.Ring) error {
 
 // addReviewed is the flag of commands that go on with a change which waits already.
 func addReviewed(f *pflag.FlagSet, into *[]string) {
-	f.StringArrayVar(into, "reviewed", nil, "SHA-256 of what is staged already, as review printed it, at least 8 digits; once for each role")
+	f.Var((*many)(into), "reviewed", "SHA-256 of what is staged already, as review printed it, at least 8 digits; once for each role")
 }

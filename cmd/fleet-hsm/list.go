@@ -40,9 +40,9 @@ with consistent snapshots keep them).`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runList(cmd.Context(), args, o) },
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&o.names, "name", nil, "only this component (may be given more than once)")
-	f.StringArrayVar(&o.platforms, "platform", nil, "only this platform")
-	f.StringArrayVar(&o.channels, "channel", nil, "only this channel")
+	f.Var((*many)(&o.names), "name", "only this component (may be given more than once)")
+	f.Var((*many)(&o.platforms), "platform", "only this platform")
+	f.Var((*many)(&o.channels), "channel", "only this channel")
 	f.BoolVar(&o.versions, "versions", false, "with a column for each version, which is a channel too")
 	f.BoolVar(&o.markdown, "markdown", false, "a table for documents")
 	f.BoolVar(&o.staged, "staged", false, "as it will be once the staged change is published")

@@ -47,8 +47,8 @@ func (c *makeFlags) add(f *pflag.FlagSet, algorithm string) {
 	f.StringVar(&c.algorithm, "algorithm", "", algorithm)
 	f.StringVar(&c.attestationCA, "attestation-ca", "", "PEM certificates that an attestation may lead to besides Yubico's")
 	f.StringVar(&c.management, "management-key-source", "", managementUsage)
-	f.StringArrayVar(&c.pin, "pin-policy", nil, "YubiKey: when a new key wants the PIN: never, once or always (default always); ROLE=POLICY for one role")
-	f.StringArrayVar(&c.touch, "touch-policy", nil, "YubiKey: when a new key wants a touch: never, cached or always (default always); ROLE=POLICY for one role")
+	f.Var((*many)(&c.pin), "pin-policy", "YubiKey: when a new key wants the PIN: never, once or always (default always); ROLE=POLICY for one role")
+	f.Var((*many)(&c.touch), "touch-policy", "YubiKey: when a new key wants a touch: never, cached or always (default always); ROLE=POLICY for one role")
 }
 
 // made says whether keys are to be made that are absent, and what they are to be called.

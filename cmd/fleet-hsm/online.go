@@ -68,7 +68,7 @@ has seen or signed: its state file (--state) remembers that. Metrics are at /met
 	f.StringVar(&o.listen, "listen", o.listen, `address of metrics and health; "" for none`)
 	takesNothing(f, "listen", "no address at all")
 	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
-	f.StringArrayVar(&o.expires, "expires", nil, "validity, as timestamp=DURATION")
+	f.Var((*many)(&o.expires), "expires", "validity, as timestamp=DURATION")
 	o.keys = addRoleKeyFlags(f, meta.RoleTimestamp)
 	o.memory.add(f)
 	f.StringVar(&o.page, "page", "", "keep the page of status --html in this file, at most an hour behind")

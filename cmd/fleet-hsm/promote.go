@@ -34,9 +34,9 @@ narrow it with --name and --platform, or say --allow-missing.`,
 	f := cmd.Flags()
 	f.StringVar(&o.from, "from", "", "channel that has the version")
 	f.StringVar(&o.to, "to", "", "channel to publish it in")
-	f.StringArrayVarP(&o.tags, "tag", "t", nil, "further channel (may be given more than once)")
-	f.StringArrayVar(&o.names, "name", nil, "only this component (may be given more than once)")
-	f.StringArrayVar(&o.platforms, "platform", nil, "only this platform (may be given more than once)")
+	f.VarP((*many)(&o.tags), "tag", "t", "further channel (may be given more than once)")
+	f.Var((*many)(&o.names), "name", "only this component (may be given more than once)")
+	f.Var((*many)(&o.platforms), "platform", "only this platform (may be given more than once)")
 	f.BoolVar(&o.allowMissing, "allow-missing", false, "go on although something in the channel stays behind")
 	o.changeFlags.add(f, meta.RoleTargets, meta.RoleSnapshot, meta.RoleTimestamp)
 	return cmd

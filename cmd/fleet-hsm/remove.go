@@ -30,8 +30,8 @@ channel that is gone keeps what it has.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.channel, "channel", "", "take out everything in this channel")
-	f.StringArrayVar(&o.names, "name", nil, "with --channel: only this component")
-	f.StringArrayVar(&o.platforms, "platform", nil, "with --channel: only this platform")
+	f.Var((*many)(&o.names), "name", "with --channel: only this component")
+	f.Var((*many)(&o.platforms), "platform", "with --channel: only this platform")
 	o.changeFlags.add(f, meta.RoleTargets, meta.RoleSnapshot, meta.RoleTimestamp)
 	return cmd
 }

@@ -40,9 +40,9 @@ the roles whose metadata the new root no longer accepts.`,
 		RunE:      func(cmd *cobra.Command, args []string) error { return a.runRotate(cmd.Context(), args, o) },
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&o.Set, "key", nil, "a key of the complete new set (URI; may be given more than once)")
-	f.StringArrayVar(&o.Add, "add", nil, "a key to add (URI)")
-	f.StringArrayVar(&o.Remove, "remove", nil, "a key to remove (key ID or its beginning, name, URI, or serial number of its device)")
+	f.Var((*many)(&o.Set), "key", "a key of the complete new set (URI; may be given more than once)")
+	f.Var((*many)(&o.Add), "add", "a key to add (URI)")
+	f.Var((*many)(&o.Remove), "remove", "a key to remove (key ID or its beginning, name, URI, or serial number of its device)")
 	f.IntVar(&o.Threshold, "threshold", 0, "how many keys must sign from now on")
 	o.make.add(f, "kind of new keys (default: as the old ones in files, p256 on tokens)")
 	f.BoolVar(&o.renew, "renew", false, "keep keys and content, and sign root or targets again with a new expiry")

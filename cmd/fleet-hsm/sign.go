@@ -49,8 +49,8 @@ from whatever token is plugged in and holds one.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.role, "role", "", "sign for this role only")
-	f.StringArrayVar(&o.key, "key", nil, "where the key is (URI; may be given more than once)")
-	f.StringArrayVar(&o.reviewed, "reviewed", nil, "SHA-256 of a payload that was reviewed, at least 8 digits")
+	f.Var((*many)(&o.key), "key", "where the key is (URI; may be given more than once)")
+	f.Var((*many)(&o.reviewed), "reviewed", "SHA-256 of a payload that was reviewed, at least 8 digits")
 	f.StringVar(&o.root, "root", "", "root.json that the request must lead back to")
 	o.keys = addRoleKeyFlags(f, meta.RoleRoot, meta.RoleTargets)
 	return cmd

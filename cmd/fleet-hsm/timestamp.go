@@ -41,7 +41,7 @@ straight on the published repository, with the trusted root alone.`,
 	f.Var(&o.within, "within", "do nothing unless the timestamp expires within this time")
 	takesNothing(f, "within", "only if it has expired")
 	f.BoolVar(&o.allowShorter, "allow-shorter", false, "accept an expiry before the published one")
-	f.StringArrayVar(&o.expires, "expires", nil, "validity, as timestamp=DURATION")
+	f.Var((*many)(&o.expires), "expires", "validity, as timestamp=DURATION")
 	f.StringVar(&o.store.url, "store", "", "sign straight on a published repository: file:///FOLDER or s3://BUCKET/PREFIX")
 	f.StringVar(&o.root, "root", "", "with --store: trusted root.json (default: the oldest one in repository/)")
 	o.store.add(f)

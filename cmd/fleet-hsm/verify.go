@@ -53,7 +53,7 @@ and must name a target of the file's bytes.`,
 	f.BoolVar(&o.everyRoot, "from-every-root", false, "begin at every root that exists, as agents of every age do")
 	f.StringVar(&o.at, "at", "", "judge expiry at this moment: +14d, or 2027-01-31")
 	f.BoolVar(&o.all, "all-targets", false, "read and hash every target")
-	f.StringArrayVar(&o.files, "file", nil, "is this file a target? content is not looked for (may be given more than once)")
+	f.Var((*many)(&o.files), "file", "is this file a target? content is not looked for (may be given more than once)")
 	f.IntVar(&o.workers, "workers", 0, "how many targets to read at once (default: one per processor)")
 	f.BoolVar(&o.attestations, "attestations", false, "check that the stored attestations prove on which card every root key was born")
 	f.StringVar(&o.attestationCA, "attestation-ca", "", "PEM certificates that an attestation may lead to besides Yubico's")

@@ -44,7 +44,7 @@ answer, 6 if something expires soon.`,
 	f.StringVar(&o.look.caFile, "ca-file", "", "PEM certificates to check the servers against")
 	f.StringVar(&o.look.clientCert, "client-cert", "", "PEM certificate to show the servers")
 	f.StringVar(&o.look.clientKey, "client-key", "", "PEM key of --client-cert")
-	f.StringArrayVar(&o.transcripts, "transcript", nil, "log of whoever signs (of a person, a machine, online); repeatable; only read")
+	f.Var((*many)(&o.transcripts), "transcript", "log of whoever signs (of a person, a machine, online); repeatable; only read")
 	f.BoolVar(&o.once, "once", false, "look once")
 	f.Var(&o.interval, "interval", "pause between two polls")
 	f.Var(&o.delay, "delay", "how long an address may be behind the others")
