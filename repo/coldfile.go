@@ -25,6 +25,7 @@ type coldFile struct {
 	data    []byte
 	hashed  bool  // the snapshot says which bytes they are, not only which version
 	err     error // why there is no file that fits
+	ever    bool  // a snapshot from here has listed it; see relist
 	env     *meta.Envelope
 	targets *meta.Targets
 }
@@ -33,6 +34,9 @@ type coldFile struct {
 // the files that it names, or not to be had; they are parsed when somebody asks.
 func (r *Repo) loadCold(p *Published) {
 	p.cold = map[string]*coldFile{}
+	if p.givenUp {
+		r.relist(p)
+	}
 	for _, file := range slices.Sorted(maps.Keys(p.otherMeta)) {
 		if file == meta.Below(meta.RoleSnapshot) {
 			continue

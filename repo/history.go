@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strings"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/atomicfile"
 	"github.com/fleet-hsm/fleet-hsm/internal/schema"
@@ -39,6 +42,9 @@ type history struct {
 	// repository this is the history of.
 	Oldest mark            `json:"oldest_root"`
 	Roles  map[string]mark `json:"roles"`
+	// Cold are the roles besides targets that a snapshot from here has listed, with the
+	// version: clients accept none afterwards that leaves one out.
+	Cold map[string]int64 `json:"cold,omitempty"`
 	// GivenUp: a person has said that what is lost stays lost. The next change is built
 	// on what is there and numbered above everything named here.
 	GivenUp bool `json:"given_up,omitempty"`
@@ -47,8 +53,9 @@ type history struct {
 	Sound map[string]string `json:"sound,omitempty"`
 }
 
-// maxHistorySize bounds pending/history.json, in bytes; it is a few hundred.
-const maxHistorySize = 16_384
+// maxHistorySize bounds pending/history.json, in bytes; it is a few hundred, and some forty
+// for each cold role.
+const maxHistorySize = 65_536
 
 // readHistory gives the history of the repository that lies here; an empty one if there
 // is none, or if it is another repository's.
@@ -77,6 +84,11 @@ func (r *Repo) readHistory() (history, error) {
 			return none, &meta.FileError{File: shown, Reason: fmt.Sprintf("names version %d of %q", m.Version, role)}
 		}
 	}
+	for name, version := range h.Cold {
+		if file := name + ".json"; meta.CheckPath(file) != nil || strings.Contains(file, "/") || version < 1 || version > tuf.MaxVersion {
+			return none, &meta.FileError{File: shown, Reason: fmt.Sprintf("names version %d of %q", version, name)}
+		}
+	}
 	if r.otherRepository(h.Oldest) {
 		return none, nil
 	}
@@ -100,10 +112,27 @@ func (r *Repo) Remember(p *Published) error {
 	if err != nil {
 		return err
 	}
-	if !h.raise(p.marks()) {
+	listed := h.listed(p.otherMeta)
+	if !h.raise(p.marks()) && !listed {
 		return nil
 	}
 	return r.writeHistory(h)
+}
+
+// listed takes what a snapshot lists besides targets, and reports whether any of it was news.
+func (h *history) listed(files map[string]*metadata.MetaFiles) bool {
+	news := false
+	for file, m := range files {
+		name, ok := strings.CutSuffix(file, ".json")
+		if !ok || file == meta.Below(meta.RoleSnapshot) || strings.Contains(file, "/") || m.Version <= h.Cold[name] || m.Version > tuf.MaxVersion {
+			continue
+		}
+		if h.Cold == nil {
+			h.Cold = map[string]int64{}
+		}
+		h.Cold[name], news = m.Version, true
+	}
+	return news
 }
 
 // noteSound notes which of the published files are sound; nil says nothing of them. As
@@ -208,22 +237,32 @@ func (r *Repo) remembered(files []string, known map[string]mark) {
 		return
 	}
 	marks := map[string]mark{}
+	listed := false
 	for _, name := range files {
 		role, ok := plainRole(name)
 		if !ok {
 			continue
 		}
-		if data, err := readLimited(r.web(name), name, tuf.MaxSize(role)); err == nil {
-			if m, err := markIn(data); err == nil {
-				marks[role] = m
-			}
+		data, err := readLimited(r.web(name), name, tuf.MaxSize(role))
+		if err != nil {
+			continue
+		}
+		env, err := meta.ParseEnvelope(data)
+		if err != nil {
+			continue
+		}
+		if m, err := markOfEnvelope(env); err == nil {
+			marks[role] = m
+		}
+		if l, err := meta.ParseListing(role, env.Text()); role == meta.RoleSnapshot && err == nil {
+			listed = h.listed(l.Files())
 		}
 	}
 	_, targets := marks[meta.RoleTargets]
 	_, snapshot := marks[meta.RoleSnapshot]
 	done := h.GivenUp && targets && snapshot
 	raised := h.raise(h.near(known))
-	if h.raise(marks) || raised || done {
+	if h.raise(marks) || raised || listed || done {
 		h.GivenUp = h.GivenUp && !done
 		_ = r.writeHistory(h)
 	}

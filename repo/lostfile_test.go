@@ -15,8 +15,8 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
-// TestFileOfAnInterruptedCommitIsLost: after each number of renames of each kind of commit,
-// each file that was renamed is taken away. The lock is refused and nothing changes; who
+// TestFileOfAnInterruptedCommitIsLost: after each number of renames of each kind of commit, the
+// file that was renamed last is taken away, and after all of them each. The lock is refused and nothing changes; who
 // only reads sees what lies there. With the file back, the commit is finished as if nothing
 // had been. Who mends goes on without it: nothing signed is lost, no version appears twice,
 // and once the file or its content is back all clients follow.
@@ -30,7 +30,11 @@ func TestFileOfAnInterruptedCommitIsLost(t *testing.T) {
 				moves := journalOf(t, d.r)
 				states := map[string]loss{}
 				for k := 1; k <= len(moves); k++ {
-					for _, m := range moves[:k] {
+					from := k - 1
+					if k == len(moves) {
+						from = 0
+					}
+					for _, m := range moves[from:k] {
 						states[fmt.Sprintf("%s, after %d renames", m.To, k)] = loss{r: d.after(t, k), file: m.To}
 					}
 				}

@@ -277,6 +277,10 @@ func (m *mender) rest(giveUp bool) (Mended, error) {
 	if !giveUp {
 		return out, err
 	}
+	before, err := m.r.readHistory()
+	if err != nil {
+		return out, err
+	}
 	if err := m.giveUp(); err != nil {
 		return out, err
 	}
@@ -286,6 +290,9 @@ func (m *mender) rest(giveUp bool) (Mended, error) {
 	if err := m.r.CheckStanding(p); err != nil {
 		return out, err
 	}
+	if err := lostCold(p); err != nil {
+		return out, errors.Join(err, m.r.writeHistory(before))
+	}
 	out.Done = append(out.Done, "what is lost is given up; the next change is numbered above it")
 	return out, nil
 }
@@ -293,8 +300,8 @@ func (m *mender) rest(giveUp bool) (Mended, error) {
 // lostCold names the first cold role whose file is lost. Giving it up would not help: agents
 // that have stored the role go on asking for what it held.
 func lostCold(p *Published) error {
-	for _, name := range p.Cold() {
-		if f := p.cold[name]; f.err != nil {
+	for _, name := range p.Listed() {
+		if f := p.cold[name]; f.err != nil && (f.ever || p.delegates(name)) {
 			return unusable(f.err)
 		}
 	}

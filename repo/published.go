@@ -36,6 +36,8 @@ type Published struct {
 	// next change is built on. claimed is what files that do not verify say their
 	// versions are, by role.
 	givenUp bool
+	// everListed are the cold roles that a snapshot from here has listed, with the version.
+	everListed map[string]int64
 	// snapshotOfOthers: the history does not know this snapshot, so another tool made it.
 	snapshotOfOthers bool
 	claimed          map[string]int64
@@ -68,7 +70,7 @@ func (r *Repo) loadOnline() (*Published, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.givenUp = h.GivenUp
+	p.givenUp, p.everListed = h.GivenUp, h.Cold
 	if p.Snapshot, p.snapshotData, p.snapshotEnv, err = r.loadListing(p, meta.RoleSnapshot, h.Roles[meta.RoleSnapshot]); err != nil {
 		return nil, err
 	}

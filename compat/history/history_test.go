@@ -151,6 +151,9 @@ func (w *world) follow(err error) string {
 		}
 		w.do("discard") // it is the staged change's
 		return "discard"
+	case errors.As(err, &refused) && refused.Kind == meta.ColdTrap:
+		_ = w.do("archive")
+		return "archive"
 	case errors.As(err, &refused), errors.As(err, &bad):
 		return w.mend()
 	}
