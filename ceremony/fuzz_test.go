@@ -15,6 +15,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/bundle"
 	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
@@ -124,7 +125,7 @@ func (b *bench) attach(t testing.TB, data []byte) error {
 		return err
 	}
 	p, staged := b.stage(t)
-	if err := b.r.CheckOrigin(p, q.VerifiedBundle); err != nil {
+	if err := bundle.CheckOrigin(b.r, p, q.Verified); err != nil {
 		return err
 	}
 	before := staged.Docs()[0].Payload()

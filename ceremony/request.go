@@ -15,6 +15,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/schema"
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/bundle"
 	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
@@ -64,10 +65,10 @@ type Hint struct {
 
 // Request is a request that was checked.
 type Request struct {
-	*repo.VerifiedBundle
+	*bundle.Verified
 	Hints map[tuf.KeyID]Hint
 
-	parts repo.Bundle
+	parts bundle.Bundle
 }
 
 // file is a request as it is written.
@@ -96,15 +97,15 @@ var fields = []string{
 // New makes a request of what is staged (p is nil at init). The answer has gone
 // through the same checks as one that was read. Errors: as of Parse.
 func New(r *repo.Repo, p *repo.Published, c *repo.Change, hints map[tuf.KeyID]Hint) (*Request, error) {
-	parts, err := r.Export(p, c)
+	parts, err := bundle.Export(r, p, c)
 	if err != nil {
 		return nil, err
 	}
-	im, err := repo.Import("the staged change", parts, r.Now())
+	im, err := bundle.Import("the staged change", parts, r.Now())
 	if err != nil {
 		return nil, err
 	}
-	return &Request{VerifiedBundle: im, Hints: hints, parts: parts}, nil
+	return &Request{Verified: im, Hints: hints, parts: parts}, nil
 }
 
 // Parse reads and checks a request, by the clock now. name is the file's, for errors.
@@ -114,11 +115,11 @@ func Parse(name string, data []byte, now time.Time) (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &Request{Hints: f.Keys, parts: repo.Bundle{
+	q := &Request{Hints: f.Keys, parts: bundle.Bundle{
 		Roots: f.Roots, Published: f.Published, Root: f.Root, Targets: f.Targets, Intents: f.Intents, Created: f.Created,
 		Cold: f.Cold, PublishedCold: f.PublishedCold,
 	}}
-	if q.VerifiedBundle, err = repo.Import(name, q.parts, now); err != nil {
+	if q.Verified, err = bundle.Import(name, q.parts, now); err != nil {
 		return nil, err
 	}
 	return q, q.checkDescription(name, f.Description)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/bundle"
 	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
@@ -20,11 +21,11 @@ func coldReview(t *testing.T, d *repotest.Daily, p *repo.Published, c *repo.Chan
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := d.Export(p, c)
+	x, err := bundle.Export(d.Repo, p, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	im, err := repo.Import("request", x, d.Now())
+	im, err := bundle.Import("request", x, d.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

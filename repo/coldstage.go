@@ -101,7 +101,7 @@ func (c *Change) restageCold(p *Published, next number, expires time.Time) error
 func (c *Change) followTargets(p *Published, t *meta.Targets) (bool, error) {
 	d, err := t.Delegated()
 	if err != nil || !d.Ours || len(d.Roles) == 0 {
-		return false, nil // of another form: see checkDelegations
+		return false, nil // of another form: see CheckDelegations
 	}
 	now, need := c.root.Keys(meta.RoleTargets), c.root.Threshold(meta.RoleTargets)
 	var roles []meta.ColdRole
@@ -168,7 +168,7 @@ func (c *Change) refreshColdSets() {
 	}
 	d, err := c.targets.Delegated()
 	if err != nil {
-		return // checkDelegations refuses it
+		return // CheckDelegations refuses it
 	}
 	for name, s := range c.cold {
 		if cr, ok := d.Find(name); ok {
@@ -178,10 +178,10 @@ func (c *Change) refreshColdSets() {
 	}
 }
 
-// checkDelegations refuses a change after which agents would meet one of the traps of
+// CheckDelegations refuses a change after which agents would meet one of the traps of
 // delegated roles. Every change that is staged, signed or asked for passes it. Errors:
 // *RefusedError{ColdTrap}.
-func checkDelegations(p *Published, c *Change) error {
+func CheckDelegations(p *Published, c *Change) error {
 	d := delegation.Change{After: c.targets, Threshold: c.root.Threshold(meta.RoleTargets)}
 	if p != nil {
 		d.Before, d.Published = p.Targets, p
@@ -224,7 +224,7 @@ func (c *Change) readCold(file string, cold map[string]json.RawMessage) error {
 		return &meta.FileError{File: file, Reason: "staged targets", Err: err}
 	}
 	for name, data := range cold {
-		// One that agents refuse is told by checkDelegations, in its own words.
+		// One that agents refuse is told by CheckDelegations, in its own words.
 		if !slices.ContainsFunc(d.Raw.Roles, func(ro meta.DelegatedRole) bool { return ro.Name == name }) {
 			return &meta.FileError{File: file, Reason: fmt.Sprintf("holds role %.60q, to which its targets do not delegate", name)}
 		}

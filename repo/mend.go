@@ -90,8 +90,8 @@ func (m *mender) roots() error {
 		}
 		first, last = min(first, list[0]), max(last, list[len(list)-1])
 	}
-	if last-first >= MaxPortableRoots {
-		return meta.Refuse(meta.RootChain, "%d roots lie between %q and root v%d; clients follow %d", last-first, "repository/"+versioned(first, "root.json"), last, MaxPortableRoots)
+	if last-first >= MaxRoots {
+		return meta.Refuse(meta.RootChain, "%d roots lie between %q and root v%d; clients follow %d", last-first, "repository/"+versioned(first, "root.json"), last, MaxRoots)
 	}
 	for n := first; n <= last; n++ {
 		link, err := m.link(n)

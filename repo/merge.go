@@ -9,7 +9,7 @@ import (
 
 // Merge takes the signatures of another copy of the same change: one that was signed
 // while others went on working here, or that comes back from another machine. Both
-// copies hold verified signatures only ([Repo.Staged] and [Import] drop the others).
+// copies hold verified signatures only ([Repo.Staged] and [ReadChange] drop the others).
 // Copies may be merged in any order and more than once; the result is the same bytes.
 // Nothing is taken unless all documents are the same. Errors:
 // *RefusedError{OtherChange}.
@@ -55,14 +55,14 @@ func rolesIn(a, b *Change) []string {
 
 // Envelopes gives what is staged as metadata files, with the signatures they have; nil
 // for what stays as published.
-func (c *Change) Envelopes() (Bundle, error) {
+func (c *Change) Envelopes() (Files, error) {
 	var f changeFile
 	for _, d := range c.Docs() {
 		b, err := d.Bytes()
 		if err != nil {
-			return Bundle{}, fmt.Errorf("%s: %w", d.Role(), err)
+			return Files{}, fmt.Errorf("%s: %w", d.Role(), err)
 		}
 		f.put(d.Role(), b)
 	}
-	return Bundle{Root: f.Root, Targets: f.Targets, Cold: f.Cold}, nil
+	return Files{Root: f.Root, Targets: f.Targets, Cold: f.Cold}, nil
 }

@@ -67,7 +67,7 @@ func (r *Repo) CheckSound(p *Published, c *Change) error {
 }
 
 func (r *Repo) checkSound(rel *Release) error {
-	if err := checkDelegations(rel.p, rel.c); err != nil {
+	if err := CheckDelegations(rel.p, rel.c); err != nil {
 		return err
 	}
 	if r.judge == nil {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/bundle"
 	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
@@ -43,10 +44,10 @@ func TestTrapsAreLookedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	repotest.RefusedAs(t, d.CheckSound(p, staged), meta.ColdTrap)
-	x, err := d.Export(p, staged)
+	x, err := bundle.Export(d.Repo, p, staged)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = repo.Import("request", x, d.Now())
+	_, err = bundle.Import("request", x, d.Now())
 	repotest.RefusedAs(t, err, meta.ColdTrap)
 }

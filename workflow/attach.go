@@ -3,6 +3,7 @@ package workflow
 import (
 	"github.com/fleet-hsm/fleet-hsm/ceremony"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/bundle"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -45,7 +46,7 @@ func (w *Session) readForAttach(files []string) ([]*ceremony.Request, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := w.Repo.CheckOrigin(w.Published, q.VerifiedBundle); err != nil {
+		if err := bundle.CheckOrigin(w.Repo, w.Published, q.Verified); err != nil {
 			return nil, ofRequest(file, ofFile(file, err))
 		}
 		requests = append(requests, q)

@@ -16,6 +16,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/bundle"
 	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
@@ -180,7 +181,7 @@ func (w *Session) RefusePublished(file string, q *ceremony.Request) error {
 		return nil
 	}
 	var refused *meta.RefusedError
-	err := w.Repo.CheckOrigin(w.Published, q.VerifiedBundle)
+	err := bundle.CheckOrigin(w.Repo, w.Published, q.Verified)
 	if errors.As(err, &refused) && refused.Kind == meta.NoChange {
 		return ofRequest(file, ofFile(file, err))
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/bundle"
 	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
@@ -60,7 +61,7 @@ func newEstate(t testing.TB) *estate {
 	if c, err = edit.Rotate(r, p, c, edit.Rotation{Role: meta.RoleSnapshot, Add: []meta.Key{e.key(t)}}, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	x, err := r.Export(p, c)
+	x, err := bundle.Export(r, p, c)
 	check(t, err)
 	for name, data := range map[string][]byte{"staged_root": x.Root, "staged_targets": x.Targets} {
 		e.tree[name] = decoded(t, data)

@@ -20,7 +20,7 @@ import (
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/bundle"
 	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 )
 
@@ -156,7 +156,7 @@ func (e *estate) writeWeb(t testing.TB, dir, altered string) {
 func (e *estate) request(t testing.TB) []byte {
 	t.Helper()
 	created := time.Now().UTC().Truncate(time.Second)
-	x := repo.Bundle{
+	x := bundle.Bundle{
 		Roots: []json.RawMessage{e.envelope(t, "root")}, Published: e.envelope(t, "targets"),
 		Root: e.envelope(t, "staged_root"), Targets: e.envelope(t, "staged_targets"), Created: created,
 	}
@@ -164,7 +164,7 @@ func (e *estate) request(t testing.TB) []byte {
 }
 
 // requestOf writes a request byte by byte: what others wrote stays as it is.
-func requestOf(x repo.Bundle, description, intents, hints []byte) []byte {
+func requestOf(x bundle.Bundle, description, intents, hints []byte) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `{"fleet_hsm_request":1,"created":%q,"roots":[`, x.Created.Format(time.RFC3339))
 	b.Write(bytes.Join(raws(x.Roots), []byte(",")))
@@ -182,8 +182,8 @@ func raws(list []json.RawMessage) [][]byte {
 }
 
 // described is what a request has to say of itself; [] for one that cannot be.
-func described(x repo.Bundle) []byte {
-	im, err := repo.Import("test", x, time.Now())
+func described(x bundle.Bundle) []byte {
+	im, err := bundle.Import("test", x, time.Now())
 	if err != nil {
 		return []byte("[]")
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/keyring"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/bundle"
 	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/review"
@@ -163,6 +163,6 @@ func describedAnew(data []byte) []byte {
 	if json.Unmarshal(data, &q) != nil {
 		return nil
 	}
-	x := repo.Bundle{Roots: q.Roots, Published: q.Published, Root: q.Root, Targets: q.Targets, Created: q.Created}
+	x := bundle.Bundle{Roots: q.Roots, Published: q.Published, Root: q.Root, Targets: q.Targets, Created: q.Created}
 	return requestOf(x, described(x), q.Intents, q.Keys)
 }

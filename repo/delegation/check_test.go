@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/bundle"
 	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
@@ -132,7 +133,7 @@ func TestTrapsOfColdRoles(t *testing.T) {
 			if !is(err) {
 				t.Errorf("staged: not refused: %v", err)
 			}
-			if _, err := repo.Import("request", x, r.Now()); !is(err) {
+			if _, err := bundle.Import("request", x, r.Now()); !is(err) {
 				t.Errorf("requested: not refused: %v", err)
 			}
 		})
@@ -147,7 +148,7 @@ func TestTrapsOfColdRoles(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		if im, err := repo.Import("request", x, r.Now()); err != nil || len(im.Change.Docs()) != 5 {
+		if im, err := bundle.Import("request", x, r.Now()); err != nil || len(im.Change.Docs()) != 5 {
 			t.Errorf("%v", err)
 		}
 	})
@@ -179,7 +180,7 @@ func twoCold(o *offeredCold) {
 
 // stageOffered stages an archiving, or a release where there is one, changed by edit, and
 // gives it as a request too.
-func stageOffered(t *testing.T, r *repo.Repo, again bool, alter func(*offeredCold)) (*repo.Published, repo.Bundle) {
+func stageOffered(t *testing.T, r *repo.Repo, again bool, alter func(*offeredCold)) (*repo.Published, bundle.Bundle) {
 	t.Helper()
 	p := repotest.Load(t, r)
 	c, _, err := edit.Archive(r, p, nil, repotest.Keep(2), repo.StageOptions{})
@@ -215,7 +216,7 @@ func stageOffered(t *testing.T, r *repo.Repo, again bool, alter func(*offeredCol
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	x, err := r.Export(p, c)
+	x, err := bundle.Export(r, p, c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/bundle"
 	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
@@ -37,7 +38,7 @@ func TestEveryFieldIsShown(t *testing.T) {
 	if c, err = edit.Rotate(r, p, c, rot, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	base, err := r.Export(p, c)
+	base, err := bundle.Export(r, p, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func TestEveryFieldIsShown(t *testing.T) {
 	}
 }
 
-func envelopeOf(x repo.Bundle, role string) []byte {
+func envelopeOf(x bundle.Bundle, role string) []byte {
 	if role == meta.RoleRoot {
 		return x.Root
 	}
@@ -75,10 +76,10 @@ func envelopeOf(x repo.Bundle, role string) []byte {
 }
 
 // reviewOf gives the review without its hashes, "" if the change is refused.
-func reviewOf(t *testing.T, x repo.Bundle) string {
+func reviewOf(t *testing.T, x bundle.Bundle) string {
 	t.Helper()
 	now := time.Now()
-	im, err := repo.Import("test", x, now)
+	im, err := bundle.Import("test", x, now)
 	if err != nil {
 		return ""
 	}

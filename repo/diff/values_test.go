@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/bundle"
 	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
@@ -32,7 +33,7 @@ func TestWholeValuesAreShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base, err := r.Export(p, c)
+	base, err := bundle.Export(r, p, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,7 @@ func TestWholeValuesAreShown(t *testing.T) {
 		if x.Targets, err = json.Marshal(env); err != nil {
 			t.Fatal(err)
 		}
-		im, err := repo.Import("test", x, time.Now())
+		im, err := bundle.Import("test", x, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package repo
+package bundle
 
 import (
 	"bytes"
@@ -11,15 +11,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
-// Limits of what [Import] takes, in count and bytes. Clients follow at most 1,000
-// roots in one update.
-const (
-	MaxPortableRoots   = 1000
-	MaxPortableTargets = 64 << 20
-)
+// MaxTargets bounds the targets and cold roles of each kind that [Import] takes, in bytes.
+const MaxTargets = 64 << 20
 
 // Bundle is a staged change with everything that another machine needs to check it
 // and to say what it means: metadata files as bytes.
@@ -47,10 +44,10 @@ type RootLink struct {
 	Hash string
 }
 
-// VerifiedBundle is a Bundle after every check.
-type VerifiedBundle struct {
-	Published *Published // nil at init; holds root and targets only
-	Change    *Change
+// Verified is a Bundle after every check.
+type Verified struct {
+	Published *repo.Published // nil at init; holds root and targets only
+	Change    *repo.Change
 	Chain     []RootLink
 	env       []*meta.Envelope // of the chain
 	roots     []*meta.Root
@@ -58,41 +55,23 @@ type VerifiedBundle struct {
 
 // Export gives a staged change as bytes. The chain goes as far back from the
 // published root as N.root.json files stand here without a gap.
-func (r *Repo) Export(p *Published, c *Change) (Bundle, error) {
-	x, err := c.Envelopes()
+func Export(r *repo.Repo, p *repo.Published, c *repo.Change) (Bundle, error) {
+	f, err := c.Envelopes()
 	if err != nil {
 		return Bundle{}, err
 	}
-	x.Intents, x.Created = slices.Clone(c.Intents), c.Created
+	x := Bundle{Root: f.Root, Targets: f.Targets, Cold: f.Cold, Intents: slices.Clone(c.Intents), Created: c.Created}
 	if p == nil {
 		return x, nil
 	}
 	if x.Targets != nil {
-		x.Published = p.targetsData
+		x.Published = p.File(meta.RoleTargets)
 	}
-	if x.PublishedCold, err = p.coldData(c); err != nil {
+	if x.PublishedCold, err = p.ColdFiles(c); err != nil {
 		return Bundle{}, err
 	}
 	x.Roots, err = r.RootChain(p)
 	return x, err
-}
-
-// RootChain gives the published roots, the oldest first, as far back as N.root.json files
-// stand here without a gap.
-func (r *Repo) RootChain(p *Published) ([]json.RawMessage, error) {
-	chain := []json.RawMessage{p.rootData}
-	for v := p.Root.Version() - 1; v >= 1 && len(chain) < MaxPortableRoots; v-- {
-		data, err := r.readMetadata(versioned(v, "root.json"), meta.MaxRootSize)
-		if errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		chain = append(chain, data)
-	}
-	slices.Reverse(chain)
-	return chain, nil
 }
 
 // Import checks a change that comes from elsewhere, without any repository: every
@@ -100,33 +79,29 @@ func (r *Repo) RootChain(p *Published) ([]json.RawMessage, error) {
 // last root; what is staged is numbered one higher, is well-formed in the eyes of
 // every client, and is not expired. Signatures over it that do not verify are dropped
 // and named in Change.Warnings. file names it in errors. Whether the first root is
-// the right one is for the caller to ask: see [VerifiedBundle.Trust]. Errors:
+// the right one is for the caller to ask: see [Verified.Trust]. Errors:
 // *FileError, *ExpiredError.
-func Import(file string, x Bundle, now time.Time) (*VerifiedBundle, error) {
-	im := &VerifiedBundle{}
+func Import(file string, x Bundle, now time.Time) (*Verified, error) {
+	im := &Verified{}
 	if err := im.readChain(file, x.Roots); err != nil {
 		return nil, err
 	}
 	if err := im.readPublished(file, x); err != nil {
 		return nil, err
 	}
-	f := changeFile{Schema: 1, Created: x.Created, Intents: x.Intents, Root: x.Root, Targets: x.Targets, Cold: x.Cold}
-	if im.Published != nil {
-		f.BaseRoot, f.BaseTargets = im.Published.Root.Version(), im.Published.VersionOf(meta.RoleTargets)
-	}
-	if len(x.Root) > meta.MaxRootSize || x.targetsSize() > MaxPortableTargets {
+	if len(x.Root) > meta.MaxRootSize || x.targetsSize() > MaxTargets {
 		return nil, &meta.FileError{File: file, Reason: "what is staged is larger than clients take"}
 	}
 	var err error
-	if im.Change, err = assemble(file, f, im.Published); err != nil {
+	if im.Change, err = repo.ReadChange(file, im.Published, repo.Files{Root: x.Root, Targets: x.Targets, Cold: x.Cold}, x.Intents, x.Created); err != nil {
 		return nil, err
 	}
 	return im, im.checkOffered(file, now)
 }
 
-func (im *VerifiedBundle) readChain(file string, roots []json.RawMessage) error {
-	if len(roots) > MaxPortableRoots {
-		return &meta.FileError{File: file, Reason: fmt.Sprintf("%d roots; clients follow %d", len(roots), MaxPortableRoots)}
+func (im *Verified) readChain(file string, roots []json.RawMessage) error {
+	if len(roots) > repo.MaxRoots {
+		return &meta.FileError{File: file, Reason: fmt.Sprintf("%d roots; clients follow %d", len(roots), repo.MaxRoots)}
 	}
 	for i, data := range roots {
 		if len(data) > meta.MaxRootSize {
@@ -152,42 +127,26 @@ func linkOf(root *meta.Root, env *meta.Envelope) RootLink {
 	return RootLink{Version: root.Version(), Expires: root.Expires(), Hash: hex.EncodeToString(sum[:])}
 }
 
-func (im *VerifiedBundle) readPublished(file string, x Bundle) error {
+func (im *Verified) readPublished(file string, x Bundle) error {
 	if len(im.roots) == 0 {
 		if len(x.Published) > 0 {
 			return &meta.FileError{File: file, Reason: "holds published targets and no published root"}
 		}
 		return nil
 	}
-	last := len(im.roots) - 1
-	p := &Published{Root: im.roots[last], rootEnv: im.env[last], rootData: x.Roots[last]}
-	im.Published = p
-	if len(x.Targets) == 0 && len(x.Published) == 0 && len(x.PublishedCold) == 0 {
-		return nil
-	}
-	if len(x.Published) == 0 {
+	if len(x.Published) == 0 && (len(x.Targets) > 0 || len(x.PublishedCold) > 0) {
 		return &meta.FileError{File: file, Reason: "holds new targets and not the published ones"}
 	}
-	if x.publishedSize() > MaxPortableTargets {
-		return &meta.FileError{File: file, Reason: fmt.Sprintf("the published targets are larger than %d bytes", MaxPortableTargets)}
+	if x.publishedSize() > MaxTargets {
+		return &meta.FileError{File: file, Reason: fmt.Sprintf("the published targets are larger than %d bytes", MaxTargets)}
 	}
-	env, err := meta.ParseEnvelope(x.Published)
-	if err != nil {
-		return &meta.FileError{File: file, Reason: "published targets", Err: err}
-	}
-	if err := meta.Verify(p.Root, meta.RoleTargets, file, env); err != nil {
-		return fmt.Errorf("published targets: %w", err)
-	}
-	t, err := meta.ParseTargets(env.Text())
-	if err != nil {
-		return &meta.FileError{File: file, Reason: "published targets", Err: err}
-	}
-	p.Targets, p.targetsEnv, p.targetsData = t, env, x.Published
-	return p.takeCold(file, x.PublishedCold)
+	var err error
+	im.Published, err = repo.ReadPublished(file, x.Roots[len(x.Roots)-1], x.Published, x.PublishedCold)
+	return err
 }
 
 // checkOffered refuses what nobody should sign, whoever asks for it.
-func (im *VerifiedBundle) checkOffered(file string, now time.Time) error {
+func (im *Verified) checkOffered(file string, now time.Time) error {
 	c := im.Change
 	if len(c.Docs()) == 0 {
 		return &meta.FileError{File: file, Reason: "asks for no signature"}
@@ -197,20 +156,20 @@ func (im *VerifiedBundle) checkOffered(file string, now time.Time) error {
 			return &meta.ExpiredError{Role: "requested " + d.Role(), Version: d.Version(), Expired: d.Expires(), Now: now}
 		}
 	}
-	if err := checkDelegations(im.Published, c); err != nil {
+	if err := repo.CheckDelegations(im.Published, c); err != nil {
 		return &meta.FileError{File: file, Err: err}
 	}
-	if c.rootDoc != nil {
-		return checkMembers(file, c.oldRoot, c.root)
+	if c.Doc(meta.RoleRoot) != nil {
+		return checkMembers(file, im.Published, c.Root())
 	}
 	// A new root may take the place of an expired one; nothing else can be published.
 	return im.Published.Expired(now, meta.RoleRoot)
 }
 
 // checkMembers refuses a new root in which one key would count twice.
-func checkMembers(file string, before, after *meta.Root) error {
+func checkMembers(file string, before *repo.Published, after *meta.Root) error {
 	for _, role := range meta.Roles() {
-		if before != nil && meta.UnchangedRole(before, after, role) {
+		if before != nil && meta.UnchangedRole(before.Root, after, role) {
 			continue
 		}
 		seen := map[string]bool{}
@@ -228,7 +187,7 @@ func checkMembers(file string, before, after *meta.Root) error {
 // chain's, or the one before its first. Errors: *FileError,
 // *RefusedError{PublishedMoved} for a change that was made before the trusted root, NoChange
 // for one that made it.
-func (im *VerifiedBundle) Trust(file string, trusted []byte) error {
+func (im *Verified) Trust(file string, trusted []byte) error {
 	root, env, err := meta.OpenRoot(file, trusted)
 	if err != nil {
 		return err
@@ -262,7 +221,7 @@ func (im *VerifiedBundle) Trust(file string, trusted []byte) error {
 // now (p is nil while nothing is). Errors: *RefusedError{ForeignChange} for another
 // repository, *RefusedError{PublishedMoved} for another state of this one, NoChange for what
 // is published already.
-func (r *Repo) CheckOrigin(p *Published, im *VerifiedBundle) error {
+func CheckOrigin(r *repo.Repo, p *repo.Published, im *Verified) error {
 	if p == nil {
 		if len(im.Chain) > 0 {
 			return meta.Refuse(meta.ForeignChange, "it is for a repository that is published, and here nothing is")
@@ -275,13 +234,13 @@ func (r *Repo) CheckOrigin(p *Published, im *VerifiedBundle) error {
 	}
 	shared := false
 	for _, l := range im.Chain {
-		data := p.rootData
+		data := p.File(meta.RoleRoot)
 		if l.Version > now {
 			continue
 		}
 		if l.Version < now {
 			var err error
-			if data, err = r.readMetadata(versioned(l.Version, "root.json"), meta.MaxRootSize); errors.Is(err, fs.ErrNotExist) {
+			if data, err = r.ReadRole(meta.RoleRoot, l.Version); errors.Is(err, fs.ErrNotExist) {
 				continue
 			} else if err != nil {
 				return err
@@ -289,7 +248,7 @@ func (r *Repo) CheckOrigin(p *Published, im *VerifiedBundle) error {
 		}
 		env, err := meta.ParseEnvelope(data)
 		if err != nil {
-			return &meta.FileError{File: "repository/" + versioned(l.Version, "root.json"), Err: err}
+			return &meta.FileError{File: "repository/" + meta.FileName(meta.RoleRoot, l.Version), Err: err}
 		}
 		if sum := sha256.Sum256(env.Signed()); hex.EncodeToString(sum[:]) != l.Hash {
 			return meta.Refuse(meta.ForeignChange, "its root v%d (sha256 %.16s) is not the one published here: it is of another repository", l.Version, l.Hash)
@@ -313,23 +272,36 @@ func (r *Repo) CheckOrigin(p *Published, im *VerifiedBundle) error {
 }
 
 // refusePublished: a change whose root or targets is in force was taken to its end.
-func (im *VerifiedBundle) refusePublished(p *Published) error {
-	env, err := meta.ParseEnvelope(p.rootData)
+func (im *Verified) refusePublished(p *repo.Published) error {
+	env, err := meta.ParseEnvelope(p.File(meta.RoleRoot))
 	if err == nil {
 		err = im.refuseDone(meta.RoleRoot, env)
 	}
 	if err != nil {
 		return err
 	}
-	if env, err = meta.ParseEnvelope(p.targetsData); err != nil {
+	if env, err = meta.ParseEnvelope(p.File(meta.RoleTargets)); err != nil {
 		return nil // no targets yet, or damaged ones, of which others tell
 	}
 	return im.refuseDone(meta.RoleTargets, env)
 }
 
-func (im *VerifiedBundle) refuseDone(role string, published *meta.Envelope) error {
+func (im *Verified) refuseDone(role string, published *meta.Envelope) error {
 	if d := im.Change.Doc(role); d != nil && bytes.Equal(d.Payload(), published.Signed()) {
 		return meta.Refuse(meta.NoChange, "its %s v%d is published already", role, d.Version())
 	}
 	return nil
+}
+
+// targetsSize and publishedSize add up what a limit is for.
+func (x Bundle) targetsSize() int { return len(x.Targets) + sizes(x.Cold) }
+
+func (x Bundle) publishedSize() int { return len(x.Published) + sizes(x.PublishedCold) }
+
+func sizes(files map[string]json.RawMessage) int {
+	n := 0
+	for _, f := range files {
+		n += len(f)
+	}
+	return n
 }

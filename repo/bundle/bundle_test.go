@@ -1,4 +1,4 @@
-package repo_test
+package bundle_test
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/bundle"
 	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
@@ -35,7 +36,7 @@ type offered struct {
 	kr     repotest.Keyring
 	p      *repo.Published
 	change *repo.Change
-	x      repo.Bundle
+	x      bundle.Bundle
 	// root1 and root3 signed root v1 and root v3; root4 is the new one.
 	root1, root3, root4 meta.Key
 }
@@ -63,7 +64,7 @@ func newOffered(t *testing.T) offered {
 	if c, err = edit.Rotate(r, o.p, c, edit.Rotation{Role: meta.RoleTargets, Set: []meta.Key{kr.Make(t)}}, repo.StageOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if o.x, err = r.Export(o.p, c); err != nil {
+	if o.x, err = bundle.Export(r, o.p, c); err != nil {
 		t.Fatal(err)
 	}
 	o.change = c
@@ -72,7 +73,7 @@ func newOffered(t *testing.T) offered {
 
 func TestImportTakesWhatWasExported(t *testing.T) {
 	o := newOffered(t)
-	im, err := repo.Import("request", o.x, time.Now())
+	im, err := bundle.Import("request", o.x, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,12 +112,12 @@ func TestImportRefuses(t *testing.T) {
 		role["keyids"] = append(role["keyids"].([]any), second)
 		o.kr[second] = o.kr[id]
 	}
-	for name, alter := range map[string]func(x *repo.Bundle){
-		"a root of the chain is missing": func(x *repo.Bundle) { x.Roots = slices.Delete(x.Roots, 1, 2) },
-		"a root skips a number": func(x *repo.Bundle) {
+	for name, alter := range map[string]func(x *bundle.Bundle){
+		"a root of the chain is missing": func(x *bundle.Bundle) { x.Roots = slices.Delete(x.Roots, 1, 2) },
+		"a root skips a number": func(x *bundle.Bundle) {
 			x.Roots = []json.RawMessage{x.Roots[0], o.kr.Resign(t, x.Roots[1], repotest.SetTo("version", 3), o.root1.ID, o.rootKey(t, 2))}
 		},
-		"one public key signs twice, and two must": func(x *repo.Bundle) {
+		"one public key signs twice, and two must": func(x *bundle.Bundle) {
 			// A third key, so that root itself is one that could be met.
 			third := o.root1
 			edit := func(signed map[string]any) {
@@ -129,38 +130,38 @@ func TestImportRefuses(t *testing.T) {
 			o.kr.Resign(t, x.Roots[2], edit) // names the second key ID
 			x.Roots[2] = o.kr.Resign(t, x.Roots[2], edit, o.rootKey(t, 2), o.root3.ID, second)
 		},
-		"the chain is in the wrong order": func(x *repo.Bundle) { slices.Reverse(x.Roots) },
-		"a root stands twice":             func(x *repo.Bundle) { x.Roots = slices.Insert(x.Roots, 1, x.Roots[0]) },
-		"the root before did not sign":    func(x *repo.Bundle) { x.Roots[1] = o.kr.Resign(t, x.Roots[1], repotest.Same, o.rootKey(t, 2)) },
-		"a root is not signed by itself":  func(x *repo.Bundle) { x.Roots[0] = o.kr.Resign(t, x.Roots[0], repotest.Same, o.root3.ID) },
-		"a root is larger than clients take": func(x *repo.Bundle) {
+		"the chain is in the wrong order": func(x *bundle.Bundle) { slices.Reverse(x.Roots) },
+		"a root stands twice":             func(x *bundle.Bundle) { x.Roots = slices.Insert(x.Roots, 1, x.Roots[0]) },
+		"the root before did not sign":    func(x *bundle.Bundle) { x.Roots[1] = o.kr.Resign(t, x.Roots[1], repotest.Same, o.rootKey(t, 2)) },
+		"a root is not signed by itself":  func(x *bundle.Bundle) { x.Roots[0] = o.kr.Resign(t, x.Roots[0], repotest.Same, o.root3.ID) },
+		"a root is larger than clients take": func(x *bundle.Bundle) {
 			x.Roots[0] = append(x.Roots[0], bytes.Repeat([]byte(" "), meta.MaxRootSize)...)
 		},
-		"a root is no metadata":                func(x *repo.Bundle) { x.Roots[0] = json.RawMessage(`{"signed":7}`) },
-		"more roots than clients follow":       func(x *repo.Bundle) { x.Roots = slices.Repeat(x.Roots[:1], repo.MaxPortableRoots+1) },
-		"no published targets":                 func(x *repo.Bundle) { x.Published = nil },
-		"published targets without their role": func(x *repo.Bundle) { x.Published = o.kr.Resign(t, x.Published, repotest.Same, o.root3.ID) },
-		"published targets are altered": func(x *repo.Bundle) {
+		"a root is no metadata":                func(x *bundle.Bundle) { x.Roots[0] = json.RawMessage(`{"signed":7}`) },
+		"more roots than clients follow":       func(x *bundle.Bundle) { x.Roots = slices.Repeat(x.Roots[:1], repo.MaxRoots+1) },
+		"no published targets":                 func(x *bundle.Bundle) { x.Published = nil },
+		"published targets without their role": func(x *bundle.Bundle) { x.Published = o.kr.Resign(t, x.Published, repotest.Same, o.root3.ID) },
+		"published targets are altered": func(x *bundle.Bundle) {
 			x.Published = bytes.Replace(x.Published, []byte(`1.0.0"}`), []byte(`1.0.9"}`), 1)
 		},
-		"published targets are no metadata": func(x *repo.Bundle) { x.Published = json.RawMessage(`[]`) },
-		"published targets without a root": func(x *repo.Bundle) {
+		"published targets are no metadata": func(x *bundle.Bundle) { x.Published = json.RawMessage(`[]`) },
+		"published targets without a root": func(x *bundle.Bundle) {
 			x.Roots, x.Root, x.Targets = nil, nil, nil
 		},
-		"published targets are too large": func(x *repo.Bundle) {
-			x.Published = append(x.Published, bytes.Repeat([]byte(" "), repo.MaxPortableTargets)...)
+		"published targets are too large": func(x *bundle.Bundle) {
+			x.Published = append(x.Published, bytes.Repeat([]byte(" "), bundle.MaxTargets)...)
 		},
-		"nothing to sign":             func(x *repo.Bundle) { x.Root, x.Targets = nil, nil },
-		"the new root skips one":      func(x *repo.Bundle) { x.Root = o.kr.Resign(t, x.Root, repotest.SetTo("version", 5)) },
-		"the new root is a published": func(x *repo.Bundle) { x.Root = o.kr.Resign(t, x.Root, repotest.SetTo("version", 3)) },
-		"the new targets jump far": func(x *repo.Bundle) {
+		"nothing to sign":             func(x *bundle.Bundle) { x.Root, x.Targets = nil, nil },
+		"the new root skips one":      func(x *bundle.Bundle) { x.Root = o.kr.Resign(t, x.Root, repotest.SetTo("version", 5)) },
+		"the new root is a published": func(x *bundle.Bundle) { x.Root = o.kr.Resign(t, x.Root, repotest.SetTo("version", 3)) },
+		"the new targets jump far": func(x *bundle.Bundle) {
 			x.Targets = o.kr.Resign(t, x.Targets, repotest.SetTo("version", 2+tuf.MaxJump+1))
 		},
-		"the new targets go back":   func(x *repo.Bundle) { x.Targets = o.kr.Resign(t, x.Targets, repotest.SetTo("version", 1)) },
-		"the new root is too large": func(x *repo.Bundle) { x.Root = append(x.Root, bytes.Repeat([]byte(" "), meta.MaxRootSize)...) },
-		"the new root is a targets": func(x *repo.Bundle) { x.Root = x.Targets },
-		"the new targets is a root": func(x *repo.Bundle) { x.Targets = x.Root },
-		"one public key counts twice": func(x *repo.Bundle) {
+		"the new targets go back":   func(x *bundle.Bundle) { x.Targets = o.kr.Resign(t, x.Targets, repotest.SetTo("version", 1)) },
+		"the new root is too large": func(x *bundle.Bundle) { x.Root = append(x.Root, bytes.Repeat([]byte(" "), meta.MaxRootSize)...) },
+		"the new root is a targets": func(x *bundle.Bundle) { x.Root = x.Targets },
+		"the new targets is a root": func(x *bundle.Bundle) { x.Targets = x.Root },
+		"one public key counts twice": func(x *bundle.Bundle) {
 			x.Root = o.kr.Resign(t, x.Root, twice)
 		},
 	} {
@@ -168,7 +169,7 @@ func TestImportRefuses(t *testing.T) {
 			x := o.x
 			x.Roots = slices.Clone(x.Roots)
 			alter(&x)
-			_, err := repo.Import("request", x, time.Now())
+			_, err := bundle.Import("request", x, time.Now())
 			var bad *meta.FileError
 			if !errors.As(err, &bad) && !errors.Is(err, meta.ErrRefused) {
 				t.Errorf("Import: %v; want a *FileError", err)
@@ -229,7 +230,7 @@ func parseID(t *testing.T, s string) tuf.KeyID {
 func TestImportLooksAtTheClock(t *testing.T) {
 	o := newOffered(t)
 	for name, c := range map[string]struct {
-		alter   func(x *repo.Bundle)
+		alter   func(x *bundle.Bundle)
 		at      time.Duration
 		refused bool
 	}{
@@ -237,12 +238,12 @@ func TestImportLooksAtTheClock(t *testing.T) {
 		"the new root expired":  {at: 200_000 * time.Hour, refused: true},
 		"the new targets alone": {at: 50_000 * time.Hour, refused: true},
 		"an expired root published, and a new one offered": {
-			alter: func(x *repo.Bundle) {
+			alter: func(x *bundle.Bundle) {
 				x.Roots[2] = o.kr.Resign(t, x.Roots[2], repotest.SetTo("expires", "2020-01-01T00:00:00Z"), o.rootKey(t, 2), o.root3.ID)
 			},
 		},
 		"an expired root published, and targets offered": {
-			alter: func(x *repo.Bundle) {
+			alter: func(x *bundle.Bundle) {
 				x.Roots[2] = o.kr.Resign(t, x.Roots[2], repotest.SetTo("expires", "2020-01-01T00:00:00Z"), o.rootKey(t, 2), o.root3.ID)
 				x.Root = nil
 			},
@@ -255,7 +256,7 @@ func TestImportLooksAtTheClock(t *testing.T) {
 			if c.alter != nil {
 				c.alter(&x)
 			}
-			_, err := repo.Import("request", x, time.Now().Add(c.at))
+			_, err := bundle.Import("request", x, time.Now().Add(c.at))
 			var expired *meta.ExpiredError
 			if errors.As(err, &expired) != c.refused || !c.refused && err != nil {
 				t.Errorf("Import: %v; refused should be %v", err, c.refused)
@@ -285,7 +286,7 @@ func TestImportDropsSignaturesThatDoNotCount(t *testing.T) {
 		t.Fatal(err)
 	}
 	x.Root = raw
-	im, err := repo.Import("request", x, time.Now())
+	im, err := bundle.Import("request", x, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -322,7 +323,7 @@ func TestTrust(t *testing.T) {
 	latest := o.x
 	latest.Roots = latest.Roots[2:]
 	for name, c := range map[string]struct {
-		x       repo.Bundle
+		x       bundle.Bundle
 		trusted json.RawMessage
 		moved   bool
 		bad     bool
@@ -339,7 +340,7 @@ func TestTrust(t *testing.T) {
 		"no root at all":                   {x: whole, trusted: o.x.Published, bad: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			im, err := repo.Import("request", c.x, time.Now())
+			im, err := bundle.Import("request", c.x, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -357,7 +358,7 @@ func TestTrust(t *testing.T) {
 }
 
 // olderThan gives a request that was made while root v2 was published.
-func olderThan(t *testing.T, o offered) repo.Bundle {
+func olderThan(t *testing.T, o offered) bundle.Bundle {
 	t.Helper()
 	x := o.x
 	x.Roots = x.Roots[:2]
@@ -367,13 +368,13 @@ func olderThan(t *testing.T, o offered) repo.Bundle {
 
 func TestForeign(t *testing.T) {
 	o := newOffered(t)
-	im, err := repo.Import("request", o.x, time.Now())
+	im, err := bundle.Import("request", o.x, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := func(name string, r *repo.Repo, p *repo.Published, im *repo.VerifiedBundle, kind meta.RefusedKind) {
+	want := func(name string, r *repo.Repo, p *repo.Published, im *bundle.Verified, kind meta.RefusedKind) {
 		t.Helper()
-		err := r.CheckOrigin(p, im)
+		err := bundle.CheckOrigin(r, p, im)
 		var refused *meta.RefusedError
 		if kind == "" && err != nil || kind != "" && (!errors.As(err, &refused) || refused.Kind != kind) {
 			t.Errorf("%s: %v; want %q", name, err, kind)
@@ -384,7 +385,7 @@ func TestForeign(t *testing.T) {
 	want("another repository of the same versions", other.r, other.p, im, meta.ForeignChange)
 	want("nothing published here", o.r, nil, im, meta.ForeignChange)
 
-	older, err := repo.Import("request", olderThan(t, o), time.Now())
+	older, err := bundle.Import("request", olderThan(t, o), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -396,7 +397,7 @@ func TestForeign(t *testing.T) {
 	unborn := o.x
 	unborn.Roots, unborn.Published, unborn.Targets = nil, nil, nil
 	unborn.Root = o.kr.Resign(t, o.x.Root, repotest.SetTo("version", 1))
-	init, err := repo.Import("request", unborn, time.Now())
+	init, err := bundle.Import("request", unborn, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
