@@ -76,7 +76,7 @@ func understand(tree *cobra.Command, where, text string) (told, error) {
 	return c, nil
 }
 
-var inline = regexp.MustCompile("`(fleet-hsm [^`]+)`")
+var inline = later("`(fleet-hsm [^`]+)`")
 
 // inDocument gives every command that a document writes in backquotes, and the lines of
 // its fences that begin with one.
@@ -90,7 +90,7 @@ func inDocument(t *testing.T, file string) (written, run []string) {
 	opened := regexp.MustCompile("(?m)^```.*$").FindAllString(string(data), -1)
 	for i, part := range parts {
 		if i%2 == 0 {
-			for _, m := range inline.FindAllStringSubmatch(part, -1) {
+			for _, m := range inline().FindAllStringSubmatch(part, -1) {
 				written = append(written, strings.Join(strings.Fields(m[1]), " "))
 			}
 			continue

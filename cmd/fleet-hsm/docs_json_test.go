@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +18,7 @@ import (
 // shape is what docs/json.md says of one value: type by path.
 type shape map[string]string
 
-var fieldRow = regexp.MustCompile("^\\| `([^`]+)` \\| ([a-z]+\\??) \\|")
+var fieldRow = later("^\\| `([^`]+)` \\| ([a-z]+\\??) \\|")
 
 // shapes reads the tables of docs/json.md by the heading that they stand under.
 func shapes(t *testing.T) map[string]shape {
@@ -34,7 +33,7 @@ func shapes(t *testing.T) map[string]shape {
 		if h, ok := strings.CutPrefix(line, "## "); ok {
 			title = strings.TrimSpace(h)
 		}
-		if m := fieldRow.FindStringSubmatch(line); m != nil {
+		if m := fieldRow().FindStringSubmatch(line); m != nil {
 			if out[title] == nil {
 				out[title] = shape{}
 			}

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -196,11 +195,11 @@ func cmdRefused(ts *testscript.TestScript, args []string) {
 	w.hint = v.Error.Hint
 }
 
-var sha256Member = regexp.MustCompile(`"sha256": ?"([0-9a-f]{64})"`)
+var sha256Member = later(`"sha256": ?"([0-9a-f]{64})"`)
 
 func cmdPayload(ts *testscript.TestScript, args []string) {
 	ts.Check(ts.Exec("fleet-hsm", append([]string{"--json", "review"}, args...)...))
-	for i, m := range sha256Member.FindAllStringSubmatch(ts.ReadFile("stdout"), 2) {
+	for i, m := range sha256Member().FindAllStringSubmatch(ts.ReadFile("stdout"), 2) {
 		ts.Setenv([]string{"HASH", "HASH2"}[i], m[1])
 	}
 }

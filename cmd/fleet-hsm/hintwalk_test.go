@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -98,7 +97,7 @@ func hintWalks() []hintWalk {
 	}
 }
 
-var quotedCommand = regexp.MustCompile(`"(fleet-hsm [^"]*)"`)
+var quotedCommand = later(`"(fleet-hsm [^"]*)"`)
 
 // TestHintWalkCoversEveryKind: every kind that the source can give is brought about, and
 // led out of, by the table here or by a script of testdata/hints.
@@ -151,7 +150,7 @@ func (w hintWalk) walk(t *testing.T) {
 	}
 	done := map[string]bool{}
 	for range 3 {
-		for _, m := range quotedCommand.FindAllStringSubmatch(hint, -1) {
+		for _, m := range quotedCommand().FindAllStringSubmatch(hint, -1) {
 			c := m[1]
 			if s := w.supply[c]; s != "" {
 				c = s

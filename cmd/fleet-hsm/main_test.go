@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -115,6 +116,12 @@ func dropRootPowers() {
 		panic(err)
 	}
 	panic(syscall.Exec(self, os.Args, os.Environ()))
+}
+
+// later compiles a pattern when a test asks for it: thousands of times this binary starts
+// as the tool.
+func later(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
 }
 
 // secretOf is the passphrase of a role in every test. It must never show anywhere.

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 )
@@ -94,9 +93,9 @@ func (s *screen) visible() []string {
 func last(lines []string) string { return lines[len(lines)-1] }
 
 var (
-	hexRun   = regexp.MustCompile(`[0-9a-f]{8,}`)
-	wordRun  = regexp.MustCompile(`^ +> [a-z ]+$`)
-	loginRun = regexp.MustCompile(`by init of [^,]+,`)
+	hexRun   = later(`[0-9a-f]{8,}`)
+	wordRun  = later(`^ +> [a-z ]+$`)
+	loginRun = later(`by init of [^,]+,`)
 )
 
 // compareScreen compares a screen with the kept one. What is random is shown as such.
@@ -106,7 +105,7 @@ func compareScreen(t *testing.T, width int, name, home string, lines []string) {
 		if n := len([]rune(l)); n > width {
 			t.Errorf("%s: %d columns: %q", name, n, l)
 		}
-		lines[i] = strings.TrimRight(loginRun.ReplaceAllString(hexRun.ReplaceAllStringFunc(l, func(s string) string { return strings.Repeat("x", len(s)) }), "by init of user,"), " ")
+		lines[i] = strings.TrimRight(loginRun().ReplaceAllString(hexRun().ReplaceAllStringFunc(l, func(s string) string { return strings.Repeat("x", len(s)) }), "by init of user,"), " ")
 	}
 	text := strings.Trim(strings.ReplaceAll(strings.Join(belowWords(lines), "\n"), home, "/tmp/u-12345678"), "\n") + "\n"
 	file := filepath.Join("testdata", "screens", fmt.Sprint(width), name+".txt")
@@ -129,7 +128,7 @@ func belowWords(lines []string) []string {
 		if !strings.HasPrefix(lines[i], "  words ") {
 			continue
 		}
-		for i++; i < len(lines) && wordRun.MatchString(lines[i]); i++ {
+		for i++; i < len(lines) && wordRun().MatchString(lines[i]); i++ {
 		}
 		return append([]string{"(the review, down to its words)"}, lines[i:]...)
 	}

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"testing"
 	"time"
@@ -65,7 +64,7 @@ func TestLargeInstaller(t *testing.T) {
 	}
 }
 
-var peak = regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB$`)
+var peak = later(`(?m)^VmHWM:\s+(\d+) kB$`)
 
 // runWeighed runs a program and gives the most memory, in MB, that it had. What the kernel
 // tells of an ended child does not do: it begins with the memory of the process that the
@@ -79,7 +78,7 @@ func runWeighed(cmd *exec.Cmd) (int, error) {
 	most := 0
 	for {
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
-		if m := peak.FindSubmatch(status); err == nil && m != nil {
+		if m := peak().FindSubmatch(status); err == nil && m != nil {
 			kb, _ := strconv.Atoi(string(m[1])) // digits alone
 			most = max(most, kb>>10)
 		}

@@ -230,7 +230,7 @@ func TestTooNarrowToSign(t *testing.T) {
 	}
 	// Its hint: by the hash that review prints.
 	card := must(t, "review", "--json", "--path", dir).stdout
-	must(t, "sign", "--no-input", "--path", dir, "--reviewed", sha256Member.FindStringSubmatch(card)[1])
+	must(t, "sign", "--no-input", "--path", dir, "--reviewed", sha256Member().FindStringSubmatch(card)[1])
 }
 
 // usualColumns is what a review is wrapped to in a pipe.

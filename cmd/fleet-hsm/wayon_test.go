@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -104,13 +103,13 @@ func (r *rootOnCard) dirOf(from string, do func(dir string)) {
 	do(dir)
 }
 
-var saysAgain = regexp.MustCompile(`(?i)run (it|the command) again`)
+var saysAgain = later(`(?i)run (it|the command) again`)
 
 // follow does what the hint says.
 func (r *rootOnCard) follow(dir string, args []string, pin, said string) {
 	r.Helper()
 	roles := r.staged(dir)
-	switch again := saysAgain.MatchString(said); {
+	switch again := saysAgain().MatchString(said); {
 	case roles == nil && !again:
 		r.Errorf("%q: nothing is staged, and the hint does not say so:\n%s", args, said)
 	case roles == nil:

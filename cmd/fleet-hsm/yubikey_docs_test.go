@@ -99,7 +99,7 @@ type visitor struct {
 }
 
 // questions are what the tool asks, and what to do then.
-var questions = regexp.MustCompile(`(?s)` + strings.Join([]string{
+var questions = later(`(?s)` + strings.Join([]string{
 	`@(?P<desk>[^@\n]*)@\r?\n`,
 	`(?P<kind>New PIV PIN|New PUK|PIV PIN) of YubiKey (?P<serial>\d+)[^\n]*: `,
 	`(?P<again>The same again: )`,
@@ -133,12 +133,12 @@ func (v *visitor) attend(cmd *exec.Cmd) (string, error) {
 		case <-time.After(5 * time.Millisecond):
 		}
 		text := t.text()[done:]
-		at := questions.FindStringSubmatchIndex(text)
+		at := questions().FindStringSubmatchIndex(text)
 		if at == nil {
 			continue
 		}
 		done += at[1]
-		if err := v.answer(t, questions, text, at); err != nil {
+		if err := v.answer(t, questions(), text, at); err != nil {
 			_ = cmd.Process.Kill()
 			<-ended
 			return t.close(), err
