@@ -11,6 +11,7 @@ package localkms
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net"
 	"net/http"
@@ -47,13 +48,14 @@ type Server struct {
 func Start(t testing.TB) *Server {
 	t.Helper()
 	dir := t.TempDir()
-	s := &Server{Plugins: filepath.Join(dir, "plugins"), program: filepath.Join(dir, "local-kms"), data: filepath.Join(dir, "keys")}
-	top, err := top()
+	s := &Server{Plugins: filepath.Join(dir, "plugins"), data: filepath.Join(dir, "keys")}
+	bin, err := programs()
 	if err == nil {
-		err = build(filepath.Join(top, "compat", "localkms"), s.program, "github.com/nsmithuk/local-kms")
+		s.program = filepath.Join(bin, "local-kms")
+		err = os.MkdirAll(s.Plugins, 0o755)
 	}
 	if err == nil {
-		err = build(filepath.Join(top, "plugins", "sigstore-kms-aws"), filepath.Join(s.Plugins, "sigstore-kms-aws"), ".")
+		err = exec.Command("cp", filepath.Join(bin, "sigstore-kms-aws"), s.Plugins).Run()
 	}
 	if err == nil {
 		err = s.run()
@@ -69,10 +71,35 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
-// top is the folder of this module.
-func top() (string, error) {
+// programs builds local-kms and the plug-in, and gives the folder they are in. It is the same
+// at each run: the go command links only what has changed since.
+func programs() (string, error) {
 	out, err := exec.Command("go", "env", "GOMOD").Output()
-	return filepath.Dir(strings.TrimSpace(string(out))), err
+	if err != nil {
+		return "", err
+	}
+	top := filepath.Dir(strings.TrimSpace(string(out)))
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(cache, "fleet-hsm", fmt.Sprintf("localkms-%x", sha256.Sum256([]byte(top))))
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return "", err
+	}
+	// Tests of several packages build at the same time; the later ones find it done.
+	lock, err := os.OpenFile(filepath.Join(bin, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = lock.Close() }()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return "", err
+	}
+	if err := build(filepath.Join(top, "compat", "localkms"), filepath.Join(bin, "local-kms"), "github.com/nsmithuk/local-kms"); err != nil {
+		return "", err
+	}
+	return bin, build(filepath.Join(top, "plugins", "sigstore-kms-aws"), filepath.Join(bin, "sigstore-kms-aws"), ".")
 }
 
 func build(dir, into, pkg string) error {
