@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -162,31 +161,4 @@ func TestPublishedContent(t *testing.T) {
 			t.Errorf("its bytes are gone: %v", err)
 		}
 	})
-}
-
-// TestCheckItems: one path has one file.
-func TestCheckItems(t *testing.T) {
-	a := meta.Item{Name: "orbit", Platform: "linux", Version: "1", Channels: []string{"stable", "1", "stable"}, File: "a"}
-	if paths, err := a.Paths(); err != nil || !slices.Equal(paths, []string{"orbit/linux/1/orbit", "orbit/linux/stable/orbit"}) {
-		t.Errorf("paths %q, %v", paths, err)
-	}
-	b := a
-	b.File, b.Version = "b", "2"
-	c := b
-	c.Channels = []string{"edge"}
-	bad := a
-	bad.Version = "../1"
-	for name, e := range map[string]struct {
-		items []meta.Item
-		want  func(error) bool
-	}{
-		"one file twice":        {[]meta.Item{a, a}, func(err error) bool { return err == nil }},
-		"two, other channels":   {[]meta.Item{a, c}, func(err error) bool { return err == nil }},
-		"two, a shared channel": {[]meta.Item{a, b}, repotest.KindIs(meta.VersionTaken)},
-		"a version with a path": {[]meta.Item{a, bad}, repotest.IsName},
-	} {
-		if err := meta.CheckItems(e.items); !e.want(err) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
 }

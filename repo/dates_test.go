@@ -14,10 +14,6 @@ import (
 )
 
 // reopenAt opens the same folder, whose lock the test holds, under another clock.
-func reopenAt(r *repo.Repo, now time.Time) *repo.Repo {
-	return repo.Open(r.Dir(), repo.Options{Now: func() time.Time { return now }})
-}
-
 // stagers are the commands that date a role, with the role.
 func stagers(t *testing.T, kr repotest.Keyring) map[string]struct {
 	role  string
@@ -75,7 +71,7 @@ func TestShorterExpiryIsRefused(t *testing.T) {
 			shorter bool
 			refused bool
 		}{{0, false, false}, {time.Second, false, false}, {time.Hour, false, true}, {time.Hour, true, false}} {
-			early := reopenAt(r, time.Now().Add(-at.back))
+			early := repotest.At(r, time.Now().Add(-at.back))
 			err := c.stage(early, p, repo.StageOptions{AllowShorter: at.shorter})
 			if repotest.KindIs(meta.ShorterExpiry)(err) != at.refused || !at.refused && err != nil {
 				t.Errorf("%s, clock back by %s, allowed %v: %v", name, at.back, at.shorter, err)
@@ -83,7 +79,7 @@ func TestShorterExpiryIsRefused(t *testing.T) {
 		}
 	}
 	// Snapshot and timestamp are dated at commit, and refused before anybody signs.
-	early := reopenAt(r, time.Now().Add(-time.Hour))
+	early := repotest.At(r, time.Now().Add(-time.Hour))
 	c, err := edit.Renew(early, p, nil, meta.RoleTargets, repo.StageOptions{AllowShorter: true})
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +98,7 @@ func TestShorterExpiryIsRefused(t *testing.T) {
 // TestExpiriesAreUTC: COMPAT 1.3: with Z and whole seconds, wherever the operator sits.
 func TestExpiriesAreUTC(t *testing.T) {
 	r, kr := repotest.New(t, true)
-	there := reopenAt(r, time.Now().Add(time.Hour).In(time.FixedZone("here", -3*3600)))
+	there := repotest.At(r, time.Now().Add(time.Hour).In(time.FixedZone("here", -3*3600)))
 	repotest.Rotate(t, there, kr, meta.RoleTargets)
 	for _, name := range plainFiles {
 		var f struct {
@@ -121,28 +117,6 @@ func TestExpiriesAreUTC(t *testing.T) {
 	}
 }
 
-// TestDefaultExpiries are fleetctl's own (COMPAT 1.3), and each can be set.
-func TestDefaultExpiries(t *testing.T) {
-	now := time.Now().UTC().Truncate(time.Second)
-	r, kr := repotest.New(t, true)
-	at := reopenAt(r, now.Add(time.Hour))
-	repotest.Rotate(t, at, kr, meta.RoleTargets)
-	p := repotest.Load(t, at)
-	for role, hours := range map[string]int{"root": 87600, "targets": 26280, "snapshot": 26280, "timestamp": 336} {
-		if got := p.ExpiresOf(role).Sub(now.Add(time.Hour)); got != time.Duration(hours)*time.Hour {
-			t.Errorf("%s is valid for %s, not %dh", role, got, hours)
-		}
-	}
-	rel, err := at.Timestamp(repo.ReleaseOptions{Expiries: meta.Expiries{"timestamp": 1000 * time.Hour}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	kr.SignAndCommit(t, at, rel)
-	if got := repotest.Load(t, at).Timestamp.Expires(); !got.Equal(now.Add(1001 * time.Hour)) {
-		t.Errorf("a timestamp of 1000h expires %s", got)
-	}
-}
-
 // TestExpired: what clients refuse carries no timestamp; an expired targets does, since
 // agents go on without lookups and a new one needs it (COMPAT 5.3).
 func TestExpired(t *testing.T) {
@@ -157,7 +131,7 @@ func TestExpired(t *testing.T) {
 		"snapshot expired":   {years(4), meta.RoleSnapshot},
 		"everything expired": {years(11), meta.RoleRoot},
 	} {
-		_, err := reopenAt(r, c.at).Timestamp(repo.ReleaseOptions{})
+		_, err := repotest.At(r, c.at).Timestamp(repo.ReleaseOptions{})
 		var expired *meta.ExpiredError
 		if errors.As(err, &expired) != (c.role != "") || expired != nil && expired.Role != c.role || c.role == "" && err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -3,6 +3,7 @@ package repo_test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -80,4 +81,34 @@ func TestHolds(t *testing.T) {
 			})
 		}
 	})
+}
+
+// TestWhatAChangeWeighs: sizes of what is published and of what would be.
+func TestWhatAChangeWeighs(t *testing.T) {
+	t.Parallel()
+	d := repotest.NewDaily(t, true)
+	d.Releases(t, 3)
+	p := d.Published(t)
+	now, err := p.Weight()
+	if err != nil || p.TargetsSize() != int64(len(repotest.Read(t, d.Repo, "repository/targets.json"))) {
+		t.Fatalf("%d bytes, %v", p.TargetsSize(), err)
+	}
+	c, _, err := edit.Archive(d.Repo, p, nil, repotest.Keep(1), repo.StageOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	then, err := c.Weight()
+	if err != nil || reflect.DeepEqual(then, now) {
+		t.Errorf("%+v before and after, %v", then, err)
+	}
+	if online, err := d.LoadOnline(); err != nil || online.Targets != nil || online.Root.Version() != 1 {
+		t.Errorf("%+v, %v", online, err)
+	}
+	roots, err := d.Roots(p)
+	if err != nil || len(roots) != 1 || roots[0].Version() != 1 {
+		t.Errorf("%v, %v", roots, err)
+	}
+	if root, err := d.NumberedRoot(1); err != nil || root.Version() != 1 {
+		t.Errorf("%v", err)
+	}
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
-	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
@@ -42,24 +41,5 @@ func TestStageIsInterrupted(t *testing.T) {
 		if found, _ := os.ReadDir(r.Dir() + "/pending/content"); len(found) > 0 {
 			t.Errorf("dry %v: %v stays", dry, found)
 		}
-	}
-}
-
-// TestItemsThatClaimOnePath with different files are refused, and so are names that are no
-// element of a path.
-func TestItemsThatClaimOnePath(t *testing.T) {
-	t.Parallel()
-	item := func(file, version string) meta.Item {
-		return meta.Item{Name: "orbit", Platform: "linux", Version: version, Channels: []string{"stable"}, File: file}
-	}
-	if err := meta.CheckItems([]meta.Item{item("a/orbit", "1"), item("a/orbit", "2")}); err != nil {
-		t.Error(err)
-	}
-	if err := meta.CheckItems([]meta.Item{item("a/orbit", "1"), item("b/orbit", "2")}); !repotest.KindIs(meta.VersionTaken)(err) {
-		t.Errorf("two files for stable: %v", err)
-	}
-	var bad *meta.NameError
-	if err := meta.CheckItems([]meta.Item{item("a/orbit", "../1")}); !errors.As(err, &bad) {
-		t.Errorf("%v", err)
 	}
 }

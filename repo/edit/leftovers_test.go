@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
@@ -40,7 +39,7 @@ func TestFleetctlLeftovers(t *testing.T) {
 		if err != nil || !slices.Equal(found, want) || edit.StagedRoot(found) != root {
 			t.Errorf("found %q, %v", found, err)
 		}
-		at := repo.Open(r.Dir(), repo.Options{Now: func() time.Time { return time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC) }})
+		at := repotest.At(r, time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
 		if err := edit.DropFleetctlLeftovers(at); err != nil {
 			t.Fatal(err)
 		}

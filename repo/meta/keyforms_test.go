@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // rsaKey is a public key of so many bits; nobody signs with it.
@@ -87,10 +88,10 @@ func TestNewKey(t *testing.T) {
 
 // TestKeyObjectsInRoot: whatever agents would refuse anywhere in a root, we refuse.
 func TestKeyObjectsInRoot(t *testing.T) {
-	kr := keyring{}
-	rootKey := kr.make(t)
-	first := kr.newRoot(t, 1, rootKey)
-	root := kr.file(t, first, first)
+	kr := repotest.Keyring{}
+	rootKey := kr.Make(t)
+	first := newRoot(t, kr, 1, rootKey)
+	root := file(t, kr, first, first)
 	ed, p256, rsa2048 := strings.Repeat("ab", 32), spki(t, "PUBLIC KEY", ecKey(t, elliptic.P256())), spki(t, "PUBLIC KEY", rsaKey(2048))
 	edPEM, err := x509.MarshalPKIXPublicKey(ed25519.PublicKey(make([]byte, 32)))
 	if err != nil {
@@ -121,39 +122,39 @@ func TestKeyObjectsInRoot(t *testing.T) {
 		"a scheme of another type":    {"ed25519", "ecdsa-sha2-nistp256", ed, false},
 		"a scheme that is not stated": {"ed25519", "", ed, false},
 	} {
-		raw := kr.edited(t, root, func(signed map[string]any) {
+		raw := kr.Resign(t, root, func(signed map[string]any) {
 			signed["keys"].(map[string]any)[strings.Repeat("0", 64)] = map[string]any{
 				"keytype": c.typ, "scheme": c.scheme, "keyval": map[string]any{"public": c.public},
 			}
-		}, rootKey)
+		}, rootKey.ID)
 		_, err := meta.ReadRoot("root.json", raw)
 		if (err == nil) != c.ok || err != nil && !errors.Is(err, meta.ErrMetadata) {
 			t.Errorf("%s: %v; taken should be %v", name, err, c.ok)
 		}
 	}
-	if _, err := meta.ReadRoot("root.json", kr.edited(t, root, func(signed map[string]any) {
+	if _, err := meta.ReadRoot("root.json", kr.Resign(t, root, func(signed map[string]any) {
 		signed["keys"].(map[string]any)[strings.Repeat("0", 64)] = nil
-	}, rootKey)); err == nil {
+	}, rootKey.ID)); err == nil {
 		t.Error("a key without an object was taken")
 	}
 }
 
 // TestRootsThatCannotBe: what no client could follow is no root.
 func TestRootsThatCannotBe(t *testing.T) {
-	kr := keyring{}
-	rootKey := kr.make(t)
-	first := kr.newRoot(t, 1, rootKey)
-	root := kr.file(t, first, first)
+	kr := repotest.Keyring{}
+	rootKey := kr.Make(t)
+	first := newRoot(t, kr, 1, rootKey)
+	root := file(t, kr, first, first)
 	role := func(signed map[string]any, name string) map[string]any {
 		return signed["roles"].(map[string]any)[name].(map[string]any)
 	}
 	for name, edit := range map[string]func(signed map[string]any){
-		"another type":              setTo("_type", "targets"),
+		"another type":              repotest.SetTo("_type", "targets"),
 		"no version":                func(s map[string]any) { delete(s, "version") },
-		"version 0":                 setTo("version", 0),
-		"version -1":                setTo("version", -1),
+		"version 0":                 repotest.SetTo("version", 0),
+		"version -1":                repotest.SetTo("version", -1),
 		"no expiry":                 func(s map[string]any) { delete(s, "expires") },
-		"an expiry that is no time": setTo("expires", "next year"),
+		"an expiry that is no time": repotest.SetTo("expires", "next year"),
 		"a role is missing":         func(s map[string]any) { delete(s["roles"].(map[string]any), "snapshot") },
 		"threshold 0":               func(s map[string]any) { role(s, "targets")["threshold"] = 0 },
 		"threshold -1":              func(s map[string]any) { role(s, "targets")["threshold"] = -1 },
@@ -165,11 +166,11 @@ func TestRootsThatCannotBe(t *testing.T) {
 		"a key that is not listed": func(s map[string]any) { role(s, "targets")["keyids"] = []any{strings.Repeat("0", 64)} },
 		"no keys":                  func(s map[string]any) { role(s, "targets")["keyids"] = []any{} },
 	} {
-		if _, err := meta.ReadRoot("root.json", kr.edited(t, root, edit, rootKey)); !errors.Is(err, meta.ErrMetadata) {
+		if _, err := meta.ReadRoot("root.json", kr.Resign(t, root, edit, rootKey.ID)); !errors.Is(err, meta.ErrMetadata) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := meta.ReadRoot("root.json", kr.edited(t, root, same, rootKey)); err != nil {
+	if _, err := meta.ReadRoot("root.json", kr.Resign(t, root, repotest.Same, rootKey.ID)); err != nil {
 		t.Errorf("the same root, signed again: %v", err)
 	}
 }

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestSetKeys: who may sign for a role.
 func TestSetKeys(t *testing.T) {
-	kr := keyring{}
-	a, b := kr.make(t), kr.make(t)
-	root := kr.newRoot(t, 1, a)
+	kr := repotest.Keyring{}
+	a, b := kr.Make(t), kr.Make(t)
+	root := newRoot(t, kr, 1, a)
 	for name, c := range map[string]struct {
 		keys      []meta.Key
 		threshold int
@@ -33,9 +34,9 @@ func TestSetKeys(t *testing.T) {
 
 // TestUnusedKeysGo: a key that no role has any more stands in no new root.
 func TestUnusedKeysGo(t *testing.T) {
-	kr := keyring{}
-	a, b := kr.make(t), kr.make(t)
-	root := kr.newRoot(t, 1, a)
+	kr := repotest.Keyring{}
+	a, b := kr.Make(t), kr.Make(t)
+	root := newRoot(t, kr, 1, a)
 	after := root.Clone()
 	if err := after.SetKeys(meta.RoleRoot, []meta.Key{b}, 1); err != nil {
 		t.Fatal(err)
@@ -57,9 +58,9 @@ func TestUnusedKeysGo(t *testing.T) {
 
 // TestExpiresInUTC: every expiry is written with Z, in whole seconds.
 func TestExpiresInUTC(t *testing.T) {
-	kr := keyring{}
+	kr := repotest.Keyring{}
 	here := time.Date(2030, 1, 2, 3, 4, 5, 6, time.FixedZone("here", -3*3600))
-	root := kr.newRoot(t, 1, kr.make(t))
+	root := newRoot(t, kr, 1, kr.Make(t))
 	root.Renumber(7, here)
 	targets := meta.NewTargets()
 	targets.Renumber(7, here)

@@ -14,15 +14,16 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/internal/tuf"
 	"github.com/fleet-hsm/fleet-hsm/internal/wiresig"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
 )
 
 // TestWhoCounts: a threshold is met by so many public keys that are the role's, whatever
 // they are called.
 func TestWhoCounts(t *testing.T) {
-	kr := keyring{}
-	a, b, stranger := kr.make(t), kr.make(t), kr.make(t)
-	first := kr.newRoot(t, 1, a, b)
-	root := kr.file(t, first, first)
+	kr := repotest.Keyring{}
+	a, b, stranger := kr.Make(t), kr.Make(t), kr.Make(t)
+	first := newRoot(t, kr, 1, a, b)
+	root := file(t, kr, first, first)
 	if _, err := meta.ReadRoot("root.json", root); err != nil {
 		t.Fatal(err)
 	}
@@ -33,18 +34,18 @@ func TestWhoCounts(t *testing.T) {
 		role := signed["roles"].(map[string]any)["root"].(map[string]any)
 		role["keyids"] = []any{a.ID.String(), other, b.ID.String()}
 	}
-	underOther := signatureUnder(t, kr.edited(t, root, twoNames, a, a), 1, other)
-	if _, err := meta.ReadRoot("root.json", signatureUnder(t, kr.edited(t, root, one(twoNames), a, a), 1, other)); err != nil {
+	underOther := signatureUnder(t, kr.Resign(t, root, twoNames, a.ID, a.ID), 1, other)
+	if _, err := meta.ReadRoot("root.json", signatureUnder(t, kr.Resign(t, root, one(twoNames), a.ID, a.ID), 1, other)); err != nil {
 		t.Errorf("one of one: %v", err)
 	}
 	for name, raw := range map[string]json.RawMessage{
-		"nobody":                kr.edited(t, root, same),
-		"one of two":            kr.edited(t, root, same, a),
-		"one of two, twice":     kr.edited(t, root, same, a, a),
-		"one, and a stranger":   kr.edited(t, root, same, a, stranger),
+		"nobody":                kr.Resign(t, root, repotest.Same),
+		"one of two":            kr.Resign(t, root, repotest.Same, a.ID),
+		"one of two, twice":     kr.Resign(t, root, repotest.Same, a.ID, a.ID),
+		"one, and a stranger":   kr.Resign(t, root, repotest.Same, a.ID, stranger.ID),
 		"one key, two key IDs":  underOther,
-		"over another version":  swapSigned(t, root, kr.edited(t, root, setTo("version", 2), a, b)),
-		"b's under the ID of a": signatureUnder(t, kr.edited(t, root, same, b, b), 0, a.ID.String()),
+		"over another version":  swapSigned(t, root, kr.Resign(t, root, repotest.SetTo("version", 2), a.ID, b.ID)),
+		"b's under the ID of a": signatureUnder(t, kr.Resign(t, root, repotest.Same, b.ID, b.ID), 0, a.ID.String()),
 	} {
 		if _, err := meta.ReadRoot("root.json", raw); !errors.Is(err, meta.ErrMetadata) {
 			t.Errorf("%s: %v", name, err)
@@ -101,10 +102,10 @@ func swapSigned(t *testing.T, signed, signatures json.RawMessage) json.RawMessag
 // TestDropBad: what is kept of a file's signatures is one good one of each key that may
 // sign.
 func TestDropBad(t *testing.T) {
-	kr := keyring{}
-	a, b, stranger := kr.make(t), kr.make(t), kr.make(t)
-	root := kr.newRoot(t, 1, a, b)
-	f := open(t, kr.edited(t, kr.file(t, root, root), same, a, a, b, stranger))
+	kr := repotest.Keyring{}
+	a, b, stranger := kr.Make(t), kr.Make(t), kr.Make(t)
+	root := newRoot(t, kr, 1, a, b)
+	f := open(t, kr.Resign(t, file(t, kr, root, root), repotest.Same, a.ID, a.ID, b.ID, stranger.ID))
 	f.Signatures[2]["sig"] = strings.Repeat("00", 64)
 	env, err := meta.ParseEnvelope(f.raw(t))
 	if err != nil {
@@ -126,9 +127,9 @@ func TestDropBad(t *testing.T) {
 // TestAddSignature: a signature is kept if it verifies with a key that may sign, under that
 // key's ID, in the place of an earlier one.
 func TestAddSignature(t *testing.T) {
-	kr := keyring{}
-	a, b, stranger := kr.make(t), kr.make(t), kr.make(t)
-	root := kr.newRoot(t, 1, a, b)
+	kr := repotest.Keyring{}
+	a, b, stranger := kr.Make(t), kr.Make(t), kr.Make(t)
+	root := newRoot(t, kr, 1, a, b)
 	d := doc(t, root, root)
 	good, err := wiresig.Sign(kr[a.ID], d.Payload())
 	if err != nil {
@@ -153,12 +154,12 @@ func TestAddSignature(t *testing.T) {
 
 // TestMergeOfDocuments: what two copies bring together does not depend on the order.
 func TestMergeOfDocuments(t *testing.T) {
-	kr := keyring{}
-	a, b := kr.make(t), kr.make(t)
-	root := kr.newRoot(t, 1, a, b)
+	kr := repotest.Keyring{}
+	a, b := kr.Make(t), kr.Make(t)
+	root := newRoot(t, kr, 1, a, b)
 	copyOf := func(k meta.Key) *meta.Doc {
 		d := doc(t, root, root)
-		keyring{k.ID: kr[k.ID]}.sign(t, d)
+		repotest.Keyring{k.ID: kr[k.ID]}.Sign(t, d)
 		return d
 	}
 	one, two := copyOf(a), copyOf(b)
@@ -190,7 +191,7 @@ func TestTheSmallerSignatureStays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := keyring{}.newRoot(t, 1, k)
+	root := newRoot(t, repotest.Keyring{}, 1, k)
 	sign := func() []byte {
 		sig, err := wiresig.Sign(priv, doc(t, root, root).Payload())
 		if err != nil {
@@ -218,27 +219,27 @@ func TestTheSmallerSignatureStays(t *testing.T) {
 
 // TestFollowsRoot: the next root has the next number and the signatures of both.
 func TestFollowsRoot(t *testing.T) {
-	kr := keyring{}
-	a, b := kr.make(t), kr.make(t)
-	first := kr.newRoot(t, 1, a)
-	second, third := kr.newRoot(t, 2, b), kr.newRoot(t, 3, b)
-	before := kr.file(t, first, first)
+	kr := repotest.Keyring{}
+	a, b := kr.Make(t), kr.Make(t)
+	first := newRoot(t, kr, 1, a)
+	second, third := newRoot(t, kr, 2, b), newRoot(t, kr, 3, b)
+	before := file(t, kr, first, first)
 	for name, c := range map[string]struct {
 		after json.RawMessage
 		ok    bool
 	}{
 		"the same":               {before, true},
-		"the next, signed twice": {kr.file(t, second, first, second), true},
-		"not by the one before":  {kr.file(t, second, second), false},
-		"not by itself":          {kr.file(t, second, first), false},
-		"one is left out":        {kr.file(t, third, first, third), false},
-		"another of its number":  {kr.file(t, kr.newRoot(t, 1, a), first), false},
+		"the next, signed twice": {file(t, kr, second, first, second), true},
+		"not by the one before":  {file(t, kr, second, second), false},
+		"not by itself":          {file(t, kr, second, first), false},
+		"one is left out":        {file(t, kr, third, first, third), false},
+		"another of its number":  {file(t, kr, newRoot(t, kr, 1, a), first), false},
 	} {
 		if err := meta.FollowsRoot(before, c.after); (err == nil) != c.ok || err != nil && !errors.Is(err, meta.ErrMetadata) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := meta.Accepts(before, meta.RoleRoot, kr.file(t, second, second)); err == nil {
+	if err := meta.Accepts(before, meta.RoleRoot, file(t, kr, second, second)); err == nil {
 		t.Error("a root of other keys is accepted")
 	}
 }

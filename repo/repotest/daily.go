@@ -184,3 +184,8 @@ func IsName(err error) bool {
 	var e *meta.NameError
 	return errors.As(err, &e) && errors.Is(err, meta.ErrName)
 }
+
+// At is the same folder at another time.
+func At(r *repo.Repo, now time.Time) *repo.Repo {
+	return repo.Open(r.Dir(), repo.Options{Now: func() time.Time { return now }})
+}

@@ -1,4 +1,4 @@
-package repo_test
+package edit_test
 
 import (
 	"fmt"

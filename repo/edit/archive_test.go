@@ -1,7 +1,6 @@
-package repo_test
+package edit_test
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -186,57 +185,4 @@ func TestPrune(t *testing.T) {
 		}
 		repotest.Judge(t, d.Repo)
 	})
-}
-
-// TestArchiveFollowsTargetsKeys: a key that targets loses is lost to the cold roles too.
-func TestArchiveFollowsTargetsKeys(t *testing.T) {
-	repotest.ForLayouts(t, func(t *testing.T, consistent bool) {
-		d := repotest.NewDaily(t, consistent)
-		d.Releases(t, 4)
-		d.Archive(t, repotest.Keep(1))
-		old := repotest.CopyWeb(t, d.Repo)
-		before := d.ColdRoles(t)["archive-orbit-linux"].Version()
-		repotest.Rotate(t, d.Repo, d.Keyring, meta.RoleTargets)
-		repotest.Judge(t, d.Repo)
-		repotest.Follows(t, d.Repo, old)
-		if v := d.ColdRoles(t)["archive-orbit-linux"].Version(); v <= before {
-			t.Errorf("v%d, and v%d before", v, before)
-		}
-		// Keys of its own stay when targets' change, and are changed by archive.
-		own := d.Make(t)
-		a := repotest.Keep(1)
-		a.Keys = []meta.Key{own}
-		d.Archive(t, a)
-		repotest.Judge(t, d.Repo)
-		before = d.ColdRoles(t)["archive-orbit-linux"].Version()
-		repotest.Rotate(t, d.Repo, d.Keyring, meta.RoleTargets)
-		repotest.Judge(t, d.Repo)
-		if v := d.ColdRoles(t)["archive-orbit-linux"].Version(); v != before {
-			t.Errorf("signed again: v%d", v)
-		}
-		// A lost cold key: other keys, signed by targets and the new ones.
-		delete(d.Keyring, own.ID)
-		if err := repotest.Renew(d.Repo, d.Keyring, meta.RoleTargets); !errors.Is(err, meta.ErrShort) {
-			t.Errorf("renewed without the key: %v", err)
-		}
-		a.Keys = []meta.Key{d.Make(t)}
-		d.Archive(t, a)
-		repotest.Judge(t, d.Repo)
-		repotest.Follows(t, d.Repo, old)
-		if err := repotest.Renew(d.Repo, d.Keyring, meta.RoleTargets); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-func TestCompareVersions(t *testing.T) {
-	t.Parallel()
-	order := []string{"0.9", "1.0-rc1", "1.0-rc2", "1.0", "1.0.1", "1.0.2", "1.0.10", "1.1.10.9", "1.1.10.81462", "1.2", "2", "10"}
-	for i, a := range order {
-		for j, b := range order {
-			if got := meta.CompareVersions(a, b); got != min(1, max(-1, i-j)) {
-				t.Errorf("%s and %s: %d", a, b, got)
-			}
-		}
-	}
 }

@@ -1,4 +1,4 @@
-package repo_test
+package meta_test
 
 import (
 	"encoding/json"
