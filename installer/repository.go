@@ -3,8 +3,11 @@ package installer
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
+	"github.com/fleet-hsm/fleet-hsm/internal/misuse"
 	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
@@ -15,6 +18,28 @@ type Days map[string]int
 // DefaultDays: a root lives for years and is pinned, a timestamp for days and is renewed.
 func DefaultDays() Days {
 	return Days{"root": 90, "snapshot": 7, "targets": 7, "timestamp": 7}
+}
+
+// ParseDays reads --min-days: days for all roles, or ROLE=DAYS for one; the others stay at
+// their defaults.
+func ParseDays(given []string) (Days, error) {
+	least := DefaultDays()
+	for _, s := range given {
+		role, n, one := strings.Cut(s, "=")
+		if !one {
+			role, n = "", s
+		}
+		days, err := strconv.Atoi(n)
+		if _, ok := least[role]; err != nil || days < 0 || one && !ok {
+			return nil, misuse.Errorf("--min-days: %q is neither a number of days nor ROLE=DAYS, such as root=90", s)
+		}
+		for known := range least {
+			if !one || known == role {
+				least[known] = days
+			}
+		}
+	}
+	return least, nil
 }
 
 // Repository is what an agent accepts, at one moment.

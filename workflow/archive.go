@@ -52,3 +52,37 @@ func (w *Session) WarnHeavy(c *repo.Change) {
 		w.warn("%s", s)
 	}
 }
+
+// Effort is what an archiving takes, and what agents gain by it.
+type Effort struct {
+	// Signatures are those of the change, a role each, with those of snapshot and timestamp.
+	Signatures []RoleSignatures `json:"signatures"`
+	// AgentBefore and AgentAfter are what an agent fetches of targets after a release.
+	AgentBefore meta.Weight `json:"agent_before"`
+	AgentAfter  meta.Weight `json:"agent_after"`
+}
+
+// RoleSignatures says how many signatures a role needs.
+type RoleSignatures struct {
+	Role string `json:"role"`
+	Need int    `json:"need"`
+}
+
+// EffortOf says what a change takes and what it gains.
+func (w *Session) EffortOf(c *repo.Change) (e Effort, err error) {
+	if e.AgentBefore, err = w.Published.Weight(); err != nil {
+		return e, err
+	}
+	if e.AgentAfter, err = c.Weight(); err != nil {
+		return e, err
+	}
+	for _, d := range c.Docs() {
+		for _, t := range d.Tallies() {
+			e.Signatures = append(e.Signatures, RoleSignatures{Role: d.Role(), Need: t.Need})
+		}
+	}
+	for _, role := range []string{meta.RoleSnapshot, meta.RoleTimestamp} {
+		e.Signatures = append(e.Signatures, RoleSignatures{Role: role, Need: c.Root().Threshold(role)})
+	}
+	return e, nil
+}

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/workflow"
@@ -63,16 +62,7 @@ type archiveResult struct {
 	committed
 	edit.ArchiveResult
 	DryRun bool `json:"dry_run"`
-	// Signatures are those of the change, a role each, with those of snapshot and timestamp.
-	Signatures []archiveRound `json:"signatures"`
-	// AgentBefore and AgentAfter are what an agent fetches of targets after a release.
-	AgentBefore meta.Weight `json:"agent_before"`
-	AgentAfter  meta.Weight `json:"agent_after"`
-}
-
-type archiveRound struct {
-	Role string `json:"role"`
-	Need int    `json:"need"`
+	workflow.Effort
 }
 
 // archive reads what the flags ask for.
@@ -114,10 +104,11 @@ func (a *app) runArchive(ctx context.Context, o archiveOptions) error {
 	if err != nil {
 		return err
 	}
-	out, err := archiveResultOf(w, c, res)
+	effort, err := w.EffortOf(c)
 	if err != nil {
 		return err
 	}
+	out := &archiveResult{ArchiveResult: res, Effort: effort}
 	if !a.json {
 		out.text(a.talk, o)
 	}
@@ -157,27 +148,6 @@ func (o archiveOptions) question(res edit.ArchiveResult) string {
 		return fmt.Sprintf("Sign %d cold roles with other keys?", len(res.Roles))
 	}
 	return fmt.Sprintf("Archive %d targets?", res.Moved)
-}
-
-// archiveResultOf says what a change takes and what it gains.
-func archiveResultOf(w *workflow.Session, c *repo.Change, res edit.ArchiveResult) (*archiveResult, error) {
-	out := &archiveResult{ArchiveResult: res}
-	var err error
-	if out.AgentBefore, err = w.Published.Weight(); err != nil {
-		return nil, err
-	}
-	if out.AgentAfter, err = c.Weight(); err != nil {
-		return nil, err
-	}
-	for _, d := range c.Docs() {
-		for _, t := range d.Tallies() {
-			out.Signatures = append(out.Signatures, archiveRound{Role: d.Role(), Need: t.Need})
-		}
-	}
-	for _, role := range []string{meta.RoleSnapshot, meta.RoleTimestamp} {
-		out.Signatures = append(out.Signatures, archiveRound{Role: role, Need: c.Root().Threshold(role)})
-	}
-	return out, nil
 }
 
 // text is the plan for people.

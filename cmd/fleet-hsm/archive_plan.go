@@ -29,10 +29,11 @@ func (a *app) runArchivePlan(_ context.Context, o archiveOptions) error {
 	if err := w.Repo.CheckRelease(w.Published, c, repo.ReleaseOptions{Expiries: w.Config.Expiries, AllowShorter: o.allowShorter}); err != nil {
 		return err
 	}
-	out, err := archiveResultOf(w, c, res)
+	effort, err := w.EffortOf(c)
 	if err != nil {
 		return err
 	}
+	out := &archiveResult{ArchiveResult: res, Effort: effort}
 	out.committed, out.DryRun = a.committed("archive", nil), true
 	a.tellArchive(w, o, res)
 	return a.print(out, func(to *prompt.Writer) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/config"
 	"github.com/fleet-hsm/fleet-hsm/doctor"
 	"github.com/fleet-hsm/fleet-hsm/prompt"
-	"github.com/fleet-hsm/fleet-hsm/verify"
 )
 
 // withoutResult is doctor --without with --json.
@@ -113,21 +111,11 @@ func (r withoutResult) text(w *prompt.Writer) {
 // tryRotation does it in a copy of the folder, with new keys in files, and looks at the
 // copy as a client that trusts the oldest root. Nothing in the folder itself is touched.
 func (a *app) tryRotation(ctx context.Context, what *doctor.WhatIf) (err error) {
-	dir, err := os.MkdirTemp("", "fleet-hsm-try-")
+	dir, drop, err := doctor.CopyForTrial(a.path)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := os.CopyFS(dir, os.DirFS(a.path)); err != nil {
-		return err
-	}
-	// What travels in pending/ is another change.
-	if err := os.RemoveAll(filepath.Join(dir, "pending")); err != nil {
-		return err
-	}
-	if err := closeKeys(dir); err != nil {
-		return err
-	}
+	defer func() { err = errors.Join(err, drop()) }()
 	for _, role := range what.Rotate {
 		args := []string{"rotate", role, "--path", dir, "--yes", "--generate", "--add", "file:" + filepath.Join(dir, "try-"+role+".json")}
 		for _, id := range lostOf(what, role) {
@@ -137,30 +125,7 @@ func (a *app) tryRotation(ctx context.Context, what *doctor.WhatIf) (err error) 
 			return err
 		}
 	}
-	report, err := verify.Run(ctx, verify.Options{Source: filepath.Join(dir, "repository"), FromEveryRoot: true, MetadataOnly: true})
-	if err != nil {
-		return err
-	}
-	if !report.OK() {
-		return errors.New("the copy does not verify: " + report.Findings[0].String())
-	}
-	return nil
-}
-
-// closeKeys gives the copied folder of keys the mode that it must have.
-func closeKeys(dir string) error {
-	keys := filepath.Join(dir, "keys")
-	return filepath.WalkDir(keys, func(path string, e os.DirEntry, err error) error {
-		switch {
-		case errors.Is(err, os.ErrNotExist) && path == keys:
-			return nil
-		case err != nil:
-			return err
-		case e.IsDir():
-			return os.Chmod(path, 0o700)
-		}
-		return os.Chmod(path, 0o600)
-	})
+	return doctor.CheckTrial(ctx, dir)
 }
 
 // runInside runs another command of ours with the same settings; it logs to no transcript.

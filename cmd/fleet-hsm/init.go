@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -71,7 +69,7 @@ func (a *app) runInit(ctx context.Context, o initOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := a.checkKeyPlaces(o.keys); err != nil {
+	if err := a.checkKeyFiles(o.keys); err != nil {
 		return err
 	}
 	w, err := a.begin(ctx, "init")
@@ -108,39 +106,15 @@ func (a *app) runInit(ctx context.Context, o initOptions) (err error) {
 // makeFolder makes the folder of a new repository if it is not there. drop takes away
 // again what it made, as far as nothing is in it. A dry run uses another one.
 func (a *app) makeFolder() (drop func(), err error) {
-	path := a.path
-	if _, err := os.Stat(path); a.dryRun && errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(a.path); a.dryRun && errors.Is(err, fs.ErrNotExist) {
 		a.path, err = os.MkdirTemp("", "fleet-hsm-dry-run-")
 		return func() { _ = os.RemoveAll(a.path) }, err
 	}
-	var made []string
-	for p := filepath.Clean(path); ; p = filepath.Dir(p) {
-		if _, err := os.Stat(p); !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		made = append(made, p)
-	}
-	drop = func() {
-		if len(made) > 0 {
-			_ = os.Remove(filepath.Join(path, "pending", "lock"))
-			_ = os.Remove(filepath.Join(path, "pending"))
-		}
-		for _, p := range made {
-			_ = os.Remove(p) // one that holds something stays
-		}
-	}
-	if len(made) == 0 {
-		return drop, nil
-	}
-	if err := os.MkdirAll(path, 0o755); err != nil {
-		drop()
-		return nil, fmt.Errorf("making the folder of the repository: %w", err)
-	}
-	return drop, nil
+	return workflow.MakeFolder(a.path)
 }
 
-// checkKeyPlaces refuses to begin where new key files could not be kept from others.
-func (a *app) checkKeyPlaces(given roleKeyFlags) error {
+// checkKeyFiles refuses to begin where new key files could not be kept from others.
+func (a *app) checkKeyFiles(given roleKeyFlags) error {
 	if err := a.checkPath(); err != nil {
 		return err
 	}

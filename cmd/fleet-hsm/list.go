@@ -167,8 +167,8 @@ func (a *app) printRows(res listResult, rows []meta.Row, o listOptions) error {
 	}
 	return a.print(res, func(out *prompt.Writer) {
 		if len(rows) > 0 {
-			t, hidden := channelTable(rows, o.versions || len(o.channels) > 0)
-			t.write(out, o.markdown)
+			grid, hidden := meta.Channels(rows, o.versions || len(o.channels) > 0)
+			writeTable(out, channelRows(grid), o.markdown)
 			if hidden > 0 && out.Terminal() {
 				a.note("and %d versions, which are channels too: --versions shows them", hidden)
 			}

@@ -21,19 +21,19 @@ func (a *app) listHistory(w *workflow.Session, o listOptions) error {
 		return err
 	}
 	res := historyResult{Schema: 1, Versions: versions}
-	return a.print(res, func(out *prompt.Writer) { res.table().write(out, o.markdown) })
+	return a.print(res, func(out *prompt.Writer) { writeTable(out, res.table(), o.markdown) })
 }
 
-func (res historyResult) table() table {
-	t := table{head: []string{"targets", "component", "platform", "channel", "before", "after"}}
+func (res historyResult) table() [][]string {
+	rows := [][]string{{"targets", "component", "platform", "channel", "before", "after"}}
 	for _, e := range res.Versions {
 		version := fmt.Sprintf("v%d", e.Version)
 		if e.Problem != "" {
-			t.rows = append(t.rows, []string{version, e.Problem, "", "", "", ""})
+			rows = append(rows, []string{version, e.Problem, "", "", "", ""})
 		}
 		for _, c := range e.Changes {
-			t.rows = append(t.rows, []string{version, bare(c.Name), bare(c.Platform), bare(c.Channel), bare(c.Before), bare(c.After)})
+			rows = append(rows, []string{version, bare(c.Name), bare(c.Platform), bare(c.Channel), bare(c.Before), bare(c.After)})
 		}
 	}
-	return t
+	return rows
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -100,12 +99,12 @@ type packageResult struct {
 
 func (a *app) runPackage(cmd *cobra.Command, o packageOptions) error {
 	ctx := cmd.Context()
-	least, err := minDays(o.minDays)
+	least, err := installer.ParseDays(o.minDays)
 	if err != nil {
 		return err
 	}
 	o.UpdateInterval = time.Duration(o.interval)
-	if o.Built, err = a.buildTime(); err != nil {
+	if o.Built, err = installer.BuildTime(a.now()); err != nil {
 		return err
 	}
 	if len(o.Elsewhere()) > 0 {
@@ -213,38 +212,4 @@ func (a *app) publishedHere() string {
 		}
 	}
 	return ""
-}
-
-// minDays reads --min-days.
-func minDays(given []string) (installer.Days, error) {
-	least := installer.DefaultDays()
-	for _, s := range given {
-		role, n, one := strings.Cut(s, "=")
-		if !one {
-			role, n = "", s
-		}
-		days, err := strconv.Atoi(n)
-		if _, ok := least[role]; err != nil || days < 0 || one && !ok {
-			return nil, usagef("--min-days: %q is neither a number of days nor ROLE=DAYS, such as root=90", s)
-		}
-		for known := range least {
-			if !one || known == role {
-				least[known] = days
-			}
-		}
-	}
-	return least, nil
-}
-
-// buildTime is SOURCE_DATE_EPOCH, or now.
-func (a *app) buildTime() (time.Time, error) {
-	s, ok := os.LookupEnv("SOURCE_DATE_EPOCH")
-	if !ok || s == "" {
-		return a.now().UTC().Truncate(time.Second), nil
-	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < 0 || n > 1<<32-1 {
-		return time.Time{}, usagef("SOURCE_DATE_EPOCH: %q is not a number of seconds since 1970", s)
-	}
-	return time.Unix(n, 0).UTC(), nil
 }

@@ -122,16 +122,16 @@ func (res *statusResult) textStaged(w *prompt.Writer) {
 
 // markdown is the same for a wiki or an issue.
 func (res *statusResult) markdown(w *prompt.Writer) {
-	t := table{head: []string{"role", "version", "expires", "left", "threshold", "keys"}}
+	rows := [][]string{{"role", "version", "expires", "left", "threshold", "keys"}}
 	for _, rs := range res.Roles {
 		var keys []string
 		for _, k := range rs.Keys {
 			keys = append(keys, fmt.Sprintf("`%s` %s", k.KeyID.Short(), keyWords(k)))
 		}
-		t.rows = append(t.rows, []string{rs.Role, fmt.Sprint(rs.Version), rs.Expires.UTC().Format(time.DateOnly), inDays(rs.Expires),
+		rows = append(rows, []string{rs.Role, fmt.Sprint(rs.Version), rs.Expires.UTC().Format(time.DateOnly), inDays(rs.Expires),
 			fmt.Sprintf("%d of %d", rs.Threshold, len(rs.Keys)), strings.Join(keys, "<br>")})
 	}
-	t.markdown(w)
+	w.MarkdownTable(rows)
 	list := func(title string, items []string) {
 		if len(items) == 0 {
 			return

@@ -66,8 +66,8 @@ and must name a target of the file's bytes.`,
 type verifyResult struct {
 	Schema int `json:"schema"`
 	*verify.Report
-	OK     bool         `json:"ok"`
-	Signed []signedFile `json:"signed,omitempty"`
+	OK     bool                `json:"ok"`
+	Signed []verify.SignedFile `json:"signed,omitempty"`
 }
 
 func (a *app) runVerify(ctx context.Context, args []string, o verifyOptions) error {
@@ -100,7 +100,7 @@ func (a *app) runVerify(ctx context.Context, args []string, o verifyOptions) err
 		}
 		report.Findings = append(found, report.Findings...)
 	}
-	signed, err := signedFiles(report, o.files)
+	signed, err := report.SignedFiles(o.files)
 	if err != nil {
 		return err
 	}
@@ -193,5 +193,13 @@ func showReport(w *prompt.Writer, r *verify.Report) {
 	}
 	if r.OK() {
 		w.Printf("verified from root v%d; %s\n", r.PinnedRoot, contentRead(r))
+	}
+}
+
+func showSignedFiles(w *prompt.Writer, files []verify.SignedFile) {
+	for _, f := range files {
+		for _, target := range f.Targets {
+			w.Printf("signed: %q has the bytes of target %q\n", f.File, target)
+		}
 	}
 }
