@@ -54,7 +54,6 @@ github.com/cavaliergopher/cpio
 github.com/cenkalti/backoff/v5
 github.com/cespare/xxhash/v2
 github.com/coreos/go-systemd/v22
-github.com/cpuguy83/go-md2man/v2
 github.com/dustin/go-humanize
 github.com/fleet-hsm/fleet-hsm
 github.com/go-piv/piv-go/v2
@@ -77,7 +76,6 @@ github.com/prometheus/client_model
 github.com/prometheus/common
 github.com/prometheus/procfs
 github.com/rs/xid
-github.com/russross/blackfriday/v2
 github.com/secure-systems-lab/go-securesystemslib
 github.com/sigstore/protobuf-specs
 github.com/sigstore/sigstore
