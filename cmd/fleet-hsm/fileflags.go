@@ -20,8 +20,8 @@ func readsFile(flag string) bool {
 // checkReadable looks whether the files are there that a flag names.
 func checkReadable(f *pflag.Flag) error {
 	files := []string{f.Value.String()}
-	if list, ok := f.Value.(pflag.SliceValue); ok {
-		files = list.GetSlice()
+	if list, ok := f.Value.(*many); ok {
+		files = *list
 	}
 	for _, file := range files {
 		switch st, err := os.Stat(file); {
