@@ -57,10 +57,10 @@ func CheckPublishable(w *workflow.Session) error {
 	return w.Repo.CheckPublishable(p)
 }
 
-// Plan looks what the store lacks and refuses, before the first write, what a client would
+// PlanUpload looks what the store lacks and refuses, before the first write, what a client would
 // refuse. The session holds the lock until that is settled: an upload of minutes must not
 // hold up the daily timestamp. Errors: *StoreError.
-func Plan(ctx context.Context, w *workflow.Session, s store.Store, o PublishOptions) (*Upload, error) {
+func PlanUpload(ctx context.Context, w *workflow.Session, s store.Store, o PublishOptions) (*Upload, error) {
 	plan, err := store.MakePlan(ctx, s, store.Options{
 		Dir: webRoot(o.Folder), WithoutTimestamp: o.WithoutTimestamp, Recheck: o.Recheck, Prune: o.Prune, Grace: o.Grace,
 		Ledger: ledger(o.Folder), Parallel: o.Parallel, Progress: o.Progress, Accepts: meta.Accepts,

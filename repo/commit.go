@@ -70,7 +70,7 @@ func (r *Repo) prepare(rel *Release) (*builder, error) {
 
 func (b *builder) fill(rel *Release, files []webFile) error {
 	if rel.c != nil {
-		if err := b.placeTargets(rel); err != nil {
+		if err := b.prepareTargets(rel); err != nil {
 			return err
 		}
 	}
@@ -118,7 +118,7 @@ func (b *builder) decide(rel *Release) (journal, error) {
 // happens or does not, so there is nothing that a journal would have to finish.
 func (b *builder) publishOne() error {
 	dirs := newDirSet()
-	if err := b.placeOne(dirs); err != nil {
+	if err := b.moveOne(dirs); err != nil {
 		return b.abandon(fmt.Errorf("publishing %q: %w", b.renames[0].To, err))
 	}
 	if err := dirs.sync(); err != nil {
@@ -129,10 +129,10 @@ func (b *builder) publishOne() error {
 	return nil
 }
 
-// placeOne notes the number before clients can see it: whoever is killed in between, and
+// moveOne notes the number before clients can see it: whoever is killed in between, and
 // has an older copy put over the folder, would sign it again. One that is noted and not
 // published is passed over.
-func (b *builder) placeOne(dirs *dirSet) error {
+func (b *builder) moveOne(dirs *dirSet) error {
 	b.r.remembered(nil, b.marks)
 	return b.r.move(b.renames[0], dirs)
 }
@@ -210,19 +210,19 @@ func (b *builder) write(f webFile) error {
 	return finishContent(out)
 }
 
-// placeTargets prepares the bytes of every target whose entry is new or changed, or
+// prepareTargets prepares the bytes of every target whose entry is new or changed, or
 // of all of them if the layout changes.
-func (b *builder) placeTargets(rel *Release) error {
+func (b *builder) prepareTargets(rel *Release) error {
 	if rel.c.targetsDoc == nil && !rel.layoutFlips() {
 		return nil
 	}
-	list, err := rel.toPlace()
+	list, err := rel.toPublish()
 	if err != nil {
 		return err
 	}
 	used := map[string]bool{}
 	for _, target := range list {
-		if err := b.placeTarget(rel, target, used); err != nil {
+		if err := b.prepareTarget(rel, target, used); err != nil {
 			return err
 		}
 	}
@@ -233,7 +233,7 @@ func (rel *Release) layoutFlips() bool {
 	return rel.p != nil && rel.p.Root.ConsistentSnapshot() != rel.root.ConsistentSnapshot()
 }
 
-func (b *builder) placeTarget(rel *Release, t meta.Target, used map[string]bool) error {
+func (b *builder) prepareTarget(rel *Release, t meta.Target, used map[string]bool) error {
 	staged := b.r.pending("content", t.SHA512)
 	isStaged, err := exists(staged)
 	if err != nil {
@@ -245,7 +245,7 @@ func (b *builder) placeTarget(rel *Release, t meta.Target, used map[string]bool)
 		dest = meta.HashedPath(t.Path, t.SHA512)
 	}
 	if !isStaged {
-		return b.placePublished(rel, t, dest, used)
+		return b.preparePublished(rel, t, dest, used)
 	}
 	from := staged
 	if err := CheckSize(from, t); err != nil {
@@ -262,14 +262,14 @@ func (b *builder) placeTarget(rel *Release, t meta.Target, used map[string]bool)
 	first := !used[t.SHA512]
 	used[t.SHA512] = true
 	if consistent || first {
-		return placeLink(from, to)
+		return linkContent(from, to)
 	}
-	return placeCopy(from, to)
+	return copyContent(from, to)
 }
 
-// placePublished takes bytes that are published already under another path. Links of
+// preparePublished takes bytes that are published already under another path. Links of
 // one content are hashed once.
-func (b *builder) placePublished(rel *Release, t meta.Target, dest string, used map[string]bool) error {
+func (b *builder) preparePublished(rel *Release, t meta.Target, dest string, used map[string]bool) error {
 	there := b.r.web("targets/" + dest)
 	if st, err := os.Lstat(there); err == nil && rel.root.ConsistentSnapshot() && st.Mode().IsRegular() && st.Size() == t.Length {
 		return b.r.checkContent(there, t) // named after its hash and there already
@@ -280,7 +280,7 @@ func (b *builder) placePublished(rel *Release, t meta.Target, dest string, used 
 	}
 	to := b.next("targets/" + dest)
 	if !rel.root.ConsistentSnapshot() || !rel.p.Root.ConsistentSnapshot() {
-		if err := placeCopy(from, to); err != nil {
+		if err := copyContent(from, to); err != nil {
 			return err
 		}
 		return b.r.checkContent(to, t)
@@ -291,7 +291,7 @@ func (b *builder) placePublished(rel *Release, t meta.Target, dest string, used 
 		}
 		used[t.SHA512] = true
 	}
-	return placeLink(from, to)
+	return linkContent(from, to)
 }
 
 // PublishedPath is the file of a published target.

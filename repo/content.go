@@ -231,9 +231,9 @@ func writeChunks(dst io.Writer, work <-chan []byte, free chan<- []byte, failed c
 	failed <- first
 }
 
-// placeCopy makes a file of its own with the bytes of from: a reflink where the file
+// copyContent makes a file of its own with the bytes of from: a reflink where the file
 // system can, else a copy. It is synced.
-func placeCopy(from, to string) error {
+func copyContent(from, to string) error {
 	src, err := os.Open(from)
 	if err != nil {
 		return err
@@ -253,11 +253,11 @@ func placeCopy(from, to string) error {
 	return finishContent(dst)
 }
 
-// placeLink makes to another name of from's inode, or a copy where the file system
+// linkContent makes to another name of from's inode, or a copy where the file system
 // has no hard links.
-func placeLink(from, to string) error {
+func linkContent(from, to string) error {
 	if err := os.Link(from, to); err == nil {
 		return nil
 	}
-	return placeCopy(from, to)
+	return copyContent(from, to)
 }

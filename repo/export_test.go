@@ -25,7 +25,7 @@ func (r *Repo) CutOff(rel *Release) error {
 	}
 	dirs := newDirSet()
 	if rel.c == nil {
-		return b.placeOne(dirs)
+		return b.moveOne(dirs)
 	}
 	j, err := b.decide(rel)
 	for _, m := range j.Renames {

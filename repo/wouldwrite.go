@@ -26,7 +26,7 @@ func (r *Repo) WouldWrite(p *Published, c *Change, opts ReleaseOptions) ([]Would
 	if err != nil {
 		return nil, nil, err
 	}
-	out, err := r.wouldPlace(p, c)
+	out, err := r.newTargetFiles(p, c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -49,8 +49,8 @@ func (r *Repo) WouldWrite(p *Published, c *Change, opts ReleaseOptions) ([]Would
 	return out, rel.Roles(), nil
 }
 
-// wouldPlace lists the targets that are new under their paths.
-func (r *Repo) wouldPlace(p *Published, c *Change) ([]WouldWrite, error) {
+// newTargetFiles lists the targets that are new under their paths.
+func (r *Repo) newTargetFiles(p *Published, c *Change) ([]WouldWrite, error) {
 	var out []WouldWrite
 	if c.targets == nil {
 		return nil, nil

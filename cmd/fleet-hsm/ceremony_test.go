@@ -148,10 +148,10 @@ func ceremonyCommands() map[string]func(*testscript.TestScript, bool, []string) 
 	}
 	m["reviewed"] = func(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(ts.Exec("fleet-hsm", append([]string{"review", "--json"}, args...)...))
-		var card struct{ Roles []struct{ SHA256 string } }
-		ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &card))
-		ts.Setenv("HASH", card.Roles[0].SHA256)
-		ts.Setenv("HASH2", card.Roles[len(card.Roles)-1].SHA256)
+		var review struct{ Roles []struct{ SHA256 string } }
+		ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &review))
+		ts.Setenv("HASH", review.Roles[0].SHA256)
+		ts.Setenv("HASH2", review.Roles[len(review.Roles)-1].SHA256)
 	}
 	return m
 }

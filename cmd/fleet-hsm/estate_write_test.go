@@ -187,12 +187,12 @@ func described(x bundle.Bundle) []byte {
 	if err != nil {
 		return []byte("[]")
 	}
-	card, err := diff.New(im.Published, im.Change, nil, time.Time{})
+	review, err := diff.New(im.Published, im.Change, nil, time.Time{})
 	if err != nil {
 		return []byte("[]")
 	}
 	var roles []map[string]any
-	data, err := json.Marshal(card.Roles)
+	data, err := json.Marshal(review.Roles)
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	if err != nil || dec.Decode(&roles) != nil {

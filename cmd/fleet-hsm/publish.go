@@ -92,7 +92,7 @@ func (a *app) runPublish(ctx context.Context, args []string, o publishFlags) err
 	}
 	progress, done := a.barFor("uploading")
 	defer done()
-	up, err := remote.Plan(ctx, w, s, remote.PublishOptions{
+	up, err := remote.PlanUpload(ctx, w, s, remote.PublishOptions{
 		Folder: a.path, Root: root, WithoutTimestamp: o.noStamp, Recheck: o.review, Prune: o.prune, Grace: time.Duration(o.grace),
 		Parallel: o.parallel, Progress: progress,
 	})

@@ -229,8 +229,8 @@ func TestTooNarrowToSign(t *testing.T) {
 		t.Errorf("exit %s\n%s", code, strings.Join(s.lines(), "\n"))
 	}
 	// Its hint: by the hash that review prints.
-	card := must(t, "review", "--json", "--path", dir).stdout
-	must(t, "sign", "--no-input", "--path", dir, "--reviewed", sha256Member().FindStringSubmatch(card)[1])
+	shown := must(t, "review", "--json", "--path", dir).stdout
+	must(t, "sign", "--no-input", "--path", dir, "--reviewed", sha256Member().FindStringSubmatch(shown)[1])
 }
 
 // usualColumns is what a review is wrapped to in a pipe.

@@ -6,12 +6,12 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
-// toPlace lists the targets whose bytes a release puts in place: those whose entry is new
+// toPublish lists the targets whose bytes a release puts in place: those whose entry is new
 // or changed, or all if the layout changes. An entry that only goes from one role to
 // another has its bytes where they are.
-func (rel *Release) toPlace() ([]meta.Target, error) {
+func (rel *Release) toPublish() ([]meta.Target, error) {
 	var out []meta.Target
-	roles, err := rel.rolesToPlace()
+	roles, err := rel.rolesToPublish()
 	if err != nil {
 		return nil, err
 	}
@@ -37,8 +37,8 @@ func (rel *Release) toPlace() ([]meta.Target, error) {
 	return out, nil
 }
 
-// rolesToPlace gives the roles that hold entries which may need bytes.
-func (rel *Release) rolesToPlace() ([]*meta.Targets, error) {
+// rolesToPublish gives the roles that hold entries which may need bytes.
+func (rel *Release) rolesToPublish() ([]*meta.Targets, error) {
 	hot := rel.c.targets
 	if hot == nil {
 		hot = rel.p.Targets
