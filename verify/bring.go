@@ -94,6 +94,9 @@ func (r *Report) Bring(ctx context.Context, o Options, name string, dst io.Write
 	return nil
 }
 
+// copySize is small: a watch of many addresses copies from several at a time.
+const copySize = 64 << 10
+
 func copyNamed(ctx context.Context, src source, file string, named Named, dst io.Writer) error {
 	c, err := src.open(ctx, file)
 	if err != nil {
@@ -117,7 +120,7 @@ func copyNamed(ctx context.Context, src source, file string, named Named, dst io
 	for _, h := range sums {
 		to = append(to, h)
 	}
-	n, err := io.CopyBuffer(io.MultiWriter(to...), io.LimitReader(c, named.Length), make([]byte, bufferSize))
+	n, err := io.CopyBuffer(io.MultiWriter(to...), io.LimitReader(c, named.Length), make([]byte, copySize))
 	if err != nil {
 		return labelled(c.unpacked, pathError(err))
 	}
