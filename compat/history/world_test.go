@@ -265,8 +265,22 @@ func (w *world) stored() bool {
 			return false
 		}
 	}
+	// A store takes no timestamp below the one that it has.
+	if known, err := versionOf(w.newest["repository/timestamp.json"]); err == nil && p.VersionOf(meta.RoleTimestamp) < known {
+		return false
+	}
 	w.newest = w.copy()
 	return true
+}
+
+func versionOf(data string) (int64, error) {
+	var f struct {
+		Signed struct {
+			Version int64 `json:"version"`
+		} `json:"signed"`
+	}
+	err := json.Unmarshal([]byte(data), &f)
+	return f.Signed.Version, err
 }
 
 // stamped takes a timestamp over the snapshot that the newest has: "timestamp --store" looks
