@@ -32,7 +32,8 @@ var arrows = map[string][]string{
 	"ceremony":        {"repo", "repo/meta", "repo/bundle", "repo/diff", "internal", "internal/tuf"},
 	"online":          {"internal", "internal/tuf"},
 	"store":           {"internal", "internal/tuf"},
-	"repo":            {"repo/meta", "repo/delegation", "internal", "internal/tuf"},
+	"repo":            {"repo/meta", "repo/delegation", "repo/onefile", "internal", "internal/tuf"},
+	"repo/onefile":    {"internal"},
 	"repo/meta":       {"internal", "internal/tuf"}, // metadata in memory; it reads no file
 	"repo/bundle":     {"repo", "repo/meta"},
 	"repo/delegation": {"repo/meta"},

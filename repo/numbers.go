@@ -101,6 +101,16 @@ func (r *Repo) nextFor(p *Published, role string) (number, error) {
 	return n.next(role)
 }
 
+// NextVersion is the version of a role that is signed next.
+func (r *Repo) NextVersion(p *Published, role string) (int64, error) {
+	n, err := r.numbers(p)
+	if err != nil {
+		return 0, err
+	}
+	next, err := n.next(role)
+	return next.v, err
+}
+
 // next gives the version to sign. Agents follow no root but the next one, so where one
 // of that number was seen already there is none. Errors: *RefusedError{VersionRegress},
 // *tuf.VersionError.

@@ -20,6 +20,9 @@ type Staging struct {
 // maxStagingWord bounds each word of a Staging, in bytes.
 const maxStagingWord = 256
 
+// Rehearse says which command a dry run is of. It takes no lock.
+func (r *Repo) Rehearse(command string) { r.command = command }
+
 // stamp is what the intents of a command are marked with.
 func (r *Repo) stamp() Staging {
 	return Staging{Command: cutWord(r.command), By: cutWord(r.person), At: meta.UTCSecond(r.now())}

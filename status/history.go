@@ -43,7 +43,7 @@ func changed(before, after []meta.Row, wants func(meta.Row) bool) []edit.Promote
 // History is what each kept version of targets changed against the one before it that is
 // kept too, the oldest first; wants narrows it.
 func History(w *workflow.Session, wants func(meta.Row) bool) ([]HistoryEntry, error) {
-	kept, err := w.Repo.History(w.Published)
+	kept, err := edit.History(w.Repo, w.Published)
 	if err != nil {
 		return nil, err
 	}

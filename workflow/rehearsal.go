@@ -19,7 +19,7 @@ type Rehearsal struct {
 	Signs []RehearsedRole `json:"signs"`
 	// Writes are the files that would be written, below the repository's folder, in that
 	// order; none if the change would only wait for more signatures.
-	Writes []repo.WouldWrite `json:"writes"`
+	Writes []diff.WouldWrite `json:"writes"`
 }
 
 // RehearsedRole is a role that would be signed, and by whom it could be.
@@ -56,7 +56,7 @@ func (w *Session) rehearse(c *repo.Change, o PublishOptions) error {
 	if err != nil {
 		return err
 	}
-	writes, roles, err := w.Repo.WouldWrite(w.Published, c, opts)
+	writes, roles, err := diff.Writes(w.Repo, w.Published, c, opts)
 	if err != nil {
 		return err
 	}
@@ -73,12 +73,12 @@ func (s *Signing) rehearse(docs []*meta.Doc) error {
 	if err != nil {
 		return err
 	}
-	return &rehearsed{&Rehearsal{Review: &review, Signs: s.Session.rehearsedDocs(docs), Writes: []repo.WouldWrite{}}}
+	return &rehearsed{&Rehearsal{Review: &review, Signs: s.Session.rehearsedDocs(docs), Writes: []diff.WouldWrite{}}}
 }
 
 // rehearseTimestamp ends a dry run of timestamp.
 func (w *Session) rehearseTimestamp(rel *repo.Release) error {
-	e := &Rehearsal{Writes: []repo.WouldWrite{{Path: "repository/timestamp.json"}}}
+	e := &Rehearsal{Writes: []diff.WouldWrite{{Path: "repository/timestamp.json"}}}
 	for _, role := range rel.Roles() {
 		e.Signs = append(e.Signs, w.rehearsedRole(role, rel.Root().Keys(role), rel.Root().Threshold(role)))
 	}

@@ -40,7 +40,7 @@ func pathOf(r meta.Row) string    { return r.Path }
 // where they were published.
 func removedBefore(r *repo.Repo, p *repo.Published, wanted func(meta.Row) bool, paths ...string) (map[string]bool, error) {
 	gone := map[string]bool{}
-	kept, err := r.History(p)
+	kept, err := History(r, p)
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,10 @@
-package repo
+package diff
 
 import (
 	"fmt"
 	"path"
 
+	"github.com/fleet-hsm/fleet-hsm/repo"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
@@ -14,49 +15,41 @@ type WouldWrite struct {
 	Size int64 `json:"size,omitempty"`
 }
 
-// Rehearse says which command a dry run is of. It takes no lock.
-func (r *Repo) Rehearse(command string) { r.command = command }
-
-// WouldWrite lists the files that the commit of a change would write, the timestamp last,
+// Writes lists the files that the commit of a change would write, the timestamp last,
 // and the roles that would be signed for it besides the change's own.
-func (r *Repo) WouldWrite(p *Published, c *Change, opts ReleaseOptions) ([]WouldWrite, []string, error) {
-	rel := &Release{p: p, c: c, root: c.root, opts: opts, now: r.now()}
-	rel.decide()
-	numbers, err := r.numbers(p)
-	if err != nil {
-		return nil, nil, err
-	}
-	out, err := r.newTargetFiles(p, c)
+func Writes(r *repo.Repo, p *repo.Published, c *repo.Change, opts repo.ReleaseOptions) (files []WouldWrite, besides []string, err error) {
+	besides = r.Following(p, c, opts)
+	out, err := newTargetFiles(p, c)
 	if err != nil {
 		return nil, nil, err
 	}
 	add := func(role string, version int64) {
-		if c.root.ConsistentSnapshot() && role != meta.RoleTimestamp || role == meta.RoleRoot {
-			out = append(out, WouldWrite{Path: "repository/" + versioned(version, role+".json")})
+		if c.Root().ConsistentSnapshot() && role != meta.RoleTimestamp || role == meta.RoleRoot {
+			out = append(out, WouldWrite{Path: "repository/" + meta.FileName(role, version)})
 		}
 		out = append(out, WouldWrite{Path: "repository/" + role + ".json"})
 	}
 	for _, d := range c.Docs() {
 		add(d.Role(), d.Version())
 	}
-	for _, role := range rel.Roles() {
-		next, err := numbers.next(role)
+	for _, role := range besides {
+		next, err := r.NextVersion(p, role)
 		if err != nil {
 			return nil, nil, err
 		}
-		add(role, next.v)
+		add(role, next)
 	}
-	return out, rel.Roles(), nil
+	return out, besides, nil
 }
 
 // newTargetFiles lists the targets that are new under their paths.
-func (r *Repo) newTargetFiles(p *Published, c *Change) ([]WouldWrite, error) {
+func newTargetFiles(p *repo.Published, c *repo.Change) ([]WouldWrite, error) {
 	var out []WouldWrite
-	if c.targets == nil {
+	if c.Targets() == nil {
 		return nil, nil
 	}
-	for _, name := range c.targets.Paths() {
-		t, _, err := c.targets.Get(name)
+	for _, name := range c.Targets().Paths() {
+		t, _, err := c.Targets().Get(name)
 		if err != nil {
 			return nil, err
 		}
@@ -65,12 +58,12 @@ func (r *Repo) newTargetFiles(p *Published, c *Change) ([]WouldWrite, error) {
 			if err != nil {
 				return nil, fmt.Errorf("target %q: %w", name, err)
 			}
-			if had && old.SHA512 == t.SHA512 && p.Root.ConsistentSnapshot() == c.root.ConsistentSnapshot() {
+			if had && old.SHA512 == t.SHA512 && p.Root.ConsistentSnapshot() == c.Root().ConsistentSnapshot() {
 				continue
 			}
 		}
 		at := name
-		if c.root.ConsistentSnapshot() {
+		if c.Root().ConsistentSnapshot() {
 			at = meta.HashedPath(name, t.SHA512)
 		}
 		out = append(out, WouldWrite{Path: path.Join("repository/targets", at), Size: t.Length})

@@ -1,4 +1,4 @@
-package repo_test
+package diff_test
 
 import (
 	"maps"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fleet-hsm/fleet-hsm/repo"
+	"github.com/fleet-hsm/fleet-hsm/repo/diff"
 	"github.com/fleet-hsm/fleet-hsm/repo/edit"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 	"github.com/fleet-hsm/fleet-hsm/repo/repotest"
@@ -53,7 +54,7 @@ func TestDryRunListsWhatACommitWrites(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 				continue
 			}
-			list, also, err := d.WouldWrite(p, c, repo.ReleaseOptions{})
+			list, also, err := diff.Writes(d.Repo, p, c, repo.ReleaseOptions{})
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				continue
