@@ -9,10 +9,10 @@ import (
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
 )
 
-// TestWhatACommandHasSeenIsRemembered: another tool has published, a command of ours looked
-// and published nothing, and an older copy is put back. The next command says so instead of
+// TestWhatIsStagedUponIsRemembered: another tool has published, a command of ours staged
+// something on it, and an older copy is put back. The next command says so instead of
 // signing the numbers that clients have seen.
-func TestWhatACommandHasSeenIsRemembered(t *testing.T) {
+func TestWhatIsStagedUponIsRemembered(t *testing.T) {
 	dir := published(t)
 	older := t.TempDir()
 	if err := os.CopyFS(older, os.DirFS(filepath.Join(dir, "repository"))); err != nil {
@@ -27,7 +27,11 @@ func TestWhatACommandHasSeenIsRemembered(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "pending", "history.json")); err != nil {
 		t.Fatal(err)
 	}
-	begun(t, dir, "add", "", &someone{}).End()
+	w = begun(t, dir, "rotate", "", &someone{})
+	if err := w.StageOnly(renewal(t, w)); err != nil {
+		t.Fatal(err)
+	}
+	w.End()
 	web := filepath.Join(dir, "repository")
 	if err := os.RemoveAll(web); err != nil {
 		t.Fatal(err)
@@ -36,6 +40,9 @@ func TestWhatACommandHasSeenIsRemembered(t *testing.T) {
 		t.Fatal(err)
 	}
 	w = command(t, dir, "add", "", &someone{})
+	if err := w.Repo.Discard(); err != nil { // as the hint says: it was made on what is gone
+		t.Fatal(err)
+	}
 	var refused *meta.RefusedError
 	if err := w.Open(t.Context()); !errors.As(err, &refused) || refused.Kind != meta.LostRoot {
 		w.End()

@@ -161,16 +161,12 @@ func (w *Session) note(format string, args ...any) { w.opts.Talk.Note(format, ar
 func (w *Session) warn(format string, args ...any) { w.opts.Talk.Warn(format, args...) }
 
 // LoadToChange is load, and refuses a folder that went back before anything is copied,
-// made or asked. What it has seen is remembered, whoever published it: agents may have it,
-// and an older copy may be put back before this change is committed.
+// made or asked.
 func (w *Session) LoadToChange() error {
 	if err := w.Load(); err != nil || w.Published == nil {
 		return err
 	}
-	if err := w.Repo.CheckStanding(w.Published); err != nil || w.Lock == nil {
-		return err
-	}
-	return w.Repo.Remember(w.Published)
+	return w.Repo.CheckStanding(w.Published)
 }
 
 // Load reads what is published and staged.
@@ -246,6 +242,13 @@ func (w *Session) StageOnly(c *repo.Change) error {
 	}
 	if err := w.Repo.Save(c); err != nil {
 		return err
+	}
+	// What it was staged on is remembered, whoever published it: agents may have it, and an
+	// older copy may be put back before the change is committed.
+	if w.Published != nil {
+		if err := w.Repo.Remember(w.Published); err != nil {
+			return err
+		}
 	}
 	w.Maker.TellNews()
 	for _, d := range c.Docs() {

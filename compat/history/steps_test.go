@@ -65,11 +65,6 @@ func (c command) run(dir string, kr keyring) error {
 		if err != nil {
 			return err
 		}
-		if r.CheckStanding(p) == nil { // as workflow.Session.LoadToChange does
-			if err := r.Remember(p); err != nil {
-				return err
-			}
-		}
 		staged, err := r.Staged(p)
 		if err != nil && !errors.Is(err, repo.ErrNothingStaged) {
 			return err
@@ -85,7 +80,7 @@ func (c command) run(dir string, kr keyring) error {
 			return err
 		}
 		if c.Op == "stage" {
-			return r.Save(change)
+			return errors.Join(r.Save(change), r.Remember(p)) // as workflow.Session.StageOnly does
 		}
 		return kr.publish(r, p, change)
 	})
