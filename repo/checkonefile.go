@@ -3,8 +3,8 @@ package repo
 import (
 	"errors"
 
-	"github.com/fleet-hsm/fleet-hsm/repo/onefile"
 	"github.com/fleet-hsm/fleet-hsm/repo/meta"
+	"github.com/fleet-hsm/fleet-hsm/repo/onefile"
 )
 
 // checkOneFile refuses a commit that would write over another published path's file,
