@@ -50,6 +50,11 @@ func (r *Repo) numbers(p *Published) (*numbers, error) {
 	if err := r.sawNoted(n, p); err != nil {
 		return nil, err
 	}
+	if p.givenUp {
+		// Each root that took keys from targets or snapshot came with a timestamp, so one at
+		// least as high as there were such roots is lost (COMPAT 5.4).
+		n.saw(meta.RoleTimestamp, p.Root.Version()-1)
+	}
 	// A file that does not verify may be one that agents have seen, under older keys.
 	for role, v := range p.claimed {
 		n.saw(role, v)
