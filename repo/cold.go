@@ -50,20 +50,29 @@ func (p *Published) ListedTargets(name string) (*meta.Targets, error) {
 	if f.err != nil || f.targets != nil {
 		return f.targets, f.err
 	}
-	shown := "repository/" + name + ".json"
-	env, err := meta.ParseEnvelope(f.data)
+	env, t, err := p.parseCold(name, "repository/"+name+".json", f.data)
 	if err != nil {
-		return nil, &meta.FileError{File: shown, Err: err}
-	}
-	if err := p.Targets.CheckCold(name, shown, env); err != nil {
 		return nil, err
-	}
-	t, err := meta.ParseTargets(env.Text())
-	if err != nil {
-		return nil, &meta.FileError{File: shown, Err: err}
 	}
 	f.env, f.targets = env, t
 	return t, nil
+}
+
+// parseCold reads a file of a cold role, whose signatures verify with the keys that
+// targets.json names for it if it names the role. Errors: *FileError.
+func (p *Published) parseCold(name, shown string, data []byte) (*meta.Envelope, *meta.Targets, error) {
+	env, err := meta.ParseEnvelope(data)
+	if err != nil {
+		return nil, nil, &meta.FileError{File: shown, Err: err}
+	}
+	if err := p.Targets.CheckCold(name, shown, env); err != nil {
+		return nil, nil, err
+	}
+	t, err := meta.ParseTargets(env.Text())
+	if err != nil {
+		return nil, nil, &meta.FileError{File: shown, Err: err}
+	}
+	return env, t, nil
 }
 
 // coldOf finds the role besides targets that holds a path.

@@ -254,7 +254,10 @@ func (r *Repo) remembered(files []string, known map[string]mark) {
 		if m, err := markOfEnvelope(env); err == nil {
 			marks[role] = m
 		}
-		if l, err := meta.ParseListing(role, env.Text()); role == meta.RoleSnapshot && err == nil {
+		if role != meta.RoleSnapshot {
+			continue
+		}
+		if l, err := meta.ParseListing(role, env.Text()); err == nil {
 			listed = h.listed(l.Files())
 		}
 	}

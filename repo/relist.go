@@ -19,10 +19,8 @@ func (r *Repo) relist(p *Published) {
 	if err != nil {
 		return // the judge says what it makes of it
 	}
-	needed := maps.Clone(p.everListed)
-	if needed == nil {
-		needed = map[string]int64{}
-	}
+	needed := map[string]int64{}
+	maps.Copy(needed, p.everListed)
 	for _, role := range d.Roles {
 		needed[role.Name] = max(needed[role.Name], 1)
 	}
@@ -34,8 +32,8 @@ func (r *Repo) relist(p *Published) {
 			least = max(least, listed.Version)
 		}
 		newest, err := r.newestCold(p, name)
-		if err == nil && newest.Version < least {
-			err = &meta.FileError{File: "repository/" + file, Reason: fmt.Sprintf("is version %d, and version %d was published", newest.Version, least)}
+		if err == nil {
+			err = p.checkRelisted(name, newest.Version, least)
 		}
 		switch {
 		case err != nil:
@@ -46,6 +44,16 @@ func (r *Repo) relist(p *Published) {
 			p.Warnings = append(p.Warnings, fmt.Sprintf("snapshot v%d does not list %q version %d; the next one does", p.Snapshot.Version(), file, newest.Version))
 		}
 	}
+}
+
+// checkRelisted refuses an older file than was listed, and one that nobody can have come to:
+// where targets.json names no keys for the role, nobody's signature says that a higher version
+// is not somebody's who wrote into the folder.
+func (p *Published) checkRelisted(name string, version, least int64) error {
+	if version < least || version > least && !p.delegates(name) {
+		return &meta.FileError{File: "repository/" + name + ".json", Reason: fmt.Sprintf("is version %d, and version %d was published", version, least)}
+	}
+	return tuf.CheckVersion(name, least, version)
 }
 
 // newestCold gives the newest file of a cold role that lies here and that the keys which
@@ -85,16 +93,9 @@ func (r *Repo) signedCold(p *Published, name, file string) (meta.File, error) {
 	if err != nil {
 		return meta.File{}, err
 	}
-	env, err := meta.ParseEnvelope(data)
+	_, t, err := p.parseCold(name, shown, data)
 	if err != nil {
-		return meta.File{}, &meta.FileError{File: shown, Err: err}
-	}
-	if err := p.Targets.CheckCold(name, shown, env); err != nil {
 		return meta.File{}, err
-	}
-	t, err := meta.ParseTargets(env.Text())
-	if err != nil {
-		return meta.File{}, &meta.FileError{File: shown, Err: err}
 	}
 	return meta.File{Version: t.Version(), Data: data}, nil
 }

@@ -1,6 +1,7 @@
 package repo_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -18,12 +19,14 @@ func TestGivenUpListsWhatWasListed(t *testing.T) {
 		back    []string // files of before the first archive, or of before the second
 		second  bool
 		gone    bool // the role's file is lost
+		forged  bool // somebody put one of a higher version in its place
 		refused bool
 		twice   bool // what the role holds stands in the older targets too
 	}{
 		"snapshot of before the archive":             {back: []string{snapshot}},
 		"targets too":                                {back: []string{snapshot, targets}},
 		"targets too, and the role is lost":          {back: []string{snapshot, targets}, gone: true, refused: true},
+		"targets too, and a file of nobody's":        {back: []string{snapshot, targets}, forged: true, refused: true},
 		"the role is lost":                           {back: []string{snapshot}, gone: true, refused: true},
 		"snapshot of before the second":              {back: []string{snapshot}, second: true},
 		"targets of before the second too":           {back: []string{snapshot, targets}, second: true, twice: true},
@@ -43,6 +46,14 @@ func TestGivenUpListsWhatWasListed(t *testing.T) {
 			older.Over(t, d.Repo, c.back...)
 			if c.gone {
 				repotest.Remove(t, d.Repo, "repository/"+cold)
+			}
+			if c.forged {
+				data := repotest.Read(t, d.Repo, "repository/"+cold)
+				forged := regexp.MustCompile(`"version": ?[0-9]+`).ReplaceAllString(data, `"version":99`)
+				if forged == data {
+					t.Fatalf("no version in %.200s", data)
+				}
+				repotest.Write(t, d.Repo, "repository/"+cold, forged)
 			}
 			if _, err := d.Mend(false); err == nil {
 				t.Fatal("nothing is said to be lost")
